@@ -9,8 +9,8 @@ ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 # --- build: the packages in /opt/venv, the code in /app -------------------------------------------------------------
 FROM ${PYTHON_IMAGE} AS build
-ARG UV_VERSION=0.13.8
-RUN pip install --no-cache-dir --root-user-action=ignore uv==${UV_VERSION}
+COPY requirements.bootstrap.txt /build/
+RUN pip install --no-cache-dir --root-user-action=ignore --require-hashes --requirement /build/requirements.bootstrap.txt
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/opt/venv
 RUN uv venv --quiet /opt/venv
 COPY requirements.lock /build/

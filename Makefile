@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-UV_VERSION := 0.13.8
+# pip and uv, by hash: what installs the lock is locked, too.
+BOOTSTRAP := requirements.bootstrap.txt
 # The engine and its two libraries. The reference application runs from this folder.
 OURS := --editable packages/faststream-sqs --editable packages/latency-failover --editable .
 NOT_OURS := --no-emit-package faststream-sqs --no-emit-package latency-failover --no-emit-package switchyard-engine
@@ -19,14 +20,16 @@ help: ## Show this list
 .PHONY: env
 env: $(READY) ## Create the environment from the lock (everything else does this first)
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock $(BOOTSTRAP) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Switchyard needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p "$$XDG_RUNTIME_DIR" && chmod 700 "$$XDG_RUNTIME_DIR"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement $(BOOTSTRAP)
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python uv==$(UV_VERSION)
+	@# sync leaves the pip and setuptools that came with Python: old ones, and nothing needs setuptools.
+	@$(BIN)/uv pip uninstall --quiet --python $(BIN)/python setuptools
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement $(BOOTSTRAP)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(OURS)
 	@touch $@
 
@@ -34,7 +37,9 @@ $(READY): requirements.lock pyproject.toml
 IMAGES = $(shell $(PYTHON) -c 'import json; print(*json.load(open("terraform/generated/images.json")))')
 
 .PHONY: lock
-lock: ## Resolve pyproject.toml into requirements.lock and docker/requirements again
+lock: ## Resolve pyproject.toml into requirements.lock and docker/requirements again, and what installs and scans them
+	for file in requirements.bootstrap .github/pip-audit; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url $$file.in --output-file $$file.txt || exit 1; done
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
 	  --no-emit-index-url $(NOT_OURS) pyproject.toml --output-file requirements.lock
 	for image in $(IMAGES); do $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --group $$image \
@@ -69,11 +74,16 @@ lint: $(READY) ## ruff, mypy strict, import rules, generated files, names and pr
 	$(BIN)/python -m switchyard.app.generate --check
 	$(BIN)/python -m switchyard.infra.generate --check
 	$(BIN)/python -m tests.lint.names
+	$(BIN)/python -m tests.lint.application_words
 	$(BIN)/python -m tests.lint.prose
 
 .PHONY: test-fast
 test-fast: $(READY) ## Unit and contract tests: no server, about two minutes
-	HYPOTHESIS_PROFILE=fast $(BIN)/pytest tests/unit tests/contract -m "not slow" -n 2 -q
+	HYPOTHESIS_PROFILE=fast $(BIN)/pytest tests/unit tests/contract tests/fuzz -m "not slow" -n 2 -q
+
+.PHONY: fuzz
+fuzz: $(READY) ## Every parser of foreign bytes, on many more hostile inputs than test-fast draws (about half an hour)
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest tests/fuzz --timeout=3000 -n 2 -q
 
 .PHONY: test-integration
 test-integration: $(READY) ## Against the embedded PostgreSQL, ministack and the model simulator
@@ -97,7 +107,7 @@ test-e2e: $(READY) ## Against the whole stack, every service as its own process
 
 .PHONY: test
 test: $(READY) lint ## Everything that must pass before a change lands (about 10 minutes on 2 cores)
-	$(BIN)/pytest tests/unit tests/contract -m "not slow" -n 2 -q
+	$(BIN)/pytest tests/unit tests/contract tests/fuzz -m "not slow" -n 2 -q
 	@# Both wait more than they compute: together they take little longer than the longer one.
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-integration test-e2e
 
@@ -113,7 +123,7 @@ PYTHON313 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) py
 $(LOCALSTACK)/.ready: tests/faststream_sqs/localstack.txt | $(READY)
 	@$(PYTHON313) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
 	  || { echo "LocalStack 4.14.0 needs Python 3.13, and $(PYTHON313) is not one. Try: make PYTHON313=/path/to/python3.13 test-localstack"; exit 1; }
-	@test -x $(LOCALSTACK)/bin/python || $(PYTHON313) -m venv $(LOCALSTACK)
+	@test -x $(LOCALSTACK)/bin/python || $(PYTHON313) -m venv --without-pip $(LOCALSTACK)
 	$(BIN)/uv pip sync --quiet --python $(LOCALSTACK)/bin/python $<
 	@touch $@
 
@@ -130,7 +140,7 @@ lock-localstack: $(READY) ## Resolve tests/faststream_sqs/localstack.in again, a
 BENCH_BROKER := .venv-bench-broker
 
 $(BENCH_BROKER)/.ready: bench/broker.requirements.txt pyproject.toml | $(READY)
-	@test -x $(BENCH_BROKER)/bin/python || $(PYTHON) -m venv $(BENCH_BROKER)
+	@test -x $(BENCH_BROKER)/bin/python || $(PYTHON) -m venv --without-pip $(BENCH_BROKER)
 	$(BIN)/uv pip sync --quiet --python $(BENCH_BROKER)/bin/python $<
 	$(BIN)/uv pip install --quiet --python $(BENCH_BROKER)/bin/python --no-deps $(OURS)
 	@touch $@
@@ -143,6 +153,18 @@ bench-broker: $(BENCH_BROKER)/.ready ## Compare the broker with bare aiobotocore
 lock-bench-broker: $(READY) ## Resolve bench/broker.in again, at the product's own versions
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --override bench/broker.overrides.txt --generate-hashes \
 	  --no-emit-index-url bench/broker.in --output-file bench/broker.requirements.txt
+
+SCANNER := .venv-scanner
+
+$(SCANNER)/.ready: .github/pip-audit.txt | $(READY)
+	@test -x $(SCANNER)/bin/python || $(PYTHON) -m venv --without-pip $(SCANNER)
+	$(BIN)/uv pip sync --quiet --python $(SCANNER)/bin/python --require-hashes $<
+	@touch $@
+
+.PHONY: scan-dependencies
+scan-dependencies: $(SCANNER)/.ready ## Known vulnerabilities of the locked packages (needs the network)
+	for file in requirements.lock $(BOOTSTRAP) terraform/checks.requirements.txt; do \
+	  $(SCANNER)/bin/pip-audit --progress-spinner off --require-hashes --disable-pip --requirement $$file || exit 1; done
 
 .PHONY: generate
 generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document, the digest vectors and terraform's data again
@@ -167,7 +189,7 @@ lock-bench-failover: $(READY) ## Resolve bench/failover.in into bench/failover.r
 	  --no-emit-index-url $(NOT_OURS) pyproject.toml bench/failover.in --output-file bench/failover.requirements.txt
 
 $(BENCH_FAILOVER)/.ready: bench/failover.requirements.txt $(READY)
-	@test -x $(BENCH_FAILOVER)/bin/python || $(PYTHON) -m venv $(BENCH_FAILOVER)
+	@test -x $(BENCH_FAILOVER)/bin/python || $(PYTHON) -m venv --without-pip $(BENCH_FAILOVER)
 	$(BIN)/uv pip sync --quiet --python $(BENCH_FAILOVER)/bin/python bench/failover.requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BENCH_FAILOVER)/bin/python --no-deps $(OURS)
 	@touch $@
@@ -185,7 +207,7 @@ lock-terraform: $(READY) ## Resolve terraform/checks.in into terraform/checks.re
 	  --no-emit-index-url terraform/checks.in --output-file terraform/checks.requirements.txt
 
 $(TERRAFORM_CHECKS)/.ready: terraform/checks.requirements.txt $(READY)
-	@test -x $(TERRAFORM_CHECKS)/bin/python || $(PYTHON) -m venv $(TERRAFORM_CHECKS)
+	@test -x $(TERRAFORM_CHECKS)/bin/python || $(PYTHON) -m venv --without-pip $(TERRAFORM_CHECKS)
 	$(BIN)/uv pip sync --quiet --python $(TERRAFORM_CHECKS)/bin/python terraform/checks.requirements.txt
 	@touch $@
 

@@ -71,8 +71,7 @@ EMAIL_SENDER_CARD = AgentCard(
         "EmailSent", "SendingHalted", "SendingTooLate", "SendingStopped", "EmailUndeliverable", "SendingUnknown",
         "SendingResolved", "TaskFailed",
     ),
-    decrypts=("email",),
-    egress=("ses",),
+    decrypts=("email", "address"),
 )  # fmt: skip
 
 AGENT_CARDS: dict[str, AgentCard] = {

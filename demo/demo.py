@@ -103,12 +103,12 @@ async def _demo(env: Env) -> dict[str, Any]:
 async def _follow(log: asyncpg.Connection[Any], wanted: int) -> None:
     """Show progress until every case is closed or the time is over."""
     deadline, printed_at = time.monotonic() + DEMO_TIMEOUT_S, 0.0
-    with Live(console=console, refresh_per_second=5, transient=True) as live:
+    with Live(console=console.console, refresh_per_second=5, transient=True) as live:
         while time.monotonic() < deadline:
             opened, closed, transitions = await count_progress(log)
             line = f"{closed} of {wanted} cases closed, {opened - closed} under way, {transitions} transitions audited"
             live.update(line)
-            if not console.is_terminal and time.monotonic() - printed_at > PROGRESS_INTERVAL_S:
+            if not console.console.is_terminal and time.monotonic() - printed_at > PROGRESS_INTERVAL_S:
                 printed_at = time.monotonic()
                 console.print(line)
             if closed >= wanted:

@@ -89,7 +89,7 @@ class EmailCases:
         """Click the link as a mail client does, and wait until the address is suppressed."""
         async with open_artefact_reader(self.stack.target) as artefacts:
             message = message_from_bytes(
-                await read_artefact(artefacts, dict(command), command["payload"]["email"]), policy=default
+                await read_artefact(artefacts, dict(command), command["payload"]["content"]), policy=default
             )
         found = _LINK.search(message["List-Unsubscribe"])
         if found is None:

@@ -14,6 +14,7 @@ import asyncpg
 
 from demo.clock import restore_true_time, start_clock
 from demo.figures import count_progress, count_published
+from demo.settings import DemoSettings
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, Target, resolve_target
@@ -68,7 +69,7 @@ async def _embedded() -> AsyncIterator[DemoStack]:
         yield DemoStack(
             Target(stack.exports),
             clock,
-            opt_out_address=f"http://{LOOPBACK}:{stack.ports()['optout']}",
+            opt_out_address=f"http://{LOOPBACK}:{stack.ports()['email_feedback_http']}",
             outbox_address=f"http://{LOOPBACK}:{stack.ports()['ses_simulator']}",
             next_commands=(*NEXT_COMMANDS, ".venv/bin/switchyard stack up --detach", ASK_COMMAND),
         )
@@ -86,6 +87,7 @@ def _forget_last_run(home: Home) -> None:
 async def _composed() -> AsyncIterator[DemoStack]:
     target = resolve_target(Env.COMPOSE)
     await require_empty_stack(target)
+    settings = DemoSettings.read(target.environment)
     clock = target.settings.clock_file
     if clock is None:
         raise CommandFailed("SWITCHYARD_CLOCK_FILE is not set", remedy="start the stack with `make compose-up`")
@@ -94,8 +96,8 @@ async def _composed() -> AsyncIterator[DemoStack]:
         yield DemoStack(
             target,
             clock,
-            opt_out_address=target.settings.demo_optout_url,
-            outbox_address=target.settings.demo_outbox_url,
+            opt_out_address=settings.demo_optout_url,
+            outbox_address=settings.demo_outbox_url,
             next_commands=(
                 *(f"{command} --env compose" for command in (*NEXT_COMMANDS, ASK_COMMAND)),
                 "make compose-down",

@@ -1,4 +1,4 @@
-"""`python -m evals compliance|text_to_sql|triage --model simulator|MODEL [--base-url URL] [--baseline FILE --gate]`."""
+"""`python -m evals SUITE --model simulator|MODEL [--base-url URL] [--baseline FILE --gate]`: see README.md."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.cases import judge_cases, sql_cases, triage_cases
+from evals.scripts import SUITE_SCRIPTS
 from switchyard.evals.models import SIMULATOR_MODEL, open_model
 from switchyard.evals.regression_gate import check_regression
 from switchyard.evals.results import EvalRun, SuiteResult
@@ -19,7 +20,7 @@ RESULTS_FOLDER = Path(".switchyard") / "evals"
 def main() -> int:
     """Run a suite; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m evals", description="Evals of the agents. See evals/README.md.")
-    parser.add_argument("suite", choices=("compliance", "text_to_sql", "triage"))
+    parser.add_argument("suite", choices=("compliance", "compliance_rules", "text_to_sql", "triage"))
     parser.add_argument(
         "--model", default=SIMULATOR_MODEL, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)"
     )
@@ -32,7 +33,12 @@ def main() -> int:
     given = parser.parse_args()
     if given.gate and given.baseline is None:
         parser.error("--gate compares with a baseline: give --baseline FILE")
-    with open_model(given.model, given.base_url) as model:
+    if given.suite == "compliance_rules":
+        from evals.cases import rule_cases
+        from evals.rules_suite import report_rules
+
+        return report_rules(rule_cases())
+    with open_model(given.model, given.base_url, SUITE_SCRIPTS) as model:
         suite = {"compliance": _compliance, "text_to_sql": _text_to_sql, "triage": _triage}[given.suite]
         result = asyncio.run(suite(model, EvalRun(given.model, given.runs, given.concurrency)))
     out = given.out or RESULTS_FOLDER / f"{given.suite}.json"
@@ -48,16 +54,19 @@ async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
     from evals.authority import RowAccessChecker
     from evals.sql_suite import SqlSuite
     from services.specialists.text_to_sql.agent import build_sql_agent
+    from services.specialists.text_to_sql.guard_process import GuardProcess
     from services.specialists.text_to_sql.schema import load_schema
     from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
 
     snowflake_simulator, schema = open_warehouse(), load_schema()
     address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
     warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=snowflake_simulator.connect)
-    suite = SqlSuite(build_sql_agent(model, schema), warehouse, schema, RowAccessChecker())
+    guard = GuardProcess(schema)
+    suite = SqlSuite(build_sql_agent(model, schema), warehouse, guard.check, RowAccessChecker())
     try:
         return await suite.run(sql_cases(), run)
     finally:
+        await guard.close()
         snowflake_simulator.close()
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.documents.accounts import AccountFacts, Purpose
+from contracts.events.compliance import RuleId
 
 DATASETS = Path(__file__).parent / "datasets"
 
@@ -75,7 +77,75 @@ class JudgeCase(_Part):
         return self
 
 
-CaseT = TypeVar("CaseT", SqlCase, TriageCase, JudgeCase)
+class HostileCase(_Part):
+    """A statement that the guard must refuse; `source` says where it comes from."""
+
+    id: str
+    source: str
+    sql: str
+
+
+class AnalystCase(HostileCase):
+    """A query that the guard must accept, with the columns of each table that it reads."""
+
+    reads: dict[str, tuple[str, ...]]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """TABLE.COLUMN, sorted, as the guard reports them."""
+        return tuple(sorted(f"{table}.{column}" for table, columns in self.reads.items() for column in columns))
+
+
+class RuleCase(_Part):
+    """A draft for the rules of the compliance gate. `rule` must block it; a clean draft has none.
+
+    `facts` are changes of the account, by dotted path with `__` for the dot; None takes a fact away.
+    """
+
+    id: str
+    kind: str
+    rule: RuleId | None = None
+    judge_only: bool = False
+    """Only a reader can reject it: no rule is expected to."""
+
+    base: Literal["account", "first_contact"] = "account"
+    purpose: Purpose | None = None
+    now: datetime | None = None
+    facts: dict[str, Any] = Field(default_factory=dict)
+    subject: str = "Information about your account"
+    paragraphs: tuple[str, ...] = ()
+    """In place of the purpose's own."""
+
+    add: str = ""
+    """A further paragraph of both parts."""
+
+    text: str = ""
+    """A further paragraph of the text part only."""
+
+    html: str = ""
+    """Markup of the HTML part only."""
+
+    head: str = ""
+    """Markup of the head; `{}` is replaced by the required texts."""
+
+    around: str = "<p>{}</p>"
+    """Markup of each required text in the HTML part; empty leaves them out."""
+
+    link: str = '<a href="{}">{}</a>'
+    headers: dict[str, str] = Field(default_factory=dict)
+    drop_text: RuleId | None = None
+    """The rule whose required texts the text part lacks."""
+
+    drop_html: RuleId | None = None
+
+    @model_validator(mode="after")
+    def _require_rule_unless_clean(self) -> Self:
+        if (self.rule is None) is not (self.kind == "clean"):
+            raise ValueError("give the rule that must block, or the kind clean")
+        return self
+
+
+CaseT = TypeVar("CaseT", SqlCase, TriageCase, JudgeCase, HostileCase, AnalystCase, RuleCase)
 
 
 class Dataset(_Part, Generic[CaseT]):
@@ -97,6 +167,16 @@ def sql_cases(path: Path = DATASETS / "text_to_sql.yaml") -> tuple[SqlCase, ...]
     return _read(path, Dataset[SqlCase]).cases
 
 
+def hostile_cases() -> tuple[HostileCase, ...]:
+    """The statements that the guard must refuse. Raises `DatasetError`."""
+    return _read(DATASETS / "sql_hostile.yaml", Dataset[HostileCase]).cases
+
+
+def analyst_cases() -> tuple[AnalystCase, ...]:
+    """The queries that the guard must accept. Raises `DatasetError`."""
+    return _read(DATASETS / "sql_analyst.yaml", Dataset[AnalystCase]).cases
+
+
 def triage_cases() -> tuple[TriageCase, ...]:
     """The triage questions. Raises `DatasetError`."""
     return _read(DATASETS / "triage.yaml", Dataset[TriageCase]).cases
@@ -109,6 +189,11 @@ def judge_cases() -> tuple[AccountFacts, tuple[JudgeCase, ...]]:
     if dataset.account is None:
         raise DatasetError(f"{path}: account: is missing")
     return dataset.account, dataset.cases
+
+
+def rule_cases() -> tuple[RuleCase, ...]:
+    """The drafts for the rules. Raises `DatasetError`."""
+    return _read(DATASETS / "compliance_rules.yaml", Dataset[RuleCase]).cases
 
 
 def hash_dataset(name: str) -> str:

@@ -16,8 +16,7 @@ from services.specialists.text_to_sql.agent import (
     SqlAnswer,
     propose_query,
 )
-from services.specialists.text_to_sql.guard import guard_query
-from services.specialists.text_to_sql.schema import Schema
+from services.specialists.text_to_sql.guard_process import CheckQuery
 from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse
 from switchyard.evals.models import SIMULATOR_MODEL
 from switchyard.evals.results import EvalRun, SuiteResult, share
@@ -58,7 +57,7 @@ class SqlSuite:
 
     agent: Agent[AgentRun, SqlAnswer | CannotAnswer]
     warehouse: SnowflakeWarehouse
-    schema: Schema
+    check: CheckQuery
     authority: RowAccessChecker
 
     async def run(self, cases: Sequence[SqlCase], run: EvalRun) -> SuiteResult:
@@ -83,7 +82,7 @@ class SqlSuite:
         tally.runs += 1
         tally.queries_wanted += case.gold is not None
         try:
-            proposal = await propose_query(case.question, agent=self.agent, schema=self.schema, limits=SQL_LIMITS)
+            proposal = await propose_query(case.question, agent=self.agent, check=self.check, limits=SQL_LIMITS)
             tally.refused_once += proposal.refused > 0
             if proposal.query is None:
                 return "said that it cannot answer" if case.gold else ""
@@ -107,7 +106,7 @@ class SqlSuite:
         return await self._difference(case, rows.rows)
 
     async def _difference(self, case: SqlCase, found: Sequence[Sequence[Any]]) -> str:
-        gold = guard_query(case.gold or "", self.schema, max_rows=SQL_LIMITS.max_rows)
+        gold = await self.check(case.gold or "", SQL_LIMITS.max_rows)
         wanted = await self.warehouse.run(gold, case_id=case.id, role=case.role, limits=SQL_LIMITS)
         if same_result(wanted.rows, found, ordered=gold.ordered):
             return ""

@@ -23,6 +23,17 @@ OUTCOMES: dict[str, OutcomeClass] = {
     "unknown": "failed",
 }
 
+SEND_EMAIL = {
+    "Sid": "SendEmail",
+    "Effect": "Allow",
+    "Action": ["ses:SendEmail", "ses:SendRawEmail"],
+    "Resource": [
+        "arn:${partition}:ses:${region}:${account}:identity/${email_domain}",
+        "arn:${partition}:ses:${region}:${account}:configuration-set/${configuration_set}",
+    ],
+    "Condition": {"StringLike": {"ses:FromAddress": "*@${email_domain}"}},
+}
+_OPT_OUT_PAGES = {"SWITCHYARD_OPTOUT_URL": f"http://127.0.0.1:{{port:{EMAIL_FEEDBACK}_http}}"}
 _SPECIALIST = ("services/__init__.py", "services/specialists/*.py")
 PROCESSES = (
     ProcessDescriptor(
@@ -31,7 +42,9 @@ PROCESSES = (
     ProcessDescriptor(
         "text_to_sql",
         "services.specialists.text_to_sql.main:run",
+        settings="services.specialists.text_to_sql.settings:TextToSqlSettings",
         code=(*_SPECIALIST, "services/specialists/text_to_sql"),
+        migrations=("services.specialists.text_to_sql:migrations",),
         environment={
             "SWITCHYARD_SNOWFLAKE_ACCOUNT": "snowflake_account",
             "SWITCHYARD_SNOWFLAKE_WAREHOUSE": "snowflake_warehouse",
@@ -48,31 +61,39 @@ PROCESSES = (
     ProcessDescriptor(
         "drafter",
         "services.drafter.main:run",
+        settings="services.drafter.settings:DrafterSettings",
         code=("services/__init__.py", "services/drafter"),
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
         secrets={"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
+        local=_OPT_OUT_PAGES,
     ),
     ProcessDescriptor(
         "compliance",
         "services.specialists.compliance.main:run",
+        settings="services.specialists.compliance.settings:ComplianceSettings",
         code=(*_SPECIALIST, "services/specialists/compliance"),
         migrations=("services.specialists.compliance:migrations",),
+        grants=("services.specialists.compliance:grants.sql",),
         # Compliance compares where a link leads; only the drafter can make one.
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
+        local=_OPT_OUT_PAGES,
     ),
     ProcessDescriptor(
         "email_sender",
         "services.specialists.email_sender.main:run",
+        settings="services.specialists.email_sender.settings:EmailSenderSettings",
         code=(*_SPECIALIST, "services/specialists/email_sender"),
         migrations=("services.specialists.email_sender:migrations",),
         grants=("services.specialists.email_sender:grants.sql",),
         environment={"SWITCHYARD_SES_CONFIGURATION_SET": "configuration_set"},
         local={"SWITCHYARD_SES_ENDPOINT_URL": "http://127.0.0.1:{port:ses_simulator}"},
+        iam=(SEND_EMAIL,),
         signers=True,
     ),
     ProcessDescriptor(
         EMAIL_FEEDBACK,
         "services.specialists.email_feedback.main:run",
+        settings="services.specialists.email_feedback.settings:EmailFeedbackSettings",
         code=(*_SPECIALIST, "services/specialists/email_feedback"),
         secrets={"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
         local={"SWITCHYARD_FEEDBACK_TENANTS": '{"harborline.example": "harbor-partners"}'},
@@ -103,9 +124,26 @@ APP = App(
     code=("contracts",),
     folders=("services",),
     demo_folders=("demo",),
-    simulators=(SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),),
+    simulators=(
+        SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),
+        SimulatorDescriptor(
+            "ses_simulator",
+            ("switchyard.devstack.simulators.ses", "--upstream", "{aws}", "--domain", "harborline.example"),
+            health="/outbox/health",
+        ),
+    ),
+    local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted",),
+    settings={
+        "ingress": "services.ingress.settings:IngressSettings",
+        "`switchyard demo`": "demo.settings:DemoSettings",
+    },
+    artefact_texts={
+        "answer": "services.artefact_texts:read_answer",
+        "email": "services.artefact_texts:read_email",
+    },
+    first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     audit_views=("services.audit:views.sql",),
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",
 )

@@ -4,6 +4,7 @@ Apart from the App, which imports every contract: `switchyard --help` needs only
 """
 
 COMMANDS = {
+    "ask": ("services.ask:ask_question", "Ask one question and wait for the answer."),
     "demo": ("demo.commands:run", "Run the demo on a stack of its own."),
     "email": ("services.specialists.email_sender.commands:app", "List and resolve emails whose delivery is unknown."),
     "rules": ("services.specialists.compliance.commands:app", "List the rules of the compliance gate."),

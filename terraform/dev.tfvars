@@ -65,10 +65,14 @@ settings = {
   email_sender = {
     SWITCHYARD_OPERATORS = "{}"
     SWITCHYARD_APPROVERS = "{}"
+    # Under which identities people submit; what others ask for, two approvers must approve.
+    SWITCHYARD_SUBMITTER_IDENTITIES = "{}"
   }
   case_manager = {
     SWITCHYARD_OPERATORS = "{}"
     SWITCHYARD_APPROVERS = "{}"
+    # Under which identities people submit; what others ask for, two approvers must approve.
+    SWITCHYARD_SUBMITTER_IDENTITIES = "{}"
     # The public key of the ingress: without it no submission of the API becomes a case.
     SWITCHYARD_PRINCIPAL_KEYS = <<-JSON
       {"upstream.ingress": {}}

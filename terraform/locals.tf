@@ -16,6 +16,7 @@ locals {
     vault_key_arn            = module.objects.vault_key_arn
     checkpoints_bucket       = module.checkpoints.bucket
     checkpoints_key_arn      = module.checkpoints.key_arn
+    rows_key_arn             = module.checkpoints.rows_key_arn
     queues_key_arn           = module.bus.queues_key_arn
     secrets_key_arn          = module.secrets.key_arn
     work_db_host             = module.work_db.host

@@ -1,6 +1,7 @@
 """What all suites share: examples without a clock, and the one infrastructure that the session runs on.
 
-Property tests run without a clock, because the machine may be busy; `make test-fast` draws fewer examples.
+Property tests run without a clock, because the machine may be busy; `make test-fast` draws fewer
+examples, `make fuzz` in the nightly workflow many more.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 settings.register_profile("no_clock", deadline=None)
 settings.register_profile("fast", deadline=None, max_examples=20)
+settings.register_profile("nightly", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "no_clock"))
 
 
@@ -27,8 +29,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "no_clock"))
 def infrastructure() -> Iterator[Infrastructure]:
     """PostgreSQL and the AWS emulator: real servers, started once a session, when a test first asks."""
     from tests.integration.infrastructure import running_infrastructure
+    from tests.integration.known_cases import use_database
 
     with running_infrastructure(chosen()) as running:
+        use_database(running.owner_url())
         yield running
 
 

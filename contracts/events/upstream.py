@@ -11,6 +11,9 @@ from switchyard.protocol.fields import PERSONAL_DATA, Identifier, Milliseconds, 
 from switchyard.protocol.principals import PrincipalStatement
 from switchyard.protocol.submissions import Submission
 
+EMAIL_FEEDBACK_SOURCE = "upstream.email_feedback"
+"""The bus source of the process behind the opt-out links."""
+
 QuestionText = Annotated[str, Field(min_length=1, max_length=4_000)]
 
 

@@ -5,7 +5,7 @@
 drop view if exists audit.gate_decisions;
 create view audit.gate_decisions as
 select
-  t.opened_on, t.case_id, t.tenant, t.seq, t.event_id, t.event_ts, g.gate,
+  t.opened_on, t.case_id, t.tenant, t.seq, t.event_id, audit.clamped(t.event_ts) as event_ts, g.gate,
   case
     when t.transition <> 'SendingResolved' then g.decision
     when p.payload ->> 'sent' = 'true' then 'resolved_sent'
@@ -33,7 +33,7 @@ join (values
   ('SendingResolved', 'send', null)
 ) as g (transition, gate, decision) using (transition)
 cross join lateral (
-  select case when t.body is json object then t.body::jsonb #> '{detail,payload}' end as payload offset 0
+  select audit.json_of(t.body) #> '{detail,payload}' as payload offset 0
 ) p;
 comment on view audit.gate_decisions is
   'Every decision on the way to an outbound email: contact, content, approval, moment and sending. Narrow it by case_id or opened_on.';

@@ -7,9 +7,11 @@ no Date is written here, and the Message-ID only identifies the content.
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Sequence
 from email import message_from_bytes
+from email.base64mime import header_encode
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy, default
@@ -22,6 +24,13 @@ from contracts.documents.disclosures import required_disclosures
 MAX_SUBJECT = 150
 MAX_PARAGRAPHS = 60
 MAX_PARAGRAPH = 4_000
+_FOLD = "\r\n "
+_LONG_NAME = 40
+"""Characters of a name after which its address begins a line of its own."""
+
+_WORD_BYTES = 44
+"""Bytes that fit into one encoded word of 75 characters."""
+
 _JOINERS = frozenset("\u200c\u200d")
 """Invisible characters that some names need."""
 
@@ -38,16 +47,41 @@ class InvalidEmailText(ValueError):
 
 
 class _Wire(EmailPolicy):
-    """SMTP line ends. A URL in a header is not folded, because folding would turn it into an encoded word."""
+    """SMTP line ends. URLs and addresses are not folded by the standard library: it turns a long URL into an encoded
+    word, and on some versions of Python it takes the quotes of a long name away, so that its comma separates addresses.
+    """
 
     def fold(self, name: str, value: Any) -> str:
         if name.lower() in {"list-unsubscribe", "message-id"}:
             return f"{name}: {value}\r\n"
+        if (addresses := getattr(value, "addresses", None)) is not None:
+            return f"{name}: {f',{_FOLD}'.join(map(_folded_address, addresses))}\r\n"
         folded: str = super().fold(name, value)
         return folded
 
     def fold_binary(self, name: str, value: Any) -> bytes:
         return self.fold(name, value).encode("ascii")
+
+
+def _folded_address(address: Address) -> str:
+    """An address in ASCII: the name on lines of its own if it is long, quoted, or in encoded words (RFC 2047)."""
+    name = address.display_name
+    if not name:
+        return address.addr_spec
+    if name.isascii():
+        shown = str(Address(name)).removesuffix(" <>")
+        return f"{shown}{_FOLD if len(shown) > _LONG_NAME else ' '}<{address.addr_spec}>"
+    # Split at blanks, which stay within a word: some parsers put a blank between two encoded words, others none.
+    pieces = [""]
+    for word in re.findall(r"\S+\s*|\s+", name):
+        size = len(word) if len(word.encode()) <= _WORD_BYTES else _WORD_BYTES // 4
+        for part in (word[at : at + size] for at in range(0, len(word), size)):
+            if len(f"{pieces[-1]}{part}".encode()) <= _WORD_BYTES:
+                pieces[-1] += part
+            else:
+                pieces.append(part)
+    encoded = _FOLD.join(header_encode(piece.encode(), "utf-8") for piece in pieces if piece)
+    return f"{encoded}{_FOLD}<{address.addr_spec}>"
 
 
 _WIRE = _Wire(linesep=SMTP.linesep, max_line_length=SMTP.max_line_length)

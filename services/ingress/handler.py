@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -13,6 +12,7 @@ from urllib.request import urlopen
 
 from contracts.events.upstream import CaseSubmitted
 from services.ingress.principal import PrincipalSigner, SigningKeyUnavailable, bus_payload
+from services.ingress.settings import IngressSettings
 from services.ingress.submission import InvalidRequest, build_submission, read_api_request
 from services.ingress.tokens import InvalidUserToken, JwksUnavailable, TokenVerifier
 from switchyard.protocol.submissions import case_id_for
@@ -51,14 +51,12 @@ def respond(
     except (JwksUnavailable, SigningKeyUnavailable, SubmissionNotPublished) as unavailable:
         log.error("%s: %s", type(unavailable).__name__, unavailable)  # noqa: TRY400 - a cause may quote a secret
         return _response(503, {"error": str(unavailable)})
-    case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
+    case_id = case_id_for(submitted.tenant, source, submitted.user_id, submitted.idempotency_key)
     return _response(202, {"case_id": str(case_id), "session_id": submitted.session_id})
 
 
 def put_event(client: Any, bus: str, source: str, submitted: CaseSubmitted) -> None:
     """Put the submission on the bus. Raises `SubmissionNotPublished` unless the bus confirms it."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     entry = {
         "EventBusName": bus,
         "Source": source,
@@ -66,13 +64,14 @@ def put_event(client: Any, bus: str, source: str, submitted: CaseSubmitted) -> N
         "Detail": json.dumps(bus_payload(submitted)),
     }
     try:
-        result = client.put_events(Entries=[entry])
-    except (BotoCoreError, ClientError) as error:
+        (answer,) = client.put_events(Entries=[entry])["Entries"]
+        refused = answer.get("ErrorCode")
+        accepted = answer.get("EventId")
+    except Exception as error:
+        # The boundary: an answer that is not the bus's (a proxy's page) raises what its parser makes of it.
         raise SubmissionNotPublished(f"the bus is unreachable ({type(error).__name__}); send it again") from error
-    if result["FailedEntryCount"]:
-        raise SubmissionNotPublished(
-            f"the bus rejected the event ({result['Entries'][0].get('ErrorCode')}); send it again"
-        )
+    if refused or not accepted:
+        raise SubmissionNotPublished(f"the bus rejected the event ({refused}); send it again")
 
 
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
@@ -96,21 +95,20 @@ def _build_dependencies() -> _Dependencies:
     import boto3
     from botocore.config import Config
 
-    url, source = os.environ["JWKS_URL"], os.environ["SOURCE"]
-    if not url.startswith("https://"):
-        raise ValueError("JWKS_URL must be https, because these keys authenticate every user")
+    settings = IngressSettings.read()
     once = Config(connect_timeout=1, read_timeout=BUS_TIMEOUT_S, retries={"total_max_attempts": 1})
     tokens = TokenVerifier(
-        issuer=os.environ["ISSUER"],
-        audience=os.environ["AUDIENCE"],
-        tenant_claim=os.environ["TENANT_CLAIM"],
-        role_claim=os.environ["ROLE_CLAIM"],
-        fetch=partial(_fetch_url, url),
+        issuer=settings.issuer,
+        audience=settings.audience,
+        tenant_claim=settings.tenant_claim,
+        role_claim=settings.role_claim,
+        fetch=partial(_fetch_url, settings.jwks_url),
     )
     secrets = boto3.client("secretsmanager", config=once)
-    signer = PrincipalSigner(source=source, fetch=partial(read_secret, secrets, os.environ["PRINCIPAL_KEY_SECRET_ARN"]))
-    put = partial(put_event, boto3.client("events", config=once), os.environ["BUS"], source)
-    return _Dependencies(tokens, signer, put, source)
+    fetch = partial(read_secret, secrets, settings.principal_key_secret_arn)
+    signer = PrincipalSigner(source=settings.source, fetch=fetch)
+    put = partial(put_event, boto3.client("events", config=once), settings.bus, settings.source)
+    return _Dependencies(tokens, signer, put, settings.source)
 
 
 def read_secret(client: Any, arn: str) -> str:

@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from joserfc.jwk import OKPKey
 from pydantic import TypeAdapter
 
 from contracts.events.upstream import CaseSubmitted
 from switchyard.protocol.fields import Identifier
 from switchyard.protocol.principal_jws import import_private_key, sign_principal
-from switchyard.protocol.principals import PRINCIPAL_VALID_S, PrincipalClaims, question_digest, submission_digest
+from switchyard.protocol.principals import PRINCIPAL_VALID_S, PrincipalClaims, content_digest, submission_digest
 from switchyard.protocol.submissions import case_id_for
 
 _KID: TypeAdapter[str] = TypeAdapter(Identifier)
@@ -47,8 +46,8 @@ class PrincipalSigner:
             tenant=submitted.tenant,
             session_id=submitted.session_id,
             role=submitted.role,
-            case_id=case_id_for(submitted.tenant, self._source, submitted.idempotency_key),
-            question_sha256=question_digest(submitted.question),
+            case_id=case_id_for(submitted.tenant, self._source, submitted.user_id, submitted.idempotency_key),
+            content_sha256=content_digest(submitted.question.encode()),
             submission=submission_digest(bus_payload(submitted)),
             iat=now,
             exp=now + PRINCIPAL_VALID_S,
@@ -58,9 +57,11 @@ class PrincipalSigner:
     def _current(self) -> tuple[str, OKPKey]:
         if self._key is None or self._now() - self._fetched > SIGNING_KEY_CACHE_S:
             try:
-                self._key = _parse_signing_key(self._fetch())
-            except (BotoCoreError, ClientError, OSError) as error:
+                secret = self._fetch()
+            except Exception as error:
+                # The boundary: an answer that is not the service's raises what its parser makes of it.
                 raise SigningKeyUnavailable(f"the signing key cannot be read ({type(error).__name__})") from error
+            self._key = _parse_signing_key(secret)
             self._fetched = self._now()
         return self._key
 

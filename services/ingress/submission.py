@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +11,7 @@ from pydantic import ValidationError
 
 from contracts.events.upstream import CaseSubmitted
 from services.ingress.tokens import AuthenticatedUser
-from switchyard.protocol.canonical import check_storable
+from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.errors import InvalidEvent
 
 SESSION_HEADER = "x-session-id"
@@ -40,7 +38,9 @@ def read_api_request(event: Mapping[str, Any]) -> ApiRequest:
     body = event.get("body") or ""
     try:
         data = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else str(body).encode()
-    except binascii.Error as error:
+    except UnicodeEncodeError as error:
+        raise InvalidRequest("the body is not UTF-8: send well-formed Unicode") from error
+    except ValueError as error:
         raise InvalidRequest("the body is not valid base64") from error
     return ApiRequest({str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}, data)
 
@@ -53,15 +53,12 @@ def build_submission(call: ApiRequest, authenticated_user: AuthenticatedUser) ->
     if len(call.body) > MAX_BODY_BYTES:
         raise InvalidRequest(f"the body is over {MAX_BODY_BYTES} bytes: shorten it")
     try:
-        fields = json.loads(call.body)
-    except ValueError as error:
-        raise InvalidRequest("the body is not JSON") from error
-    if not isinstance(fields, dict):
-        raise InvalidRequest("the body is not a JSON object")
+        fields = parse_json(call.body)
+    except InvalidEvent as error:
+        raise InvalidRequest(f"{error.field or 'the body'}: {error.message}; {error.remedy}") from error
     if foreign := sorted(fields.keys() - ACCEPTED_FIELDS):
         raise InvalidRequest(f"{foreign[0][:60]}: a caller may not set this field; leave it out")
     try:
-        check_storable(fields)
         return CaseSubmitted.model_validate(
             {
                 **fields,
@@ -71,8 +68,6 @@ def build_submission(call: ApiRequest, authenticated_user: AuthenticatedUser) ->
                 "session_id": session,
             }
         )
-    except InvalidEvent as error:
-        raise InvalidRequest(f"{error.field or 'the body'}: {error.message}") from error
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"])

@@ -28,7 +28,7 @@ OUTBOUND_EMAIL_1 = Playbook(
     task_step("precheck", router.CheckContact, node="compliance", attempts=3, seconds=30),
     task_step("draft", router.DraftEmail, node="drafter", attempts=3, seconds=60),
     task_step("review", router.ReviewEmail, node="compliance", attempts=3, seconds=60),
-    task_step("approval", AskApproval, node="case_manager", attempts=1, seconds=3 * 86_400),
+    task_step("approval", AskApproval, node="case_manager", attempts=1, seconds=3 * 86_400, content="email"),
     task_step("check", router.CheckSending, node="compliance", attempts=3, seconds=30),
     task_step("wait", Wait, node="case_manager", attempts=1, seconds=30 * 86_400),
     task_step("send", router.SendEmail, node="email_sender", attempts=5, seconds=60),

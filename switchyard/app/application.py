@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from switchyard.app.cards import AgentCard
-from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, Catalogue, OutcomeClass
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX, Catalogue, OutcomeClass
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.submissions import Submissions
 from switchyard.protocol.topology import ConsumerQueues, consumers
-from switchyard.router.playbook import Playbook, RoutingTable
+from switchyard.router.playbook import SPECIALIST, Playbook, RoutingTable
 
 APP_VARIABLE = "SWITCHYARD_APP"
 DEFAULT_APP = "services.app:APP"
@@ -41,6 +42,8 @@ class ProcessDescriptor:
     node: str
     run: str
     """`module:function`, a coroutine function without arguments."""
+    settings: str = "switchyard.runtime.core.settings:WorkSettings"
+    """Its settings class, as `module:class`; an agent whose card names model vendors has `ModelSettings`, too."""
     code: tuple[str, ...] = ()
     """What the process's image holds of the application's repository beside `App.code`: paths and patterns."""
     migrations: tuple[str, ...] = ()
@@ -54,8 +57,11 @@ class ProcessDescriptor:
     """The queue of a process that handles no event of the catalogue."""
     publishes: tuple[str, ...] = ()
     """What such a process puts on the bus, as an upstream."""
+    iam: tuple[Mapping[str, Any], ...] = ()
+    """IAM statements for AWS services that only this process calls. Terraform replaces `${...}` by facts."""
     http: str | None = None
-    """Prefix of the variables that say where the process serves HTTP: `_HOST` and `_PORT` are appended."""
+    """Prefix of the variables that say where the process serves HTTP: `_HOST` and `_PORT` are appended. Its port in the
+    local stack is named `NODE_http`."""
     signers: bool = False
     """Whether the process checks signatures of approvers and operators, and needs their public keys."""
 
@@ -63,10 +69,12 @@ class ProcessDescriptor:
 @dataclass(frozen=True)
 class SimulatorDescriptor:
     """What the local stack runs in place of a system that the application calls. `command` is the module and its
-    arguments; the stack appends `--host HOST --port PORT`. `name` is its port's, too."""
+    arguments, with `{aws}` for the emulator; the stack appends `--host HOST --port PORT`. `name` is its port's, too."""
 
     name: str
     command: tuple[str, ...]
+    health: str = "/health/ready"
+    """The path that answers with 200 once it is ready."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +102,19 @@ class App:
     demo_folders: tuple[str, ...] = ()
     """What the image of the simulators holds besides."""
     simulators: tuple[SimulatorDescriptor, ...] = ()
+    local_submitters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Under which identities people submit in the local stack: SWITCHYARD_SUBMITTER_IDENTITIES there."""
     model_scripts: tuple[str, ...] = ()
     """What the simulated models answer: scripts or folders of scripts, as `package:path`."""
     ingress: tuple[str, ...] = ()
     """The submissions that the function behind the API may put on the bus."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """The settings classes of programs that are no processes, as `module:class`, by their names."""
+    artefact_texts: Mapping[str, str] = field(default_factory=dict)
+    """How a person reads an artefact, by its name: a function from bytes to text, as `module:function`. Without one,
+    an artefact of a text type is shown as it is, and any other one is not shown."""
+    first_command: str = "switchyard case list"
+    """What `switchyard stack up` suggests to type."""
     audit_views: tuple[str, ...] = ()
     """SQL files with views of the audit log for reviewers, as `package:path`."""
     retention_policies: str | None = None
@@ -138,10 +155,32 @@ class App:
         return RoutingTable(self.catalogue, self.playbooks)
 
     @property
+    def decrypts(self) -> tuple[str, ...]:
+        """The sealed artefacts that some agent opens."""
+        return tuple(sorted({name for card in self.cards.values() for name in card.decrypts}))
+
+    @property
+    def suppression_sources(self) -> frozenset[str]:
+        """The bus sources of the application's own processes that report addresses to suppress."""
+        reporters = (process for process in self.processes if SuppressionRequested.__name__ in process.publishes)
+        return frozenset(UPSTREAM_PREFIX + process.node for process in reporters)
+
+    @property
     def consumers(self) -> tuple[ConsumerQueues, ...]:
         """Every queue: the catalogue's nodes in order, then those of processes with a queue of their own."""
         own = (process.consumer for process in self.processes if process.consumer is not None)
         return (*consumers(self.catalogue), *own)
+
+    def playbooks_of(self, node: str) -> list[str]:
+        """The playbooks, without versions, that give this node a task."""
+        return sorted(
+            {
+                playbook.version.partition("/")[0]
+                for playbook in self.playbooks.values()
+                for step in playbook.steps.values()
+                if node in ({step.node} if step.node != SPECIALIST else self.catalogue.of(step.command).consumers)
+            }
+        )
 
     def process(self, node: str) -> ProcessDescriptor:
         """The process of a node. Raises `KeyError`."""

@@ -13,23 +13,21 @@ Vendor = Literal["bedrock", "openai"]
 
 
 class AgentCard(Contract):
-    """One agent, as the router's triage, the vault, IAM and the local stack know it."""
+    """One agent, as the vault, IAM and the local stack know it."""
 
     name: Name
-    kind: Literal["specialist", "internal"] = Field(description="Triage chooses among specialists only.")
+    kind: Literal["specialist", "internal"] = Field(description="A case can be given to specialists only.")
     purpose: Sentence
-    examples: tuple[Sentence, ...] = Field(default=(), description="Questions that it answers.")
+    examples: tuple[Sentence, ...] = Field(default=(), description="What it is asked for.")
     not_for: tuple[Sentence, ...] = Field(default=(), description="Near misses that it does not answer.")
     consumes: tuple[TypeName, ...]
     emits: tuple[TypeName, ...]
     tools: tuple[Name, ...] = ()
     vendors: tuple[Vendor, ...] = Field(default=(), description="Model vendors it may call, primary first.")
     decrypts: tuple[Name, ...] = Field(default=(), description="Names of the sealed artefacts that it may open.")
-    egress: tuple[Name, ...] = Field(
-        default=(), description="Systems that it calls beside the bus, the database and the models."
-    )
+    egress: tuple[Name, ...] = Field(default=(), description="Systems outside AWS that it calls, beside the models.")
 
 
 def specialist_cards(cards: Iterable[AgentCard]) -> tuple[AgentCard, ...]:
-    """The cards that triage may choose from, by name."""
+    """The cards that an agent may be chosen from, by name."""
     return tuple(sorted((card for card in cards if card.kind == "specialist"), key=lambda card: card.name))

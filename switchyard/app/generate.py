@@ -16,16 +16,8 @@ from switchyard.app.asyncapi import build_asyncapi
 from switchyard.app.generated_files import run_generator
 from switchyard.app.schemas import document, schema_file
 from switchyard.protocol.catalogue import Catalogue
-from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
+from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Json
-from switchyard.protocol.topology import (
-    BUS,
-    DEAD_LETTER_RETENTION_SECONDS,
-    MAX_RECEIVES,
-    RETENTION_SECONDS,
-    VISIBILITY_SECONDS,
-    consumers,
-)
 
 SCHEMAS_FOLDER = Path("contracts/schemas")
 
@@ -34,50 +26,11 @@ def schema_files(catalogue: Catalogue) -> dict[str, str]:
     """Every generated file: its name and its text."""
     made: dict[str, Json] = {
         "asyncapi.json": build_asyncapi(catalogue),
-        "catalogue.json": build_catalogue(catalogue),
         "envelope.json": document(Envelope, "envelope"),
     }
     for type_ in catalogue.types:
         made[schema_file(type_)] = document(type_.payload, f"{type_.name}:{type_.version}")
     return {name: json.dumps(made[name], indent=2, ensure_ascii=True) + "\n" for name in sorted(made)}
-
-
-def build_catalogue(catalogue: Catalogue) -> Json:
-    """Types, flows, queues and rules, for what cannot import Python: terraform, dashboards, other languages."""
-    return {
-        "bus": BUS,
-        "types": [
-            {
-                "type": type_.name,
-                "version": type_.version,
-                "schema": schema_file(type_),
-                "flows": [{"from": producer, "to": consumer} for producer, consumer in type_.flows],
-                "stateful": type_.stateful,
-                "terminal": type_.terminal,
-            }
-            for type_ in catalogue.types
-        ],
-        "consumers": [
-            {
-                "node": consumer.node,
-                "queue": consumer.queue,
-                "dead_letter_queue": consumer.dead_letter_queue,
-                "rules": [{"name": rule.name, "pattern": rule.pattern, "queue": rule.queue} for rule in consumer.rules],
-                "handles": [type_.name for type_ in catalogue.types_for(consumer.node)],
-                "publishes": {
-                    "source": SOURCE_PREFIX + consumer.node,
-                    "types": [type_.name for type_ in catalogue.types_emitted_by(consumer.node)],
-                },
-            }
-            for consumer in consumers(catalogue)
-        ],
-        "queues": {
-            "visibility_seconds": VISIBILITY_SECONDS,
-            "retention_seconds": RETENTION_SECONDS,
-            "dead_letter_retention_seconds": DEAD_LETTER_RETENTION_SECONDS,
-            "max_receives": MAX_RECEIVES,
-        },
-    }
 
 
 def main(arguments: Sequence[str], folder: Path = SCHEMAS_FOLDER) -> int:

@@ -1,13 +1,14 @@
-"""Approvals: a named person decides on exactly the bytes that would be sent.
+"""Approvals: a named person decides on exactly the bytes that would take effect.
 
-An approval is bound to their hash and to the rule pack, given by an approver of record, who signs and did not ask for
-the email, used once, and expires. A changed email is another content and needs another approval.
+An approval is bound to their hash and to the rule pack, used once, and expires. It is given by an approver of record,
+who signs and did not ask for the effect, or by two if it is not known who asked. Changed bytes need another approval.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,13 +21,15 @@ from switchyard.case_manager.pending_commands import (
     decision_deadline,
 )
 from switchyard.protocol.errors import InvalidEvent
-from switchyard.protocol.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted
+from switchyard.protocol.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted, CoApproval
 from switchyard.protocol.events.router import AskApproval
 from switchyard.protocol.fields import Contract, Json
+from switchyard.protocol.four_eyes import FourEyes, submitter_of
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 
@@ -56,7 +59,9 @@ class ApproverDecision:
     signed_at: datetime
 
 
-def explain_invalid_decision(asked: ApprovalRequest | None, decision: ApproverDecision, now: datetime) -> str | None:
+def explain_invalid_decision(
+    asked: ApprovalRequest | None, decision: ApproverDecision, now: datetime, four_eyes: FourEyes
+) -> str | None:
     """Why a decision is invalid, as the approver reads it; None if it is valid. The signature is checked separately."""
     if asked is None:
         return "refused: the approval id is unknown"
@@ -65,7 +70,10 @@ def explain_invalid_decision(asked: ApprovalRequest | None, decision: ApproverDe
         (asked.state != "asked", f"the approval was decided already: {asked.state}"),
         (now >= asked.decide_by, "the approval has expired"),
         (decision.content_sha256 != asked.content_sha256, "the decision is about another content than the pending one"),
-        (decision.approver == asked.requested_by, "the person who asked for the email may not approve it"),
+        (
+            four_eyes.is_submitter(decision.approver, asked.requested_by),
+            "the person who asked for it may not approve it",
+        ),
         (abs(now - decision.signed_at) > MAX_SIGNATURE_AGE, "the signature is too old or in the future; sign again"),
     )
     return next((f"refused: {why}" for fails, why in checks if fails), None)
@@ -77,7 +85,9 @@ class ApprovalService:
 
     pending: PendingCommands
     approvers: OperatorKeys
+    four_eyes: FourEyes
     valid_for: timedelta
+    aside: SetAside = field(default_factory=lambda: SetAside("approval_decision"))
 
     @property
     def _database(self) -> Database:
@@ -87,7 +97,6 @@ class ApprovalService:
         """Wait for a person to decide; returns the answer, to publish again, of a request that was decided before."""
         envelope, asked, now = event.envelope, event.payload, self.pending.clock.now()
         until = decision_deadline(event, now)
-        staff = [actor.removeprefix("staff:") for actor in envelope.principal.act if actor.startswith("staff:")]
         await self._database.execute(
             "ask",
             envelope.event_id,
@@ -97,7 +106,7 @@ class ApprovalService:
             asked.content_sha256,
             asked.pack,
             asked.approval,
-            staff[0] if staff else envelope.principal.sub,
+            submitter_of(envelope.principal),
             now,
             until,
         )
@@ -114,8 +123,12 @@ class ApprovalService:
 
     async def apply_decisions(self) -> tuple[int, list[Json]]:
         """Check what approvers decided since the last call; how many decisions there were, and the answers."""
-        rows = await self._database.rows("open_decisions", PENDING_BATCH_SIZE)
-        return len(rows), [event for row in rows for event in await self._decide(row)]
+        rows = await self._database.rows("open_decisions", PENDING_BATCH_SIZE, self.aside.names())
+        events: list[Json] = []
+        for row in rows:
+            with self.aside.guard(str(row["decision_id"])):
+                events += await self._decide(row)
+        return len(rows), events
 
     async def _decide(self, row: Any) -> list[Json]:
         now = self.pending.clock.now()
@@ -125,25 +138,35 @@ class ApprovalService:
                 row["state"], row["asked_content"], row["requested_by"], row["decide_by"], row["closed"]
             )
         decision = ApproverDecision(row["content_sha256"], row["approver"], row["signed_at"])
-        result = explain_invalid_decision(asked, decision, now)
+        result = explain_invalid_decision(asked, decision, now, self.four_eyes)
         if result is None and row["command"] is None:
             result = "refused: the command that asked for the approval is gone"
         result = result or self._signature_problem(row)
         events: list[Json] = []
         async with self._database.transaction() as transaction:
             if result is None:
-                event = self.pending.build_answer(json.loads(row["command"]), _approval_event(row))
-                if await self.pending.answer(str(row["approval_id"]), event, transaction):
-                    result, events = row["verdict"], [event]
-                    await transaction.execute(
-                        "decide", row["approval_id"], result, row["approver"], row["why"],
-                        row["signed_at"], row["signature"], now, now + self.valid_for,
-                    )  # fmt: skip
-                else:
-                    result = "refused: the approval was decided already, or its case is closed"
+                result, events = await self._apply(row, now, transaction)
             await transaction.execute("record_result", row["decision_id"], result)
         log.info("approval.decided", approval_id=str(row["approval_id"]), approver=row["approver"], result=result)
         return events
+
+    async def _apply(self, row: Any, now: datetime, transaction: Database) -> tuple[str, list[Json]]:
+        """Record a valid decision; its result and, if that decides the approval, the answer."""
+        await transaction.execute("lock_approval", row["approval_id"])
+        earlier: list[Any] = []
+        if row["verdict"] == "granted":
+            earlier = await transaction.rows("agreed", row["approval_id"])
+            signed = row["approver"], row["why"], row["signed_at"], row["signature"]
+            if not await transaction.execute("agree", row["approval_id"], *signed, now):
+                return "refused: this approver has agreed already, and another person must agree, too", []
+            persons = [row["approver"], *(each["approver"] for each in earlier)]
+            if not self.four_eyes.is_approved(persons, row["requested_by"]):
+                return "granted: a second approver must agree, because it is not known which person asked for it", []
+        event = self.pending.build_answer(json.loads(row["command"]), _approval_event(row, earlier))
+        if not await self.pending.answer(str(row["approval_id"]), event, transaction):
+            return "refused: the approval was decided already, or its case is closed", []
+        await transaction.execute("decide", row["approval_id"], row["verdict"], now, now + self.valid_for)
+        return row["verdict"], [event]
 
     def _signature_problem(self, row: Any) -> str | None:
         statement = approval_statement(
@@ -163,11 +186,20 @@ class ApprovalService:
         return None
 
 
-def _approval_event(row: Any) -> Contract:
+def _approval_event(row: Any, earlier: Sequence[Any]) -> Contract:
     decision = {name: row[name] for name in ("content_sha256", "approver", "signature")} | {
         "approval_id": str(row["approval_id"]),
         "signed_at": timestamp(row["signed_at"]),
     }
     if row["verdict"] == "denied":
         return ApprovalDenied(message=row["why"], **decision)
-    return ApprovalGranted(reason=row["why"], **decision)
+    before = tuple(
+        CoApproval(
+            approver=each["approver"],
+            reason=each["why"],
+            signed_at=timestamp(each["signed_at"]),
+            signature=each["signature"],
+        )
+        for each in earlier
+    )
+    return ApprovalGranted(reason=row["why"], co_approvals=before or None, **decision)

@@ -14,6 +14,7 @@ from switchyard.case_manager.arrivals import ArrivalQueue
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.suppression import SuppressionList
+from switchyard.protocol.case_facts import find_contradiction
 from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.protocol.errors import InvalidEvent, RejectionReason, invalid
 from switchyard.protocol.events.failures import TaskFailed
@@ -90,6 +91,9 @@ class CaseManager:
             if handler is None:
                 what = f"the case manager has no handler for {received.envelope.type}"
                 raise InvalidEvent(RejectionReason.UNKNOWN, what, "type", "send it to a node that handles it")
+            facts = await self.closing.store.case_facts(received.envelope.case_id)
+            if (problem := find_contradiction(received.envelope, facts)) is not None:
+                raise problem
             events = await handler(self, received)
             log.info("event.handled")
             return events

@@ -8,3 +8,14 @@ grant select, insert (request_id, case_id, request) on case_manager.retry_reques
 
 -- What an approver reads before deciding; the key of the person it is about is in the vault.
 grant select on case_manager.approval_queue to reviewer;
+
+-- Every agent compares its commands with what intake recorded of the case. One case at a time: it cannot list any.
+do $$
+declare
+  agent text;
+begin
+  foreach agent in array string_to_array(current_setting('switchyard.agents'), ',') loop
+    execute format('grant usage on schema case_manager to %I', agent);
+    execute format('grant execute on function case_manager.case_facts to %I', agent);
+  end loop;
+end $$;

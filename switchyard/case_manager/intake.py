@@ -85,7 +85,8 @@ class CaseIntake:
     async def _taken(self, source: str, detail: Json, submitted: Submission, opening: CaseOpening) -> list[Json]:
         # Sent again it is signed again, and still the same submission.
         mac = self.mac(without_statement(detail))
-        known_submission = await self.store.known_submission(submitted.tenant, source, submitted.idempotency_key)
+        case_id = case_id_for(submitted.tenant, source, opening.principal, submitted.idempotency_key)
+        known_submission = await self.store.known_submission(case_id)
         if known_submission is not None and hmac.compare_digest(known_submission.payload_mac, mac):
             # What became a case stays one, even after its hours and keys have expired: only its own event follows.
             return [] if known_submission.parked else [known_submission.opened]
@@ -93,24 +94,22 @@ class CaseIntake:
         if known_submission is None:
             if verified_principal is not None:
                 verified_principal.check_time(self.clock.now())
-            opened = await self._opened(source, submitted, opening, verified_principal)
+            opened, sealed_address = await self._opened(case_id, source, submitted, opening, verified_principal)
             if verified_principal is not None:
                 # Sealing takes a while. An auditor has this time to go by and no other.
                 verified_principal.check_time(moment(opened["occurred_at"]))
             due = datetime.fromisoformat(opened["case_deadline"])
             parked = await self.store.record_case(
-                submitted.tenant,
-                source,
-                submitted.idempotency_key,
+                opened,
                 payload_mac=mac,
                 playbook=submitted.playbook,
-                opened=opened,
                 due=due,
                 subject_key=None if opening.address is None else self.mac.address(submitted.tenant, opening.address),
+                sealed_address=sealed_address,
             )
             if parked is not None:
                 return [] if parked else [opened]
-            known_submission = await self.store.known_submission(submitted.tenant, source, submitted.idempotency_key)
+            known_submission = await self.store.known_submission(case_id)
             if known_submission is None:
                 raise LookupError("a submission vanished between two reads")
         if not hmac.compare_digest(known_submission.payload_mac, mac):
@@ -131,9 +130,13 @@ class CaseIntake:
         return verified_principal
 
     async def _opened(
-        self, source: str, submitted: Submission, opening: CaseOpening, verified_principal: VerifiedPrincipal | None
-    ) -> Json:
-        case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
+        self,
+        case_id: str,
+        source: str,
+        submitted: Submission,
+        opening: CaseOpening,
+        verified_principal: VerifiedPrincipal | None,
+    ) -> tuple[Json, bytes | None]:
         try:
             return await self.openings.open_case(case_id, source, submitted, opening, verified_principal)
         except PermanentTaskError as error:

@@ -20,5 +20,5 @@ class KeyedHash:
         return hmac.new(self._key, canonical_json(value), hashlib.sha256).digest()
 
     def address(self, tenant: str, address: str) -> str:
-        """The name of an email address in the control table, in hex. Case does not matter."""
+        """The name of an address in the control table, in hex. Case does not matter."""
         return self({"address": address.lower(), "tenant": tenant}).hex()

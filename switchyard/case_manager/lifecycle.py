@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -20,6 +20,7 @@ from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, timestamp
+from switchyard.runtime.core.periodic import SetAside
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,7 @@ class CaseCloser:
     store: CaseStore
     clock: Clock
     catalogue: Catalogue
+    aside: SetAside = field(default_factory=lambda: SetAside("case_ending"))
 
     async def close_case(self, event: ReceivedEvent[Contract]) -> Json:
         """The one `CaseClosed` of the event's case and attempt: this one, or the one that came first."""
@@ -54,8 +56,8 @@ class CaseCloser:
 
     async def close_expired(self) -> list[Json]:
         """Close the cases whose deadline is over; their endings."""
-        ended = []
-        for opened in await self.store.due(self.clock.now()):
+        ended: list[Json] = []
+        for opened in await self.store.due(self.clock.now(), self.aside.names()):
             log.warning("case.expired", case_id=opened["case_id"])
             payload = CaseClosed(
                 outcome="expired",
@@ -63,27 +65,29 @@ class CaseCloser:
                 message="The case had no outcome by its deadline.",
                 remedy="see where it rested with `switchyard case show`, or allow more time with deadline_ms",
             )
-            ended.append(await self._close(_envelope(opened), payload))
+            with self.aside.guard(opened["case_id"]):
+                ended.append(await self._close(_envelope(opened), payload))
         return ended
 
     async def close_cancelled(self) -> list[Json]:
         """Close the open cases that operators cancelled; their endings."""
-        ended = []
-        for opened, row in await self.store.cancelled_open():
-            command = read_command(row)
-            payload = CaseClosed(
-                outcome="cancelled",
-                code="cancelled",
-                message=f"By {command.operator}: {command.reason}"[:2_000],
-                cancellation=Cancellation(
-                    command_id=command.command_id,
-                    operator=command.operator,
-                    reason=command.reason,
-                    signed_at=command.signed_at,
-                    signature=command.signature,
-                ),
-            )
-            ended.append(await self._close(_envelope(opened), payload))
+        ended: list[Json] = []
+        for opened, row in await self.store.cancelled_open(self.aside.names()):
+            with self.aside.guard(opened["case_id"]):
+                command = read_command(row)
+                payload = CaseClosed(
+                    outcome="cancelled",
+                    code="cancelled",
+                    message=f"By {command.operator}: {command.reason}"[:2_000],
+                    cancellation=Cancellation(
+                        command_id=command.command_id,
+                        operator=command.operator,
+                        reason=command.reason,
+                        signed_at=command.signed_at,
+                        signature=command.signature,
+                    ),
+                )
+                ended.append(await self._close(_envelope(opened), payload))
         return ended
 
     async def _close(self, cause: Envelope, payload: CaseClosed) -> Json:

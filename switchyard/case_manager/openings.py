@@ -12,10 +12,10 @@ from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.principals import VerifiedPrincipal
 from switchyard.protocol.catalogue import ROUTER, Catalogue
 from switchyard.protocol.events.case_manager import Attestation
-from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE, Artefact, Json, Principal
+from switchyard.protocol.fields import ROLE_SCOPE, Artefact, Json, Principal
 from switchyard.protocol.submissions import CaseOpening, SealedContent, Submission
 from switchyard.runtime.core.clock import Clock, timestamp
-from switchyard.runtime.crypto.vault import Vault
+from switchyard.runtime.crypto.vault import ADDRESS_FACT, Vault
 from switchyard.runtime.storage.artefacts import Artefacts
 
 STATEMENT_ARTEFACT = "principal"
@@ -41,8 +41,9 @@ class CaseOpener:
         submitted: Submission,
         opening: CaseOpening,
         verified_principal: VerifiedPrincipal | None = None,
-    ) -> Json:
-        """The first event of the case, with the statement of who asks if there is one."""
+    ) -> tuple[Json, bytes | None]:
+        """The first event of the case, with the statement of who asks if there is one; and the address that its effect
+        may go to, sealed, if it has one."""
         person = {"tenant": submitted.tenant, "user": opening.person}
         subject = await self.vault.subject_for(submitted.tenant, opening.person, self.mac(person))
         storage_refs = {}
@@ -63,7 +64,12 @@ class CaseOpener:
                 statement=await seal(STATEMENT_ARTEFACT, content),
                 statement_sha256=verified_principal.sha256,
             )
-        address_key = self.mac.address(submitted.tenant, opening.address) if opening.address is not None else None
+        address_key = sealed_address = None
+        if opening.address is not None:
+            address_key = self.mac.address(submitted.tenant, opening.address)
+            sealed_address = await self.vault.seal(
+                subject, opening.address.encode(), case_id=case_id, name=ADDRESS_FACT
+            )
         payload = opening.opened.model_validate(
             {**opening.facts, **fields, "submitted_by": source, "attested": attested, "address_key": address_key}
         )
@@ -71,7 +77,7 @@ class CaseOpener:
         if submitted.deadline_ms is not None:
             wait = timedelta(milliseconds=submitted.deadline_ms)
         now = self.clock.now()
-        return build_first_event(
+        opened = build_first_event(
             self.catalogue,
             payload,
             event_id=str(uuid.uuid5(uuid.UUID(case_id), opening.opened.__name__)),
@@ -83,7 +89,7 @@ class CaseOpener:
                 sub=f"service:{source}",
                 tenant=submitted.tenant,
                 subject=subject,
-                scopes=(WAREHOUSE_ROLE_SCOPE + opening.role,) if opening.role else (),
+                scopes=(ROLE_SCOPE + opening.role,) if opening.role else (),
                 act=(f"user:{subject}" if opening.asker is None else f"staff:{opening.asker}",),
                 exp=timestamp(now + wait),
             ),
@@ -92,3 +98,4 @@ class CaseOpener:
             deadline=now + wait,
             storage_refs=storage_refs,
         )
+        return opened, sealed_address

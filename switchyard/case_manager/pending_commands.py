@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -53,9 +54,9 @@ class PendingCommands:
         answer = await self.database.with_queries(_SQL).value("add", *row)
         return [] if answer is None else [json.loads(answer)]
 
-    async def due(self) -> list[PendingCommand]:
-        """Commands of open cases whose time has come, oldest first."""
-        rows = await self.database.with_queries(_SQL).rows("due", self.clock.now(), PENDING_BATCH_SIZE)
+    async def due(self, without: Sequence[str] = ()) -> list[PendingCommand]:
+        """Commands of open cases whose time has come, oldest first, without those that are set aside."""
+        rows = await self.database.with_queries(_SQL).rows("due", self.clock.now(), PENDING_BATCH_SIZE, list(without))
         return [PendingCommand(str(row["task_id"]), row["kind"], json.loads(row["command"])) for row in rows]
 
     async def end_wait(self, pending: PendingCommand) -> list[Json]:

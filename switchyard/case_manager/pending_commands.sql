@@ -10,7 +10,7 @@ select o.event from pending_command p join outbox o on o.event_id = p.answer_id 
 
 -- name: due
 select task_id, kind, command from pending_command p
-where answer_id is null
+where answer_id is null and task_id::text <> all($3::text[])
   and case when kind = 'resume'
     then not exists (select from control c where c.kind = 'halted_playbook' and c.key = p.playbook)
     else due_at <= $1

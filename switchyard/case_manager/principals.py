@@ -77,7 +77,8 @@ def check_principal(
     claims = verified_principal.claims
     same = {
         "submission": claims.submission == submission_digest(detail),
-        "case_id": claims.case_id == case_id_for(submitted.tenant, source, submitted.idempotency_key),
+        "case_id": claims.case_id
+        == case_id_for(submitted.tenant, source, opening.principal, submitted.idempotency_key),
         "sub": claims.sub == opening.person,
         "tenant": claims.tenant == submitted.tenant,
         "session_id": claims.session_id == submitted.session_id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -30,6 +30,7 @@ from switchyard.protocol.statements import retry_statement
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, moment, timestamp
 from switchyard.runtime.core.errors import PermanentTaskError
+from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.crypto.vault import Vault
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
@@ -172,6 +173,7 @@ class CaseRetrier:
     publisher: Publisher
     clock: Clock
     catalogue: Catalogue
+    aside: SetAside = field(default_factory=lambda: SetAside("retry_request"))
 
     @property
     def _database(self) -> Database:
@@ -179,20 +181,21 @@ class CaseRetrier:
 
     async def tick(self) -> int:
         """Decide every open request; return how many. Raises `Unavailable` when database or bus cannot be reached."""
-        rows = await self._database.rows("open_requests", RETRY_BATCH_SIZE)
+        rows = await self._database.rows("open_requests", RETRY_BATCH_SIZE, self.aside.names())
         for row in rows:
-            request_id, case_id = row["request_id"], str(row["case_id"])
-            try:
-                event = await self._retry(request_id, case_id, read_request(row["request"], case_id))
-            except PermanentTaskError as rejection:
-                log.warning("retry.refused", case_id=case_id, code=rejection.code, reason=rejection.message)
-                await self._database.execute("decide", request_id, rejection.code, str(rejection))
-                continue
-            await self.publisher.publish([event])
-            log.warning(
-                "case.reopened", case_id=case_id, attempt=event["attempt"], operator=event["payload"]["operator"]
-            )
+            with self.aside.guard(str(row["request_id"])):
+                await self._decide(row["request_id"], str(row["case_id"]), row["request"])
         return len(rows)
+
+    async def _decide(self, request_id: object, case_id: str, request: str) -> None:
+        try:
+            event = await self._retry(request_id, case_id, read_request(request, case_id))
+        except PermanentTaskError as rejection:
+            log.warning("retry.refused", case_id=case_id, code=rejection.code, reason=rejection.message)
+            await self._database.execute("decide", request_id, rejection.code, str(rejection))
+            return
+        await self.publisher.publish([event])
+        log.warning("case.reopened", case_id=case_id, attempt=event["attempt"], operator=event["payload"]["operator"])
 
     async def _retry(self, request_id: object, case_id: str, evidence: RetryEvidence) -> Json:
         """Open the case again, stored with its timer and the answer. Raises `PermanentTaskError`."""

@@ -1,5 +1,7 @@
 -- name: open_requests
-select request_id, case_id, request from retry_request where decided_at is null order by received_at limit $1
+select request_id, case_id, request from retry_request where decided_at is null and request_id::text <> all($2::text[])
+order by received_at
+limit $1
 
 -- name: decide
 update retry_request set decided_at = clock_timestamp(), code = $2, why = $3

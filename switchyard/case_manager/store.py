@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from faststream_sqs import Coalescer
+from switchyard.protocol.case_facts import CaseFacts
 from switchyard.protocol.fields import Json
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
@@ -38,31 +39,36 @@ class CaseStore:
     def __init__(self, pool: Pool) -> None:
         self._database = Database(pool, "the work database", load_queries(__file__))
         self._closes = Coalescer[_Close, str](self._close, max_items=CLOSE_BATCH_SIZE)
+        self._facts = Coalescer[str, CaseFacts | None](self._read_facts, max_items=CLOSE_BATCH_SIZE)
 
-    async def known_submission(self, tenant: str, source: str, idempotency_key: str) -> KnownSubmission | None:
-        """The submission under this key, if there is one."""
-        row = await self._database.row("known_submission", tenant, source, idempotency_key)
+    async def known_submission(self, case_id: str) -> KnownSubmission | None:
+        """The submission that opened this case, if there is one."""
+        row = await self._database.row("known_submission", case_id)
         if row is None:
             return None
         return KnownSubmission(row["payload_mac"], json.loads(row["opened"]), row["parked"])
 
+    async def case_facts(self, case_id: str) -> CaseFacts | None:
+        """What intake recorded of a case; None for one that was never opened."""
+        facts: CaseFacts | None = await self._facts.submit(case_id)
+        return facts
+
     async def record_case(
         self,
-        tenant: str,
-        source: str,
-        idempotency_key: str,
+        opened: Json,
         *,
         payload_mac: bytes,
         playbook: str,
-        opened: Json,
         due: datetime,
         subject_key: str | None = None,
+        sealed_address: bytes | None = None,
     ) -> bool | None:
-        """Record a new case, its first event and its deadline; `subject_key` is what its effect permit is about. True
-        if it was parked, None if another worker was first."""
+        """Record a new case, its facts, its first event and its deadline; `subject_key` names the address that its
+        effect goes to. True if it was parked, None if another worker was first."""
+        facts = CaseFacts.from_opening(opened)
         parked: bool | None = await self._database.value(
-            "admit", tenant, source, idempotency_key, payload_mac, opened["case_id"], playbook, subject_key,
-            opened["event_id"], event_text(opened), due,
+            "admit", opened["case_id"], payload_mac, playbook, facts.to_json(), opened["principal"].get("subject"),
+            subject_key, sealed_address, opened["event_id"], event_text(opened), due,
         )  # fmt: skip
         return parked
 
@@ -99,18 +105,25 @@ class CaseStore:
         """Delete the timers of cases that are closed; a case that was opened again keeps its own."""
         await self._database.execute("stop_timers", list(case_ids))
 
-    async def due(self, now: datetime) -> list[Json]:
-        """The opening events of cases whose deadline is over by `now`, oldest first."""
-        return [json.loads(row["opened"]) for row in await self._database.rows("due_timers", now, CASE_BATCH_SIZE)]
+    async def due(self, now: datetime, without: Sequence[str] = ()) -> list[Json]:
+        """The opening events of cases whose deadline is over by `now`, oldest first, without those set aside."""
+        rows = await self._database.rows("due_timers", now, CASE_BATCH_SIZE, list(without))
+        return [json.loads(row["opened"]) for row in rows]
 
-    async def cancelled_open(self) -> list[tuple[Json, Any]]:
+    async def cancelled_open(self, without: Sequence[str] = ()) -> list[tuple[Json, Any]]:
         """Open cases that operators cancelled: the opening event, and the row of the command."""
-        rows = await self._database.rows("cancelled_open", CASE_BATCH_SIZE)
+        rows = await self._database.rows("cancelled_open", CASE_BATCH_SIZE, list(without))
         return [(json.loads(row["opened"]), row) for row in rows]
 
     async def close_store(self) -> None:
         """Finish what is under way."""
+        await self._facts.close()
         await self._closes.close()
+
+    async def _read_facts(self, case_ids: list[str]) -> list[CaseFacts | BaseException | None]:
+        rows = await self._database.rows("case_facts", list(set(case_ids)))
+        known = {str(row["case_id"]): CaseFacts.from_json(row["facts"]) for row in rows}
+        return [known.get(case_id) for case_id in case_ids]
 
     async def _close(self, items: list[_Close]) -> list[str | BaseException]:
         first = {item[:2]: item for item in reversed(items)}

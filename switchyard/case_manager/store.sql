@@ -1,14 +1,16 @@
 -- name: known_submission
-select s.case_id, s.payload_mac, s.parked, o.event as opened
+select s.payload_mac, s.parked, o.event as opened
 from submission s join outbox o on o.event_id = s.opened_id
-where s.tenant = $1 and s.source = $2 and s.idempotency_key = $3
+where s.case_id = $1
+
+-- name: case_facts
+select case_id, facts from submission where case_id = any($1::uuid[])
 
 -- name: admit
 with admitted as (
-  insert into submission
-    (tenant, source, idempotency_key, payload_mac, case_id, playbook, subject_key, opened_id, parked)
+  insert into submission (case_id, payload_mac, playbook, facts, subject, subject_key, sealed_address, opened_id, parked)
   select $1, $2, $3, $4, $5, $6, $7, $8,
-    exists (select from control where kind = 'halted_playbook' and key = $6)
+    exists (select from control where kind = 'halted_playbook' and key = $3)
   on conflict do nothing
   returning case_id, parked
 ),
@@ -104,7 +106,7 @@ select o.event as opened
 from timer t
 join submission s using (case_id)
 join latest_opening o using (case_id)
-where t.due_at <= $1 and not s.parked
+where t.due_at <= $1 and not s.parked and t.case_id::text <> all($3::text[])
 order by t.due_at
 limit $2
 
@@ -117,6 +119,6 @@ from cancelled c
 join operator_command d using (command_id)
 join submission s using (case_id)
 join latest_opening o using (case_id)
-where not s.parked
+where not s.parked and s.case_id::text <> all($2::text[])
   and not exists (select from latest_ending ended where ended.case_id = s.case_id)
 limit $1

@@ -15,7 +15,7 @@ from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.errors import forged, invalid
 from switchyard.protocol.events.case_manager import ContactSuppressed
-from switchyard.protocol.events.upstream import EMAIL_FEEDBACK_SOURCE, SuppressionRequested
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.fields import Json
 from switchyard.protocol.received import first_validation_error
 from switchyard.runtime.core.clock import Clock
@@ -37,6 +37,8 @@ class SuppressionList:
     upstreams: Mapping[str, UpstreamPolicy] | None = None
     principals: PrincipalKeys = field(default_factory=lambda: PrincipalKeys({}))
     """The keys of sources that must sign: a report has no field for a signature, so they may make none."""
+    own_sources: frozenset[str] = frozenset()
+    """The application's own processes that report: they alone know keyed hashes."""
 
     async def suppress_contact(self, source: str, detail: Json) -> Json:
         """Put an address on the suppression list; return the event that reports it, the same for a repeated report.
@@ -74,6 +76,6 @@ class SuppressionList:
         if not may_submit_for(self.upstreams, source, requested.tenant):
             remedy = f"allow the tenant to {source} in SWITCHYARD_UPSTREAMS"
             raise forged("this upstream may not report for that tenant", "tenant", remedy)
-        if requested.address_key is not None and source != EMAIL_FEEDBACK_SOURCE:
-            message = f"an address by its key from another source than {EMAIL_FEEDBACK_SOURCE}"
+        if requested.address_key is not None and source not in self.own_sources:
+            message = "an address by its key from a source that is no process of the application"
             raise forged(message, "address_key", "report the address itself")

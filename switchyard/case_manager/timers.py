@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -11,6 +12,7 @@ from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.protocol.fields import Json
+from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.messaging.publisher import Publisher
 
 log = structlog.get_logger(__name__)
@@ -26,16 +28,32 @@ class Timers:
     approvals: ApprovalService
     commands: OperatorCommands
     publisher: Publisher
+    steps_aside: SetAside = field(default_factory=lambda: SetAside("timers", first_s=1.0, longest_s=60.0))
+    aside: SetAside = field(default_factory=lambda: SetAside("pending_command"))
 
     async def tick(self) -> int:
         """Do what is due, and publish the events that this stored in the outbox; return how much it was."""
-        events = await self.commands.apply()
-        decided, answers = await self.approvals.apply_decisions()
-        events += answers
-        events += await self.closing.close_expired()
-        events += await self.closing.close_cancelled()
-        events += await self.commands.release_parked()
-        events += await self._answer_due()
+        decided = 0
+        events: list[Json] = []
+
+        async def decide() -> list[Json]:
+            nonlocal decided
+            decided, answers = await self.approvals.apply_decisions()
+            return answers
+
+        steps: dict[str, Callable[[], Awaitable[list[Json]]]] = {
+            "commands": self.commands.apply,
+            "approvals": decide,
+            "expired": self.closing.close_expired,
+            "cancelled": self.closing.close_cancelled,
+            "parked": self.commands.release_parked,
+            "due": self._answer_due,
+        }
+        waiting = self.steps_aside.names()
+        for name in [name for name in steps if name not in waiting]:
+            # A step that fails must not keep the others from their work.
+            with self.steps_aside.guard(name):
+                events += await steps[name]()
         if events:
             await self.publisher.publish(events)
             log.info("timers.fired", types=[event["type"] for event in events])
@@ -43,8 +61,9 @@ class Timers:
 
     async def _answer_due(self) -> list[Json]:
         """Answer the commands whose time has come."""
-        events = []
-        for pending in await self.pending.due():
+        events: list[Json] = []
+        for pending in await self.pending.due(self.aside.names()):
             answer = self.approvals.expire if pending.kind == "approval" else self.pending.end_wait
-            events += await answer(pending)
+            with self.aside.guard(pending.task_id):
+                events += await answer(pending)
         return events

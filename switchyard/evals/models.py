@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,13 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 SIMULATOR_MODEL = "simulator"
-SCRIPT_FOLDER = Path(__file__).parents[2] / "demo" / "data" / "simulator"
-SUITE_SCRIPTS = ("compliance.yaml", "text_to_sql.yaml", "triage.yaml")
 
 
 @contextmanager
-def open_model(name: str, base_url: str | None) -> Iterator[Model[Any]]:
-    """The model, for as long as the block runs. The simulator is started, and stopped afterwards."""
+def open_model(name: str, base_url: str | None, scripts: Sequence[Path]) -> Iterator[Model[Any]]:
+    """The model, for as long as the block runs. The simulator is started with `scripts`, and stopped afterwards."""
     if name == SIMULATOR_MODEL:
-        with _simulator() as url:
+        with _simulator(scripts) as url:
             yield _openai("gpt-5.2", f"{url}/v1")
     elif base_url is not None:
         yield _openai(name.removeprefix("openai:"), base_url)
@@ -38,9 +36,9 @@ def _openai(name: str, base_url: str) -> OpenAIChatModel:
 
 
 @contextmanager
-def _simulator() -> Iterator[str]:
-    scripts = [part for name in SUITE_SCRIPTS for part in ("--script", str(SCRIPT_FOLDER / name))]
-    command = [sys.executable, "-m", "switchyard.devstack.simulators.models", *scripts]
+def _simulator(scripts: Sequence[Path]) -> Iterator[str]:
+    options = [part for script in scripts for part in ("--script", str(script))]
+    command = [sys.executable, "-m", "switchyard.devstack.simulators.models", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module
     try:
         line = process.stdout.readline() if process.stdout else ""

@@ -1,4 +1,4 @@
-"""Write terraform/generated: `python -m switchyard.infra.generate [--check]`.
+"""Write terraform/generated and docs/operate/settings.md: `python -m switchyard.infra.generate [--check]`.
 
 `topology.json` lists the consumers; each consumer has a file with its container's variables and two files with its
 policies. `images.json` lists the container images. `--check` writes nothing: it lists the files that differ and exits
@@ -18,6 +18,7 @@ from switchyard.app.generated_files import run_generator
 from switchyard.infra.iam import execution_policy, ingress_policy, task_policy
 from switchyard.infra.images import images
 from switchyard.infra.nodes import HEALTH_PORT, INGRESS, NodeNeeds, environment, ingress_permissions, needs, secrets
+from switchyard.infra.settings_page import COMPOSE_FILE, settings_page
 from switchyard.protocol.topology import (
     BUS,
     DEAD_LETTER_RETENTION_SECONDS,
@@ -25,6 +26,7 @@ from switchyard.protocol.topology import (
     RETENTION_SECONDS,
     VISIBILITY_SECONDS,
 )
+from switchyard.runtime.core.variables import SETTINGS_PAGE
 
 GENERATED_FOLDER = Path("terraform/generated")
 
@@ -86,9 +88,11 @@ def container(needed: NodeNeeds) -> dict[str, Any]:
     }
 
 
-def main(arguments: Sequence[str], folder: Path = GENERATED_FOLDER) -> int:
+def main(arguments: Sequence[str], folder: Path = GENERATED_FOLDER, page: Path = Path(SETTINGS_PAGE)) -> int:
     """The command line; returns the exit status."""
-    return run_generator("switchyard.infra.generate", terraform_files(load_app()), folder, arguments)
+    app = load_app()
+    pages = {page: settings_page(app, COMPOSE_FILE.read_text())}
+    return run_generator("switchyard.infra.generate", terraform_files(app), folder, arguments, pages)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def task_policy(needed: NodeNeeds) -> dict[str, Any]:
         *_vault(needed),
         *_models(needed),
         *_secrets(needed.fetches),
-        *_email(needed),
+        *map(dict, needed.iam),
         *_checkpoint_statements(needed),
     )
 
@@ -181,15 +181,6 @@ def _secrets(names: tuple[str, ...]) -> list[IamStatement]:
     ]
 
 
-def _email(needed: NodeNeeds) -> list[IamStatement]:
-    if not needed.sends_email:
-        return []
-    base = f"{_PARTITION}:ses:{_HERE}"
-    resources = [f"{base}:identity/${{email_domain}}", f"{base}:configuration-set/${{configuration_set}}"]
-    sender = {"StringLike": {"ses:FromAddress": "*@${email_domain}"}}
-    return [_allow("SendEmail", ["ses:SendEmail", "ses:SendRawEmail"], resources, sender)]
-
-
 def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:
     if not needed.writes_checkpoints:
         return []
@@ -202,4 +193,5 @@ def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:
         _allow("ListCheckpoints", "s3:ListBucketVersions", bucket, own_prefix),
         _allow("SignCheckpoints", "kms:Sign", "${checkpoints_key_arn}", algorithm),
         _allow("ReadCheckpointKey", "kms:GetPublicKey", "${checkpoints_key_arn}"),
+        _allow("AuthenticateRows", ["kms:Decrypt", "kms:Encrypt"], "${rows_key_arn}"),
     ]

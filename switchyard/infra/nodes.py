@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from switchyard.app.application import App
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX
@@ -47,7 +48,6 @@ class NodeNeeds:
     creates_subject_keys: bool
     decrypts_artefacts: bool
     bedrock: bool
-    sends_email: bool
     writes_checkpoints: bool
     egress: tuple[str, ...]
     secrets: dict[str, str]
@@ -55,6 +55,8 @@ class NodeNeeds:
     """Secrets that the process reads itself, so that they are not in its environment."""
     variables: dict[str, str]
     """Environment variables of this process only, each with the fact that is its value."""
+    iam: tuple[Mapping[str, Any], ...] = ()
+    """Statements of its own, beside those that follow from the rest."""
     http: str | None = None
     port: int | None = None
     """The port of its public page; None without one."""
@@ -94,13 +96,12 @@ def _needs(app: App, consumer: ConsumerQueues) -> NodeNeeds:
         creates_subject_keys=node == CASE_MANAGER,
         decrypts_artefacts=bool(decrypts) or node == CASE_MANAGER,
         bedrock="bedrock" in vendors,
-        sends_email="ses" in egress,
         writes_checkpoints=node == AUDIT,
-        # SES is an AWS service: a process reaches it without a route to the internet.
-        egress=(*(("openai",) if "openai" in vendors else ()), *(name for name in egress if name != "ses")),
+        egress=(*(("openai",) if "openai" in vendors else ()), *egress),
         secrets=_ENGINE_SECRETS.get(node, {}) | dict(process.secrets if process else {}),
         fetches=("openai_api_key",) if "openai" in vendors else (),
         variables=dict(process.environment if process else {}),
+        iam=process.iam if process else (),
         http=process.http if process else None,
         port=HTTP_PORT if process and process.http else None,
     )
@@ -148,6 +149,7 @@ _OPENAI = {
 _CHECKPOINTS = {
     "SWITCHYARD_CHECKPOINT_BUCKET": "${checkpoints_bucket}",
     "SWITCHYARD_CHECKPOINT_KMS_KEY_ID": "${checkpoints_key_arn}",
+    "SWITCHYARD_ROW_KMS_KEY_ID": "${rows_key_arn}",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
 from switchyard.audit.records.roles import SCHEMA
+from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.records.store import PARTITION_INTERVAL_S, AuditStore, make_partitions
 from switchyard.audit.service.handlers import drain_dead_letter, record_batch
 from switchyard.audit.service.missing_events import LogWatch
@@ -17,7 +18,8 @@ from switchyard.processes.audit_settings import AuditSettings
 from switchyard.protocol.catalogue import AUDIT, Catalogue
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner, Signer, TrustedKeys, public_keys
-from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
+from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper
+from switchyard.runtime.database.circuit_breaker import CircuitBreaker, DatabaseCircuitBreaker
 from switchyard.runtime.process.process import ServiceProcess, skip_decoding
 from switchyard.runtime.storage.locked_objects import LockedObjects
 
@@ -29,12 +31,17 @@ async def run_audit(catalogue: Catalogue) -> None:
         pool = await process.connect(settings.audit_db_url, schema=SCHEMA)
         breaker = DatabaseCircuitBreaker(pool)
         await process.on_exit(breaker.close)
-        store = AuditStore(pool, catalogue)
+        keys = MacKeys(pool, await open_key_wrapper(process, settings), process.clock)
+        key_breaker = CircuitBreaker(keys.serving, alarm="mac_key")
+        await process.on_exit(key_breaker.close)
+        store = AuditStore(pool, catalogue, keys)
         process.check("database", lambda: breaker.available)
-        subscribe_audit(process, settings, store, breaker)
+        process.check("mac_key", lambda: key_breaker.available)
+        subscribe_audit(process, settings, store, breaker, key_breaker)
         process.run_periodically("partitions", partial(make_partitions, store), breaker, every_s=PARTITION_INTERVAL_S)
         sequencer = Sequencer(
             pool,
+            keys,
             await build_checkpointer(process, settings),
             LogWatch(process.clock).raise_due_alarms,
             every_s=settings.sequence_every_s,
@@ -42,6 +49,15 @@ async def run_audit(catalogue: Catalogue) -> None:
         await process.on_exit(sequencer.finish)
         process.run_in_background(sequencer.run)
         await process.run()
+
+
+async def open_key_wrapper(process: ServiceProcess, settings: AuditSettings) -> KeyWrapper:
+    """What wraps the keys of the rows' MACs. Raises `ValueError` if none is set: no row is recorded unauthenticated."""
+    if settings.row_kms_key_id is not None:
+        return KmsKeyWrapper(await process.client("kms"), settings.row_kms_key_id)
+    if settings.row_key is not None:
+        return LocalKeyWrapper(settings.row_key)
+    raise ValueError("set SWITCHYARD_ROW_KMS_KEY_ID, or SWITCHYARD_ROW_KEY in the local stack")
 
 
 async def build_checkpointer(process: ServiceProcess, settings: AuditSettings) -> Checkpointer | None:
@@ -66,12 +82,16 @@ async def build_checkpointer(process: ServiceProcess, settings: AuditSettings) -
 
 
 def subscribe_audit(
-    process: ServiceProcess, settings: AuditSettings, store: AuditStore, breaker: DatabaseCircuitBreaker
+    process: ServiceProcess,
+    settings: AuditSettings,
+    store: AuditStore,
+    breaker: DatabaseCircuitBreaker,
+    keys: CircuitBreaker,
 ) -> None:
     """Consume audit's queue in batches, and its dead-letter queue one by one."""
 
     async def batch(message: SQSBatchMessage) -> None:
-        await record_batch(message, store=store, breaker=breaker)
+        await record_batch(message, store=store, breaker=breaker, keys=keys)
 
     async def dead_letter(message: SQSMessage) -> None:
         await drain_dead_letter(message, store=store, breaker=breaker)
@@ -98,3 +118,4 @@ def subscribe_audit(
     for name, subscriber in ((queue, batches), (dlq, dead_letters)):
         process.check(name, partial(getattr, subscriber, "healthy"))
         breaker.watch_subscriber(subscriber)
+        keys.watch_subscriber(subscriber)

@@ -15,6 +15,12 @@ class AuditSettings(ProcessSettings):
     """The audit process: its database, its batches, its checkpoints."""
 
     audit_db_url: SecretStr = Field(description="The audit database, as the role `audit`.")
+    row_kms_key_id: str | None = Field(
+        default=None, description="The symmetric KMS key that wraps the keys of the rows' MACs."
+    )
+    row_key: HexKey | None = Field(
+        default=None, description="32 bytes in hex that wrap the keys of the rows' MACs; local stack only."
+    )
     batch_size: Annotated[int, Field(ge=1, le=1_000)] = Field(default=100, description="Maximum rows in one insert.")
     batch_wait_s: Annotated[float, Field(ge=0, le=5)] = Field(
         default=0.2, description="How long a partial batch waits for more messages."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,9 +17,11 @@ from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
 from switchyard.runtime.database.migrate import (
     WORK_GRANTS,
+    RoleLimits,
     SchemaOwner,
     apply_grants,
     apply_migrations,
+    close_database,
     ensure_role,
     migration_lock,
 )
@@ -36,6 +39,11 @@ REVIEWER_ROLE = "reviewer"
 
 RECONCILER_ROLE = "reconciler"
 """The role that sees what was published, not the events, and may ask for it again."""
+
+PEOPLE_ROLES = (OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE)
+PEOPLE = RoleLimits(share=0.1, statement_s=60)
+AUDIT_LIMITS = RoleLimits(share=0.7, statement_s=3_600, idle_in_transaction_s=600)
+"""Verification and retention read a whole log in one statement, and check it while they read."""
 
 PasswordForRole = Callable[[str], str | None]
 """The password of a role; None where roles log in with IAM."""
@@ -70,14 +78,18 @@ async def migrate_work(
     url: str, *, password_for: PasswordForRole, iam: bool = False, login: DatabaseLogin | None = None
 ) -> list[str]:
     """Bring the work database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
-    cards = load_app().cards
-    settings = {
-        "switchyard.agents": ",".join(cards),
-        "switchyard.decrypting_agents": ",".join(card.name for card in cards.values() if card.decrypts),
-    }
+    app = load_app()
+    cards = app.cards
+    decrypting = [
+        {"node": card.name, "decrypts": card.decrypts, "playbooks": app.playbooks_of(card.name)}
+        for card in cards.values()
+    ]
+    settings = {"switchyard.agents": ",".join(cards), "switchyard.cards": json.dumps(decrypting)}
     async with _locked_connection(url, login) as connection:
+        await close_database(connection)
         for role in (CASE_MANAGER, *cards, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE):
-            await ensure_role(connection, role, password=password_for(role), iam=iam)
+            limits = PEOPLE if role in PEOPLE_ROLES else RoleLimits()
+            await ensure_role(connection, role, password=password_for(role), iam=iam, limits=limits)
         applied = await apply_migrations(connection, list_work_owners())
         await apply_grants(connection, list_work_owners(), settings)
         return applied
@@ -88,8 +100,9 @@ async def migrate_audit(
 ) -> list[str]:
     """Bring the audit database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
     async with _locked_connection(url, login) as connection:
+        await close_database(connection)
         for role in (WRITER, READER, RETENTION):
-            await ensure_role(connection, role, password=password_for(role), iam=iam)
+            await ensure_role(connection, role, password=password_for(role), iam=iam, limits=AUDIT_LIMITS)
         applied = await apply_migrations(connection, (audit_owner(),))
         app = load_app()
         await grant_audit_rights(connection, [resource_path(each) for each in app.audit_views])

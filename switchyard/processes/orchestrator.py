@@ -58,7 +58,9 @@ async def run_router(table: RoutingTable) -> None:
         await process.run()
 
 
-async def run_case_manager(catalogue: Catalogue, submissions: Submissions, current: Mapping[str, str]) -> None:
+async def run_case_manager(
+    catalogue: Catalogue, submissions: Submissions, current: Mapping[str, str], suppression_sources: frozenset[str]
+) -> None:
     """Serve the case manager."""
     settings = CaseManagerSettings()
     async with ServiceProcess(catalogue, CASE_MANAGER, settings) as process:
@@ -67,16 +69,17 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
         # A flood of submissions may use up the connections of its own pool only.
         intake_pool = await process.connect(settings.work_db_url, schema=CASE_MANAGER)
         wrapper = await process.key_wrapper(settings)
-        vault = Vault(pool, wrapper, process.clock)
+        vault = Vault(pool, wrapper, process.clock, use="intake")
         store, intake_store = CaseStore(pool), CaseStore(intake_pool)
         await process.on_exit(store.close_store)
+        await process.on_exit(intake_store.close_store)
         breaker = DatabaseCircuitBreaker(pool)
         await process.on_exit(breaker.close)
         closing = CaseCloser(store, process.clock, catalogue)
         mac = KeyedHash(settings.mac_key)
         openings = CaseOpener(
             catalogue=catalogue,
-            vault=(intake_vault := Vault(intake_pool, wrapper, process.clock)),
+            vault=(intake_vault := Vault(intake_pool, wrapper, process.clock, use="intake")),
             artefacts=Artefacts(objects, intake_vault, decrypts=()),
             clock=process.clock,
             mac=mac,
@@ -104,13 +107,16 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
         await process.on_exit(table.close)
         arrivals = ArrivalQueue(table, intake, outbox)
         pending = PendingCommands(database, process.clock, catalogue)
-        approvals = ApprovalService(pending, settings.approver_keys(), timedelta(seconds=settings.approval_valid_s))
+        valid_for = timedelta(seconds=settings.approval_valid_s)
+        approvals = ApprovalService(pending, settings.approver_keys(), settings.four_eyes(), valid_for)
         manager = CaseManager(
             arrivals=arrivals,
             closing=closing,
             pending=pending,
             approvals=approvals,
-            suppression=SuppressionList(database, catalogue, process.clock, mac, settings.upstreams, principals),
+            suppression=SuppressionList(
+                database, catalogue, process.clock, mac, settings.upstreams, principals, suppression_sources
+            ),
             publisher=outbox,
             quarantine=await process.quarantine(objects),
             breaker=breaker,

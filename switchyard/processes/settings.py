@@ -13,8 +13,10 @@ from switchyard.runtime.core.settings import (
     ApproverSettings,
     HexKey,
     KeyRing,
+    ObjectsBucket,
     OperatorSettings,
     ProcessSettings,
+    PublicKey,
     WorkSettings,
     read_key_ring,
 )
@@ -22,7 +24,7 @@ from switchyard.runtime.core.settings import (
 UpstreamName = Annotated[str, Field(pattern=r"^upstream\.[\x21-\x7e]+$", max_length=MAX_SOURCE)]
 """A misspelt name would match no upstream, and the intended one would be believed unsigned."""
 
-UpstreamKeys = Annotated[dict[UpstreamName, dict[Identifier, HexKey]], NoDecode, BeforeValidator(read_key_ring)]
+UpstreamKeys = Annotated[dict[UpstreamName, dict[Identifier, PublicKey]], NoDecode, BeforeValidator(read_key_ring)]
 
 
 class RouterSettings(OperatorSettings, ProcessSettings):
@@ -31,13 +33,13 @@ class RouterSettings(OperatorSettings, ProcessSettings):
     state_keys: KeyRing = Field(
         description='Keys that seal the state, as JSON {"id": "hex of 32 bytes or more"}; the first one signs.'
     )
-    objects_bucket: str = "switchyard-objects"
+    objects_bucket: ObjectsBucket = "switchyard-objects"
 
 
 class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
     """The case manager: its tables, and the key under which it fingerprints what upstream sends."""
 
-    mac_key: HexKey = Field(description="32 bytes in hex.")
+    mac_key: HexKey = Field(description="The key that fingerprints submissions and addresses, 32 bytes in hex.")
     upstreams: dict[str, UpstreamPolicy] | None = Field(
         default=None,
         description='What each upstream may ask for, as JSON {"upstream.name": {"tenants": [..], "roles": [..]}}, '
@@ -57,9 +59,11 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
         default=50_000, description="Submissions of one upstream that may wait to be opened; more are rejected."
     )
     rejection_keep_days: Annotated[int, Field(ge=1)] = Field(
-        default=30, description="How long counts of rejected submissions are kept; the log has their reports."
+        default=30, description="How long counts of rejected submissions are kept, in days; the log has their reports."
     )
-    case_deadline_s: Annotated[int, Field(ge=1)] = Field(default=900, description="For cases that name no deadline.")
+    case_deadline_s: Annotated[int, Field(ge=1)] = Field(
+        default=900, description="Deadline, in seconds, of a case whose submission has none."
+    )
     approval_valid_s: Annotated[int, Field(ge=1)] = Field(
-        default=86_400, description="How long a granted approval lasts if the email is not sent at once."
+        default=86_400, description="How long a granted approval is valid, in seconds, until its effect."
     )

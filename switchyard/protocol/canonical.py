@@ -1,5 +1,8 @@
-"""Strict JSON in, canonical JSON out. Canonical means RFC 8785 (JSON Canonicalization Scheme) over the I-JSON subset
-that the contracts allow: no floats, no NUL, no duplicate names, integers within ±(2**53 - 1)."""
+"""JSON of others in, strictly or leniently, and canonical JSON out.
+
+Canonical means RFC 8785 (JSON Canonicalization Scheme) over the I-JSON subset that the contracts allow: no floats, no
+NUL, no duplicate names, integers within ±(2**53 - 1).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ MAX_EVENT_DEPTH = 60
 """For what we write: the bus wraps it, and the whole must still be within `MAX_JSON_DEPTH`."""
 
 _MAX_INTEGER_CHARS = 17
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 """Escapes of NUL and of surrogates, which may be lone: the only ways in for text that cannot be stored."""
 
@@ -50,6 +55,15 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return read
 
 
+def _any_integer(text: str) -> int | float:
+    return int(text) if len(text) <= _MAX_INTEGER_CHARS else float(text)
+
+
+def _no_constant(_: str) -> None:
+    """NaN and the infinities: nothing."""
+
+
+_lenient_decoder = json.JSONDecoder(parse_int=_any_integer, parse_constant=_no_constant, strict=False)
 _decoder = json.JSONDecoder(
     parse_float=_refuse_number, parse_constant=_refuse_number, parse_int=_integer, object_pairs_hook=_unique_names
 )
@@ -63,24 +77,49 @@ def parse_json(text: str | bytes) -> dict[str, Any]:
             text = text.decode("utf-8")
         else:
             text.encode()
-        read = _decoder.decode(text)
     except UnicodeDecodeError as error:
         raise malformed("not UTF-8", remedy="send UTF-8 without a byte order mark") from error
     except UnicodeEncodeError as error:
         raise _not_utf8_error() from error
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        raise malformed(f"not JSON at {where}", remedy="send one JSON object") from error
-    except RecursionError as error:
-        raise _too_deep() from error
+    read = _decode(_decoder, text)
     if not isinstance(read, dict):
         found = _TYPE_NAMES.get(type(read), "value")
         raise malformed(f"expected a JSON object, got {found}", remedy="send one JSON object")
-    if text.count("{") + text.count("[") > MAX_JSON_DEPTH:
-        _refuse_deep(read)
     if _ESCAPED.search(text):
         check_storable(read, room=MAX_JSON_DEPTH)
     return read
+
+
+def parse_foreign_json(text: str | bytes) -> Any:
+    """Read a document that another system defines (a delivery report, a key set), as leniently as it can be read: any
+    value, floats, control characters, a name twice (the last one counts), a byte order mark. What UTF-8 or PostgreSQL
+    cannot hold (NUL, lone surrogates, other bytes) becomes U+FFFD. Raises `InvalidEvent` (malformed) for what is not
+    JSON or nested too deeply, and nothing else."""
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+    read = _decode(_lenient_decoder, text)
+    return _made_storable(read) if "\0" in text or _ESCAPED.search(text) else read
+
+
+def _made_storable(value: Any) -> Any:
+    match value:
+        case str():
+            return _UNSTORABLE.sub("\ufffd", value)
+        case dict():
+            return {_made_storable(name): _made_storable(item) for name, item in value.items()}
+        case list():
+            return [_made_storable(item) for item in value]
+        case _:
+            return value
+
+
+def _decode(decoder: json.JSONDecoder, text: str) -> Any:
+    _refuse_deep(text)
+    try:
+        return decoder.decode(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise malformed(f"not JSON at {where}", remedy="send one JSON object") from error
 
 
 def check_storable(value: object, field: str = "", *, room: int = MAX_EVENT_DEPTH) -> None:
@@ -123,14 +162,20 @@ def _refuse_text(text: str, field: str) -> None:
         raise _not_utf8_error(field) from error
 
 
-def _refuse_deep(read: dict[str, Any]) -> None:
-    level: list[Any] = [read]
-    for _ in range(MAX_JSON_DEPTH):
-        items = (item for node in level for item in (node.values() if isinstance(node, dict) else node))
-        level = [item for item in items if isinstance(item, dict | list)]
-        if not level:
-            return
-    raise _too_deep()
+def _refuse_deep(text: str) -> None:
+    """Before parsing: how deep a parser gets before it raises, and what, depends on Python's release and on the
+    caller's stack. One pass; most texts have fewer brackets than levels are allowed."""
+    if text.count("{") + text.count("[") <= MAX_JSON_DEPTH:
+        return
+    depth = 0
+    for found in _STRINGS_AND_BRACKETS.finditer(text):
+        match text[found.start()]:
+            case "[" | "{":
+                depth += 1
+                if depth > MAX_JSON_DEPTH:
+                    raise _too_deep()
+            case "]" | "}":
+                depth -= 1
 
 
 def _too_deep() -> InvalidEvent:

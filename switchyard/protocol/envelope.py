@@ -13,8 +13,8 @@ from switchyard.protocol.digest import event_digest
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import (
     BasisPoints,
+    CaseDay,
     Contract,
-    Day,
     Identifier,
     Json,
     Milliseconds,
@@ -53,7 +53,7 @@ class Envelope(Contract):
     tenant: Identifier
     case_id: Uuid
     session_id: Identifier
-    opened_on: Day
+    opened_on: CaseDay
     playbook_version: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*/[0-9]+$", max_length=60)]
     seq: NonNegativeInt
     ordinal: NonNegativeInt = 0

@@ -8,6 +8,18 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
+FIRST_YEAR, LAST_YEAR = 1900, 8999
+"""Of every time. Python and PostgreSQL's clients end with 9999: zones and periods are added to a time, and must not
+lead past that."""
+
+MAX_MILLISECONDS = 100 * 366 * 86_400_000
+"""A hundred years, which may be added to any time."""
+
+
+def in_known_years(moment: datetime.datetime) -> bool:
+    """Whether any time zone and any period may be applied to a time."""
+    return FIRST_YEAR <= moment.year <= LAST_YEAR
+
 
 def _check_date(text: str) -> str:
     # A pattern lets the 30th of February pass, and then the first consumer that computes with it fails.
@@ -15,6 +27,12 @@ def _check_date(text: str) -> str:
         datetime.datetime.fromisoformat(text)
     except ValueError:
         raise PydanticCustomError("calendar", "should be a day of the calendar and a time of the day") from None
+    return text
+
+
+def _check_years(text: str) -> str:
+    if not in_known_years(datetime.datetime.fromisoformat(text)):
+        raise PydanticCustomError("years", "should be in a year from 1900 to 8999")
     return text
 
 
@@ -29,14 +47,18 @@ Timestamp = Annotated[
         json_schema_extra={"format": "date-time"},
     ),
     AfterValidator(_check_date),
+    AfterValidator(_check_years),
 ]
-"""UTC, RFC 3339, up to microseconds, no leap second."""
+"""UTC, RFC 3339, up to microseconds, no leap second, in a year from 1900 to 8999."""
 
 Day = Annotated[
     str,
     Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", json_schema_extra={"format": "date"}),
     AfterValidator(_check_date),
 ]
+CaseDay = Annotated[Day, AfterValidator(_check_years)]
+"""The day on which a case was opened."""
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 """A node, an agent or a playbook: lower case, digits and underscores."""
 
@@ -60,7 +82,7 @@ BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 """A share of one in hundredths of a percent: contracts contain no floats."""
 
 NonNegativeInt = Annotated[int, Field(ge=0, le=2**53 - 1)]
-Milliseconds = NonNegativeInt
+Milliseconds = Annotated[int, Field(ge=0, le=MAX_MILLISECONDS)]
 
 
 class Contract(BaseModel):
@@ -82,7 +104,7 @@ class Artefact(Contract):
     `subject` is set. The digest of an event covers this reference, not the place.
     """
 
-    name: Name = Field(description="What it is to its reader: question, findings, answer.")
+    name: Name = Field(description="What it is to its reader, such as `answer`.")
     sha256: Sha256 = Field(description="Of the stored bytes, which are ciphertext if sealed.")
     size: NonNegativeInt = Field(description="Of the stored bytes.")
     media_type: str = Field(max_length=100)
@@ -113,8 +135,8 @@ class TaskBudget(Contract):
     )
 
 
-WAREHOUSE_ROLE_SCOPE = "warehouse:role:"
-"""Prefix of the scope that names the warehouse role of the asking user."""
+ROLE_SCOPE = "role:"
+"""Prefix of the scope that names the role with which the asking user reads."""
 
 
 class Principal(Contract):

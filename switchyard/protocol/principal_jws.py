@@ -3,7 +3,9 @@ ingress, the case manager and auditors. Needs joserfc, which the contracts do no
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from joserfc import jws
@@ -12,6 +14,8 @@ from joserfc.jwk import OKPKey
 from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
 from pydantic import ValidationError
 
+from switchyard.protocol.canonical import parse_foreign_json
+from switchyard.protocol.errors import malformed
 from switchyard.protocol.principals import PRINCIPAL_ALGORITHM, PRINCIPAL_TOKEN_TYPE, PrincipalClaims
 
 _ALGORITHMS = [PRINCIPAL_ALGORITHM]
@@ -42,6 +46,22 @@ def sign_principal(claims: PrincipalClaims, kid: str, key: OKPKey) -> str:
     return jws.serialize_compact(header, claims.model_dump_json(exclude_none=True), key, algorithms=_ALGORITHMS)
 
 
+def read_jws_header(token: str) -> dict[str, Any]:
+    """The header of a JWS or JWT in compact form; nothing is verified. Raises `InvalidEvent` (malformed).
+
+    Read before joserfc reads it, whose parser has no bound of depth.
+    """
+    head = token.partition(".")[0]
+    try:
+        data = base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))
+    except ValueError:
+        raise malformed("not a JWS in compact form", remedy="send the token as it was signed") from None
+    header = parse_foreign_json(data)
+    if not isinstance(header, dict):
+        raise malformed("the header of a JWS is not an object", remedy="send the token as it was signed")
+    return header
+
+
 def verify_principal(statement: str, keys: Mapping[str, OKPKey]) -> tuple[str, PrincipalClaims]:
     """The key id and the claims of a statement that one of these keys signed. Raises `PrincipalStatementInvalid`.
 
@@ -49,6 +69,7 @@ def verify_principal(statement: str, keys: Mapping[str, OKPKey]) -> tuple[str, P
     to be understood (RFC 7515, 4.1.11) is not accepted.
     """
     try:
+        read_jws_header(statement)
         signed = jws.extract_compact(statement.encode())
         header, signature = signed.protected, signed.segments["signature"]
         canonical = urlsafe_b64encode(urlsafe_b64decode(signature)) == signature

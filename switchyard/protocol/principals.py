@@ -42,8 +42,8 @@ class PrincipalClaims(StrictContract):
     tenant: Identifier
     session_id: Identifier
     role: Identifier | None = None
-    case_id: Uuid = Field(description="The case that the submission opens: named by tenant, source and key.")
-    question_sha256: Sha256 = Field(description="Of the question in UTF-8, so that an auditor can compare it.")
+    case_id: Uuid = Field(description="The case that the submission opens: named by tenant, source, user and key.")
+    content_sha256: Sha256 = Field(description="Of what is sealed for the case, so that an auditor can compare it.")
     submission: Sha256 = Field(description="`submission_digest` of the whole submission.")
     iat: NonNegativeInt = Field(description="Seconds since 1970.")
     exp: NonNegativeInt
@@ -59,6 +59,6 @@ def submission_digest(submission: Json) -> str:
     return hashlib.sha256(canonical_json(without_statement(submission))).hexdigest()
 
 
-def question_digest(question: str) -> str:
-    """SHA-256, in hex, of a question."""
-    return hashlib.sha256(question.encode()).hexdigest()
+def content_digest(content: bytes) -> str:
+    """SHA-256, in hex, of what is sealed."""
+    return hashlib.sha256(content).hexdigest()

@@ -82,7 +82,6 @@ def resolution_statement(
         resolution_id=resolution_id,
         case_id=case_id,
         content_sha256=content_sha256,
-        sent="no" if provider_message_id is None else "yes",
         provider_message_id=provider_message_id or "",
         operator=operator,
         evidence=evidence,

@@ -17,20 +17,21 @@ CASE_ID_NAMESPACE = uuid.UUID("6d3f0e5a-3f4b-5c0e-9a53-8f1f5a8d1c01")
 """Namespace of case ids."""
 
 
-def case_id_for(tenant: str, source: str, idempotency_key: str) -> str:
-    """The id of the case that a submission opens: the same submission is the same case, on any machine."""
-    return str(uuid.uuid5(CASE_ID_NAMESPACE, json.dumps([tenant, source, idempotency_key])))
+def case_id_for(tenant: str, source: str, asker: str, idempotency_key: str) -> str:
+    """The id of the case that a submission opens: the same submission is the same case, on any machine. `asker` is who
+    asks: a key that another person has used names another case."""
+    return str(uuid.uuid5(CASE_ID_NAMESPACE, json.dumps([tenant, source, asker, idempotency_key])))
 
 
 class Submission(StrictContract):
     """What every submission has. A kind of submission is a subclass; its default `playbook` names the kind.
 
-    `(tenant, source, idempotency_key)` names the submission: the same payload again is the same case, another payload
-    under the same key is refused as a conflict.
+    Tenant, source, who asks and `idempotency_key` name the submission: the same payload again is the same case, another
+    payload under the same key is refused as a conflict. A key that one person has used is still free for another.
     """
 
     tenant: Identifier
-    idempotency_key: Identifier = Field(description="Unique for each submission of a tenant and source.")
+    idempotency_key: Identifier = Field(description="Unique for each submission of a tenant, source and asker.")
     session_id: Identifier
     playbook: Name
     deadline_ms: Milliseconds | None = None
@@ -67,6 +68,11 @@ class CaseOpening:
     """What the ingress must have signed beside the submission itself; None if no statement can vouch for this kind."""
     deadline: timedelta | None = None
     """How long the case may take if the submission does not say; the case manager's default if None."""
+
+    @property
+    def principal(self) -> str:
+        """Who asks: the member of staff, or the person."""
+        return self.person if self.asker is None else self.asker
 
 
 OpenCase = Callable[[Any], CaseOpening]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract
 
 SPECIALIST = "specialist"
-"""The step whose node is the agent that triage, or upstream, chose."""
+"""The step whose node is the agent that another agent, or upstream, chose."""
 
 
 @dataclass(frozen=True)
 class PlaybookStep:
     """A task for a node: its command, how often it may fail, how long one attempt may take. The command's fields are
-    what the step is granted: artefacts and facts of these names and nothing else of the case."""
+    what the step is granted: artefacts and facts of these names (or, in `renamed`, of another) and nothing else."""
 
     name: str
     node: str
@@ -25,6 +25,12 @@ class PlaybookStep:
     seconds: int
     p95: int | None = None
     """Seconds that 95 of 100 such tasks take from command to answer; None where the playbook does not say."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def granted(self) -> dict[str, str]:
+        """For each field of the command, the name of the artefact or fact."""
+        return {name: self.renamed.get(name, name) for name in self.command.model_fields}
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,10 @@ class PlaybookEdge:
 
 
 def task_step(
-    name: str, command: type[Contract], *, attempts: int, seconds: int, node: str | None = None
+    name: str, command: type[Contract], *, attempts: int, seconds: int, node: str | None = None, **renamed: str
 ) -> PlaybookStep:
-    """Declare a step; its node has its name unless another is given."""
-    return PlaybookStep(name, node or name, command, attempts, seconds)
+    """Declare a step; its node has its name unless another is given, and so has each artefact or fact its field's."""
+    return PlaybookStep(name, node or name, command, attempts, seconds, renamed=renamed)
 
 
 def end_case(outcome: str, code: str | None = None, message: str = "") -> PlaybookEnding:
@@ -100,7 +106,7 @@ class Playbook:
         if any((edge.go is None) == (edge.end is None) for edge in self.edges):
             raise ValueError(f"{version}: an edge either goes to a step or ends the case")
 
-        self.grants = frozenset(name for step in self.steps.values() for name in step.command.model_fields)
+        self.grants = frozenset(name for step in self.steps.values() for name in step.granted.values())
 
     def with_p95(self, version: str, **p95: int) -> Playbook:
         """The same graph under a new version that says how many seconds its steps usually take (P95), by name. Raises

@@ -124,7 +124,7 @@ def _command(
             )
         node = str(state.agent)
     known = (state.facts or {}) | state.artefacts
-    granted = {name: known[name] for name in step.command.model_fields if name in known}
+    granted = {field: known[name] for field, name in step.granted.items() if name in known}
     handed = state.model_copy(update={"step": step.name, "node": node}).model_dump(mode="json", exclude_none=True)
     try:
         command = step.command.model_validate_json(json.dumps(granted))

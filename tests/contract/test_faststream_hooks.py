@@ -109,7 +109,7 @@ def test_faststream_hooks_used_by_broker_exist(module: str, path: str, parameter
     require(module, path, parameters)
 
 
-def test_a_hook_that_has_moved_or_changed_is_named_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moved_or_changed_hook_is_named_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     from faststream._internal.endpoint.subscriber import SubscriberUsecase
 
     module, path = "faststream._internal.endpoint.subscriber", "SubscriberUsecase.consume"

@@ -45,11 +45,11 @@ def read(path: Path) -> Json:
     return parse_json(path.read_bytes())
 
 
-def test_every_type_and_version_has_a_golden_event_and_the_other_way_round() -> None:
+def test_golden_events_and_type_versions_correspond() -> None:
     assert {shows(path) for path in FILES} == {f"{name}.v{version}" for name, version in NAMES}
 
 
-def test_no_golden_event_was_changed_since_it_was_committed() -> None:
+def test_golden_event_is_unchanged_since_its_commit() -> None:
     lines = [line.split("  ", 1) for line in MANIFEST.read_text().splitlines()]
     listed = {name: sha256 for sha256, name in lines}
     there = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in FILES}
@@ -57,13 +57,13 @@ def test_no_golden_event_was_changed_since_it_was_committed() -> None:
 
 
 @each_event
-def test_its_digest_holds(path: Path) -> None:
+def test_golden_event_has_a_valid_digest(path: Path) -> None:
     event = read(path)
     assert event["digest"] == event_digest(event)
 
 
 @each_event
-def test_it_passes_every_check_of_its_consumer(path: Path) -> None:
+def test_golden_event_passes_the_checks_of_its_consumer(path: Path) -> None:
     event = read(path)
     body = {"source": SOURCE_PREFIX + event["node_from"], "detail-type": event["type"], "detail": event}
     envelope, raw = read_envelope(json.dumps(body))
@@ -83,14 +83,14 @@ def test_golden_payload_shows_every_field(path: Path) -> None:
 
 
 @each_event
-def test_its_artefacts_are_the_bytes_that_it_carries(path: Path) -> None:
+def test_golden_artefact_hash_is_of_the_carried_bytes(path: Path) -> None:
     event = read(path)
     text = json.dumps(event["payload"]) + json.dumps(event.get("state"))
     assert all(sha256 in text for sha256 in event["storage_refs"])
 
 
 @each_event
-def test_it_fits_the_bus(path: Path) -> None:
+def test_golden_event_is_within_the_limit_of_the_bus(path: Path) -> None:
     assert json.loads(serialize_detail(read(path))) == read(path)
 
 
@@ -106,7 +106,7 @@ def test_submission_with_misspelt_field_is_rejected() -> None:
         CaseSubmitted.model_validate(read(SUBMISSION) | {"quesion": "?"})
 
 
-def test_the_golden_events_of_the_answered_case_are_one_chain() -> None:
+def test_golden_events_of_the_answered_case_are_one_chain() -> None:
     chain = (
         "CaseOpened",
         "ChooseAgent",

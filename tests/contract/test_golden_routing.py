@@ -30,7 +30,7 @@ SEAL = StateSeal({"golden": b"a published key, for tests alone"})
         ("SendingDeferred", "Wait"),
     ],
 )
-def test_the_golden_case_is_routed_as_ever(event: str, next_event: str) -> None:
+def test_golden_event_is_routed_to_the_golden_next_event(event: str, next_event: str) -> None:
     (routed,) = route(read_event(delivered(golden(event)), node="router"), SEAL)
     expected = golden(next_event)
     del expected["occurred_at"], expected["trace"]

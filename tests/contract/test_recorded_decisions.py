@@ -37,7 +37,7 @@ def cases(path: Path) -> list[list[StoredRow]]:
 
 
 @each_corpus
-def test_every_recorded_decision_is_the_same_today(path: Path) -> None:
+def test_recorded_decisions_are_the_same_today(path: Path) -> None:
     found = audit_replay.ReplayReport()
     for rows in corpus.read_cases(CATALOGUE, path):
         audit_replay.replay_and_count(rows, found, grace=timedelta(0))
@@ -48,7 +48,7 @@ def test_every_recorded_decision_is_the_same_today(path: Path) -> None:
 
 
 @each_corpus
-def test_no_corpus_holds_an_artefact_and_none_has_a_case_twice(path: Path) -> None:
+def test_corpus_has_no_artefact_and_each_case_once(path: Path) -> None:
     seen = Counter(rows[0].row.case_id for rows in corpus.read_cases(CATALOGUE, path))
     assert set(seen.values()) == {1}
     assert all(
@@ -58,7 +58,7 @@ def test_no_corpus_holds_an_artefact_and_none_has_a_case_twice(path: Path) -> No
     )
 
 
-def test_the_corpus_of_assist_1_has_every_kind_of_case() -> None:
+def test_corpus_of_assist_1_has_every_kind_of_case() -> None:
     rows = [row.row for case in cases(ASSIST) for row in case]
     assert {row.outcome for row in rows if row.terminal} == {"answered", "no_agent", "failed", "expired", "rejected"}
     assert {row.transition for row in rows} >= {"TaskFailed", "TaskRetried", "NoAgentFits", "AnswerDrafted"}
@@ -74,7 +74,7 @@ def _altered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PLAYBOOKS, "assist/1", Playbook("assist/1", *parts, *edges))
 
 
-def test_edited_edge_is_reported_with_case_event_and_both_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edited_edge_is_reported_with_event_and_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
     _altered(monkeypatch)
     ran = CliRunner().invoke(app, ["audit", "replay", "--corpus", str(ASSIST)])
     assert ran.exit_code == 1
@@ -88,13 +88,13 @@ def test_edited_edge_is_reported_with_case_event_and_both_outcomes(monkeypatch: 
     assert "cases would be decided otherwise today" in output
 
 
-def test_an_unedited_router_replays_the_corpus_on_the_command_line() -> None:
+def test_replay_command_of_the_corpus_reports_no_divergence() -> None:
     ran = CliRunner().invoke(app, ["audit", "replay", "--corpus", str(ASSIST)])
     assert ran.exit_code == 0, ran.output
     assert "replay: no divergence" in ran.output
 
 
-def test_a_retry_in_the_corpus_was_signed_by_the_operator_that_it_names() -> None:
+def test_retry_in_the_corpus_is_signed_by_its_operator() -> None:
     case = next(case for case in cases(ASSIST) if any(each.row.transition == "TaskRetried" for each in case))
     bodies = [each.row.body for each in case]
     stranger = replay_case(bodies, operators=OperatorKeys({"oncall": bytes(31) + b"\x09"}))

@@ -1,4 +1,5 @@
-"""docs/build/adding-an-agent.md at its word: its blocks go into a copy of the repository, whose stack is then asked."""
+"""docs/build/adding-an-agent.md at its word: its blocks and the example's files go into a copy of the repository, whose
+stack is then asked."""
 
 from __future__ import annotations
 
@@ -27,9 +28,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]  # a stack of its own, with one
 ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(sys.prefix)
 AGENT = "unit_converter"
-FOLDER = f"services/specialists/{AGENT}"
+EXAMPLE = ROOT / "examples" / AGENT
+FILES = {str(path.relative_to(EXAMPLE)) for path in EXAMPLE.rglob("*") if path.suffix in {".py", ".yaml"}}
 BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-"""A block of the document that goes into a file: the file's name follows the language."""
+"""A block of the document that is of a file: the file's name follows the language."""
 
 # Where the document's words put a block into a file that exists: behind what this finds.
 PLACES = {
@@ -47,7 +49,6 @@ NAMED = {
 BASELINE = "evals/baseline/triage.simulator.json"
 GENERATED = {
     "contracts/schemas/asyncapi.json",
-    "contracts/schemas/catalogue.json",
     BASELINE,
     "terraform/generated/images.json",
     "terraform/generated/topology.json",
@@ -95,9 +96,9 @@ class Copy:
 
 
 def blocks() -> dict[str, str]:
-    """The document's files, and what goes into each."""
+    """The document's files, and what it shows of each."""
     found = BLOCK.findall((ROOT / "docs" / "build" / "adding-an-agent.md").read_text(encoding="utf-8"))
-    assert len(dict(found)) == len(found), "two blocks go into the same file"
+    assert len(dict(found)) == len(found), "two blocks are of the same file"
     return dict(found)
 
 
@@ -119,18 +120,16 @@ def substituted(path: Path, pattern: str, replacement: str) -> None:
 
 def take_the_steps(copy: Copy) -> None:
     """Do what the document says, in its order."""
-    for name, block in blocks().items():
-        path = copy.folder / name
-        if name in PLACES:
-            # Two blank lines follow a card, as they do any definition at the top of a module.
-            text = f"{block}\n" if name == "contracts/cards.py" else block
-            substituted(path, f"({PLACES[name]})", r"\g<1>" + text.replace("\\", r"\\"))
-        else:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(block, encoding="utf-8")
+    for name in FILES:
+        (copy.folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(EXAMPLE / name, copy.folder / name)
+    for name, place in PLACES.items():
+        path, block = copy.folder / name, blocks()[name]
+        # Two blank lines follow a card, as they do any definition at the top of a module.
+        text = f"{block}\n" if name == "contracts/cards.py" else block
+        substituted(path, f"({place})", r"\g<1>" + text.replace("\\", r"\\"))
         if name in NAMED:
             substituted(path, *NAMED[name])
-    shutil.copy(Path(__file__).with_name("toy_agent") / "agent.py", copy.folder / FOLDER / "agent.py")
     # The tests' own environment is used instead of the one that make would build from the lock, which has not changed.
     copy.run("make", "format", "generate", f"VENV={VENV}", "--assume-old", f"{VENV}/.ready")
     copy.python("-m", "evals", "triage", "--baseline", BASELINE, "--gate")
@@ -204,17 +203,17 @@ def case_of(printed: str) -> str:
 def test_steps_change_only_the_files_that_they_name(copy: Copy) -> None:
     after = digests(copy.folder)
     changed = {name for name in copy.before.keys() | after.keys() if copy.before.get(name) != after.get(name)}
-    assert changed == blocks().keys() | GENERATED | {f"{FOLDER}/agent.py"}
+    assert changed == PLACES.keys() | GENERATED | FILES
 
 
 def test_written_files_pass_the_linters_and_catalogue_tests(copy: Copy) -> None:
-    written = [name for name in (*blocks(), f"{FOLDER}/agent.py") if name.endswith(".py")]
+    written = [name for name in PLACES.keys() | FILES if name.endswith(".py")]
     copy.python("-m", "ruff", "check", *written)
     copy.python("-m", "ruff", "format", "--check", *written)
     copy.run(str(VENV / "bin" / "lint-imports"))
     copy.python("-m", "switchyard.app.generate", "--check")
     printed = copy.python("-m", "pytest", "-v", "-p", "no:cacheprovider", "tests/unit/protocol/test_catalogue.py")
-    assert f"test_a_card_says_what_the_catalogue_says[{AGENT}] PASSED" in printed
+    assert f"test_card_equals_the_catalogue[{AGENT}] PASSED" in printed
 
 
 def test_triage_answers_new_agents_questions_within_baseline(copy: Copy) -> None:

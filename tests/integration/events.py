@@ -16,6 +16,7 @@ from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, add_digest
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef, TaskBudget
 from switchyard.runtime.core.clock import timestamp
+from tests.integration.known_cases import known_cases
 from tests.reference import derive_event
 
 NODE = "text_to_sql"
@@ -42,11 +43,18 @@ def question(text: str = f"How deep is {MARKER}?") -> tuple[Artefact, StorageRef
     return artefact, StorageRef(inline=base64.b64encode(data).decode())
 
 
-def opened(case_id: str | None = None) -> Json:
-    """The first event of a case of its own."""
+def opened(
+    case_id: str | None = None,
+    *,
+    subject: str | None = None,
+    known: bool = True,
+    **fields: Any,
+) -> Json:
+    """The first event of a case of its own; the case manager knows it unless it is not `known`."""
     case_id = case_id or fresh_id()
     asked, place = question()
-    return add_digest(
+    principal: Json = {"sub": "service:upstream.tests", "tenant": "acme", "scopes": [], "act": []}
+    opening = add_digest(
         {
             "event_id": str(uuid.uuid5(uuid.UUID(case_id), "CaseOpened")),
             "type": "CaseOpened",
@@ -66,13 +74,17 @@ def opened(case_id: str | None = None) -> Json:
             "trace": {},
             "case_deadline": timestamp(NOW + timedelta(minutes=15)),
             "budget": {"attempts": 3, "tokens": 0},
-            "principal": {"sub": "service:upstream.tests", "tenant": "acme", "scopes": [], "act": []},
+            "principal": principal | ({"subject": subject} if subject else {}),
             "payload": CaseOpened(
                 playbook="assist", question=asked, agent=NODE, submitted_by="upstream.tests"
             ).model_dump(mode="json", exclude_none=True),
             "storage_refs": {asked.sha256: place.model_dump(exclude_none=True)},
         }
+        | {name: value for name, value in fields.items() if value is not None}
     )
+    if known and (cases := known_cases()) is not None:
+        cases.add_case(opening)
+    return opening
 
 
 def command(
@@ -83,11 +95,15 @@ def command(
     attempts: int = 3,
     time_limit_ms: int | None = None,
     note: str = MARKER,
+    subject: str | None = None,
+    known: bool = True,
+    case_deadline: str | None = None,
+    opening: Json | None = None,
 ) -> Json:
     """A command that the router gives to `node`. `note` is part of its state, and so of its digest."""
     asked, place = question()
     event = derive_event(
-        envelope_of(opened(case_id)),
+        envelope_of(opening or opened(case_id, subject=subject, known=known, case_deadline=case_deadline)),
         payload or AnswerQuestion(question=asked),
         node_from="router",
         node_to=node,

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings
 
+from services.app import APP
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.local_stack import (
     LOCAL_OPERATOR,
@@ -24,13 +23,13 @@ from switchyard.devstack.stack.local_stack import (
 )
 from switchyard.devstack.stack.provisioner import ProvisionerSettings
 from switchyard.infra.nodes import NodeNeeds
+from switchyard.infra.settings_page import process_settings, variable_name
 from switchyard.protocol.signing import derive_public_key
 from switchyard.protocol.topology import VISIBILITY_SECONDS
-from switchyard.runtime.core.settings import WorkSettings
+from switchyard.runtime.core.settings import InvalidSettings
 from switchyard.runtime.crypto.signing import LocalSigner
 from switchyard.runtime.models.clients import ModelSettings
 from tests.reference import images, needs
-from tests.unit.terraform.test_generated import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRASTRUCTURE = {"localstack", "postgres"}
@@ -144,10 +143,8 @@ def test_process_waits_for_the_provisioner_and_has_time_to_drain(name: str) -> N
 
 @each_process
 def test_process_starts_with_exactly_the_settings_of_compose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings: type[BaseSettings] = SETTINGS.get(needs_of(name).node, WorkSettings)
-    aliases = {str(field.validation_alias) for field in settings.model_fields.values() if field.validation_alias}
-    known = {f"SWITCHYARD_{field}".upper() for field in settings.model_fields} | aliases
-    known |= {f"SWITCHYARD_MODEL_{field}".upper() for field in ModelSettings.model_fields}
+    classes = process_settings(APP)[needs_of(name).node]
+    known = {variable_name(settings, field) for settings in classes for field in settings.model_fields}
     known |= set(compose()["x-aws"])  # the SDK's own
     assert set(environment(name)) <= known
     for variable in known:
@@ -155,8 +152,9 @@ def test_process_starts_with_exactly_the_settings_of_compose(name: str, monkeypa
     for variable, value in environment(name).items():
         assert isinstance(value, str), f"{variable} must be a string: YAML reads it as {type(value).__name__}"
         monkeypatch.setenv(variable, value)
-    loaded = settings()  # a ValidationError names what is missing
+    loaded, *models = [settings() for settings in classes]  # an error names what is missing
     assert loaded.model_dump()["otlp_endpoint"] is None, "tracing is off by default"
+    assert len(models) == needs_of(name).bedrock
     assert ModelSettings().bedrock_endpoint_url == ("http://simulator:8080" if needs_of(name).bedrock else None)
 
 
@@ -196,7 +194,7 @@ def test_process_has_its_own_secrets_only(name: str) -> None:
     needed = needs_of(name)
     allowed = set(needed.secrets)
     allowed |= {"SWITCHYARD_VAULT_KEY"} if needed.database == "work" else set()
-    allowed |= {"SWITCHYARD_CHECKPOINT_KEY"} if needed.writes_checkpoints else set()
+    allowed |= {"SWITCHYARD_CHECKPOINT_KEY", "SWITCHYARD_ROW_KEY"} if needed.writes_checkpoints else set()
     allowed |= {"SWITCHYARD_MODEL_OPENAI_API_KEY"} if "openai" in needed.egress else set()
     assert found == allowed
 
@@ -225,7 +223,7 @@ def test_provisioner_has_its_settings_and_those_of_an_operator(monkeypatch: pyte
         if url.startswith("postgresql://"):
             assert roles[variable] == url.split("//")[1].split(":")[0]
     monkeypatch.delenv("SWITCHYARD_ROLE_PASSWORD")
-    with pytest.raises(ValidationError, match="role_password"):
+    with pytest.raises(InvalidSettings, match="SWITCHYARD_ROLE_PASSWORD is missing"):
         ProvisionerSettings()
 
 
@@ -235,7 +233,7 @@ def test_keys_are_marked_for_development_and_match_their_public_keys() -> None:
     private = [key for value in values for key in re.findall(r"\b[0-9a-f]{64}\b", value)]
     operators = yaml.safe_load(compose()["x-development"]["operators"])
     texts = [bytes.fromhex(key) for key in private if key not in operators.values()]
-    assert len({*texts}) == len(texts) == 7
+    assert len({*texts}) == len(texts) == 8
     assert all(text.startswith(b"development only: ") and len(text) == 32 for text in texts)
     assert operators == {LOCAL_OPERATOR: derive_public_key(bytes.fromhex(given["SWITCHYARD_OPERATOR_KEY"]))}
     for name, key in (

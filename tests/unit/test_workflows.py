@@ -73,6 +73,31 @@ def test_make_targets_of_the_workflow_exist(path: Path) -> None:
     assert made - {"${{", "matrix.part", "}}"} <= TARGETS
 
 
+def test_nightly_fuzzes_on_each_python_and_scans_the_dependencies() -> None:
+    checks = workflow(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"]["checks"]
+    assert _parts(checks) == ["fuzz", "scan-dependencies"]
+    assert checks["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "HYPOTHESIS_PROFILE=nightly $(BIN)/pytest tests/fuzz" in makefile
+    assert "for file in requirements.lock $(BOOTSTRAP) " in makefile
+    assert "pip-audit --progress-spinner off --require-hashes --disable-pip --requirement $$file || exit 1" in makefile
+
+
+@pytest.mark.parametrize("file", ["requirements.bootstrap.txt", ".github/pip-audit.txt"])
+def test_tool_that_installs_or_scans_is_locked_by_hash(file: str) -> None:
+    pins = re.findall(r"^([a-z0-9-]+)==\S+(.*)$", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    assert pins
+    assert all(rest.endswith("\\") for _, rest in pins), "each pin is followed by its hashes"
+
+
+@pytest.mark.parametrize("file", ["Makefile", "Dockerfile"])
+def test_pip_installs_by_hash_only(file: str) -> None:
+    lines = re.findall(r"^.*pip install[^\n]*", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    plain = [line for line in lines if "uv pip" not in line]
+    assert plain
+    assert all("--require-hashes" in line for line in plain)
+
+
 def test_ci_has_a_job_for_every_kind_of_check() -> None:
     jobs = workflow(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
     assert set(jobs) == {"lint", "tests", "localstack", "containers", "images", "compose", "terraform", "evals"}

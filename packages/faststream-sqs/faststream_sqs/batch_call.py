@@ -35,6 +35,26 @@ _THROTTLED = frozenset(
     }
 )
 
+# Credentials that were rotated or have just expired, and a clock that is off: a later request is signed anew
+# (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html).
+_CREDENTIALS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "RequestExpired",
+        "RequestInTheFuture",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+    }
+)
+
 # Permanent rejections of one entry. AWS marks them with `SenderFault`; LocalStack never sets it.
 _REFUSED = frozenset(
     {
@@ -115,21 +135,26 @@ class BatchCall(Generic[T, R]):
     async def _send_batch(self, entries: list[T]) -> Results[R]:
         try:
             return await self._request(entries)
-        except ClientError as error:
-            failed = from_client_error(error)
+        except Exception as error:  # noqa: BLE001 - a proxy's page raises an error of botocore's parser
+            failed = from_error(error)
             if failed.permanent and len(entries) > 1:
                 middle = len(entries) // 2
                 return [*await self._send_batch(entries[:middle]), *await self._send_batch(entries[middle:])]
-        except BotoCoreError as error:
-            failed = RequestFailed(type(error).__name__, str(error))
         return [failed] * len(entries)
 
 
-def from_client_error(error: ClientError) -> RequestFailed:
-    """The failure of a whole request; permanent if it was rejected rather than throttled or failed."""
+def from_error(error: Exception) -> RequestFailed:
+    """The failure of a whole request; permanent if it was rejected for what it says.
+
+    Throttling, a failure of the service, an answer that cannot be read, and credentials that have just expired or a
+    clock that is off may pass.
+    """
+    if not isinstance(error, ClientError):
+        message = str(error) if isinstance(error, BotoCoreError) else "the answer cannot be read"
+        return RequestFailed(type(error).__name__, message)
     code = error.response.get("Error", {}).get("Code", "Unknown")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    refused = 400 <= status < 500 and status != 429 and code not in _THROTTLED
+    refused = 400 <= status < 500 and status != 429 and code not in _THROTTLED | _CREDENTIALS
     return RequestFailed(code, error.response.get("Error", {}).get("Message", ""), permanent=refused)
 
 
@@ -142,10 +167,14 @@ def sqs_results(response: Mapping[str, Any], count: int, value: Callable[[Mappin
         value: builds the result of an accepted entry.
     """
     results: list[R | RequestFailed] = [RequestFailed("NoResult", "SQS did not report on this entry")] * count
-    for accepted in response.get("Successful", ()):
-        results[int(accepted["Id"])] = value(accepted)
-    for failed in response.get("Failed", ()):
+    positions = {str(position): position for position in range(count)}
+    for accepted in response.get("Successful") or ():
+        if accepted.get("Id") in positions:
+            results[positions[accepted["Id"]]] = value(accepted)
+    for failed in response.get("Failed") or ():
+        if failed.get("Id") not in positions:
+            continue
         code = failed.get("Code", "Unknown")
         permanent = code in _REFUSED or (bool(failed.get("SenderFault")) and code not in _THROTTLED)
-        results[int(failed["Id"])] = RequestFailed(code, failed.get("Message", ""), permanent=permanent)
+        results[positions[failed["Id"]]] = RequestFailed(code, failed.get("Message", ""), permanent=permanent)
     return results

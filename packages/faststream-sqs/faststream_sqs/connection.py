@@ -12,7 +12,7 @@ from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import ClientError
 from faststream.exceptions import IncorrectState
 
-from .errors import BusMissing, FifoNotSupported, QueueMissing
+from .errors import BusMissing, FifoNotSupported, QueueMissing, RequestFailed
 
 Declare: TypeAlias = Literal["verify", "create"]
 
@@ -143,7 +143,9 @@ class Connection:
             if error.response["Error"]["Code"] in _NO_QUEUE:
                 raise QueueMissing([queue]) from error
             raise
-        url: str = response["QueueUrl"]
+        url = response.get("QueueUrl")
+        if not isinstance(url, str):
+            raise RequestFailed("NotAnAnswer", "the answer to GetQueueUrl is not one of SQS")
         return url
 
     async def require_queues(self, queues: Iterable[str], declare: Declare) -> None:

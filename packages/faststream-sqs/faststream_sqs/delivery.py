@@ -79,6 +79,11 @@ class SQSDelivery:
         return self.raw["Body"]  # type: ignore[no-any-return]
 
     @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return len(self.body.encode("utf-8", "surrogatepass"))
+
+    @property
     def message_id(self) -> str:
         """The id that SQS gave the message; the same in every delivery."""
         return self.raw["MessageId"]  # type: ignore[no-any-return]

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .errors import PublishFailed
+from .json_text import UnreadableJson, read_json
 
 _NO_ACCOUNT = "000000000000"
+_TEXTS = ("id", "source", "detail-type", "time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,12 @@ class EventBridgeEnvelope:
 
     def detail_text(self) -> str:
         """`detail` as JSON; equal to what was published, though not to the byte."""
-        return json.dumps(self.detail, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(self.detail, ensure_ascii=False, separators=(",", ":"))
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # a lone surrogate, which JSON can only hold as an escape
+            return json.dumps(self.detail, separators=(",", ":"))
+        return text
 
 
 def open_envelope(body: str) -> EventBridgeEnvelope | None:
@@ -47,20 +54,25 @@ def open_envelope(body: str) -> EventBridgeEnvelope | None:
     if '"detail-type"' not in body:
         return None
     try:
-        event = json.loads(body)
-        # The fields of every event (EventBridge user guide, "AWS service event metadata").
-        return EventBridgeEnvelope(
-            id=event["id"],
-            source=event["source"],
-            detail_type=event["detail-type"],
-            time=event["time"],
-            detail=event["detail"],
-            resources=tuple(event.get("resources", ())),
-            account=event.get("account", ""),
-            region=event.get("region", ""),
-        )
-    except (ValueError, KeyError, TypeError):  # not JSON, a missing field, or not an object
+        event = read_json(body)
+    except UnreadableJson:
         return None
+    # The fields of every event (EventBridge user guide, "AWS service event metadata").
+    if not isinstance(event, dict) or "detail" not in event:
+        return None
+    if not all(isinstance(event.get(name), str) for name in _TEXTS):
+        return None
+    resources, account, region = (event.get(name) for name in ("resources", "account", "region"))
+    return EventBridgeEnvelope(
+        id=event["id"],
+        source=event["source"],
+        detail_type=event["detail-type"],
+        time=event["time"],
+        detail=event["detail"],
+        resources=tuple(each for each in resources if isinstance(each, str)) if isinstance(resources, list) else (),
+        account=account if isinstance(account, str) else "",
+        region=region if isinstance(region, str) else "",
+    )
 
 
 def wrap_event(entry: Mapping[str, Any], *, region: str) -> str:
@@ -70,8 +82,8 @@ def wrap_event(entry: Mapping[str, Any], *, region: str) -> str:
         PublishFailed: the detail is not a JSON object, which EventBridge rejects.
     """
     try:
-        detail = json.loads(entry["Detail"])
-    except ValueError:
+        detail = read_json(entry["Detail"])
+    except UnreadableJson:
         detail = None
     if not isinstance(detail, dict):
         raise PublishFailed("MalformedDetail", "Detail is malformed.", permanent=True)

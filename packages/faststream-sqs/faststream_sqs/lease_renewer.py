@@ -7,9 +7,7 @@ from collections.abc import Callable, Coroutine
 from itertools import islice
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from .batch_call import MAX_ENTRIES, Results, from_client_error, sqs_results
+from .batch_call import MAX_ENTRIES, Results, from_error, sqs_results
 from .delivery import MAX_VISIBILITY, SQSDelivery
 from .errors import MessageLeaseLost, RequestFailed
 
@@ -81,8 +79,10 @@ class LeaseRenewer:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self.renew_due()
-        self._set_timer()
+        try:
+            self.renew_due()
+        finally:
+            self._set_timer()
 
     def _set_timer(self) -> None:
         """Set the timer to the earliest renewal or expiry."""
@@ -139,13 +139,11 @@ class LeaseRenewer:
         ]
         try:
             response = await self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
-        except ClientError as error:
-            failed = from_client_error(error)
+            return sqs_results(response, len(batch), lambda _: None)
+        except Exception as error:  # noqa: BLE001 - any failure is repeated
+            failed = from_error(error)
             # A rejection of the whole request does not end a single lease; only time does.
             return [RequestFailed(failed.code, failed.message)] * len(batch)
-        except BotoCoreError as error:
-            return [RequestFailed(type(error).__name__, str(error))] * len(batch)
-        return sqs_results(response, len(batch), lambda _: None)
 
     async def _call_back(self, delivery: SQSDelivery) -> None:
         try:

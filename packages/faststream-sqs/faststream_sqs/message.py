@@ -23,7 +23,7 @@ class SQSMessage(StreamMessage[SQSDelivery]):
             return self.replaced_body
         envelope = self.raw_message.envelope
         text = self.raw_message.body if envelope is None else envelope.detail_text()
-        return text.encode()
+        return text.encode("utf-8", "surrogatepass")
 
     @body.setter
     def body(self, value: Any) -> None:

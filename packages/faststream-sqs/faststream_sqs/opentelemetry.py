@@ -199,7 +199,7 @@ def _consumed(msg: StreamMessage[Any], deliveries: Sequence[SQSDelivery]) -> dic
         MESSAGING_DESTINATION_PUBLISH_NAME: queue,
         SpanAttributes.MESSAGING_MESSAGE_ID: msg.message_id,
         SpanAttributes.MESSAGING_MESSAGE_CONVERSATION_ID: msg.correlation_id,
-        SpanAttributes.MESSAGING_MESSAGE_PAYLOAD_SIZE_BYTES: sum(len(each.body.encode()) for each in deliveries),
+        SpanAttributes.MESSAGING_MESSAGE_PAYLOAD_SIZE_BYTES: sum(each.size for each in deliveries),
     }
 
 
@@ -217,11 +217,18 @@ def _with_trace(msg: StreamMessage[Any], extract: TraceExtractor) -> StreamMessa
 
 def _extract_carrier(delivery: SQSDelivery, extract: TraceExtractor) -> Carrier:
     """The W3C fields of a message: from its attributes, else from its content, else from its X-Ray header."""
-    for found in (extract_headers(delivery.raw), extract(delivery)):
+    for found in (extract_headers(delivery.raw), _extracted(delivery, extract)):
         if found and isinstance(found.get(TRACEPARENT), str):
             return {name: found[name] for name in FIELDS if isinstance(found.get(name), str)}
     header = delivery.raw.get("Attributes", {}).get("AWSTraceHeader")
     return _from_xray(header) if header else {}
+
+
+def _extracted(delivery: SQSDelivery, extract: TraceExtractor) -> Mapping[str, Any] | None:
+    try:
+        return extract(delivery)
+    except Exception:  # noqa: BLE001 - foreign code over foreign content: a message is not lost for want of a trace
+        return None
 
 
 def _move_to_xray_header(cmd: SQSPublishCommand | EventPublishCommand) -> None:

@@ -1,12 +1,13 @@
 """Parses SQS deliveries into messages."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from faststream._internal.constants import ContentTypes
 from faststream.message import StreamMessage, decode_message
 
 from .delivery import SQSDelivery
+from .json_text import UnreadableJson, read_json
 from .message import SQSBatchMessage, SQSMessage
 
 CONTENT_TYPE_ATTRIBUTE = "content-type"
@@ -78,24 +79,30 @@ def _decode(msg: StreamMessage[SQSDelivery]) -> Any:
     delivery = msg.raw_message
     if delivery.envelope is not None:
         return delivery.envelope.detail
-    if msg.content_type:
-        return decode_message(msg)
-    return _guess(delivery.body)
+    return _decode_typed(msg) if msg.content_type else _guess(delivery.body)
 
 
 def _decode_replaced(msg: StreamMessage[SQSDelivery], body: Any) -> Any:
     if msg.content_type:
-        return decode_message(msg)
+        return _decode_typed(msg)
     if isinstance(body, bytes):
-        body = body.decode()
+        body = body.decode("utf-8", "replace")
     return _guess(body) if isinstance(body, str) else body
+
+
+def _decode_typed(msg: StreamMessage[SQSDelivery]) -> Any:
+    """A body of a declared type. Raises `UnreadableJson` if it is declared as JSON and is not."""
+    if isinstance(msg.content_type, str) and msg.content_type.startswith(ContentTypes.JSON.value):
+        body = msg.body
+        return read_json(body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body))
+    return decode_message(msg)
 
 
 def _guess(text: str) -> Any:
     if looks_like_json(text):
         try:
-            return json.loads(text)
-        except ValueError:
+            return read_json(text)
+        except UnreadableJson:
             return text
     return text
 
@@ -111,6 +118,6 @@ def extract_headers(raw: Mapping[str, Any]) -> dict[str, Any]:
     if not attributes:
         return {}
     return {
-        name: value["BinaryValue"] if value["DataType"].startswith("Binary") else value["StringValue"]
+        name: value["BinaryValue"] if value.get("BinaryValue") is not None else value.get("StringValue", "")
         for name, value in attributes.items()
     }

@@ -103,7 +103,7 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
             async def request(entries: list[Entry]) -> Results[str]:
                 numbered = [{"Id": str(i), **entry} for i, (entry, _) in enumerate(entries)]
                 response = await self._connection.sending.send_message_batch(QueueUrl=url, Entries=numbered)
-                return sqs_results(response, len(entries), lambda accepted: str(accepted["MessageId"]))
+                return sqs_results(response, len(entries), lambda accepted: str(accepted.get("MessageId", "")))
 
             self._queues[url] = BatchCall(
                 request,
@@ -234,16 +234,19 @@ class EventBridgeProducer(_BatchingProducer[EventPublishCommand]):
 
     async def _put_events(self, entries: list[Entry]) -> Results[str]:
         response = await self._connection.events.put_events(Entries=[entry for entry, _ in entries])
-        results: list[str | RequestFailed] = [_result(entry) for entry in response["Entries"]]
-        missing = RequestFailed("NoResult", "EventBridge did not report on this entry")
-        return results + [missing] * (len(entries) - len(results))
+        results = [_result(entry) for entry in response.get("Entries") or ()][: len(entries)]
+        return results + [_no_result()] * (len(entries) - len(results))
 
 
 def _result(entry: Mapping[str, Any]) -> str | RequestFailed:
-    code = entry.get("ErrorCode")
+    code, event_id = entry.get("ErrorCode"), entry.get("EventId")
     if code is None:
-        return str(entry["EventId"])
+        return str(event_id) if event_id else _no_result()
     return RequestFailed(code, entry.get("ErrorMessage", ""), permanent=code in _PERMANENT)
+
+
+def _no_result() -> RequestFailed:
+    return RequestFailed("NoResult", "EventBridge did not report on this entry")
 
 
 def _weigh_event(entry: Mapping[str, Any]) -> int:

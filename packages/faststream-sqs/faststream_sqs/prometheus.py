@@ -61,7 +61,7 @@ class _Settings(MetricsSettingsProvider[Any, PublishCommand]):
         deliveries: Sequence[SQSDelivery] = (raw,) if isinstance(raw, SQSDelivery) else raw
         return {
             "destination_name": deliveries[0].queue,
-            "message_size": sum(len(each.body.encode()) for each in deliveries),
+            "message_size": sum(each.size for each in deliveries),
             "messages_count": len(deliveries),
         }
 

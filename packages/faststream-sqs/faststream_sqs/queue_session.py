@@ -8,11 +8,11 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from botocore.exceptions import BotoCoreError, ClientError
 from faststream.message import AckStatus
 
 from .connection import Connection
 from .delivery import SQSDelivery
+from .errors import RequestFailed
 from .lease_renewer import LeaseRenewer
 from .producer import SQSProducer
 from .retry import RetryPolicy
@@ -61,6 +61,7 @@ class Receiver:
         Raises:
             ClientError: SQS rejected the poll.
             BotoCoreError: SQS is unreachable.
+            RequestFailed: the answer is not one of SQS.
         """
         # Spans of polls, most of them empty, would hide those of messages. The task keeps this context.
         with suppress_instrumentation():
@@ -81,8 +82,7 @@ class Receiver:
             self._orphans.add(orphan)
             orphan.add_done_callback(self._orphans.discard)
             raise
-        messages: list[RawMessage] = response.get("Messages", [])
-        return messages
+        return _messages(response)
 
     async def close(self) -> None:
         """Wait for the polls whose callers were cancelled."""
@@ -92,10 +92,20 @@ class Receiver:
     async def _adopt(self, poll: "asyncio.Future[Any]") -> None:
         try:
             response = await poll
-        except (BotoCoreError, ClientError):
-            return  # nothing was received
-        if messages := response.get("Messages"):
+            messages = _messages(response)
+        except Exception:  # noqa: BLE001 - nothing was received
+            return
+        if messages:
             await self._release(messages)
+
+
+def _messages(response: Mapping[str, Any]) -> list[RawMessage]:
+    """The messages of an answer. A proxy's page with status 200 has none, but is no sign of an empty queue."""
+    content_type = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", "json")
+    if "json" not in content_type and "xml" not in content_type:
+        raise RequestFailed("NotAnAnswer", "the answer to ReceiveMessage is not one of SQS")
+    found = response.get("Messages") or []
+    return [raw for raw in found if {"MessageId", "ReceiptHandle", "Body"} <= raw.keys()]
 
 
 class LogFunction(Protocol):
@@ -165,8 +175,12 @@ class QueueSession:
         accepted: list[SQSDelivery] = []
         for raw in await self._receiver.receive(limit, wait):
             delivery = self._deliver(raw)
+            try:
+                reason = describe_mismatch(delivery, self._detail_types, self._sources)
+            except Exception as error:  # noqa: BLE001 - one message must not take its neighbours with it
+                reason = f"unreadable ({type(error).__name__})"
             self._lease_renewer.hold(delivery)
-            if reason := describe_mismatch(delivery, self._detail_types, self._sources):
+            if reason:
                 self._settle([delivery], SettleAction(AckStatus.REJECTED, reason=reason))
             else:
                 accepted.append(delivery)

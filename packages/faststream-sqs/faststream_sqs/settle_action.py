@@ -6,10 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from faststream.exceptions import (
     AckMessage,
-    FastStreamException,
     HandlerException,
     NackMessage,
     RejectMessage,
@@ -133,5 +131,5 @@ async def _carry_out(
             await delivery.ack()
         else:
             await delivery.reject(action.reason)
-    except (FastStreamException, BotoCoreError, ClientError) as error:
+    except Exception as error:  # noqa: BLE001 - any failure leaves the message to its queue
         log(logging.ERROR, f"message {delivery.message_id} could not be settled and will return: {error}", None)

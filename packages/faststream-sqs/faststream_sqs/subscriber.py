@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any, TypeAlias
 
-from botocore.exceptions import BotoCoreError, ClientError
 from faststream._internal.endpoint.publisher import PublisherProto
 from faststream._internal.endpoint.subscriber.call_item import CallsCollection
 from faststream._internal.endpoint.subscriber.mixins import TasksMixin
@@ -309,7 +308,7 @@ class SQSBatchSubscriber(QueueSubscriber):
             # The poll in flight releases its own messages; those gathered before are released here.
             session.release(batch)
             raise
-        except (BotoCoreError, ClientError) as error:
+        except Exception as error:
             if not batch:
                 raise
             self._log_line(logging.WARNING, f"a batch of `{self.queue}` stays short, polling failed: {error!r}")

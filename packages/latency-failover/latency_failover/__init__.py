@@ -2,7 +2,14 @@
 
 from latency_failover.classify import ClassifiedFailure, classify
 from latency_failover.clock import MonotonicClock, SystemMonotonicClock
-from latency_failover.errors import AllModelsFailed, FailoverError, ModelNotPermitted, RetryOwnerConflict
+from latency_failover.errors import (
+    AllModelsFailed,
+    FailoverError,
+    IncompleteAnswer,
+    MalformedAnswer,
+    ModelNotPermitted,
+    RetryOwnerConflict,
+)
 from latency_failover.model import FailoverModel
 from latency_failover.policy import BreakerPolicy, FailoverPolicy, LatencyBudget, ModelPolicies, ModelPolicy, PolicyRule
 from latency_failover.records import FailoverDecision, ModelAttempt
@@ -20,8 +27,10 @@ __all__ = [
     "FailoverError",
     "FailoverModel",
     "FailoverPolicy",
+    "IncompleteAnswer",
     "LatencyBudget",
     "LatencyStats",
+    "MalformedAnswer",
     "ModelAttempt",
     "ModelNotPermitted",
     "ModelPolicies",

@@ -6,19 +6,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic_ai import RunContext
+from pydantic_ai.exceptions import AgentRunError, FallbackExceptionGroup
 from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
 from latency_failover.candidate import Candidate
+from latency_failover.classify import is_transport_error
 from latency_failover.clock import MonotonicClock
+from latency_failover.completeness import require_whole
 from latency_failover.connections import AttemptConnections, current_connections
+from latency_failover.errors import FailoverError, MalformedAnswer
 from latency_failover.race_steps import AttemptProgress
 from latency_failover.records import AttemptOutcome, ModelAttempt, TokensSource
 from latency_failover.tokens import estimate_tokens, streamed_characters
 
 TOKENS_FOR_PACE = 4
 """Minimum of tokens for a pace: fewer may arrive in one packet, or around one pause."""
+
+MAX_ANSWER_CHARACTERS = 2_000_000
+"""Of one answer: several times what any model can write. A stream beyond it would only fill the memory."""
+
+_NAMED = (AgentRunError, FallbackExceptionGroup, FailoverError, OSError)
+"""Errors that say themselves whose fault they are."""
 
 
 @dataclass(frozen=True)
@@ -143,11 +153,22 @@ class RunningAttempt:
                 async for event in stream:
                     self._observe(event)
             self.response = stream.get()
+            if self.response.state != "interrupted":  # the caller cancelled it, and wants no more
+                require_whole(self.response, vendor=self.candidate.vendor, own_word=self.candidate.own_word)
         except Exception as error:  # noqa: BLE001 (the boundary: the race classifies what any SDK may raise)
-            self.error = error
+            self.error = self._blame(error)
         finally:
             self._connections.release()
             self._end()
+
+    def _blame(self, error: Exception) -> Exception:
+        """The error, as the vendor's if it was raised while its answer was read and no adapter has named it."""
+        reading = self.stream is not None or self._connections.answered
+        if not reading or isinstance(error, _NAMED) or is_transport_error(error):
+            return error
+        malformed = MalformedAnswer(type(error).__name__)
+        malformed.__cause__ = error
+        return malformed
 
     def _observe(self, event: ModelResponseStreamEvent) -> None:
         self.events.append(event)
@@ -156,6 +177,8 @@ class RunningAttempt:
         if not characters:
             return
         self._characters += characters
+        if self._characters > MAX_ANSWER_CHARACTERS:
+            raise MalformedAnswer("too_long")
         now = self._now_ms()
         if self.last_token_ms is not None:
             self.longest_gap_ms = max(self.longest_gap_ms or 0, now - self.last_token_ms)

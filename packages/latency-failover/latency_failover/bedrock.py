@@ -39,7 +39,10 @@ class _CuttableConnection:
 
     def getresponse(self) -> Any:
         self._limit()
-        return super().getresponse()  # type: ignore[misc]
+        response = super().getresponse()  # type: ignore[misc]
+        if self._connections is not None:
+            self._connections.answered = True
+        return response
 
     def _limit(self) -> None:
         connections = current_connections.get()

@@ -9,7 +9,13 @@ from latency_failover.records import FailoverReason, ModelAttempt, ModelRole
 from latency_failover.statistics import Expectation
 from latency_failover.ttft_limits import hedge_after, ttft_limit
 
-_FAILED: dict[str, FailoverReason] = {"error": "error", "throttled": "throttled", "abandoned": "ttft"}
+_FAILED: dict[str, FailoverReason] = {
+    "error": "error",
+    "throttled": "throttled",
+    "truncated": "truncated",
+    "filtered": "filtered",
+    "abandoned": "ttft",
+}
 
 
 @dataclass(frozen=True)

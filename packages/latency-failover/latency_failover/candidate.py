@@ -22,6 +22,8 @@ class Candidate:
     model_id: str
     region: str
     sdk_retries: bool
+    own_word: bool
+    """Whether its answers must carry the vendor's own finish reason; see `require_whole`."""
 
     @property
     def name(self) -> str:
@@ -45,12 +47,12 @@ class Candidate:
 
 
 def build_candidate(model: Model[Any], role: ModelRole, *, region: str | None) -> Candidate:
-    """Describe a model, and make its connections cuttable if it is Bedrock's.
+    """Describe a model, make its connections cuttable if it is Bedrock's, and require the end mark of OpenAI's streams.
 
     Raises:
         RetryOwnerConflict: a boto3 client that retries by itself.
     """
-    innermost = model
+    innermost: Model[Any] = model
     while isinstance(innermost, WrapperModel):
         innermost = innermost.wrapped
     client = getattr(innermost, "client", None)
@@ -60,6 +62,7 @@ def build_candidate(model: Model[Any], role: ModelRole, *, region: str | None) -
 
         make_client_cuttable(client)
         found = region_of(client, innermost.model_name)
+    chat = "openai" in sys.modules and _with_end_mark(client)
     return Candidate(
         model=model,
         role=role,
@@ -67,7 +70,20 @@ def build_candidate(model: Model[Any], role: ModelRole, *, region: str | None) -
         model_id=innermost.model_name,
         region=found if region is None else region,
         sdk_retries=getattr(client, "max_retries", 0) > 0,
+        own_word=chat,
     )
+
+
+def _with_end_mark(client: object) -> bool:
+    """Require the end mark of an OpenAI client's streams; False for another client."""
+    from openai import AsyncOpenAI
+
+    from latency_failover.openai import require_end_mark
+
+    if not isinstance(client, AsyncOpenAI):
+        return False
+    require_end_mark(client)
+    return True
 
 
 def _is_boto(client: object) -> bool:

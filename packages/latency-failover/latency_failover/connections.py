@@ -24,6 +24,8 @@ class AttemptConnections:
         self._lock = threading.Lock()
         self._cutters: list[Callable[[], None]] = []
         self._cut = False
+        self.answered = False
+        """Whether the vendor has begun to answer: set by a transport that can tell."""
 
     def remaining_s(self) -> float:
         """Seconds a blocking call may still take; never 0, which means "do not block" for sockets."""

@@ -4,7 +4,11 @@ A vendor's rejection of the request (a 400, a full context window) is raised as 
 other vendor would reject it too, and code that compacts a history expects that type.
 """
 
+from typing import Literal
+
 from latency_failover.records import FailoverDecision
+
+IncompleteKind = Literal["truncated", "filtered", "error"]
 
 
 class FailoverError(Exception):
@@ -32,6 +36,27 @@ class AttemptAbandoned(FailoverError):
         super().__init__(f"{model_id} was cut off after {after_ms} ms")
         self.model_id = model_id
         self.after_ms = after_ms
+
+
+class IncompleteAnswer(FailoverError):
+    """An answer is not whole. `reason` is the vendor's word, or `no_reason` or `no_end_mark`; the other model is asked.
+
+    `kind`: `truncated` (a token limit), `filtered` (a content filter or guardrail), or `error` (broken off, or a reason
+    that this release does not know).
+    """
+
+    def __init__(self, reason: str, kind: IncompleteKind) -> None:
+        super().__init__(f"the answer is not whole: {kind}")
+        self.reason = reason
+        self.kind = kind
+
+
+class MalformedAnswer(FailoverError):
+    """A vendor's answer cannot be read: that vendor's fault, so the other model is asked. `cause` names the error."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"the vendor's answer cannot be read ({cause})")
+        self.cause = cause
 
 
 class ModelNotPermitted(FailoverError):

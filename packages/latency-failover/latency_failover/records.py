@@ -15,6 +15,8 @@ FailoverReason = Literal[
     "projected",  # the stream was too slow, or stalled
     "error",
     "throttled",
+    "truncated",  # the primary reached a token limit
+    "filtered",  # a content filter or guardrail stopped the primary
     "breaker",  # the primary's breaker was open
     "hedge_win",  # the extra call was first
     "budget",  # the primary's P95 did not fit
@@ -28,6 +30,8 @@ AttemptOutcome = Literal[
     "lost",  # cut because the other model was first
     "throttled",
     "error",
+    "truncated",  # the answer reached a token limit
+    "filtered",  # a content filter or guardrail stopped the answer
     "rejected",  # the vendor rejected the request itself, or the call failed on our side
     "cancelled",  # the caller gave up
 ]

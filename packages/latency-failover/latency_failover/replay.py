@@ -58,6 +58,8 @@ _BASIS: Mapping[FailoverReason, DecisionCheck] = {
     "projected": _spoke_but_was_left,
     "error": lambda d: _first_ended_as(d, "error"),
     "throttled": lambda d: _first_ended_as(d, "throttled"),
+    "truncated": lambda d: _first_ended_as(d, "truncated"),
+    "filtered": lambda d: _first_ended_as(d, "filtered"),
     "breaker": lambda d: d.primary_breaker == "open",
     "hedge_win": _the_second_was_a_hedge,
     "budget": _did_not_fit,

@@ -84,7 +84,7 @@ class EmailRules(_Part):
     """The form of an email in which a reader sees what was checked."""
 
     headers: frozenset[str]
-    min_agreement_percent: Annotated[int, Field(ge=50, le=100)]
+    max_unknown_percent: Annotated[int, Field(ge=10, le=60, description="Of a sentence's words: more is no English.")]
     max_bytes: Annotated[int, Field(ge=10_000)]
     max_characters: Annotated[int, Field(ge=5_000, le=50_000, description="Of a part.")]
     max_word: Annotated[int, Field(ge=300, le=1_000, description="Characters without a blank: an opt-out link is one.")]
@@ -92,7 +92,10 @@ class EmailRules(_Part):
 
 
 class WordList(_Part):
-    """Words and phrases; `unless` lists phrases in which they are harmless."""
+    """Phrases; `unless` lists phrases in which they are harmless.
+
+    A word stands for its inflections, `a|b` for either, `a*` for every word that begins so, `_` for any one word.
+    """
 
     terms: Annotated[tuple[str, ...], Field(min_length=1)]
     unless: tuple[str, ...] = ()
@@ -168,7 +171,9 @@ class RulePack(_Part):
         return frozenset({self.effective_from, self.effective_from_of("R18")})
 
 
-_USED_BY_RULES = ("subject", "false_subject", "fee", "relative_date", "overshadowing")
+_USED_BY_RULES = (
+    "subject", "false_subject", "fee", "relative_date", "number_word", "share", "offer", "overshadowing",
+)  # fmt: skip
 
 
 def load_pack(path: Path) -> RulePack:

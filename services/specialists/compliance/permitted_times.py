@@ -17,6 +17,9 @@ from contracts.documents.accounts import ConsumerFacts, InconvenientPeriod
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SECOND = timedelta(seconds=1)
+_OFFSETS = (-12, 14)
+"""Of the first and the last place on Earth, in hours from UTC."""
+
 _STATES = Path(__file__).with_name("states.toml")
 
 
@@ -123,6 +126,15 @@ def plausible_zones(consumer: ConsumerFacts) -> tuple[tuple[ZoneInfo, ...], tupl
             # ValueError for a path, OSError for a folder of the zone database such as "America".
             silent.append(f"the time zone {name!r}")
     return tuple(zones), tuple(silent)
+
+
+def plausible_days(consumer: ConsumerFacts, now: datetime) -> tuple[date, date]:
+    """The earliest and the latest day that it may be where the consumer is; anywhere on Earth if a place is unknown."""
+    zones, silent = plausible_zones(consumer)
+    days = [now.astimezone(zone).date() for zone in zones]
+    if silent or not zones:
+        days += [(now.astimezone(UTC) + timedelta(hours=hours)).date() for hours in _OFFSETS]
+    return min(days), max(days)
 
 
 def _of_phone(phone: str) -> tuple[str, ...] | None:

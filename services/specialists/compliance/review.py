@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ MAX_ITEMS = 20
 """Maximum of evidence and of revision instructions in a finding."""
 
 SALT_BYTES = 16
+_NOT_FACTS = frozenset({"message", "purpose", "now"})
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?:$|T)")
+_FIRST_YEAR, _YEARS_AHEAD = 1900, 50
 _STRICTNESS = {"warn": 1, "reschedule": 2, "block": 3, "unknown": 3}
 
 
@@ -57,13 +61,13 @@ def evaluate_rules(situation: RuleInput, stage: ReviewStage, salt: bytes) -> tup
         raise ValueError(f"salt: should be {SALT_BYTES} bytes, use fresh_salt()")
     facts = situation.facts.model_dump(mode="json")
     return tuple(
-        RuleEvaluation(rule, _check_rule(rule, situation), _input_hash(rule, situation, facts, salt), salt)
+        RuleEvaluation(rule, _check_rule(rule, situation, facts), _input_hash(rule, situation, facts, salt), salt)
         for rule in RULES.values()
         if stage in rule.stages
     )
 
 
-def _check_rule(rule: ComplianceRule, situation: RuleInput) -> RuleVerdict:
+def _check_rule(rule: ComplianceRule, situation: RuleInput, facts: dict[str, Any]) -> RuleVerdict:
     first_day = situation.pack.effective_from_of(rule.id)
     if situation.today < first_day:
         return passes(f"in force from {first_day}")
@@ -73,10 +77,24 @@ def _check_rule(rule: ComplianceRule, situation: RuleInput) -> RuleVerdict:
         return RuleVerdict("unknown", (f"the facts are older than {limits.max_age_hours} hours: submit fresh ones",))
     if age < -timedelta(minutes=limits.clock_skew_minutes):
         return RuleVerdict("unknown", ("the facts are dated in the future",))
+    read = {path: reduce(getitem, path.split("."), facts) for path in rule.reads if path not in _NOT_FACTS}
+    if implausible := [path for path, value in read.items() if not _plausible(value, situation.now.year)]:
+        return RuleVerdict("unknown", (f"no plausible day: {', '.join(implausible)}",))
     verdict = rule.check(situation)
     if verdict.kind != "pass" and _STRICTNESS[verdict.kind] < _STRICTNESS[rule.severity]:
         return RuleVerdict("unknown", (f"{rule.id} returned {verdict.kind}, milder than its severity {rule.severity}",))
     return verdict
+
+
+def _plausible(value: Any, year: int) -> bool:
+    """Whether every day in a fact is one that a ledger may have: 9999-12-31 is a placeholder."""
+    if isinstance(value, dict):
+        return all(_plausible(each, year) for each in value.values())
+    if isinstance(value, list):
+        return all(_plausible(each, year) for each in value)
+    if isinstance(value, str) and _DAY.match(value):
+        return _FIRST_YEAR <= int(value[:4]) <= year + _YEARS_AHEAD
+    return True
 
 
 def _input_hash(rule: ComplianceRule, situation: RuleInput, facts: dict[str, Any], salt: bytes) -> str:

@@ -21,7 +21,7 @@ async def run() -> None:
     tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=settings.optout_keys)
     async with ServiceProcess(CATALOGUE, "email_feedback", settings) as process:
         suppressions = SuppressionPublisher(process.broker.event_publisher(bus=settings.bus))
-        quarantine = await process.quarantine(await process.objects(settings.objects_bucket))
+        quarantine = await process.quarantine(await process.objects(settings.objects_bucket), keep_bytes=False)
         report = partial(
             handle_feedback_report, suppressions=suppressions, quarantine=quarantine, tenants=settings.feedback_tenants
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
+from contracts.events.upstream import EMAIL_FEEDBACK_SOURCE
 from faststream_sqs import EventBridgePublisher, PublishFailed
-from switchyard.protocol.events.upstream import EMAIL_FEEDBACK_SOURCE, SuppressionRequested
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.runtime.core.errors import Unavailable
 
 

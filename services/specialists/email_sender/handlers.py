@@ -1,14 +1,16 @@
-"""Handles SendEmail: preconditions, intent, the provider's answer."""
+"""Handles SendEmail: preconditions, intent, confirmation, the provider's answer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 import structlog
 
+from contracts.events.email_sender import SendingStopped
 from contracts.events.router import SendEmail
 from services.specialists.email_sender.ledger import RateLimited, SendIntended, SendLedger, SendRate
 from services.specialists.email_sender.outbound_email import OutboundEmail, read_outbound_email
@@ -28,10 +30,13 @@ from services.specialists.email_sender.send_preconditions import (
     build_email_undeliverable,
     build_sending_unknown,
 )
+from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Contract
+from switchyard.protocol.four_eyes import submitter_of
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import RetryableTaskError, Unavailable
 from switchyard.runtime.core.task import Task
+from switchyard.runtime.crypto.vault import ADDRESS_FACT
 from switchyard.runtime.storage.artefacts import Artefacts
 
 log = structlog.get_logger(__name__)
@@ -61,7 +66,6 @@ async def send_email(
     if the send must wait, and `RetryableTaskError` if too little time is left.
     """
     command, envelope = task.payload, task.envelope
-    email = read_outbound_email(await artefacts.read(task, command.email), command.content_sha256)
     call_s = timeout_s + SEND_MARGIN_S
     if task.deadline is not None and task.deadline - clock.monotonic() < call_s:
         # A call that the time limit cuts off would leave an unknown outcome.
@@ -71,22 +75,55 @@ async def send_email(
             "time_limit_ms",
             f"allow more than {call_s:g} s in the graph, or lower SWITCHYARD_SES_TIMEOUT_S",
         )
-    in_flight = timedelta(seconds=call_s)
-    request = SendRequest(envelope.event_id, envelope.case_id, envelope.tenant, command, clock.now(), in_flight)
-    began = clock.monotonic()
+    submitter, in_flight = submitter_of(envelope.principal), timedelta(seconds=call_s)
+    request = SendRequest(envelope.event_id, envelope.case_id, submitter, command, clock.now(), in_flight)
+    if isinstance(stopped := await ledger.look(request), AnswerWithoutSending):
+        return stopped.payload  # nothing of the person is read for an email that is not sent
+    email = read_outbound_email(await artefacts.read(task, command.email), command.content_sha256)
+    sealed_address = await ledger.sealed_address(request)
+    if not await _is_addressed_to(email, sealed_address, envelope, artefacts):
+        message = "The email is not addressed to the address of the case."
+        return SendingStopped(code="not_the_cases", message=message)
+    request = replace(request, address=sealed_address)
     begun = await ledger.begin(request, email.domain_key, send_rate(email.domain))
     match begun:
         case SendIntended(attempt):
-            if clock.monotonic() - began > MAX_PRECONDITION_AGE_S:
-                await _record_answer(ledger, request, attempt, clock, state="released", code="stale")
-                raise Unavailable("stale_intent", "the checks before the sending took too long", after_s=0.0)
-            return await _send_once(email, request, attempt, ledger=ledger, provider=provider, clock=clock)
+            return await _send_confirmed(email, request, attempt, ledger=ledger, provider=provider, clock=clock)
         case AnswerWithoutSending(payload) | OutcomeUnknown(payload):
             return payload
         case RateLimited(seconds):
             raise Unavailable("domain_rate", "the recipient domain's rate limit is reached", after_s=seconds)
         case SendInFlight(seconds):
             raise Unavailable("in_flight", "another worker may be sending this email now", after_s=seconds)
+
+
+async def _is_addressed_to(
+    email: OutboundEmail, sealed_address: bytes | None, envelope: Envelope, artefacts: Artefacts
+) -> bool:
+    """Whether the recipient is the address that intake sealed for the case."""
+    if sealed_address is None or envelope.principal.subject is None:
+        return False
+    address = await artefacts.open_sealed(envelope, ADDRESS_FACT, sealed_address)
+    return email.recipient.lower() == address.decode().lower()
+
+
+async def _send_confirmed(
+    email: OutboundEmail, request: SendRequest, attempt: int, *, ledger: SendLedger, provider: SesProvider, clock: Clock
+) -> Contract:
+    """Call the provider unless a stop came before; then the intent is taken back."""
+    began = clock.monotonic()
+    try:
+        decision = await ledger.look(request, intended=True)
+    except Unavailable:
+        await _record_answer(ledger, request, attempt, clock, state="released", code="not_confirmed")
+        raise
+    if isinstance(decision, AnswerWithoutSending):
+        await _record_answer(ledger, request, attempt, clock, state="released", code="stopped")
+        return decision.payload
+    if clock.monotonic() - began > MAX_PRECONDITION_AGE_S:
+        await _record_answer(ledger, request, attempt, clock, state="released", code="stale")
+        raise Unavailable("stale_intent", "the checks before the sending took too long", after_s=0.0)
+    return await _send_once(email, request, attempt, ledger=ledger, provider=provider, clock=clock)
 
 
 async def _send_once(

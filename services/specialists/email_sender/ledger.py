@@ -10,9 +10,11 @@ import structlog
 
 from services.specialists.email_sender.send_preconditions import (
     AnswerWithoutSending,
+    ApprovalPolicy,
     ApprovalRecord,
     LedgerEntry,
     OutcomeUnknown,
+    SendDecision,
     SendInFlight,
     SendNow,
     SendPreconditions,
@@ -32,8 +34,7 @@ SESSION_SETTINGS = {
     "idle_in_transaction_session_timeout": "5s", "statement_timeout": "15s", "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3", "tcp_user_timeout": "10s",
 }  # fmt: skip
-"""Session limits of PostgreSQL, so that an email sender that hangs does not keep the case manager's locks: stopping a
-send waits for them.
+"""Session limits of PostgreSQL, so that an email sender that hangs does not keep its rows: another one may need them.
 
 https://www.postgresql.org/docs/current/runtime-config-client.html and runtime-config-connection.html.
 """
@@ -67,36 +68,35 @@ BeginResult = SendIntended | RateLimited | SendInFlight | AnswerWithoutSending |
 class SendLedger:
     """The ledger's tables. Every method raises `Unavailable` when the database cannot be reached."""
 
-    def __init__(self, pool: Pool, approvers: OperatorKeys, operators: OperatorKeys) -> None:
+    def __init__(self, pool: Pool, approvals: ApprovalPolicy, operators: OperatorKeys) -> None:
         self._database = Database(pool, "the work database", load_queries(__file__))
-        self._approvers = approvers
+        self._approvals = approvals
         self._operators = operators
 
-    async def begin(self, request: SendRequest, domain_key: str, send_rate: SendRate) -> BeginResult:
-        """Decide and, for a send, write the intent: in one transaction, under the case manager's locks.
+    async def sealed_address(self, request: SendRequest) -> bytes | None:
+        """The address of the case, as intake sealed it."""
+        row = await self._database.row("preconditions", request.case_id, request.command.content_sha256)
+        sealed: bytes | None = row and row["sealed_address"]
+        return sealed
 
-        Stopping the case, the address or the playbook takes the same locks, so a stop is either seen here or comes
-        after the intent.
+    async def look(self, request: SendRequest, *, intended: bool = False) -> SendDecision:
+        """What would be decided now, without writing anything; `intended` after the intent, when only stops count.
+
+        An intent is confirmed like this before the provider is called. A stop that was committed before is seen; one
+        that is committed after counts as later than the email. So no stop ever waits for a sending.
         """
+        entry = None if intended else await self._entry(self._database, request)
+        return await self._decide(self._database, request, entry)
+
+    async def begin(self, request: SendRequest, domain_key: str, send_rate: SendRate) -> BeginResult:
+        """Decide and, for a send, write the intent, in one transaction. Confirm it with `look` before the provider is
+        called: a stop does not wait for a sending."""
         command, case_id = request.command, request.case_id
         key = case_id, command.content_sha256
         async with self._database.transaction() as database:
-            # A statement of its own, because the snapshot of the next one must be younger than the locks.
-            await database.execute("lock", case_id, command.address_key, command.content_sha256)
-            entry = _read(LedgerEntry, await database.row("entry", *key))
-            preconditions = _read(SendPreconditions, await database.row("permit", case_id))
-            if preconditions is not None:
-                stops = await database.rows("undecided_stops", case_id, preconditions.playbook)
-                actions = {row["action"] for row in stops if self._is_signed(row)}
-                preconditions = replace(
-                    preconditions,
-                    halted=preconditions.halted or "halt" in actions,
-                    cancelled=preconditions.cancelled or "cancel" in actions,
-                )
-            approval = None
-            if command.approval_id is not None:
-                approval = _read(ApprovalRecord, await database.row("approval", command.approval_id))
-            decision = decide_send(request, entry, preconditions, approval, self._approvers)
+            # A statement of its own, because the snapshot of the next one must be younger than the lock.
+            await database.execute("lock", *key)
+            decision = await self._decide(database, request, await self._entry(database, request))
             if isinstance(decision, OutcomeUnknown):
                 await database.execute("give_up", *key, request.command_id)
             if not isinstance(decision, SendNow):
@@ -126,6 +126,26 @@ class SendLedger:
         if not recorded and state != "unknown":
             evidence = "The provider's answer was recorded after the outcome had been given up as unknown."
             await self._database.execute("resolve_late", *key, message_id, at, evidence)
+
+    async def _entry(self, database: Database, request: SendRequest) -> LedgerEntry | None:
+        return _read(LedgerEntry, await database.row("entry", request.case_id, request.command.content_sha256))
+
+    async def _decide(self, database: Database, request: SendRequest, entry: LedgerEntry | None) -> SendDecision:
+        command = request.command
+        row = await database.row("preconditions", request.case_id, command.content_sha256)
+        preconditions = _read(SendPreconditions, row)
+        if preconditions is not None:
+            stops = await database.rows("undecided_stops", request.case_id)
+            actions = {stop["action"] for stop in stops if self._is_signed(stop)}
+            preconditions = replace(
+                preconditions,
+                halted=preconditions.halted or "halt" in actions,
+                cancelled=preconditions.cancelled or "cancel" in actions,
+            )
+        approval = None
+        if command.approval_id is not None:
+            approval = _read(ApprovalRecord, await database.row("approval", command.approval_id))
+        return decide_send(request, entry, preconditions, approval, self._approvals)
 
     def _is_signed(self, row: Any) -> bool:
         """Whether an operator signed a stop that the case manager has not decided yet, and will refuse if not."""

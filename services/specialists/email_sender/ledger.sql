@@ -1,23 +1,23 @@
 -- name: lock
--- First our own, against another command for the same content; then the case manager's.
-select pg_advisory_xact_lock(hashtextextended($1 || '/' || $3, 1)), case_manager.lock_effect($1::uuid, $2)
+-- The upsert locks the row until the end of the transaction, whether it is new or not.
+insert into send_lock as l (case_id, content_sha256) values ($1, $2)
+on conflict (case_id, content_sha256) do update set case_id = l.case_id
 
 -- name: entry
 select command_id::text, attempt, approval_id::text, state, provider_message_id, code, intended_at
 from sending where case_id = $1 and content_sha256 = $2
-for update
 
--- name: permit
-select tenant, playbook, subject_key, ending_outcome, cancelled, halted, suppressed
-from case_manager.effect_permit where case_id = $1
+-- name: preconditions
+select f.subject_key, f.sealed_address, f.ending_outcome, f.cancelled, f.halted, f.suppressed,
+  v.reviewed, v.review_pack, v.approval, v.checked, v.check_pack, v.valid_until
+from case_manager.case_facts($1) f cross join lateral compliance.sending_verdict($1, $2) v
 
 -- name: undecided_stops
-select command_id, action, target, operator, reason, signed_at, signature from case_manager.undecided_stop
-where (action = 'cancel' and target = $1) or (action = 'halt' and target = $2)
+select command_id, action, target, operator, reason, signed_at, signature from case_manager.undecided_stops($1)
 
 -- name: approval
-select approval_id::text, case_id::text, content_sha256, pack, state, valid_until, approver, why, signed_at, signature
-from case_manager.effect_approval where approval_id = $1
+select approval_id::text, case_id::text, content_sha256, pack, state, valid_until, grants
+from case_manager.effect_approval($1)
 
 -- name: take_turn
 -- $3 domain, $4 now, $5 seconds between two emails, $6 how many may go at once.
@@ -84,7 +84,8 @@ select case_id::text, content_sha256, intended_at, ended_as from email_sender.un
 
 -- name: undecided_resolutions
 select resolution_id, case_id::text, content_sha256, provider_message_id, operator, evidence, signed_at, signature
-from resolution_request where decided_at is null order by received_at limit $1
+from resolution_request where decided_at is null and resolution_id::text <> all($2::text[])
+order by received_at limit $1
 
 -- name: lock_resolution
 select true from resolution_request where resolution_id = $1 and decided_at is null for update
@@ -119,7 +120,7 @@ select r.command_id, r.content_sha256, r.sent, r.provider_message_id, r.operator
 from resolution r
 join inbox i on i.event_id = r.command_id
 join outbox o on o.event_id = i.outputs[1]
-where r.event_id is null
+where r.event_id is null and r.command_id::text <> all($2::text[])
 order by r.resolved_at
 limit $1
 

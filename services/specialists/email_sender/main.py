@@ -10,6 +10,7 @@ from contracts.events.router import SendEmail
 from services.specialists.email_sender.handlers import send_email
 from services.specialists.email_sender.ledger import SESSION_SETTINGS, SendLedger
 from services.specialists.email_sender.provider import SesProvider, client_config
+from services.specialists.email_sender.send_preconditions import ApprovalPolicy
 from services.specialists.email_sender.settings import EmailSenderSettings
 from services.specialists.email_sender.unresolved_sends import RESOLUTION_INTERVAL_S, ResolutionPublisher
 from switchyard.protocol.fields import Contract
@@ -21,10 +22,11 @@ from switchyard.runtime.storage.artefacts import Artefacts
 async def run() -> None:
     """Serve the email sender."""
     settings = EmailSenderSettings()
-    approvers, operators = settings.approver_keys(), settings.operator_keys()
+    approvals = ApprovalPolicy(settings.approver_keys(), settings.four_eyes())
+    operators = settings.operator_keys()
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
-        # A separate pool, so that a transaction waiting for the case manager's locks does not delay the inbox's leases.
+        # A separate pool, so that a transaction that waits for another sender's does not delay the inbox's leases.
         pool = await process.connect(
             settings.work_db_url, schema=EMAIL_SENDER_CARD.name, server_settings=SESSION_SETTINGS
         )
@@ -34,7 +36,7 @@ async def run() -> None:
         handler = partial(
             send_email,
             artefacts=artefacts,
-            ledger=SendLedger(pool, approvers, operators),
+            ledger=SendLedger(pool, approvals, operators),
             provider=SesProvider(ses, configuration_set=settings.ses_configuration_set),
             clock=process.clock,
             timeout_s=settings.ses_timeout_s,

@@ -93,8 +93,8 @@ class SesProvider:
                 **self._options,
             )
         except aws.ClientError as error:
-            response = error.response
-            return classify_ses_error(response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"])
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            return classify_ses_error(status, error.response.get("Error", {}).get("Code", ""))
         except _BEFORE_SENDING as error:
             return TransientSendError(f"not_asked_{type(error).__name__.lower()}", _SLOW_DOWN_S)
         except aws.EndpointConnectionError as error:
@@ -102,7 +102,7 @@ class SesProvider:
             if isinstance(error.kwargs.get("error"), aiohttp.ClientConnectorError):
                 return TransientSendError("not_reachable", _SLOW_DOWN_S)
             return SendUnanswered("connection_lost")
-        except aws.BotoCoreError as error:
+        except Exception as error:  # noqa: BLE001 (a page instead of an answer raises what the SDK's parser makes of it)
             return SendUnanswered(type(error).__name__.lower())
         message_id = answer.get("MessageId")
         return SendAccepted(message_id) if message_id else SendUnanswered("no_message_id")

@@ -1,14 +1,18 @@
-"""Decides whether an email may be sent now. Pure: facts of the ledger and the case manager in, a decision out."""
+"""Decides whether an email may be sent now. Pure: facts of the ledger, the case manager and compliance in, a decision
+out."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from contracts.events import email_sender as events
+from contracts.events.compliance import EmailPassed, SendingAllowed
 from contracts.events.router import SendEmail
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract
+from switchyard.protocol.four_eyes import FourEyes
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import moment, timestamp
@@ -31,20 +35,25 @@ class LedgerEntry:
 
 @dataclass(frozen=True)
 class SendPreconditions:
-    """The case as the case manager knows it, read under its locks."""
+    """The case as intake and the case manager recorded it, and compliance's latest verdicts on the content."""
 
-    tenant: str
-    playbook: str
     subject_key: str | None
+    sealed_address: bytes | None
     ending_outcome: str | None
     cancelled: bool
     halted: bool
     suppressed: bool
+    reviewed: str | None
+    review_pack: str | None
+    approval: str | None
+    checked: str | None
+    check_pack: str | None
+    valid_until: datetime | None
 
 
 @dataclass(frozen=True)
 class ApprovalRecord:
-    """An approver's decision, as the case manager recorded it."""
+    """An approval, as the case manager recorded it; `grants` is a JSON array of the approvers' signed decisions."""
 
     approval_id: str
     case_id: str
@@ -52,30 +61,36 @@ class ApprovalRecord:
     pack: str
     state: str
     valid_until: datetime | None
-    approver: str | None
-    why: str | None
-    signed_at: datetime | None
-    signature: str | None
+    grants: str | None
 
-    def signed(self, approvers: OperatorKeys) -> bool:
-        """Whether an approver signed exactly this grant. The case manager's row alone proves nothing."""
-        if self.approver is None or self.signed_at is None or self.signature is None:
-            return False
-        statement = approval_statement(
-            approval_id=self.approval_id,
-            case_id=self.case_id,
-            content_sha256=self.content_sha256,
-            pack=self.pack,
-            verdict="granted",
-            approver=self.approver,
-            reason=self.why or "",
-            signed_at=timestamp(self.signed_at),
-        )
-        try:
-            approvers.verify(self.approver, statement, self.signature)
-        except InvalidEvent:
-            return False
-        return True
+
+@dataclass(frozen=True)
+class ApprovalPolicy:
+    """Whose signatures count, and how many are needed for whom."""
+
+    keys: OperatorKeys
+    four_eyes: FourEyes
+
+    def is_signed(self, approval: ApprovalRecord, submitter: str) -> bool:
+        """Whether enough other persons signed exactly this approval. The case manager's row alone proves nothing."""
+        signers = []
+        for grant in json.loads(approval.grants or "[]"):
+            statement = approval_statement(
+                approval_id=approval.approval_id,
+                case_id=approval.case_id,
+                content_sha256=approval.content_sha256,
+                pack=approval.pack,
+                verdict="granted",
+                approver=grant["approver"],
+                reason=grant["why"],
+                signed_at=timestamp(moment(grant["signed_at"])),
+            )
+            try:
+                self.keys.verify(grant["approver"], statement, grant["signature"])
+            except InvalidEvent:
+                continue
+            signers.append(grant["approver"])
+        return self.four_eyes.is_approved(signers, submitter)
 
 
 @dataclass(frozen=True)
@@ -109,14 +124,16 @@ SendDecision = SendNow | AnswerWithoutSending | OutcomeUnknown | SendInFlight
 
 @dataclass(frozen=True)
 class SendRequest:
-    """A command to send, and the time of asking. `in_flight` is how long an intent may wait for its answer."""
+    """A command to send, and the time of asking. `in_flight` is how long an intent may wait for its answer; `submitter`
+    is who asked for the email; `address` is the sealed address with which the recipient was compared."""
 
     command_id: str
     case_id: str
-    tenant: str
+    submitter: str
     command: SendEmail
     now: datetime
     in_flight: timedelta
+    address: bytes | None = None
 
 
 def decide_send(
@@ -124,20 +141,27 @@ def decide_send(
     entry: LedgerEntry | None,
     preconditions: SendPreconditions | None,
     approval: ApprovalRecord | None,
-    approvers: OperatorKeys,
+    policy: ApprovalPolicy,
 ) -> SendDecision:
     """A recorded outcome counts, however the case was stopped since; a send that has not begun may still be stopped."""
     if entry is not None and (known := _decide_from_entry(request, entry)) is not None:
         return known
-    if (stop := _stop_reason(request, preconditions)) is not None:
-        return AnswerWithoutSending(stop)
-    if preconditions is not None and preconditions.halted:
-        return AnswerWithoutSending(events.SendingHalted())
-    if moment(request.command.valid_until) <= request.now:
-        return AnswerWithoutSending(events.SendingTooLate(content_sha256=request.command.content_sha256))
-    if (stop := _approval_problem(request, approval, approvers)) is not None:
-        return AnswerWithoutSending(stop)
-    return SendNow()
+    if preconditions is None:
+        message = "The case manager does not know the case. Nothing was sent."
+        return AnswerWithoutSending(events.SendingStopped(code="no_such_case", message=message))
+    stop: Contract | None = _stop_reason(request, preconditions) or _verdict_problem(request, preconditions)
+    if stop is None and preconditions.halted:
+        stop = events.SendingHalted()
+    if stop is None and _is_too_late(request, preconditions):
+        stop = events.SendingTooLate(content_sha256=request.command.content_sha256)
+    stop = stop or _approval_problem(request, preconditions, approval, policy)
+    return SendNow() if stop is None else AnswerWithoutSending(stop)
+
+
+def _is_too_late(request: SendRequest, case: SendPreconditions) -> bool:
+    """Whether the moment that compliance checked, or the command's, has passed."""
+    until = moment(request.command.valid_until)
+    return case.valid_until is None or min(until, case.valid_until) <= request.now
 
 
 def build_sending_unknown(content_sha256: str, why: str) -> events.SendingUnknown:
@@ -180,12 +204,9 @@ def build_email_undeliverable(code: str) -> events.EmailUndeliverable:
     )
 
 
-def _stop_reason(request: SendRequest, case: SendPreconditions | None) -> events.SendingStopped | None:
-    if case is None:
-        return events.SendingStopped(
-            code="no_such_case", message="The case manager does not know the case. Nothing was sent."
-        )
-    differs = case.tenant != request.tenant or case.subject_key != request.command.address_key
+def _stop_reason(request: SendRequest, case: SendPreconditions) -> events.SendingStopped | None:
+    differs = case.subject_key is None or case.subject_key != request.command.address_key
+    differs = differs or (request.address is not None and request.address != case.sealed_address)
     return _first_stop(
         (differs, "not_the_cases", "The command names another address than the case."),
         (case.ending_outcome is not None, "case_closed", f"The case was closed before, as {case.ending_outcome}."),
@@ -194,24 +215,40 @@ def _stop_reason(request: SendRequest, case: SendPreconditions | None) -> events
     )
 
 
+def _verdict_problem(request: SendRequest, case: SendPreconditions) -> events.SendingStopped | None:
+    """Compliance's own record decides what passed: the router's command only says what to send."""
+    pack = request.command.pack
+    return _first_stop(
+        (case.reviewed is None, "not_reviewed", "Compliance has not reviewed this content for this case."),
+        (case.reviewed != EmailPassed.__name__, "not_passed", "Compliance's latest review did not pass this content."),
+        (
+            case.checked != SendingAllowed.__name__,
+            "not_allowed",
+            "Compliance's latest check did not allow the sending.",
+        ),
+        ({case.review_pack, case.check_pack} != {pack}, "pack_differs", "It passed under another rule pack."),
+    )
+
+
 def _approval_problem(
-    request: SendRequest, approval: ApprovalRecord | None, approvers: OperatorKeys
+    request: SendRequest, case: SendPreconditions, approval: ApprovalRecord | None, policy: ApprovalPolicy
 ) -> events.SendingStopped | None:
     # Single use needs no check of its own: an approval is for one case and content, which have one ledger row. A send
     # that was certainly not accepted (released, refused) does not use the approval up, whichever command asks again.
     command = request.command
-    if command.approval is None:
+    if case.approval is None and command.approval is None:
         return None
     if approval is None:
         return events.SendingStopped(code="approval_missing", message="The email needs an approval, and it is missing.")
     names = approval.case_id, approval.content_sha256, approval.pack
     differs = names != (request.case_id, command.content_sha256, command.pack)
     expired = approval.valid_until is None or approval.valid_until <= request.now
+    signed = policy.is_signed(approval, request.submitter)
     return _first_stop(
         (differs, "approval_differs", "The approval is for another case, content or rule pack."),
         (approval.state != "granted", "approval_not_granted", f"The approval is {approval.state}."),
         (expired, "approval_expired", "The approval has expired."),
-        (not approval.signed(approvers), "approval_not_signed", "The approval is not signed by an approver."),
+        (not signed, "approval_not_signed", "The approval is not signed by enough approvers who did not ask for it."),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import resolution_statement
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, moment, timestamp
+from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 from switchyard.runtime.messaging.outbox import event_text
@@ -90,23 +91,26 @@ class ResolutionPublisher:
     operators: OperatorKeys
     publisher: Publisher
     clock: Clock
+    aside: SetAside = field(default_factory=lambda: SetAside("resolution"))
 
     async def tick(self) -> int:
         """Decide what operators handed in, then store the events that report resolutions in the outbox, and publish
         them; return how many there were."""
         database = _database(self.pool)
-        for row in await database.rows("undecided_resolutions", RESOLUTION_BATCH_SIZE):
-            await self._decide(database, row)
+        for row in await database.rows("undecided_resolutions", RESOLUTION_BATCH_SIZE, self.aside.names()):
+            with self.aside.guard(str(row["resolution_id"])):
+                await self._decide(database, row)
         now, events = timestamp(self.clock.now()), []
-        for row in await database.rows("unreported", RESOLUTION_BATCH_SIZE):
-            fields = {name: row[name] for name in SendingResolved.model_fields}
-            if row["signed_at"] is not None:
-                fields["signed_at"] = timestamp(row["signed_at"])
-            cause = Envelope.model_validate_json(row["outcome"])
-            derived = derive_event(CATALOGUE, cause, SendingResolved(**fields), node_from=EMAIL_SENDER_CARD.name)
-            event = stamp_event(derived, occurred_at=now, trace=telemetry.trace_context())
-            if await database.execute("report", row["command_id"], event["event_id"], event_text(event)):
-                events.append(event)
+        for row in await database.rows("unreported", RESOLUTION_BATCH_SIZE, self.aside.names()):
+            with self.aside.guard(str(row["command_id"])):
+                fields = {name: row[name] for name in SendingResolved.model_fields}
+                if row["signed_at"] is not None:
+                    fields["signed_at"] = timestamp(row["signed_at"])
+                cause = Envelope.model_validate_json(row["outcome"])
+                derived = derive_event(CATALOGUE, cause, SendingResolved(**fields), node_from=EMAIL_SENDER_CARD.name)
+                event = stamp_event(derived, occurred_at=now, trace=telemetry.trace_context())
+                if await database.execute("report", row["command_id"], event["event_id"], event_text(event)):
+                    events.append(event)
         if events:
             await self.publisher.publish(events)
         return len(events)

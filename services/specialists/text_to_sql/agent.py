@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from pydantic import BaseModel, Field
 from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior, UsageLimitExceeded, UsageLimits
 from pydantic_ai.models import Model
 
+from services.specialists.text_to_sql.budget import UserBudget
 from services.specialists.text_to_sql.findings import Findings, build_findings, build_unanswerable
-from services.specialists.text_to_sql.guard import GuardedQuery, UnsafeQuery, guard_query
+from services.specialists.text_to_sql.guard import GuardedQuery
+from services.specialists.text_to_sql.guard_process import CheckQuery
 from services.specialists.text_to_sql.schema import Schema
+from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
@@ -42,6 +46,7 @@ class CannotAnswer(BaseModel):
 class AgentRun:
     """The state of one run of the agent."""
 
+    check: CheckQuery
     limits: QueryLimits = field(default_factory=QueryLimits)
     rejected: list[UnsafeQuery] = field(default_factory=list)
     """Rejected answers. Rejections by `check_sql` do not count."""
@@ -72,19 +77,19 @@ def build_sql_agent(model: Model[Any], schema: Schema) -> Agent[AgentRun, SqlAns
         return table.described(name.upper())
 
     @agent.tool
-    def check_sql(context: RunContext[AgentRun], sql: str) -> str:
+    async def check_sql(context: RunContext[AgentRun], sql: str) -> str:
         """Whether a query may run, and how it will; if it may not, what is refused and what to do instead."""
         try:
-            accepted = guard_query(sql, schema, max_rows=context.deps.limits.max_rows)
+            accepted = await context.deps.check(sql, context.deps.limits.max_rows)
         except UnsafeQuery as error:
             return _format_unsafe_query(error)
         return f"Accepted. This will run:\n<sql>{accepted.sql}</sql>"
 
     @agent.output_validator
-    def may_run(context: RunContext[AgentRun], output: SqlAnswer | CannotAnswer) -> SqlAnswer | CannotAnswer:
+    async def may_run(context: RunContext[AgentRun], output: SqlAnswer | CannotAnswer) -> SqlAnswer | CannotAnswer:
         if isinstance(output, SqlAnswer):
             try:
-                guard_query(output.sql, schema, max_rows=context.deps.limits.max_rows)
+                await context.deps.check(output.sql, context.deps.limits.max_rows)
             except UnsafeQuery as error:
                 context.deps.rejected.append(error)
                 raise ModelRetry(_format_unsafe_query(error)) from error
@@ -104,7 +109,7 @@ class QueryProposal:
 
 
 async def propose_query(
-    question: str, *, agent: Agent[AgentRun, SqlAnswer | CannotAnswer], schema: Schema, limits: QueryLimits
+    question: str, *, agent: Agent[AgentRun, SqlAnswer | CannotAnswer], check: CheckQuery, limits: QueryLimits
 ) -> QueryProposal:
     """Ask the agent for a query.
 
@@ -112,7 +117,7 @@ async def propose_query(
     """
     if not question.strip():
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
-    run = AgentRun(limits)
+    run = AgentRun(check, limits)
     prompt, usage = f"<question>{question.replace('<', '&lt;')}</question>", UsageLimits(request_limit=MAX_REQUESTS)
     try:
         output = (await agent.run(prompt, deps=run, usage_limits=usage)).output
@@ -129,7 +134,7 @@ async def propose_query(
         raise PermanentTaskError("query_refused", message, remedy=remedy) from error
     if isinstance(output, CannotAnswer):
         return QueryProposal(None, output.reason, len(run.rejected))
-    query = guard_query(output.sql, schema, max_rows=limits.max_rows)
+    query = await check(output.sql, limits.max_rows)
     return QueryProposal(query, output.explanation, len(run.rejected))
 
 
@@ -137,18 +142,24 @@ async def query_answer(
     question: str,
     *,
     agent: Agent[AgentRun, SqlAnswer | CannotAnswer],
+    check: CheckQuery,
     warehouse: SnowflakeWarehouse,
     schema: Schema,
     case_id: str,
     role: str,
     limits: QueryLimits | None = None,
+    budget: UserBudget | None = None,
 ) -> Findings:
-    """Answer a question from the warehouse in a role. Raises `PermanentTaskError` and `RetryableTaskError`."""
+    """Answer a question from the warehouse in a role, on the user's budget.
+
+    Raises `PermanentTaskError` and `RetryableTaskError`.
+    """
     limits = limits or QueryLimits()
-    proposal = await propose_query(question, agent=agent, schema=schema, limits=limits)
+    proposal = await propose_query(question, agent=agent, check=check, limits=limits)
     if proposal.query is None:
         return build_unanswerable(proposal.explanation, schema=schema, role=role)
-    rows = await warehouse.run(proposal.query, case_id=case_id, role=role, limits=limits)
+    run = partial(warehouse.run, proposal.query, case_id=case_id, role=role, limits=limits)
+    rows = await (budget.spend(run, limits) if budget else run())
     return build_findings(proposal.query, rows, schema=schema, explanation=proposal.explanation, role=role)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +13,8 @@ from services.specialists.text_to_sql.schema import Schema
 
 SHOWN_ROWS = 5
 SHOWN_COLUMNS = 6
+MAX_GROUPED = 60
+"""Digits before or after the point; a longer number is shown as it came."""
 
 
 class Findings(BaseModel):
@@ -51,7 +53,7 @@ def build_findings(query: GuardedQuery, rows: Rows, *, schema: Schema, explanati
         explanation=explanation,
         role=role,
         **_data_of(schema),
-        **dict(rows),
+        **{name: value for name, value in rows if name != "size"},
     )
 
 
@@ -110,8 +112,9 @@ def _grouped(value: str | int) -> str:
         number = Decimal(value)
     except InvalidOperation:
         return str(value)
-    if not number.is_finite():
+    if not number.is_finite() or abs(number.adjusted()) > MAX_GROUPED:
         return str(value)
     # Three decimals are more than any meter in the field has; ids are text and stay unchanged.
-    text = f"{round(number, 3):,f}"
+    with localcontext(prec=2 * MAX_GROUPED):
+        text = f"{round(number, 3):,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -15,30 +15,32 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.tokenizer_core import TokenType
 
-from services.specialists.text_to_sql.grammar import ALLOWED, PARTS, TYPES, WORDS
+from services.specialists.text_to_sql.bounds import (
+    SHOWN_TEXT,
+    TextLengths,
+    check_expansion,
+    check_joins,
+    check_parts,
+    check_scans,
+    find_source,
+    output_names,
+)
+from services.specialists.text_to_sql.grammar import ALLOWED, INSTEAD, LISTS, NAMED, PARTS, REWRITTEN, TYPES, WORDS
+from services.specialists.text_to_sql.rewrite import MAX_COLUMNS, QUERIES, Rewriter
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.units import unit_of
-from switchyard.runtime.core.errors import PermanentTaskError
+from services.specialists.text_to_sql.unsafe_query import UnsafeQuery, bad_construct, too_costly, unknown_column
 
 SQL_DIALECT = "snowflake"
 MAX_CHARACTERS = 8_000
 MAX_TOKENS = 2_000
-MAX_NESTING = 12
-MAX_NODES = 4_000
-_PLAIN = "SELECT, JOIN, WHERE, GROUP BY, HAVING, QUALIFY, ORDER BY, LIMIT"
-_OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
-_CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
-
-
-class UnsafeQuery(PermanentTaskError):
-    """The query may not run. `what` names the rejected part, `remedy` what to write instead.
-
-    `what` may repeat words of the query, so it is returned to the model and never goes into an event or a log.
-    """
-
-    def __init__(self, code: str, what: str, remedy: str) -> None:
-        super().__init__(code, f"refused: {what}", "sql", remedy)
-        self.what = what
+MAX_NESTING = 16
+MAX_NODES = 6_000
+_PLAIN = "SELECT, JOIN, WHERE, GROUP BY, HAVING, QUALIFY, UNION, PIVOT, ORDER BY, LIMIT"
+_FUNCTIONS = "a plain aggregate, window, text, number or date function"
+_OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
+_CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
+_PREFIXES = {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TILDE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +68,51 @@ class GuardedQuery:
 def guard_query(sql: str, schema: Schema, *, max_rows: int = 200) -> GuardedQuery:
     """Check a query and rewrite it to return at most `max_rows + 1` rows; the extra row shows that there are more.
 
-    Raises `UnsafeQuery`.
+    Raises `UnsafeQuery`, and nothing else.
     """
-    tree = _parse(sql)
     try:
-        _check_nodes(tree)
-        _check_tables(tree, schema)
-        tree = _qualified(tree, schema)
-        # Qualifying rewrites the tree (stars, USING, positions), so the query that runs is checked again.
-        _check_nodes(tree)
-        tables, columns = _read(tree, schema)
-        _limit(tree, max_rows)
-        return GuardedQuery(
-            sql=tree.sql(dialect=SQL_DIALECT, comments=False),
-            tables=tables,
-            columns=columns,
-            output=_output(tree, schema),
-            filters=_filters(tree),
-            ordered=tree.args.get("order") is not None,
-        )
+        return _guarded(_parse(sql), schema, max_rows)
+    except UnsafeQuery:
+        raise
+    except OptimizeError as error:
+        remedy = "use the columns that describe_table lists; alias every table"
+        raise UnsafeQuery("sql_unknown_column", str(error).replace("\n", " ")[:200], remedy) from error
     except RecursionError as error:
         raise _too_deep() from error
+    except MemoryError as error:
+        raise too_costly("a query that takes too much memory to check", "write a simpler query") from error
+    except Exception as error:
+        # The parser is a library that meets text of a model: what it cannot work with is refused, however it fails.
+        raise UnsafeQuery("sql_unreadable", "SQL that cannot be analysed", "write it in simpler parts") from error
 
 
-def _parse(sql: str) -> exp.Select:
+def _guarded(tree: exp.Query, schema: Schema, max_rows: int) -> GuardedQuery:
+    _check_nodes(tree, before=True)
+    check_parts(tree)
+    for fetch in list(tree.find_all(exp.Fetch)):
+        fetch.replace(exp.Limit(expression=fetch.args.get("count") or exp.Literal.number(1)))
+    check_scans(tree)
+    Rewriter(schema).rewrite(tree)
+    check_expansion(tree)
+    check_scans(tree)
+    tree = _qualified(tree, schema)
+    # Qualifying rewrites the tree (USING, positions, names), so the query that runs is checked again.
+    _check_nodes(tree)
+    tables, columns = _read(tree, schema)
+    check_joins(tree)
+    _bound_texts(tree, schema)
+    _limit(tree, max_rows)
+    return GuardedQuery(
+        sql=tree.sql(dialect=SQL_DIALECT, comments=False),
+        tables=tables,
+        columns=columns,
+        output=_output(tree, schema),
+        filters=_filters(tree),
+        ordered=tree.args.get("order") is not None,
+    )
+
+
+def _parse(sql: str) -> exp.Query:
     if len(sql) > MAX_CHARACTERS:
         raise UnsafeQuery("sql_too_long", f"a query of {len(sql)} characters", f"use at most {MAX_CHARACTERS}")
     if any(ord(character) < 32 and character not in "\t\r\n" for character in sql):
@@ -97,15 +120,17 @@ def _parse(sql: str) -> exp.Select:
     _check_tokens(sql)
     try:
         statements = [statement for statement in sqlglot.parse(sql, read=SQL_DIALECT) if statement is not None]
-    except RecursionError as error:
-        raise _too_deep() from error
     except SqlglotError as error:
         remedy = "check the syntax; the dialect is Snowflake"
         raise UnsafeQuery("sql_unreadable", "SQL that cannot be parsed", remedy) from error
     statement = statements[0] if len(statements) == 1 else None
-    if not isinstance(statement, exp.Select):
+    while isinstance(statement, exp.Subquery) and not any(
+        value for name, value in statement.args.items() if name != "this"
+    ):
+        statement = statement.this
+    if not isinstance(statement, QUERIES):
         name = statement.key.upper() if statement is not None else f"{len(statements)} statements"
-        raise UnsafeQuery("sql_not_a_select", name, "write one SELECT; use CTEs or OR instead of UNION")
+        raise UnsafeQuery("sql_not_a_select", name, "write one SELECT, or SELECTs joined by UNION")
     return statement
 
 
@@ -117,86 +142,80 @@ def _check_tokens(sql: str) -> None:
         raise UnsafeQuery("sql_unreadable", "text that is not SQL", "close every quotation mark and comment") from error
     while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         tokens.pop()
-    if not tokens or tokens[0].token_type not in {TokenType.SELECT, TokenType.WITH}:
-        first = tokens[0].text.upper()[:40] if tokens else "an empty query"
-        raise UnsafeQuery("sql_not_a_select", first, "start with SELECT or WITH; this agent only reads")
+    first = next((token for token in tokens if token.token_type != TokenType.L_PAREN), None)
+    if first is None or first.token_type not in {TokenType.SELECT, TokenType.WITH}:
+        name = first.text.upper()[:40] if first else "an empty query"
+        raise UnsafeQuery("sql_not_a_select", name, "start with SELECT or WITH; this agent only reads")
     if any(token.token_type == TokenType.SEMICOLON for token in tokens):
         raise UnsafeQuery("sql_not_a_select", "more than one statement", "write one SELECT")
     if len(tokens) > MAX_TOKENS:
         raise UnsafeQuery("sql_too_long", f"a query of {len(tokens)} words", f"use at most {MAX_TOKENS}")
-    depth = 0
+    depth = prefixes = 0
     for token in tokens:
         depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
-        if depth > MAX_NESTING:
+        prefixes = prefixes + 1 if token.token_type in _PREFIXES else 0
+        if max(depth, prefixes) > MAX_NESTING:
             raise _too_deep()
 
 
-def _check_nodes(tree: exp.Expr) -> None:
+def _check_nodes(tree: exp.Expr, *, before: bool = False) -> None:
+    """Every node is one of the grammar's; `before` the query is rewritten, it may hold a few more."""
     for count, node in enumerate(tree.walk()):
         if count > MAX_NODES:
             raise UnsafeQuery("sql_too_long", f"a query of more than {MAX_NODES} parts", "ask for less at once")
-        if type(node) not in ALLOWED:
+        if isinstance(node, exp.Anonymous):
+            if not isinstance(node.this, str) or node.this.upper() not in NAMED:
+                raise _not_allowed(node)
+        elif type(node) not in ALLOWED and not (before and type(node) in REWRITTEN):
             raise _not_allowed(node)
-        extra = {name for name, value in node.args.items() if value} - PARTS.get(type(node), set(node.args))
-        if extra:
-            parts = ", ".join(sorted(extra)).upper().replace("_", "")
-            raise _bad_construct(f"{node.key.upper()} with {parts}", f"use plain {_PLAIN}")
-        if isinstance(node, exp.DataType) and node.this not in TYPES:
-            remedy = "cast to a number, text, date or timestamp"
-            raise UnsafeQuery("sql_type_not_allowed", f"a cast to {node.this}", remedy)
-        if isinstance(node, exp.Var) and node.name.upper() not in WORDS:
-            raise _bad_construct(f"the word {node.name}", "use names of columns and units of time")
-        if isinstance(node, exp.Limit | exp.Offset) and not _is_count(node.expression):
-            raise _bad_construct(f"a computed {node.key.upper()}", "write it as a whole number")
+        _check_parts_of(node, before)
+
+
+def _check_parts_of(node: exp.Expr, before: bool) -> None:
+    extra = {name for name, value in node.args.items() if value} - PARTS.get(type(node), set(node.args))
+    if extra:
+        parts = ", ".join(sorted(extra)).upper().replace("_", "")
+        raise bad_construct(f"{node.key.upper()} with {parts}", f"use plain {_PLAIN}")
+    if isinstance(node, exp.DataType) and node.this not in TYPES:
+        raise UnsafeQuery("sql_type_not_allowed", f"a cast to {node.this}", "cast to a number, text, date or timestamp")
+    if isinstance(node, exp.Var) and node.name.upper() not in WORDS:
+        raise bad_construct(f"the word {node.name}", "use names of columns and units of time")
+    if isinstance(node, exp.Limit | exp.Offset) and not _is_count(node.expression):
+        raise bad_construct(f"a computed {node.key.upper()}", "write it as a whole number")
+    if isinstance(node, exp.Fetch) and not _is_count(node.args.get("count")):
+        raise bad_construct("a computed FETCH", "write LIMIT and a whole number")
+    if isinstance(node, exp.Join) and node.args.get("method") not in {None, "", "ASOF"}:
+        raise bad_construct(f"a {node.args['method']} JOIN", "write JOIN … ON a.column = b.column")
+    if isinstance(node, exp.Join) and node.args.get("match_condition") and not node.args.get("on"):
+        raise bad_construct("an ASOF JOIN without ON", "add ON a.column = b.column")
+    if not before and isinstance(node, exp.Star) and not isinstance(node.parent, exp.Count):
+        raise bad_construct("a star inside an expression", "write * or t.* alone in the select list, or COUNT(*)")
+    if isinstance(node, exp.Count) and isinstance(node.this, exp.Star) and node.this.args.get("except_"):
+        raise bad_construct("a star inside an expression", "write COUNT(*)")
 
 
 def _not_allowed(node: exp.Expr) -> UnsafeQuery:
-    if isinstance(node, exp.SetOperation):
-        return UnsafeQuery("sql_not_a_select", node.key.upper(), "write one SELECT; use CTEs or OR instead")
-    if isinstance(node, exp.Func):
-        name = (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).upper()
-        return UnsafeQuery("sql_function_not_allowed", f"the function {name}", "use a plain aggregate or date function")
-    return _bad_construct(node.key.upper(), f"use plain {_PLAIN}")
+    if not isinstance(node, exp.Func):
+        name = node.key.upper()
+        return bad_construct(name, INSTEAD.get(name, f"use plain {_PLAIN}"))
+    name = (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).upper()
+    remedy = INSTEAD.get(name, f"use {_FUNCTIONS}")
+    return UnsafeQuery("sql_function_not_allowed", f"the function {name}", remedy)
 
 
-def _bad_construct(what: str, remedy: str) -> UnsafeQuery:
-    return UnsafeQuery("sql_construct_not_allowed", what, remedy)
-
-
-def _check_tables(tree: exp.Select, schema: Schema) -> None:
-    defined = {_folded(cte.args["alias"].this) for cte in tree.find_all(exp.CTE)}
-    for table in tree.find_all(exp.Table):
-        name = table.this
-        if not isinstance(name, exp.Identifier):
-            raise _bad_construct("a table that is not a plain name", _tables_remedy(schema))
-        if _folded(table.args.get("catalog")) not in {"", schema.database}:
-            raise _unknown_table(table.sql(SQL_DIALECT), schema)
-        if _folded(table.args.get("db")) not in {"", schema.namespace}:
-            raise _unknown_table(table.sql(SQL_DIALECT), schema)
-        if _folded(name) not in schema.tables.keys() | defined:
-            raise _unknown_table(name.sql(SQL_DIALECT), schema)
-        # The connection is set to the only permitted namespace.
-        table.set("catalog", None)
-        table.set("db", None)
-
-
-def _qualified(tree: exp.Select, schema: Schema) -> exp.Select:
+def _qualified(tree: exp.Query, schema: Schema) -> exp.Query:
     known: dict[str, object] = {
         name: {key: spec.type for key, spec in table.columns.items()} for name, table in schema.tables.items()
     }
-    try:
-        qualified = qualify(tree, dialect=SQL_DIALECT, schema=known, quote_identifiers=True, identify=True)
-    except OptimizeError as error:
-        remedy = "use the columns that describe_table lists; alias every table"
-        raise UnsafeQuery("sql_unknown_column", str(error).replace("\n", " ")[:200], remedy) from error
-    except SqlglotError as error:
-        raise UnsafeQuery("sql_unreadable", "names that cannot be resolved", "alias every table and column") from error
-    if not isinstance(qualified, exp.Select):
+    qualified = qualify(
+        tree, dialect=SQL_DIALECT, schema=known, expand_stars=False, quote_identifiers=True, identify=True
+    )
+    if not isinstance(qualified, QUERIES):
         raise UnsafeQuery("sql_not_a_select", qualified.key.upper(), "write one SELECT")
     return qualified
 
 
-def _read(tree: exp.Select, schema: Schema) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _read(tree: exp.Query, schema: Schema) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The tables and columns that are read. Raises `UnsafeQuery` for one that is not in the schema."""
     tables: set[str] = set()
     columns: set[str] = set()
@@ -206,43 +225,95 @@ def _read(tree: exp.Select, schema: Schema) -> tuple[tuple[str, ...], tuple[str,
             seen.add(id(node))
             if isinstance(source, exp.Table):
                 if source.name not in schema.tables:
-                    raise _unknown_table(source.name, schema)
+                    raise UnsafeQuery("sql_unknown_table", f"the table {source.name}", _tables_remedy(schema))
                 tables.add(source.name)
         for column in scope.columns:
-            if isinstance(found := _source(scope, column.table), exp.Table):
-                if column.name not in schema.tables[found.name].columns:
-                    raise _unknown_column(f"{found.name}.{column.name}")
-                columns.add(f"{found.name}.{column.name}")
-            elif found is None:
-                raise _unknown_column(column.sql(SQL_DIALECT))
-    if any(id(table) not in seen for table in tree.find_all(exp.Table)):
-        raise _bad_construct("a table outside FROM and JOIN", "name tables in FROM and JOIN")
+            seen.add(id(column))
+            if not _is_output(column) and (name := _column_read(column, scope, schema)):
+                columns.add(name)
+    for part in tree.find_all(exp.Column, exp.Table):
+        if id(part) not in seen and not (isinstance(part, exp.Column) and _is_output(part)):
+            raise unknown_column(part.sql(SQL_DIALECT))
     if not tables:
         raise UnsafeQuery("sql_unknown_table", "a query that reads no table", _tables_remedy(schema))
     return tuple(sorted(tables)), tuple(sorted(columns))
 
 
-def _source(scope: Scope | None, name: str) -> exp.Table | Scope | None:
-    while scope is not None:
-        if name in scope.selected_sources:
-            source = scope.selected_sources[name][1]
-            return source if isinstance(source, exp.Table | Scope) else None
-        scope = scope.parent
-    return None
+def _column_read(column: exp.Column, scope: Scope, schema: Schema) -> str | None:
+    """TABLE.COLUMN, or None if it is an output of a query inside this one."""
+    found = find_source(scope, column.table)
+    if isinstance(found, exp.Table) and column.name in schema.tables[found.name].columns:
+        return f"{found.name}.{column.name}"
+    if isinstance(found, Scope) and column.name in output_names(found):
+        return None
+    raise unknown_column(f"{found.name}.{column.name}" if isinstance(found, exp.Table) else column.sql(SQL_DIALECT))
 
 
-def _limit(tree: exp.Select, max_rows: int) -> None:
+def _is_output(column: exp.Column) -> bool:
+    """Whether a column without a table is a name of the select list, as ORDER BY takes it before any column."""
+    order = column.find_ancestor(exp.Order)
+    query = order.parent if order else None
+    return isinstance(query, QUERIES) and not column.table and column.name in query.named_selects
+
+
+def _bound_texts(tree: exp.Query, schema: Schema) -> None:
+    """Cuts every long value of the result in the warehouse, and writes a list as a text."""
+    lengths = TextLengths(schema)
+    lengths.check(tree)
+    scopes = {id(scope.expression): scope for scope in traverse_scope(tree)}
+    for select in _branches(tree):
+        if len(select.expressions) > MAX_COLUMNS:
+            raise UnsafeQuery("sql_too_costly", "a result of so many columns", f"return at most {MAX_COLUMNS}")
+        scope = scopes[id(select)]
+        for item in select.expressions:
+            value = item.this if isinstance(item, exp.Alias) else item
+            if lengths.of(value, scope) <= SHOWN_TEXT:
+                continue
+            text: exp.Expr = value.copy()
+            if _is_list(value, scope):
+                text = exp.cast(text, exp.DataType.Type.VARCHAR, copy=False)
+            short = exp.Left(this=text, expression=exp.Literal.number(SHOWN_TEXT))
+            value.replace(short)
+
+
+def _is_list(node: exp.Expr, scope: Scope) -> bool:
+    if isinstance(node, exp.Paren | exp.Window | exp.WithinGroup | exp.Alias | exp.Filter):
+        return _is_list(node.this, scope)
+    if isinstance(node, exp.Column):
+        source = find_source(scope, node.table)
+        while isinstance(source, Scope) and source.set_operation_scopes:
+            source = source.set_operation_scopes[0]
+        if not isinstance(source, Scope) or not isinstance(source.expression, exp.Select):
+            return False
+        return any(item.alias_or_name == node.name and _is_list(item, source) for item in source.expression.expressions)
+    return isinstance(node, (exp.ApproxTopK, *LISTS))
+
+
+def _branches(query: exp.Expr) -> list[exp.Select]:
+    if isinstance(query, exp.SetOperation):
+        return _branches(query.left) + _branches(query.right)
+    if isinstance(query, exp.Subquery):
+        return _branches(query.this)
+    return [query] if isinstance(query, exp.Select) else []
+
+
+def _limit(tree: exp.Query, max_rows: int) -> None:
     limit = tree.args.get("limit")
     if limit is None or int(limit.expression.name) > max_rows:
         tree.set("limit", exp.Limit(expression=exp.Literal.number(max_rows + 1)))
 
 
-def _output(tree: exp.Select, schema: Schema) -> tuple[OutputColumn, ...]:
-    scope = traverse_scope(tree)[-1]
-    return tuple(OutputColumn(item.alias_or_name, unit_of(item, scope, schema)) for item in tree.expressions)
+def _output(tree: exp.Query, schema: Schema) -> tuple[OutputColumn, ...]:
+    scopes = {id(scope.expression): scope for scope in traverse_scope(tree)}
+    branches = _branches(tree)
+    found: list[OutputColumn] = []
+    for index, item in enumerate(branches[0].expressions):
+        units = {unit_of(each.expressions[index], scopes[id(each)], schema) for each in branches}
+        found.append(OutputColumn(item.alias_or_name, units.pop() if len(units) == 1 else None))
+    return tuple(found)
 
 
-def _filters(tree: exp.Select) -> tuple[str, ...]:
+def _filters(tree: exp.Query) -> tuple[str, ...]:
     clauses = [clause.this for name in ("where", "having", "qualify") if (clause := tree.args.get(name))]
     conditions = [each for part in clauses for each in (part.flatten() if isinstance(part, exp.And) else [part])]
     return tuple(_condition_text(condition) for condition in conditions)
@@ -259,23 +330,8 @@ def _is_count(node: exp.Expr | None) -> bool:
     return isinstance(node, exp.Literal) and not node.is_string and node.name.isascii() and node.name.isdigit()
 
 
-def _folded(identifier: object) -> str:
-    """A name as Snowflake reads it: upper case unless quoted."""
-    if not isinstance(identifier, exp.Identifier):
-        return "" if identifier is None else "?"
-    return str(identifier.this) if identifier.args.get("quoted") else str(identifier.this).upper()
-
-
-def _unknown_table(name: str, schema: Schema) -> UnsafeQuery:
-    return UnsafeQuery("sql_unknown_table", f"the table {name}", _tables_remedy(schema))
-
-
 def _tables_remedy(schema: Schema) -> str:
     return f"use only the tables {', '.join(schema.tables)}"
-
-
-def _unknown_column(name: str) -> UnsafeQuery:
-    return UnsafeQuery("sql_unknown_column", f"the column {name}", "use the columns that describe_table lists")
 
 
 def _too_deep() -> UnsafeQuery:

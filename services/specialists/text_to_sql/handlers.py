@@ -8,9 +8,11 @@ from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
 from services.specialists.text_to_sql.agent import SQL_PROMPT_VERSION, AgentRun, CannotAnswer, SqlAnswer, query_answer
+from services.specialists.text_to_sql.budget import WarehouseBudget
+from services.specialists.text_to_sql.guard_process import CheckQuery
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse
-from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE
+from switchyard.protocol.fields import ROLE_SCOPE
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task, TaskResult
 from switchyard.runtime.models.clients import model_budget, model_call
@@ -28,16 +30,26 @@ async def answer_question(
     artefacts: Artefacts,
     model: FailoverModel,
     agent: Agent[AgentRun, SqlAnswer | CannotAnswer],
+    check: CheckQuery,
     warehouse: SnowflakeWarehouse,
     schema: Schema,
     limits: QueryLimits,
+    budget: WarehouseBudget,
 ) -> TaskResult:
     """Find the rows that answer the question, in the asking user's role; the SQL is their citation."""
     case_id, role = task.envelope.case_id, role_of(task.envelope.principal.scopes)
     question = (await artefacts.read(task, task.payload.question)).decode()
     async with model_budget(model, task, margin_ms=TEXT_TO_SQL_MARGIN_MS) as decisions:
         findings = await query_answer(
-            question, agent=agent, warehouse=warehouse, schema=schema, case_id=case_id, role=role, limits=limits
+            question,
+            agent=agent,
+            check=check,
+            warehouse=warehouse,
+            schema=schema,
+            case_id=case_id,
+            role=role,
+            limits=limits,
+            budget=budget.of(task.envelope.principal),
         )
     if findings.outcome == "cannot_answer":
         # The model's reason may repeat the question, so it does not go into an event.
@@ -53,7 +65,7 @@ async def answer_question(
 
 def role_of(scopes: tuple[str, ...]) -> str:
     """The warehouse role of the asking user. Raises `PermanentTaskError` if it is missing: there is no default role."""
-    roles = [scope.removeprefix(WAREHOUSE_ROLE_SCOPE) for scope in scopes if scope.startswith(WAREHOUSE_ROLE_SCOPE)]
+    roles = [scope.removeprefix(ROLE_SCOPE) for scope in scopes if scope.startswith(ROLE_SCOPE)]
     if len(roles) != 1:
         message = "the submission does not name a warehouse role"
         remedy = "submit the question with the asking user's role"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from importlib import import_module
 
@@ -10,6 +11,8 @@ from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from services.specialists.models import build_specialist_model
 from services.specialists.text_to_sql.agent import build_sql_agent
+from services.specialists.text_to_sql.budget import WarehouseBudget
+from services.specialists.text_to_sql.guard_process import GuardProcess
 from services.specialists.text_to_sql.handlers import answer_question
 from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.settings import TextToSqlSettings
@@ -41,16 +44,29 @@ async def run() -> None:
     )
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+        logging.getLogger("snowflake").setLevel(logging.WARNING)
         model = build_specialist_model(ModelSettings(), policy_version="text_to_sql/2")
         await process.warm_start_model(model)
+        guard = GuardProcess(schema)
+        await process.on_exit(guard.close)
+        await guard.start()
+        if process.pool is None:
+            raise RuntimeError("serve_agent() gives the process its database")
         handler = partial(
             answer_question,
             artefacts=artefacts,
             model=model,
             agent=build_sql_agent(model, schema),
+            check=guard.check,
             warehouse=warehouse,
             schema=schema,
             limits=QueryLimits(max_rows=settings.max_rows, timeout_s=settings.query_timeout_s),
+            budget=WarehouseBudget(
+                process.pool,
+                process.clock,
+                seconds_per_day=settings.user_seconds_per_day,
+                bytes_per_day=settings.user_bytes_per_day,
+            ),
         )
         return {AnswerQuestion: handler}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -14,6 +15,7 @@ from switchyard.protocol.canonical import MAX_SAFE_INTEGER
 CellValue = str | int | bool | None
 SIGNIFICANT_DIGITS = 14
 MAX_TEXT = 500
+MAX_EXPONENT = 400
 TYPE_NAMES = {
     "FIXED": "number", "REAL": "number", "DECFLOAT": "number", "TEXT": "text", "DATE": "date", "TIME": "time",
     "BOOLEAN": "boolean", "TIMESTAMP": "timestamp", "TIMESTAMP_NTZ": "timestamp", "TIMESTAMP_LTZ": "timestamp",
@@ -45,24 +47,44 @@ class Rows(BaseModel):
     sql: str
     """The query that ran."""
     elapsed_ms: int
+    size: int = 0
+    """Bytes of the values."""
 
 
 def safe_value(value: Any) -> CellValue:
-    """A value that JSON represents exactly; text over 500 characters is cut and marked."""
+    """A value that JSON represents exactly; text over 500 characters is cut and marked. Never raises."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) <= MAX_SAFE_INTEGER:
+        return int(value)
+    try:
+        text = _text(value)
+    except Exception:  # noqa: BLE001 - a class of the connector's, or of a driver below it, may fail to show itself
+        return "(a value that cannot be shown)"
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def _text(value: Any) -> str:
     match value:
-        case None | bool():
-            return value
-        case int():
-            return value if abs(value) <= MAX_SAFE_INTEGER else str(value)
         case float():
             return _number(value)
         case Decimal():
-            return f"{value:f}"
+            # Written out, a number with a large exponent would be as long as its value.
+            short = value.is_finite() and abs(value.adjusted()) <= MAX_EXPONENT
+            return f"{value:f}" if short else str(value)
         case datetime() | date() | time():
             return value.isoformat()
+        case bytes() | bytearray() | memoryview():
+            return bytes(value[:MAX_TEXT]).hex()
+        case dict() | list() | tuple():
+            return clean_text(json.dumps(value, default=str, ensure_ascii=False))
         case _:
-            text = str(value).replace("\x00", "")
-            return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+            return clean_text(str(value))
+
+
+def clean_text(text: str) -> str:
+    """Text that UTF-8 and PostgreSQL hold: without NUL, and without halves of characters."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _number(value: float) -> str:

@@ -12,11 +12,19 @@ from switchyard.runtime.core.settings import WorkSettings
 class TextToSqlSettings(WorkSettings):
     """The Snowflake account and the limits per query. Host, port and protocol are for the simulator."""
 
-    snowflake_account: str
-    snowflake_warehouse: str | None = None
-    snowflake_host: str | None = None
-    snowflake_port: int | None = None
-    snowflake_protocol: Literal["https", "http"] = "https"
+    snowflake_account: str = Field(description="The Snowflake account.")
+    snowflake_warehouse: str | None = Field(default=None, description="The virtual warehouse; the user's if unset.")
+    snowflake_host: str | None = Field(default=None, description="The simulator's host.")
+    snowflake_port: int | None = Field(default=None, description="The simulator's port.")
+    snowflake_protocol: Literal["https", "http"] = Field(default="https", description="`http` for the simulator.")
     snowflake_token: SecretStr = Field(description="OAuth token to log in with; the role comes from the asking user.")
-    max_rows: Annotated[int, Field(ge=1, le=10_000)] = 200
-    query_timeout_s: Annotated[int, Field(ge=1, le=600)] = 30
+    max_rows: Annotated[int, Field(ge=1, le=10_000)] = Field(default=200, description="The most rows of a result.")
+    query_timeout_s: Annotated[int, Field(ge=1, le=600)] = Field(
+        default=30, description="Time limit of a query, in seconds."
+    )
+    user_seconds_per_day: Annotated[int, Field(ge=1)] = Field(
+        default=900, description="Seconds of the warehouse that one user may use per day (UTC)."
+    )
+    user_bytes_per_day: Annotated[int, Field(ge=1)] = Field(
+        default=200_000_000, description="Bytes of results that one user may take from the warehouse per day (UTC)."
+    )

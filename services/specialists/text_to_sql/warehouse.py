@@ -16,11 +16,15 @@ from typing import Any
 from pydantic import SecretStr
 
 from services.specialists.text_to_sql.guard import GuardedQuery, OutputColumn
-from services.specialists.text_to_sql.rows import TYPE_NAMES, ResultColumn, Rows, safe_value
+from services.specialists.text_to_sql.rows import TYPE_NAMES, CellValue, ResultColumn, Rows, clean_text, safe_value
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
 LOGIN_TIMEOUT_S = 15
+MAX_RESULT_BYTES = 4_000_000
+"""Bytes of a result after which no more rows are taken."""
+FETCHED_ROWS = 100
+"""Rows taken at a time."""
 CANCEL_GRACE_S = 10
 """How much longer than the statement's own timeout we wait, so that Snowflake cancels first and reports it."""
 
@@ -108,19 +112,19 @@ class SnowflakeWarehouse:
                 cursor.execute("USE SECONDARY ROLES NONE")
                 started = self.clock.monotonic()
                 cursor.execute(query.sql)
-                found = cursor.fetchmany(limits.max_rows + 1)
+                rows, size, more = _fetch(cursor, limits.max_rows)
                 elapsed = self.clock.monotonic() - started
                 columns = _columns(cursor.description, query.output)
         except errors.Error as error:
             raise _translate_error(error, errors) from error
-        rows = tuple(tuple(map(safe_value, row)) for row in found[: limits.max_rows])
         return Rows(
             columns=columns,
             rows=rows,
             row_count=len(rows),
-            truncated=len(found) > limits.max_rows,
+            truncated=more,
             sql=query.sql,
             elapsed_ms=round(elapsed * 1000),
+            size=size,
         )
 
     def _arguments(self, case_id: str, role: str, limits: QueryLimits) -> dict[str, Any]:
@@ -143,21 +147,51 @@ class SnowflakeWarehouse:
         }
 
 
+def _fetch(cursor: Any, max_rows: int) -> tuple[tuple[tuple[CellValue, ...], ...], int, bool]:
+    """The rows, their size in bytes, and whether there are more. Raises `PermanentTaskError` for a value that Python
+    has no form for, such as a date after the year 9999."""
+    rows: list[tuple[CellValue, ...]] = []
+    size = 0
+    while True:
+        try:
+            found = cursor.fetchmany(FETCHED_ROWS)
+        except (ValueError, OverflowError, TypeError, ArithmeticError) as error:
+            raise _unreadable_result() from error
+        for row in found:
+            values = tuple(map(safe_value, row))
+            size += sum(len(str(value).encode()) for value in values)
+            if len(rows) == max_rows or size > MAX_RESULT_BYTES:
+                return tuple(rows), size, True
+            rows.append(values)
+        if len(found) < FETCHED_ROWS:
+            return tuple(rows), size, False
+
+
 def _columns(description: Any, output: tuple[OutputColumn, ...]) -> tuple[ResultColumn, ...]:
     from snowflake.connector.constants import FIELD_ID_TO_NAME
 
+    # Units belong to columns by position: with another number of columns, none is certain.
+    units = [column.unit for column in output] if len(output) == len(description) else [None] * len(description)
     return tuple(
-        ResultColumn(name=meta.name, type=TYPE_NAMES.get(FIELD_ID_TO_NAME[meta.type_code], "other"), unit=expected.unit)
-        for meta, expected in zip(description, output, strict=True)
+        ResultColumn(
+            name=clean_text(str(meta.name)),
+            type=TYPE_NAMES.get(FIELD_ID_TO_NAME.get(meta.type_code, ""), "other"),
+            unit=unit,
+        )
+        for meta, unit in zip(description, units, strict=True)
     )
 
 
 def _translate_error(error: Any, errors: Any) -> PermanentTaskError | RetryableTaskError:
     """The task error for an error of the connector, without its text, which may quote the query."""
+    from snowflake.connector.errorcode import ER_FAILED_TO_CONVERT_ROW_TO_PYTHON_TYPE, ER_FAILED_TO_READ_ARROW_STREAM
+
     number = int(error.errno) if str(error.errno).lstrip("-").isdigit() else -1
     if number in _FAILURES:
         code, message, subject, remedy = _FAILURES[number]
         return PermanentTaskError(code, f"{message} (Snowflake error {number})", subject, remedy)
+    if number in {ER_FAILED_TO_CONVERT_ROW_TO_PYTHON_TYPE, ER_FAILED_TO_READ_ARROW_STREAM}:
+        return _unreadable_result()
     if isinstance(error, errors.ProgrammingError):
         message = f"Snowflake could not run the query (error {number})"
         return PermanentTaskError("query_failed", message, remedy="ask differently")
@@ -167,3 +201,8 @@ def _translate_error(error: Any, errors: Any) -> PermanentTaskError | RetryableT
 def _unreachable() -> RetryableTaskError:
     remedy = "check its status page and the network"
     return RetryableTaskError("warehouse_unreachable", "Snowflake did not answer", remedy=remedy)
+
+
+def _unreadable_result() -> PermanentTaskError:
+    message = "the result holds a value that cannot be read, such as a date outside the years 1 to 9999"
+    return PermanentTaskError("unreadable_result", message, remedy="ask for a shorter period, or for the date as text")

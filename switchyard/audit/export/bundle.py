@@ -51,6 +51,8 @@ def _event(row: Mapping[str, Any], checkpoint: Checkpoint | None) -> Json:
     return {
         "log_index": row["log_index"],
         "recorded_at": timestamp(row["recorded_at"]),
+        "mac": row["mac"].hex(),
+        "mac_key": row["mac_key"],
         "body": row["body"],
         "checkpoint": row["checkpoint"],
         "inclusion_proof": [node.hex() for node in proof],

@@ -24,8 +24,8 @@ class Producers:
         self._database = Database(pool, "the work database", _SQL)
         self.nodes = tuple(nodes)
 
-    async def cases(self, node: str, since: datetime, after: uuid.UUID, limit: int) -> list[uuid.UUID]:
-        """The next cases, in the order of their ids, with events that a producer published since."""
+    async def cases(self, node: str, since: datetime | None, after: uuid.UUID, limit: int) -> list[uuid.UUID]:
+        """The next cases, in the order of their ids, with events that a producer published (since a time)."""
         return [row["case_id"] for row in await self._fetch(node, "cases_published", since, after, limit)]
 
     async def published(self, cases: Sequence[uuid.UUID]) -> list[PublishedEvent]:

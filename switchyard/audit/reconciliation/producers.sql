@@ -3,7 +3,7 @@ select set_config('search_path', $1, true)
 
 -- name: cases_published
 select distinct case_id from outbox
-where stored_at >= $1 and publish_after < 'infinity' and case_id > $2
+where ($1::timestamptz is null or stored_at >= $1) and publish_after < 'infinity' and case_id > $2
 order by case_id limit $3
 
 -- name: published_of

@@ -47,9 +47,14 @@ class LogPresence:
     def __init__(self, pool: Pool) -> None:
         self._database = Database(pool, AUDIT_DATABASE, _SQL)
 
-    async def cases(self, since: datetime, after: uuid.UUID, limit: int) -> list[uuid.UUID]:
-        """The next cases with rows recorded since, in the order of their ids."""
-        return [row["case_id"] for row in await self._database.rows("cases_recorded", since, after, limit)]
+    async def last_index(self) -> int:
+        """The last log index."""
+        return int(await self._database.value("last_index"))
+
+    async def cases(self, since: datetime | None, after_index: int, after: uuid.UUID, limit: int) -> list[uuid.UUID]:
+        """The next cases, in the order of their ids, with a log index after this one or else recorded since."""
+        query, bound = ("cases_indexed", after_index) if after_index else ("cases_recorded", since)
+        return [row["case_id"] for row in await self._database.rows(query, bound, after, limit)]
 
     async def recorded(self, cases: Sequence[uuid.UUID]) -> list[RecordedEvent]:
         """All events of some cases."""
@@ -70,9 +75,10 @@ class LogPresence:
 
 @dataclass
 class ReconciliationReport:
-    """The result of a comparison."""
+    """The result of a comparison. `last_index` is the log index up to which the log was compared."""
 
     cases: int = 0
+    last_index: int = 0
     published: dict[str, int] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     filled: list[Gap] = field(default_factory=list)
@@ -80,6 +86,11 @@ class ReconciliationReport:
     def of(self, kind: GapKind) -> list[Gap]:
         """The gaps of one kind that were not filled."""
         return [gap for gap in self.gaps if gap.kind is kind and gap not in self.filled]
+
+    @property
+    def open_gaps(self) -> list[Gap]:
+        """The gaps that were not filled, those on their way included."""
+        return [gap for gap in self.gaps if gap not in self.filled]
 
     @property
     def ok(self) -> bool:
@@ -103,10 +114,15 @@ class Reconciler:
     grace: timedelta
     table: RoutingTable
 
-    async def run(self, since: datetime) -> ReconciliationReport:
-        """Compare every case with events published or recorded since, each as a whole."""
+    async def run(self, since: datetime | None = None, *, after_index: int = 0) -> ReconciliationReport:
+        """Compare every case, each as a whole: what producers published and what the log has.
+
+        `since` and `after_index` narrow it, to cases with events published since, or with later log indexes. A time in
+        the log is its owner's to set, so that without `after_index` only a comparison of everything is complete.
+        """
         found = ReconciliationReport(published=dict.fromkeys((*self.producers.nodes, ROUTER), 0))
-        async for cases in self._pages(since):
+        found.last_index = await self.presence.last_index()
+        async for cases in self._pages(since, after_index):
             await self._compare(cases, found)
         return found
 
@@ -165,12 +181,12 @@ class Reconciler:
         for event in published:
             found.published[event.producer] = found.published.get(event.producer, 0) + 1
 
-    async def _pages(self, since: datetime) -> AsyncIterator[list[uuid.UUID]]:
+    async def _pages(self, since: datetime | None, after_index: int) -> AsyncIterator[list[uuid.UUID]]:
         """The cases to compare, in the order of their ids, from all sources."""
         after = uuid.UUID(int=0)
         while True:
             sources = [await self.producers.cases(node, since, after, CASES_PER_PAGE) for node in self.producers.nodes]
-            sources.append(await self.presence.cases(since, after, CASES_PER_PAGE))
+            sources.append(await self.presence.cases(since, after_index, after, CASES_PER_PAGE))
             # A full page ends at its last id: the next round reads on.
             full = [ids[-1] for ids in sources if len(ids) == CASES_PER_PAGE]
             page = sorted({case for ids in sources for case in ids if not full or case <= min(full)})

@@ -3,18 +3,23 @@
 revoke all on all tables in schema audit from audit, audit_reader;
 grant usage on schema audit to audit, audit_reader;
 grant select on
-  audit.transition, audit.integrity_alarm, audit.unindexed, audit.log_entry, audit.checkpoint,
+  audit.transition, audit.integrity_alarm, audit.mac_key, audit.unindexed, audit.log_entry, audit.checkpoint,
   audit.transition_detail, audit.transition_states, audit.case_timeline, audit.case_summary
 to audit, audit_reader;
 -- Column by column: the database sets recorded_at.
 grant insert (
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition, type_version,
   seq, ordinal, siblings, parents, transcript_hash, playbook_version, code_version, prompt_version, model_id, latency_ms,
-  rubric_score, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body
+  rubric_score, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body,
+  mac, mac_key
 ) on audit.transition to audit;
+grant insert (key_id, not_before, not_after, wrapped) on audit.mac_key to audit;
 grant insert (kind, event_id, case_id, reason, field, body, body_sha256) on audit.integrity_alarm to audit;
 grant insert (log, number, first_index, last_index, body, signature) on audit.checkpoint to audit;
-grant execute on function audit.ensure_partitions(integer), audit.index_rows(integer) to audit;
+grant execute on function
+  audit.ensure_partitions(integer),
+  audit.index_rows(date[], uuid[], text[], timestamptz[], bytea[], bytea[], uuid[]), audit.refuse_rows(date[], uuid[])
+to audit;
 
 revoke all on all tables in schema audit from audit_retention;
 grant usage on schema audit to audit_retention;

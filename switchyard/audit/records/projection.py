@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from switchyard.protocol.catalogue import UPSTREAM_PREFIX, Catalogue, EventType
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
-from switchyard.protocol.fields import Principal
+from switchyard.protocol.fields import Principal, in_known_years
 from switchyard.protocol.received import BusDelivery, find_event_type, read_bus_event, read_delivery
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -32,6 +32,8 @@ class AlarmKind(StrEnum):
     NOT_IN_CATALOGUE = "not_in_catalogue"  # this producer may not send this type to this consumer
     DUPLICATE_DIFFERS = "duplicate_differs"  # the log has another event under the same id
     UNSTORABLE = "unstorable"  # the database refuses the row
+    BUS_TIME = "bus_time"  # recorded without the bus's time, which cannot be held
+    FORGED_ROW = "forged_row"  # in the log, and not recorded by the audit process
 
 
 _FORGED = {"node_from": AlarmKind.FORGED_SOURCE, "type": AlarmKind.FORGED_TYPE, "digest": AlarmKind.DIGEST_MISMATCH}
@@ -108,6 +110,8 @@ def examine_message(catalogue: Catalogue, body: str) -> ExaminedMessage:
     except ValueError as error:
         # A boundary: what the contracts do not foresee must not stop the batch either.
         return ExaminedMessage(None, build_alarm(AlarmKind.MALFORMED, body, f"unreadable ({type(error).__name__})"))
+    if doubt is None and delivery.bus_time is not None and row.bus_ts is None:
+        doubt = AlarmKind.BUS_TIME, "the bus's time cannot be held: the event is recorded without it", "time"
     found = None if doubt is None else build_alarm(doubt[0], body, doubt[1], doubt[2])
     return ExaminedMessage(row, found, delivery.envelope.principal)
 
@@ -177,9 +181,10 @@ def _claimed_moment(value: object) -> datetime | None:
         return None
     try:
         read = datetime.fromisoformat(value)
-    except ValueError:
+        # In UTC, because a zone may lead out of the years that can be held.
+        return read.astimezone(UTC) if read.tzinfo is not None and in_known_years(read.astimezone(UTC)) else None
+    except (ValueError, OverflowError):
         return None
-    return read if read.tzinfo is not None else None
 
 
 def _short(value: object) -> str | None:

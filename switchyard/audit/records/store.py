@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -11,6 +12,7 @@ import structlog
 
 from switchyard.audit.records.projection import AlarmKind, IntegrityAlarm, Transition, build_alarm, examine_message
 from switchyard.audit.records.roles import AUDIT_DATABASE
+from switchyard.audit.records.row_mac import AuthenticRow, MacKey, MacKeys
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Database, Pool
@@ -36,29 +38,41 @@ class BatchResult:
 
 
 class AuditStore:
-    """Writes to the log. Every method raises `Unavailable` when the database cannot be reached."""
+    """Writes to the log. Every method raises `Unavailable` when the database cannot be reached.
 
-    def __init__(self, pool: Pool, catalogue: Catalogue) -> None:
+    `keys` authenticate each row.
+    """
+
+    def __init__(self, pool: Pool, catalogue: Catalogue, keys: MacKeys) -> None:
         self._database = Database(pool, AUDIT_DATABASE, _SQL)
         self._catalogue = catalogue
+        self._keys = keys
 
     async def record(self, bodies: Sequence[str]) -> BatchResult:
         """Write the messages to the log, committed on return. Repeating it changes nothing.
 
         One statement for all rows; if the database rejects it, one per row, so that a rejected row stops no other. A
-        message that cannot be a row is kept as an alarm, with its bytes and the reason.
+        message that cannot be a row is kept as an alarm, with its bytes and the reason; also while no key can be had,
+        for which the rows wait with `Unavailable`.
         """
         examined = [examine_message(self._catalogue, body) for body in bodies]
         alarms = [found.alarm for found in examined if found.alarm is not None]
         rows = {index: found.row for index, found in enumerate(examined) if found.row is not None}
         refused: list[int] = []
+        if not rows:
+            return BatchResult(alarms=await self._keep(alarms))
         try:
-            inserted, differing = await self._insert(list(rows.values()))
+            key = await self._keys.serving()
+        except Unavailable:
+            await self._keep(alarms)
+            raise
+        try:
+            inserted, differing = await self._insert(list(rows.values()), key)
         except _ROW_ERRORS:
             inserted, differing = 0, []
             for index, row in rows.items():
                 try:
-                    one, differs = await self._insert([row])
+                    one, differs = await self._insert([row], key)
                 except _ROW_ERRORS as error:
                     log.error("row.refused", alarm="audit", error=type(error).__name__, event_id=row.event_id)  # noqa: TRY400 - the text may quote the row
                     refused.append(index)
@@ -77,15 +91,14 @@ class AuditStore:
         rows = await self._database.rows("ensure_partitions", months_ahead)
         return [(row["partition_name"], row["state"]) for row in rows]
 
-    async def _insert(self, rows: list[Transition]) -> tuple[int, list[IntegrityAlarm]]:
+    async def _insert(self, rows: list[Transition], key: MacKey) -> tuple[int, list[IntegrityAlarm]]:
         """Insert the new rows; return how many, and an alarm for each duplicate that differs from the log."""
-        if not rows:
-            return 0, []
         # One order for all workers: otherwise two of them with the same duplicates would deadlock.
         rows = sorted(rows, key=lambda row: (row.opened_on, row.event_id))
         columns = [list(column) for column in zip(*rows, strict=True)]
         columns[_PARENTS] = [",".join(row.parents) for row in rows]
-        inserted = await self._database.rows("record", *columns)
+        macs = [key.mac(authentic_row(row)) for row in rows]
+        inserted = await self._database.rows("record", *columns, macs, [key.key_id] * len(rows))
         if unplanned := sum(row["unplanned"] for row in inserted):
             log.error("partition.missing", alarm="partition", rows=unplanned, first_day=str(rows[0].opened_on))
         if len(inserted) == len(rows):
@@ -100,12 +113,16 @@ class AuditStore:
         days, ids = [row.opened_on for row in doubtful], [row.event_id for row in doubtful]
         stored = await self._database.rows("digests_of", days, ids)
         known = {(row["opened_on"], row["event_id"]): row["transcript_hash"] for row in stored}
-        reason = "the log has another event with this id: one of the two is forged"
-        return [
-            build_alarm(AlarmKind.DUPLICATE_DIFFERS, row.body, reason, "event_id")
-            for row in doubtful
-            if known[row.opened_on, row.event_id] != row.transcript_hash
-        ]
+        alarms = []
+        for row in doubtful:
+            digest = known.get((row.opened_on, row.event_id))
+            if digest is None:
+                reason = "the database dropped the row; `audit reconcile --repair` has the event published again"
+                alarms.append(build_alarm(AlarmKind.UNSTORABLE, row.body, reason))
+            elif digest != row.transcript_hash:
+                reason = "the log has another event with this id: one of the two is forged"
+                alarms.append(build_alarm(AlarmKind.DUPLICATE_DIFFERS, row.body, reason, "event_id"))
+        return alarms
 
     async def _keep(self, alarms: list[IntegrityAlarm]) -> int:
         """Store and log each alarm once; return how many are new."""
@@ -118,6 +135,12 @@ class AuditStore:
                 fields = {name: getattr(raised, name) for name in ("event_id", "case_id", "reason", "field")}
                 log.error("integrity.alarm", alarm="integrity", kind=str(raised.kind), **fields)
         return len(rows)
+
+
+def authentic_row(row: Transition) -> AuthenticRow:
+    """What a row's MAC covers. The row must have its body."""
+    body_sha256 = hashlib.sha256(row.body.encode()).digest()
+    return AuthenticRow(row.opened_on, row.event_id, row.transcript_hash, body_sha256)
 
 
 async def make_partitions(store: AuditStore, months_ahead: int = 3) -> None:

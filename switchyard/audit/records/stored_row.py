@@ -31,6 +31,8 @@ class StoredRow:
 
     row: Transition
     recorded_at: datetime
+    mac: bytes = b""
+    mac_key: str = ""
     retired: bool = False
     """Whether the body was retired: `row.body` is empty then."""
     receipted: bool = False
@@ -39,6 +41,6 @@ class StoredRow:
 
 def read_stored_row(record: Any) -> StoredRow:
     """The row of a database record."""
-    *fields, body, recorded_at, receipted = record
-    row = Transition(*[*fields, body or ""])
-    return StoredRow(row._replace(parents=tuple(row.parents)), recorded_at, retired=body is None, receipted=receipted)
+    *fields, body, recorded_at, mac, mac_key, receipted = record
+    row = Transition(*[*fields, body or ""])._replace(parents=tuple(record["parents"]))
+    return StoredRow(row, recorded_at, mac, mac_key, retired=body is None, receipted=receipted)

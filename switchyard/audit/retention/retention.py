@@ -12,8 +12,6 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from switchyard.audit.receipts.receipts import Archive, Retirement, retired_event_of, sign_receipt
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S, STORED_SQL, CaseStatus, StoredRow, read_stored_row
@@ -22,6 +20,7 @@ from switchyard.audit.verification.findings import Finding
 from switchyard.audit.verification.retired_cases import RetiredCases
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.fields import Json
+from switchyard.runtime.core.aws import translate_aws_errors
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys
@@ -51,12 +50,10 @@ class CaseObjects:
     async def remove(self, case_id: str) -> None:
         """Delete them. Repeating it changes nothing. Raises `Unavailable` like `count`, or if S3 keeps one."""
         async for page in self._pages(case_id):
-            try:
+            with translate_aws_errors("object_store", "S3"):
                 answer = await self._client.delete_objects(
                     Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in page], "Quiet": True}
                 )
-            except (ClientError, BotoCoreError) as error:
-                raise Unavailable("object_store", f"S3 cannot delete objects ({type(error).__name__})") from error
             if answer.get("Errors"):
                 codes = sorted({error.get("Code", "unknown") for error in answer["Errors"]})
                 raise Unavailable("object_store", f"S3 kept {len(answer['Errors'])} objects ({', '.join(codes)})")
@@ -64,12 +61,10 @@ class CaseObjects:
     async def _pages(self, case_id: str) -> AsyncIterator[list[str]]:
         listing = self._client.get_paginator("list_objects_v2")
         pages = listing.paginate(Bucket=self._bucket, Prefix=f"artefacts/{case_id}/")
-        try:
+        with translate_aws_errors("object_store", "S3"):
             async for page in pages:
                 if found := [item["Key"] for item in page.get("Contents", [])]:
                     yield found
-        except (ClientError, BotoCoreError) as error:
-            raise Unavailable("object_store", f"S3 cannot list objects ({type(error).__name__})") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from (
   join policy p on p.playbook = split_part(t.playbook_version, '/', 1)
   where t.parents = '{}'
     and t.opened_on <= (clock_timestamp() at time zone 'UTC' - (select min(at_least) from policy))::date
-    and t.opened_on <= (clock_timestamp() at time zone 'UTC' - p.at_least)::date
+    and t.opened_on <= (clock_timestamp() at time zone 'UTC' - p.at_least)::date and t.opened_on = clamped(t.opened_on)
     and (t.opened_on, t.case_id) > ($1::date, $2::uuid)
     and exists (
       select from transition b where b.opened_on = t.opened_on and b.case_id = t.case_id and b.body is not null)

@@ -11,17 +11,20 @@ import structlog
 from faststream_sqs import SQSBatchMessage, SQSMessage
 from switchyard.audit.records.store import AuditStore
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker, nack_when_unavailable
+from switchyard.runtime.database.circuit_breaker import CircuitBreaker, DatabaseCircuitBreaker, nack_when_unavailable
 
 log = structlog.get_logger(__name__)
 
 
-async def record_batch(message: SQSBatchMessage, *, store: AuditStore, breaker: DatabaseCircuitBreaker) -> None:
-    """Write a batch to the log. While the database is unreachable, messages stay on the queue and polling pauses."""
+async def record_batch(
+    message: SQSBatchMessage, *, store: AuditStore, breaker: DatabaseCircuitBreaker, keys: CircuitBreaker
+) -> None:
+    """Write a batch to the log. While the database or the rows' key is unreachable, messages stay on the queue and
+    polling pauses."""
     try:
         recorded = await store.record([each.raw_body for each in message.messages])
     except Unavailable as error:
-        breaker.trip()
+        (breaker if error.code == "database_unreachable" else keys).trip()
         log.warning("batch.deferred", code=error.code, messages=len(message.messages))
         await message.nack(delay=1.0 + 2.0 * random.random())  # noqa: S311 - spreads a fleet's retries
         return

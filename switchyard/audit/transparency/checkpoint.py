@@ -11,11 +11,12 @@ from typing import Annotated
 
 from pydantic import Base64Bytes, Field, ValidationError
 
+from switchyard.audit.records.row_mac import CLOCK_SKEW, AuthenticRow
 from switchyard.audit.transparency.merkle import leaf_hash, merkle_root
 from switchyard.protocol.canonical import canonical_json, parse_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract, Sha256, Timestamp
-from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.core.clock import moment, timestamp
 
 NO_PREVIOUS_HASH = "0" * 64
 """`previous` of the first checkpoint of a log."""
@@ -38,6 +39,13 @@ class Leaf:
     digest: str
     recorded_at: datetime
     body_sha256: bytes
+    mac: bytes
+    mac_key: str
+
+    @property
+    def row(self) -> AuthenticRow:
+        """What the MAC covers."""
+        return AuthenticRow(self.opened_on, self.event_id, self.digest, self.body_sha256)
 
     def hash(self) -> bytes:
         """The leaf's hash in the tree, over its canonical JSON."""
@@ -48,6 +56,8 @@ class Leaf:
             "digest": self.digest,
             "recorded_at": timestamp(self.recorded_at),
             "body_sha256": self.body_sha256.hex(),
+            "mac": self.mac.hex(),
+            "mac_key": self.mac_key,
         }
         return leaf_hash(canonical_json(content))
 
@@ -62,6 +72,7 @@ class CheckpointBody(Contract):
     last: Annotated[int, Field(ge=1)]
     root: Sha256
     previous: Sha256
+    not_before: Timestamp | None = Field(description="No entry was recorded before it; null under the first one.")
     made_at: Timestamp
     key: Sha256
 
@@ -124,11 +135,29 @@ class LogHead:
     number: int = 0
     last: int = 0
     hash: str = NO_PREVIOUS_HASH
+    not_before: str | None = None
 
 
 def head_after(body: CheckpointBody) -> LogHead:
-    """The head after this checkpoint."""
-    return LogHead(body.number, body.last, body.hash())
+    """The head after this checkpoint.
+
+    All rows that were committed when it was made have their log indexes up to `last`, unless it is full. So what the
+    next one covers was recorded after it was made, less the time of a statement and between two clocks.
+    """
+    full = body.last - body.first + 1 >= MAX_CHECKPOINT_ROWS
+    not_before = body.not_before if full else timestamp(moment(body.made_at) - CLOCK_SKEW)
+    return LogHead(body.number, body.last, body.hash(), not_before)
+
+
+def time_problem(body: CheckpointBody, recorded_at: datetime) -> str | None:
+    """Why an entry under this checkpoint cannot have been recorded then; None if it can."""
+    if body.not_before is not None and recorded_at < moment(body.not_before):
+        return (
+            f"it was recorded at {recorded_at.isoformat()}, and nothing under the checkpoint before {body.not_before}"
+        )
+    if recorded_at - moment(body.made_at) > CLOCK_SKEW:
+        return f"it was recorded at {recorded_at.isoformat()}, after the checkpoint of {body.made_at}"
+    return None
 
 
 def next_checkpoint_body(
@@ -142,6 +171,7 @@ def next_checkpoint_body(
         last=head.last + len(leaves),
         root=merkle_root(leaves).hex(),
         previous=head.hash,
+        not_before=head.not_before,
         made_at=timestamp(made_at),
         key=key,
     )
@@ -150,7 +180,9 @@ def next_checkpoint_body(
 def explain_unlinked(head: LogHead, body: CheckpointBody) -> str | None:
     """Why a checkpoint does not follow this head; None if it does."""
     expected = asdict(head)
-    found = {"number": body.number - 1, "last": body.first - 1, "hash": body.previous}
+    found = {
+        "number": body.number - 1, "last": body.first - 1, "hash": body.previous, "not_before": body.not_before,
+    }  # fmt: skip
     wrong = [name for name, value in expected.items() if found[name] != value]
     if body.last < body.first:
         wrong.append("last")

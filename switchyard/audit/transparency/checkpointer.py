@@ -15,6 +15,7 @@ from switchyard.audit.transparency.checkpoint import (
     checkpoint_key,
     explain_unlinked,
     next_checkpoint_body,
+    time_problem,
 )
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.runtime.core.clock import Clock
@@ -25,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class CheckpointConflict(Exception):
-    """S3 has a checkpoint that this database contradicts.
+    """The database contradicts a checkpoint in S3, or holds an entry that the audit process did not make.
 
     Remedy: find out who changed the database, or which backup was restored; `switchyard audit verify --checkpoints`
     names the rows. No new checkpoint is written until then.
@@ -60,13 +61,22 @@ class Checkpointer:
     async def write_if_due(self, transparency_log: TransparencyLog, *, now: bool = False) -> bool:
         """Write one checkpoint if it is due, or with `now` if any entry waits; whether it wrote one.
 
+        The signature vouches for each row's MAC. While rows wait for a key no checkpoint is made, because they were
+        recorded before it.
         Raises `Unavailable`, `Rejected` for a bucket without Object Lock, and `CheckpointConflict`.
         """
+        if transparency_log.waiting:
+            return False
         head = await transparency_log.head(self.name)
         rows, oldest_s = await transparency_log.uncovered_rows(head, MAX_CHECKPOINT_ROWS)
         if not (self.schedule.is_due(rows, oldest_s) or (now and rows)):
             return False
-        leaves = await transparency_log.leaves(head.last + 1, head.last + rows)
+        entries = await transparency_log.leaves(head.last + 1, head.last + rows)
+        if [leaf.log_index for leaf in entries] != list(range(head.last + 1, head.last + rows + 1)):
+            raise CheckpointConflict(f"the log indexes after {head.last} have a gap")
+        if why := await transparency_log.forged(entries):
+            raise CheckpointConflict(f"an entry of the log did not come from the audit process: {why}")
+        leaves = [leaf.hash() for leaf in entries]
         moment = self.clock.now()
         body = next_checkpoint_body(head, leaves, log=self.name, made_at=moment, key=key_name(self.signer.public))
         checkpoint = Checkpoint(body, await self.signer.sign(body.signed_bytes()), tuple(leaves))
@@ -75,6 +85,8 @@ class Checkpointer:
         if not made:
             return await self.adopt(transparency_log)
         await transparency_log.add(checkpoint)
+        if backdated := [leaf.log_index for leaf in entries if time_problem(body, leaf.recorded_at)]:
+            log.error("checkpoint.wrong_time", alarm="integrity", number=body.number, log_indexes=backdated[:10])
         log.info("checkpoint.made", number=body.number, rows=len(leaves), last=body.last)
         return True
 
@@ -103,7 +115,7 @@ class Checkpointer:
             raise CheckpointConflict(f"checkpoint {number} in S3 belongs to another history: {why}")
         if why := self.keys.invalid_reason(body.key, body.signed_bytes(), checkpoint.signature):
             raise CheckpointConflict(f"checkpoint {number} in S3 is invalid: {why}")
-        if tuple(await transparency_log.leaves(body.first, body.last)) != checkpoint.leaves:
+        if tuple(leaf.hash() for leaf in await transparency_log.leaves(body.first, body.last)) != checkpoint.leaves:
             rows = f"the rows of log indexes {body.first} to {body.last}"
             raise CheckpointConflict(f"checkpoint {number} in S3 does not match {rows}")
         return checkpoint

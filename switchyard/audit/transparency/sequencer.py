@@ -9,11 +9,12 @@ from dataclasses import KW_ONLY, dataclass, field
 import asyncpg
 import structlog
 
+from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.transparency.checkpoint import UnreadableCheckpoint
 from switchyard.audit.transparency.checkpointer import CheckpointConflict, Checkpointer
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
-from switchyard.runtime.core.periodic import run_periodically
+from switchyard.runtime.core.periodic import SetAside, run_periodically
 from switchyard.runtime.database.connections import Database, Pool
 
 log = structlog.get_logger(__name__)
@@ -37,12 +38,14 @@ class Sequencer:
     """
 
     pool: Pool
+    keys: MacKeys
     checkpointer: Checkpointer | None
     watch: Watch | None = None
     _: KW_ONLY
     every_s: float = 1.0
     again_s: float = SEQUENCER_RETRY_S
     _rest_until: float = field(default=0.0, init=False)
+    _aside: SetAside = field(default_factory=lambda: SetAside("sequencer"), init=False)
 
     async def run(self) -> None:
         """Sequence whenever the lock is free, until cancelled. After a failure the next attempt follows."""
@@ -53,7 +56,7 @@ class Sequencer:
     async def finish(self) -> None:
         """At a clean stop: index and checkpoint the remaining rows, unless another process leads."""
         try:
-            async with asyncio.timeout(FINISH_S), TransparencyLog.open(self.pool) as transparency_log:
+            async with asyncio.timeout(FINISH_S), TransparencyLog.open(self.pool, self.keys) as transparency_log:
                 if await transparency_log.lead():
                     await self._index_rows(transparency_log)
                     await self._write_checkpoints(transparency_log, now=True)
@@ -62,7 +65,7 @@ class Sequencer:
 
     async def _lead(self) -> None:
         loop = asyncio.get_running_loop()
-        async with TransparencyLog.open(self.pool) as transparency_log:
+        async with TransparencyLog.open(self.pool, self.keys) as transparency_log:
             if not await transparency_log.lead():
                 return
             log.info("sequence.leading")
@@ -72,9 +75,12 @@ class Sequencer:
                 await self._index_rows(transparency_log)
                 await self._write_checkpoints(transparency_log, takeover=takeover)
                 takeover = False
-                if self.watch is not None and loop.time() >= watch_at:
+                if self.watch is not None and loop.time() >= watch_at and not self._aside.names():
                     watch_at = loop.time() + WATCH_INTERVAL_S
-                    await self.watch(transparency_log.session)
+                    with self._aside.guard(
+                        "watch"
+                    ):  # a row that it cannot read must not stop log indexes and checkpoints
+                        await self.watch(transparency_log.session)
                 await asyncio.sleep(self.every_s)
 
     async def _index_rows(self, transparency_log: TransparencyLog) -> None:

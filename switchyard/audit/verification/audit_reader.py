@@ -12,7 +12,7 @@ from typing import Any
 
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S, STORED_SQL, CaseStatus, StoredRow, read_stored_row
-from switchyard.audit.verification.case_verifier import verify_cases
+from switchyard.audit.verification.case_verifier import NO_ROW_CHECKS, RowTrust, verify_cases
 from switchyard.audit.verification.findings import VerifyReport
 from switchyard.audit.verification.retired_cases import NO_TRUSTED_KEYS, RetiredCases
 from switchyard.protocol.catalogue import Catalogue
@@ -81,19 +81,27 @@ class StoredAlarm:
 
 
 class AuditReader:
-    """Reads the log and verifies it. `trusted` are the keys that may have signed a retention receipt.
+    """Reads the log and verifies it. `trusted` are the keys that may have signed a retention receipt, and `rows`
+    those that authenticate rows and their signers.
 
     Every method raises `Unavailable` when the database cannot be reached, and `ValueError` for a case id that is not a
     UUID.
     """
 
     def __init__(
-        self, pool: Pool, catalogue: Catalogue, *, clock: Clock | None = None, trusted: TrustedKeys = NO_TRUSTED_KEYS
+        self,
+        pool: Pool,
+        catalogue: Catalogue,
+        *,
+        clock: Clock | None = None,
+        trusted: TrustedKeys = NO_TRUSTED_KEYS,
+        rows: RowTrust = NO_ROW_CHECKS,
     ) -> None:
         self._database = Database(pool, AUDIT_DATABASE, _SQL)
         self._catalogue = catalogue
         self._clock = clock or SystemClock()
         self._retired = RetiredCases(pool, trusted)
+        self._rows = rows
 
     async def list_cases(
         self,
@@ -170,9 +178,11 @@ class AuditReader:
         async with aclosing(self.stored_rows(case, day)) as rows:
             moment = now or self._clock.now()
             receipts = partial(self._retired.of_case, dropped=dropped)
-            async for verdict in verify_cases(self._catalogue, rows, now=moment, retired=receipts):
+            async for verdict in verify_cases(self._catalogue, rows, now=moment, retired=receipts, trusted=self._rows):
                 report.add(verdict)
         async with aclosing(self._retired.without_rows(case, day)) as rest:
             async for verdict in rest:
                 report.add(verdict)
+        if case is None and day is None:
+            report.add_findings([found async for found in self._retired.forged_erasures()])
         return report

@@ -2,7 +2,7 @@
 select body from transition where case_id = $1 and body is not null order by seq, ordinal, recorded_at, event_id
 
 -- name: pick_cases
-select f.opened_on, f.case_id
+select clamped(f.opened_on) as opened_on, f.case_id
 from transition f
 left join lateral (
   -- As in case_summary: closed with more endings than retries; the latest ending has the outcome.
@@ -31,7 +31,7 @@ where opened_on = any($1::date[]) and case_id = any($2::uuid[])
 order by opened_on desc, opened_at desc nulls last, case_id
 
 -- name: days_of
-select distinct opened_on, case_id from transition where case_id = $1
+select distinct clamped(opened_on) as opened_on, case_id from transition where case_id = $1
 
 -- name: timeline
 select
@@ -42,7 +42,7 @@ where case_id = $1
 order by opened_on, step
 
 -- name: alarms
-select kind, event_id::text, case_id::text, reason, field, body, recorded_at
+select kind, event_id::text, case_id::text, reason, field, body, clamped(recorded_at) as recorded_at
 from integrity_alarm
 where $1::uuid is null or case_id = $1
 order by alarm_id desc

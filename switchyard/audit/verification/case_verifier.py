@@ -6,24 +6,34 @@ consistently. A removed ending shows as an unended case; the rest needs checkpoi
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from switchyard.audit.records.projection import AlarmKind, Transition, examine_message
+from switchyard.audit.records.row_mac import CLOCK_SKEW, MacKeys, invalid_mac_reason
+from switchyard.audit.records.store import authentic_row
 from switchyard.audit.records.stored_row import CaseStatus, StoredRow
 from switchyard.audit.verification.chain import PENDING_KINDS, RETRIED_TYPE, EventFact, build_finding, check_chain
 from switchyard.audit.verification.findings import CaseVerdict, Finding, FindingKind
 from switchyard.audit.verification.retired_cases import RetiredCase
 from switchyard.protocol.catalogue import Catalogue
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.fields import Json
+from switchyard.protocol.received import read_bus_event
+from switchyard.protocol.signed_events import CAUSES, SIGNED_EVENTS, SignerRings, check_signatures
 
 VERIFICATION_GRACE = timedelta(minutes=5)
 """How long a delivery may be late before it counts as missing."""
 
-CLOCK_SKEW = timedelta(minutes=5)
-"""How far a producer's clock may be ahead of the database's."""
-
 _BY_THE_CATALOGUE = frozenset({"terminal", "outcome", "catalogued"})
 """Columns that depend on the catalogue at the time of recording."""
+
+
+def check_mac(keys: MacKeys, stored: StoredRow) -> Iterator[Finding]:
+    """The finding about a row that the audit process did not record. `keys` has loaded the row's key."""
+    if why := invalid_mac_reason(keys, authentic_row(stored.row), stored.mac, stored.mac_key, stored.recorded_at):
+        yield build_finding(stored.row, FindingKind.FORGED_ROW, why, "mac")
 
 
 def check_stored_row(catalogue: Catalogue, stored: StoredRow) -> tuple[list[Finding], EventFact]:
@@ -33,7 +43,8 @@ def check_stored_row(catalogue: Catalogue, stored: StoredRow) -> tuple[list[Find
         return [], EventFact(row, stored.recorded_at)  # the receipt replaces the body: see `RetiredCase`
     found = examine_message(catalogue, row.body)
     findings = []
-    if found.alarm is not None:
+    # The bus's time is a claim, and no reason to doubt the row.
+    if found.alarm is not None and found.alarm.kind is not AlarmKind.BUS_TIME:
         malformed = found.alarm.kind is AlarmKind.MALFORMED
         kind = FindingKind.UNREADABLE if malformed else FindingKind(found.alarm.kind)  # the others have equal names
         findings.append(build_finding(row, kind, found.alarm.reason, found.alarm.field))
@@ -45,7 +56,7 @@ def check_stored_row(catalogue: Catalogue, stored: StoredRow) -> tuple[list[Find
                 findings.append(build_finding(row, FindingKind.COLUMN_DIFFERS, why, name))
     event = found.row or row
     for name, claimed in (("event_ts", event.event_ts), ("bus_ts", event.bus_ts)):
-        if claimed is not None and stored.recorded_at < claimed - CLOCK_SKEW:
+        if claimed is not None and claimed - stored.recorded_at > CLOCK_SKEW:
             why = f"recorded at {stored.recorded_at.isoformat()}, and {name} is {claimed.isoformat()}"
             findings.append(build_finding(row, FindingKind.RECORDED_EARLY, why, "recorded_at"))
             break
@@ -53,12 +64,28 @@ def check_stored_row(catalogue: Catalogue, stored: StoredRow) -> tuple[list[Find
     return findings, EventFact(event._replace(case_id=row.case_id, body=""), stored.recorded_at, found.principal)
 
 
+@dataclass(frozen=True, slots=True)
+class RowTrust:
+    """What a verifier of rows may check with: the keys of the MACs, and the public keys of the people who sign.
+
+    Without one of them, that check is not made.
+    """
+
+    macs: MacKeys | None = None
+    signers: SignerRings | None = None
+
+
+NO_ROW_CHECKS = RowTrust()
+
+
 class CaseVerifier:
     """Checks the rows of one case one by one, and keeps only what the chain needs."""
 
-    def __init__(self, catalogue: Catalogue, case_id: str) -> None:
+    def __init__(self, catalogue: Catalogue, case_id: str, trusted: RowTrust = NO_ROW_CHECKS) -> None:
         self.case_id = case_id
         self._catalogue = catalogue
+        self._trusted = trusted
+        self._causes: dict[str, Json] = {}
         self._facts: list[EventFact] = []
         self._findings: list[Finding] = []
         self._retired: list[StoredRow] = []
@@ -75,8 +102,26 @@ class CaseVerifier:
         self._receipted |= stored.receipted
         if stored.retired:
             self._retired.append(stored)
+        elif self._trusted.macs is not None:
+            self._findings += check_mac(self._trusted.macs, stored)
+        if self._trusted.signers is not None and not stored.retired:
+            self._findings += self._check_signatures(stored.row, self._trusted.signers)
         self._findings += findings
         self._facts.append(fact)
+
+    def _check_signatures(self, row: Transition, signers: SignerRings) -> Iterator[Finding]:
+        if row.transition not in SIGNED_EVENTS and row.transition not in CAUSES:
+            return
+        try:
+            event = read_bus_event(row.body)[2]
+            if row.transition in CAUSES:
+                self._causes[row.transcript_hash] = event
+            cause = self._causes.get(row.parents[0]) if row.parents else None
+            for why in check_signatures(event, cause, signers):
+                yield build_finding(row, FindingKind.FORGED_SIGNATURE, why, "signature")
+        except (InvalidEvent, KeyError, TypeError):
+            # A signature that cannot be read is missing.
+            yield build_finding(row, FindingKind.FORGED_SIGNATURE, "its signature cannot be read", "signature")
 
     def verdict(
         self, *, now: datetime, grace: timedelta = VERIFICATION_GRACE, retired: RetiredCase | None = None
@@ -101,7 +146,7 @@ class CaseVerifier:
         if sum(event.terminal for event in events) > sum(event.transition == RETRIED_TYPE for event in events):
             return CaseStatus.CLOSED
         deadline = max(event.case_deadline for event in events)
-        return CaseStatus.UNENDED if now > deadline + grace else CaseStatus.OPEN
+        return CaseStatus.UNENDED if now - deadline > grace else CaseStatus.OPEN
 
 
 def verify_case(
@@ -120,6 +165,7 @@ async def verify_cases(
     *,
     now: datetime,
     retired: Callable[[str], Awaitable[RetiredCase]] | None = None,
+    trusted: RowTrust = NO_ROW_CHECKS,
 ) -> AsyncGenerator[CaseVerdict, None]:
     """The verdict on each case, from rows that come case by case. One case in memory at a time.
 
@@ -135,7 +181,9 @@ async def verify_cases(
         if check is not None and check.case_id != stored.row.case_id:
             yield await verdict_of(check)
             check = None
-        check = check or CaseVerifier(catalogue, stored.row.case_id)
+        if trusted.macs is not None:
+            await trusted.macs.load([stored.mac_key])
+        check = check or CaseVerifier(catalogue, stored.row.case_id, trusted)
         check.add(stored)
     if check is not None:
         yield await verdict_of(check)

@@ -15,6 +15,7 @@ from operator import attrgetter
 
 from switchyard.audit.receipts.receipts import RetentionReceipt
 from switchyard.audit.records.roles import AUDIT_DATABASE
+from switchyard.audit.records.row_mac import MacKeys, invalid_mac_reason
 from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S
 from switchyard.audit.transparency.checkpoint import (
     Checkpoint,
@@ -25,6 +26,7 @@ from switchyard.audit.transparency.checkpoint import (
     checkpoint_number,
     explain_unlinked,
     head_after,
+    time_problem,
 )
 from switchyard.audit.verification.findings import CheckpointReport, Finding, FindingKind
 from switchyard.audit.verification.retired_cases import NO_TRUSTED_KEYS, RetiredCase, lock_partitions
@@ -50,6 +52,7 @@ class IndexedRow:
     case_id: str | None
     digest: str | None
     recorded_at: datetime | None
+    mac: tuple[bytes, str] | None
     body_sha256: bytes | None
     retired: bool = False
 
@@ -126,6 +129,20 @@ def check_database_copy(copy: tuple[str, bytes] | None, checkpoint: Checkpoint, 
         yield Finding(FindingKind.CHECKPOINT_DIFFERS, why)
 
 
+def check_times(checkpoint: Checkpoint, rows: Sequence[IndexedRow]) -> Iterator[Finding]:
+    """The entries that cannot have been recorded when they say, by the times of the checkpoints around them."""
+    for indexed in rows:
+        if why := time_problem(checkpoint.body, indexed.leaf.recorded_at):
+            yield _build_row_finding(indexed, FindingKind.BACKDATED, why, "recorded_at")
+
+
+def check_mac(keys: MacKeys, indexed: IndexedRow) -> Iterator[Finding]:
+    """The finding about an entry that the audit process did not make. `keys` has loaded the entry's key."""
+    leaf = indexed.leaf
+    if why := invalid_mac_reason(keys, leaf.row, leaf.mac, leaf.mac_key, leaf.recorded_at):
+        yield _build_row_finding(indexed, FindingKind.FORGED_ROW, f"log index {leaf.log_index}: {why}", "mac")
+
+
 def check_leaves(checkpoint: Checkpoint, rows: Sequence[IndexedRow]) -> Iterator[Finding]:
     """The differences between the entries under a checkpoint and its signed leaves. `rows` are in order."""
     body = checkpoint.body
@@ -156,11 +173,16 @@ def check_indexed_row(indexed: IndexedRow) -> Iterator[Finding]:
     for name, was, is_ in (
         ("transcript_hash", leaf.digest, indexed.digest),
         ("recorded_at", leaf.recorded_at, indexed.recorded_at),
+        ("mac", (leaf.mac, leaf.mac_key), indexed.mac),
         ("body", leaf.body_sha256, indexed.body_sha256 or leaf.body_sha256),
     ):
         if was != is_:
             why = f"the {name} of log index {leaf.log_index} was changed after the row was written"
             yield _build_row_finding(indexed, FindingKind.ROW_DIFFERS, why, name)
+
+
+def _as_indexed(leaf: Leaf, case_id: str) -> IndexedRow:
+    return IndexedRow(leaf, case_id, leaf.digest, leaf.recorded_at, (leaf.mac, leaf.mac_key), None)
 
 
 def _build_row_finding(indexed: IndexedRow, kind: FindingKind, why: str, field: str | None = None) -> Finding:
@@ -173,7 +195,8 @@ class CheckpointVerifier:
 
     Without `locks` a checkpoint may lack Object Lock, because AWS emulators lose locks when they stop. `mode` is the
     weakest accepted lock mode. `receipts` are the keys that may have signed a retention receipt: without them every
-    retired row is a finding. Raises `Unavailable` when the database or the store cannot be reached.
+    retired row is a finding. With `macs` each entry's MAC is checked as well. Raises `Unavailable` when the database,
+    the store or KMS cannot be reached.
     """
 
     pool: Pool
@@ -184,6 +207,7 @@ class CheckpointVerifier:
     locks: bool = True
     mode: LockMode = "COMPLIANCE"
     receipts: TrustedKeys = NO_TRUSTED_KEYS
+    macs: MacKeys | None = None
     clock: Clock = field(default_factory=SystemClock)
     _dropped: frozenset[str] = field(default=frozenset(), init=False)
 
@@ -227,7 +251,7 @@ class CheckpointVerifier:
                 report.checkpoints += 1
                 if checkpoint is None:
                     # There are no leaves to compare rows with; the next checkpoint names where it continues.
-                    head = LogHead(number, head.last, head.hash)
+                    head = replace(head, number=number)
                     continue
                 covered: list[IndexedRow] = []
                 while ahead is not None and ahead.leaf.log_index <= checkpoint.body.last:
@@ -237,6 +261,8 @@ class CheckpointVerifier:
                 report.add(check_database_copy(stored.copy, checkpoint, now=self.clock.now()))
                 report.add(each for indexed in covered for each in check_indexed_row(indexed))
                 report.add(check_leaves(checkpoint, covered))
+                report.add(check_times(checkpoint, [each for each in covered if each.leaf.log_index > head.last]))
+                report.add([found for indexed in covered for found in await self._check_mac(indexed)])
                 for indexed in covered:
                     self._count(indexed, indexed.leaf.log_index >= checkpoint.body.first, report)
                 report.last_made_at = checkpoint.body.made_at
@@ -249,8 +275,15 @@ class CheckpointVerifier:
                 why = f"log indexes {before + 1} to {log_index - 1} are missing"
                 report.add([Finding(FindingKind.INDEX_MISSING, why, "log_index")])
             report.add(check_indexed_row(ahead))
+            report.add(await self._check_mac(ahead))
             self._count(ahead, False, report)
             before, ahead = log_index, await anext(rows, None)
+
+    async def _check_mac(self, indexed: IndexedRow) -> list[Finding]:
+        if self.macs is None:
+            return []
+        await self.macs.load([indexed.leaf.mac_key])
+        return list(check_mac(self.macs, indexed))
 
     async def _with_receipts(self, log: Database, rows: list[IndexedRow]) -> list[IndexedRow]:
         """The same rows, marked as retired where a valid receipt replaces a body or a row of a dropped partition."""
@@ -265,7 +298,7 @@ class CheckpointVerifier:
                 indexed = gone.get(event.event_id)
                 if indexed is not None and retired.proves(indexed.leaf, present=indexed.case_id is not None):
                     leaf = indexed.leaf
-                    row = indexed if indexed.case_id else IndexedRow(leaf, case_id, leaf.digest, leaf.recorded_at, None)
+                    row = indexed if indexed.case_id else _as_indexed(leaf, case_id)
                     gone[event.event_id] = replace(row, retired=True)
         return [gone.get(indexed.leaf.event_id, indexed) for indexed in rows]
 
@@ -285,8 +318,11 @@ class CheckpointVerifier:
             report.uncovered_rows += waiting["rows"]
             report.since = min(report.since or waiting["oldest"], waiting["oldest"])
         async for row in log.stream("rows_without_entry", timeout_s=SCAN_TIMEOUT_S):
-            why = "it was inserted past the queue that gives each row its log index"
+            why = "the sequencer refused it, or it was inserted past the queue that gives each row its log index"
             report.add([Finding(FindingKind.ROW_UNINDEXED, why, **row)])
+        for row in await log.rows("duplicates", timeout_s=SCAN_TIMEOUT_S):
+            why = f"log indexes {row['first']} and {row['last']} name the same event"
+            report.add([Finding(FindingKind.INDEX_DUPLICATE, why, "event_id", None, row["event_id"], row["opened_on"])])
         for row in await log.rows("checkpoints_after", self.log, newest):
             if await self.objects.get(checkpoint_key(self.log, row["number"])) is None:
                 why = f"checkpoint {row['number']} is in the database and not in the store"
@@ -309,7 +345,7 @@ class CheckpointVerifier:
 
 async def _indexed_rows(log: Database) -> AsyncGenerator[IndexedRow, None]:
     async for row in log.stream("indexed_rows", timeout_s=SCAN_TIMEOUT_S):
-        *leaf, case_id, digest, recorded_at, body = row
+        *leaf, case_id, digest, recorded_at, mac, mac_key, body = row
         # Hashed here and not by the server, whose owner is the one under suspicion.
         body_sha256 = None if body is None else hashlib.sha256(body.encode()).digest()
-        yield IndexedRow(Leaf(*leaf), case_id, digest, recorded_at, body_sha256)
+        yield IndexedRow(Leaf(*leaf), case_id, digest, recorded_at, (mac, mac_key) if mac else None, body_sha256)

@@ -6,8 +6,8 @@ select number from checkpoint where log = $1 and number > $2 order by number
 
 -- name: indexed_rows
 select
-  e.log_index, e.opened_on, e.event_id::text, e.digest, e.recorded_at, e.body_sha256,
-  t.case_id::text, t.transcript_hash, t.recorded_at, t.body
+  e.log_index, clamped(e.opened_on), e.event_id::text, e.digest, clamped(e.recorded_at), e.body_sha256, e.mac, e.mac_key::text,
+  t.case_id::text, t.transcript_hash, clamped(t.recorded_at), t.mac, t.mac_key::text, t.body
 from log_entry e
 left join transition t using (opened_on, event_id)
 order by e.log_index
@@ -16,17 +16,21 @@ order by e.log_index
 -- A forged receipt may contain anything: nothing is cast that need not be well-formed.
 select r.opened_on, r.case_id::text, r.part, r.statement, r.key, r.signature
 from retention_receipt r
-cross join lateral (select r.statement::jsonb -> 'events' as events) s
+cross join lateral (select elements_of(json_of(r.statement) -> 'events') as events) s
 where r.opened_on = any($1::date[]) and exists (
-  select from jsonb_array_elements(case when jsonb_typeof(s.events) = 'array' then s.events else '[]' end) e
+  select from jsonb_array_elements(s.events) e
   where e.value ->> 'event_id' = any($2::text[]))
 order by r.opened_on, r.case_id, r.part
 
+-- name: duplicates
+select clamped(opened_on) as opened_on, event_id::text, min(log_index) as first, max(log_index) as last
+from log_entry group by opened_on, event_id having count(*) > 1
+
 -- name: count_unindexed
-select count(*) as rows, min(recorded_at) as oldest from unindexed
+select count(*) as rows, clamped(min(recorded_at)) as oldest from unindexed
 
 -- name: rows_without_entry
-select t.opened_on, t.event_id::text, t.case_id::text
+select clamped(t.opened_on) as opened_on, t.event_id::text, t.case_id::text
 from transition t
 where not exists (select from log_entry e where e.opened_on = t.opened_on and e.event_id = t.event_id)
   and not exists (select from unindexed u where u.opened_on = t.opened_on and u.event_id = t.event_id)

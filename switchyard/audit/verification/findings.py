@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -37,9 +37,13 @@ class FindingKind(StrEnum):
     CASE_FACT_DIFFERS = "case_fact_differs"  # a value that the whole case shares differs in this event
     ROW_MISSING = "row_missing"  # the row of a log entry is missing
     ROW_DIFFERS = "row_differs"  # the row differs from its log entry
-    ROW_UNINDEXED = "row_unindexed"  # inserted past the queue: it has no log index and waits for none
+    ROW_UNINDEXED = "row_unindexed"  # refused by the sequencer, or past the queue: no log index, and waits for none
     INDEX_MISSING = "index_missing"  # a gap in the log indexes: an entry was removed
+    INDEX_DUPLICATE = "index_duplicate"  # two entries name one event
     INDEX_DIFFERS = "index_differs"  # the entry differs from the signed leaf
+    FORGED_SIGNATURE = "forged_signature"  # not signed by the person it names, or by an unknown key
+    FORGED_ROW = "forged_row"  # its MAC is not that of the audit process, or of another time
+    BACKDATED = "backdated"  # recorded before the checkpoint before, or after its own
     CHECKPOINT_MISSING = "checkpoint_missing"  # a gap in the checkpoint numbers: one was removed
     CHECKPOINT_UNREADABLE = "checkpoint_unreadable"
     CHECKPOINT_FORGED = "checkpoint_forged"  # not signed by a trusted key
@@ -135,9 +139,13 @@ class VerifyReport:
         self.rows += verdict.rows
         self.closed += verdict.status is CaseStatus.CLOSED
         self.open += verdict.status is CaseStatus.OPEN
-        self.finding_count += len(verdict.findings)
         self.pending_count += len(verdict.pending)
-        self.findings += verdict.findings[: self.limit - len(self.findings)]
+        self.add_findings(verdict.findings)
         self.unended += verdict.status is CaseStatus.UNENDED
         if verdict.status is CaseStatus.UNENDED and len(self.unended_cases) < self.limit:
             self.unended_cases.append(verdict.case_id)
+
+    def add_findings(self, found: Sequence[Finding]) -> None:
+        """Count findings."""
+        self.finding_count += len(found)
+        self.findings += found[: self.limit - len(self.findings)]

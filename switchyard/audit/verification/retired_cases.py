@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
 from contextlib import aclosing
 from datetime import date
 
 from switchyard.audit.receipts.receipts import (
+    Receipt,
     RetentionReceipt,
     RetiredEvent,
     Retirement,
@@ -139,6 +141,18 @@ class RetiredCases:
         """The receipts of one case."""
         rows = await self._database.rows("receipts", uuid.UUID(case_id))
         return RetiredCase([RetentionReceipt(**row) for row in rows], self._trusted, dropped=dropped)
+
+    async def forged_erasures(self) -> AsyncGenerator[Finding, None]:
+        """The receipts of erasures that no trusted key signed, or that are about another person than their row."""
+        async with self._database.transaction(isolation="repeatable_read", readonly=True) as log:
+            async for row in log.stream("erasures", timeout_s=SCAN_TIMEOUT_S):
+                receipt = Receipt(row["statement"], row["key"], row["signature"])
+                why = receipt.invalid_reason(self._trusted)
+                if why is None and json.loads(receipt.statement).get("subject") != row["subject"]:
+                    why = "its statement is about another person than its row"
+                if why is not None:
+                    why = f"the erasure receipt of person {row['subject']} is invalid: {why}"
+                    yield Finding(FindingKind.FORGED_RECEIPT, why, "receipt")
 
     async def without_rows(self, case: uuid.UUID | None, day: date | None) -> AsyncGenerator[CaseVerdict, None]:
         """The verdict on each case that has only receipts left, from a snapshot of its own."""

@@ -2,20 +2,23 @@
 -- tables name them by their ids.
 
 create table submission (
-  tenant          text not null,
-  source          text not null,
-  idempotency_key text not null,
-  payload_mac     bytea not null,
-  case_id         uuid not null unique,
-  playbook        text not null,
-  subject_key     text,
-  opened_id       uuid not null,
-  parked          boolean not null default false,
-  received_at     timestamptz not null default clock_timestamp(),
-  primary key (tenant, source, idempotency_key)
+  case_id        uuid primary key,
+  payload_mac    bytea not null,
+  playbook       text not null,
+  facts          text not null,
+  subject        uuid,
+  subject_key    text,
+  sealed_address bytea,
+  opened_id      uuid not null,
+  parked         boolean not null default false,
+  received_at    timestamptz not null default clock_timestamp()
 );
 create index submission_parked on submission (playbook) where parked;
-comment on table submission is 'Intake: one row per submission. The same payload again republishes the same event.';
+comment on table submission is 'Intake: one row per submission, named by its case. The same payload again republishes the same event.';
+comment on column submission.case_id is 'Derived from tenant, source, who asks and the idempotency key.';
+comment on column submission.facts is 'JSON: what no later event of the case may contradict (switchyard.protocol.case_facts).';
+comment on column submission.subject is 'The person whom the case is about: the name of their key in the vault.';
+comment on column submission.sealed_address is 'The address that an effect may go to, sealed under that key; null if the case has none.';
 comment on column submission.payload_mac is 'HMAC of the payload''s canonical form: tells a repeat from a conflict without keeping it.';
 comment on column submission.subject_key is 'Whom or what the case''s effect is about, for example the keyed hash of an address; null if the case has no effect to permit.';
 comment on column submission.opened_id is 'The case''s first event, in the outbox; personal fields are sealed in it.';
@@ -147,19 +150,26 @@ create table approval (
   asked_at       timestamptz not null,
   decide_by      timestamptz not null,
   valid_until    timestamptz,
-  approver       text,
-  why            text,
-  signed_at      timestamptz,
-  signature      text,
   decided_at     timestamptz
 );
 create index approval_case on approval (case_id);
 create index approval_asked on approval (asked_at) where state = 'asked';
 comment on table approval is 'One row per content that a person must decide on; who performs the effect reads it before.';
-comment on column approval.content_sha256 is 'Of the bytes that would be sent: a changed email is another approval.';
+comment on column approval.content_sha256 is 'Of the bytes that would take effect: changed content is another approval.';
 comment on column approval.requested_by is 'Who asked for the effect, who may therefore not approve it.';
-comment on column approval.signed_at is 'When the approver signed: it is part of what was signed.';
 comment on column approval.valid_until is 'After this a grant that was not used is invalid.';
+
+create table approval_grant (
+  approval_id uuid not null,
+  approver    text not null,
+  why         text not null,
+  signed_at   timestamptz not null,
+  signature   text not null,
+  granted_at  timestamptz not null,
+  primary key (approval_id, approver)
+);
+comment on table approval_grant is 'Who agreed: one row per approver. An approval is granted when enough persons have agreed.';
+comment on column approval_grant.signed_at is 'When the approver signed: it is part of what was signed.';
 
 create table approval_decision (
   decision_id    uuid primary key default gen_random_uuid(),
@@ -173,7 +183,10 @@ create table approval_decision (
   asked_at       timestamptz not null default clock_timestamp(),
   result         text,
   -- These are fields of an event: a value that does not fit its contract is refused here, not by every case manager.
-  check (approver ~ '^[!-~]{1,150}$' and length(why) <= 2000)
+  check (approver ~ '^[!-~]{1,150}$' and length(why) <= 2000),
+  check (content_sha256 ~ '^[0-9a-f]{64}$' and length(signature) <= 200),
+  -- A time that no client can read would hold up every decision behind it.
+  check (signed_at between '2000-01-01' and '9000-01-01')
 );
 create index approval_decision_open on approval_decision (asked_at) where result is null;
 comment on table approval_decision is 'Decisions of approvers, signed, as the command line wrote them; the case manager checks and applies them.';
@@ -227,90 +240,56 @@ create view approval_queue as
 select a.*, p.command
 from approval a join pending_command p on p.task_id = a.approval_id
 where not exists (select from latest_ending ended where ended.case_id = a.case_id);
-comment on view approval_queue is 'Approvals of open cases, with the command that names the sealed email.';
+comment on view approval_queue is 'Approvals of open cases, with the command that names the sealed content.';
 
 create view halted as
 select key as playbook, by, why, since from control where kind = 'halted_playbook';
 comment on view halted is 'What is halted now, by whom and why.';
 
--- Effect permits: what stops an effect (for example sending an email), as the service that performs it reads it, and the
--- locks that order a stop and an effect.
---
--- A stop (a case closed or cancelled, a playbook halted, an address suppressed, an approval taken back) and the intent of
--- an effect are written by two services. Each takes the advisory locks of what it is about, in this order: playbook,
--- case, address. The stop takes its one lock exclusively, in a trigger, so that no statement can forget it; the intent
--- takes all three shared and only then reads `effect_permit`. So either the stop was committed before the permit was
--- read, and the effect does not happen, or the intent was committed before the stop, and the effect counts as earlier.
+-- Facts of a case, as its consumers read them: one case at a time, by its id. A consumer reads them in the transaction of
+-- its claim or of its intent, so that nothing rests on the word of who sent the command.
 
-create function stop_lock_key(kind text, key text) returns bigint
-  language sql immutable parallel safe
-  return hashtextextended(kind || '/' || key, 0);
-comment on function stop_lock_key is 'The advisory lock of one thing that can be stopped; kind is playbook, case or address.';
+create function case_facts(the_case uuid) returns table (
+  facts text, subject uuid, playbook text, subject_key text, sealed_address bytea,
+  ending_outcome text, cancelled boolean, halted boolean, suppressed boolean
+)
+language sql stable security definer rows 1 set search_path = case_manager, pg_temp as $$
+  select s.facts, s.subject, s.playbook, s.subject_key, s.sealed_address, e.outcome,
+    exists (select from control where kind = 'cancelled_case' and key = s.case_id::text),
+    exists (select from control where kind = 'halted_playbook' and key = s.playbook),
+    exists (select from control where kind = 'suppressed_address' and key = s.subject_key)
+  from submission s left join latest_ending e using (case_id)
+  where s.case_id = the_case
+$$;
+revoke execute on function case_facts from public;
+comment on function case_facts is 'What intake recorded of a case, and what stops it now: ending_outcome is null while it is open. No row for a case that was never opened.';
 
-create function lock_stop() returns trigger language plpgsql as $$
-begin
-  perform pg_advisory_xact_lock(case_manager.stop_lock_key(
-    case new.kind when 'halted_playbook' then 'playbook' when 'cancelled_case' then 'case' else 'address' end, new.key));
-  return new;
-end $$;
-create trigger control_lock before insert on control for each row execute function lock_stop();
+create function undecided_stops(the_case uuid) returns table (
+  command_id uuid, action text, target text, operator text, reason text, signed_at timestamptz, signature text
+)
+language sql stable security definer set search_path = case_manager, pg_temp as $$
+  select c.command_id, c.action, c.target, c.operator, c.reason, c.signed_at, c.signature
+  from operator_command c join submission s on s.case_id = the_case
+  where c.decided_at is null
+    and ((c.action = 'cancel' and c.target = s.case_id::text) or (c.action = 'halt' and c.target = s.playbook))
+$$;
+revoke execute on function undecided_stops from public;
+comment on function undecided_stops is 'Commands to stop a case that the case manager has not decided: who performs its effects verifies and obeys them.';
 
--- A command to stop counts from its commit: the email sender verifies those that are not decided yet.
-create function lock_command() returns trigger language plpgsql as $$
-begin
-  perform pg_advisory_xact_lock(
-    case_manager.stop_lock_key(case new.action when 'cancel' then 'case' else 'playbook' end, new.target));
-  return new;
-end $$;
-create trigger operator_command_lock before insert on operator_command
-  for each row when (new.action in ('halt', 'cancel')) execute function lock_command();
-
-create function lock_case() returns trigger language plpgsql as $$
-begin
-  perform pg_advisory_xact_lock(case_manager.stop_lock_key('case', new.case_id::text));
-  return new;
-end $$;
-create trigger case_ending_lock before insert on case_ending for each row execute function lock_case();
--- A grant that is taken back is a stop, too. Asking, granting and denying are not.
-create trigger approval_lock before update on approval
-  for each row when (old.state = 'granted' and new.state <> old.state) execute function lock_case();
-
-create function lock_effect(effect_case uuid, effect_subject text) returns void
-  language plpgsql security definer set search_path = case_manager, pg_temp as $$
-declare
-  its_playbook text;
-begin
-  select playbook into its_playbook from submission where case_id = effect_case;
-  perform pg_advisory_xact_lock_shared(stop_lock_key('playbook', coalesce(its_playbook, '')));
-  perform pg_advisory_xact_lock_shared(stop_lock_key('case', effect_case::text));
-  perform pg_advisory_xact_lock_shared(stop_lock_key('address', effect_subject));
-end $$;
-revoke execute on function lock_effect from public;
-comment on function lock_effect is 'Shared locks until the end of the transaction: call it, then read effect_permit, then write the intent.';
-
-create view effect_permit as
-select
-  s.case_id,
-  s.subject_key,
-  s.tenant,
-  s.playbook,
-  e.outcome as ending_outcome,
-  exists (select from control where kind = 'cancelled_case' and key = s.case_id::text) as cancelled,
-  exists (select from control where kind = 'halted_playbook' and key = s.playbook) as halted,
-  exists (select from control where kind = 'suppressed_address' and key = s.subject_key) as suppressed
-from submission s
-left join latest_ending e using (case_id);
-comment on view effect_permit is 'One row per case: what is checked in the transaction that writes an effect''s intent.';
-comment on column effect_permit.ending_outcome is 'The outcome of a closed case; null while it is open.';
-
-create view undecided_stop as
-select command_id, action, target, operator, reason, signed_at, signature
-from operator_command where decided_at is null and action in ('halt', 'cancel');
-comment on view undecided_stop is 'Commands to stop that the case manager has not decided: who performs effects verifies and obeys them.';
-
-create view effect_approval as
-select approval_id, case_id, content_sha256, pack, state, valid_until, approver, why, signed_at, signature from approval;
-comment on view effect_approval is 'Approvals as the service that performs the effect reads them, with what it needs to check the signature again; its own ledger says whether one was used.';
+create function effect_approval(the_approval uuid) returns table (
+  approval_id uuid, case_id uuid, content_sha256 text, pack text, state text, valid_until timestamptz,
+  requested_by text, grants text
+)
+language sql stable security definer rows 1 set search_path = case_manager, pg_temp as $$
+  select a.approval_id, a.case_id, a.content_sha256, a.pack, a.state, a.valid_until, a.requested_by,
+    (select json_agg(json_build_object(
+        'approver', g.approver, 'why', g.why, 'signature', g.signature,
+        'signed_at', to_char(g.signed_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) order by g.granted_at)::text
+      from approval_grant g where g.approval_id = a.approval_id)
+  from approval a where a.approval_id = the_approval
+$$;
+revoke execute on function effect_approval from public;
+comment on function effect_approval is 'An approval as the service that performs the effect reads it, with what it needs to check each signature again; its own ledger says whether it was used.';
 
 -- The functions that the role `operator` may call.
 

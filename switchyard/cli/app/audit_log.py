@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from switchyard.cli.app.connections import open_aws_client, open_pool
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.keys import load_checkpoint_keys, load_receipt_keys
+from switchyard.cli.app.keys import load_checkpoint_keys, load_receipt_keys, open_row_trust
 from switchyard.cli.app.target import Target
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from switchyard.runtime.storage.artefacts import Artefacts
 
 POLL_INTERVAL_S = 0.2
-_DECRYPTS = ("question", "findings", "answer", "account", "email", "review", "principal")
 
 
 @asynccontextmanager
@@ -32,8 +30,8 @@ async def open_audit_reader(target: Target) -> AsyncIterator[AuditReader]:
     from switchyard.app.application import load_app
     from switchyard.audit.verification.audit_reader import AuditReader
 
-    async with open_pool(target, "audit") as pool:
-        yield AuditReader(pool, load_app().catalogue, trusted=load_receipt_keys(target))
+    async with open_pool(target, "audit") as pool, open_row_trust(target, pool) as rows:
+        yield AuditReader(pool, load_app().catalogue, trusted=load_receipt_keys(target), rows=rows)
 
 
 async def resolve_case_id(log: AuditReader, prefix: str) -> str:
@@ -52,6 +50,8 @@ async def read_events(log: AuditReader, case_id: str) -> list[Json]:
 
 async def follow_case(log: AuditReader, case_id: str, seen: set[str], wait_s: float) -> TimelineStep:
     """Print each step that is not in `seen` until the case ends; return the last. `CommandFailed` after `wait_s`."""
+    from asyncio import sleep
+
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         for step in await log.timeline(case_id):
@@ -60,7 +60,7 @@ async def follow_case(log: AuditReader, case_id: str, seen: set[str], wait_s: fl
                 console.print(f"  {step.node_from} → {step.node_to}: {step.transition}", style="dim")
                 if step.terminal:
                     return step
-        await asyncio.sleep(POLL_INTERVAL_S)
+        await sleep(POLL_INTERVAL_S)
     remedy = f"see `switchyard case show {case_id}`"
     raise CommandFailed(f"the case has not ended within {wait_s:g} s; it continues", remedy=remedy)
 
@@ -73,7 +73,11 @@ async def open_checkpoint_verifier(target: Target) -> AsyncIterator[CheckpointVe
     from switchyard.runtime.storage.locked_objects import LockedObjects
 
     settings, keys = target.settings, TrustedKeys(load_checkpoint_keys(target))
-    async with open_aws_client(target, "s3") as s3, open_pool(target, "audit") as pool:
+    async with (
+        open_aws_client(target, "s3") as s3,
+        open_pool(target, "audit") as pool,
+        open_row_trust(target, pool) as rows,
+    ):
         yield CheckpointVerifier(
             pool,
             LockedObjects(s3, settings.checkpoint_bucket),
@@ -82,6 +86,7 @@ async def open_checkpoint_verifier(target: Target) -> AsyncIterator[CheckpointVe
             locks=settings.checkpoint_require_lock,
             mode=settings.checkpoint_lock_mode,
             receipts=load_receipt_keys(target),
+            macs=rows.macs,
             clock=target.clock,
         )
 
@@ -103,6 +108,8 @@ async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
 
     An artefact in S3 is read with the AWS console or CLI.
     """
+    from switchyard.app.application import load_app
+    from switchyard.case_manager.openings import STATEMENT_ARTEFACT
     from switchyard.runtime.core.clock import SystemClock
     from switchyard.runtime.core.errors import PermanentTaskError
     from switchyard.runtime.crypto.vault import KmsKeyWrapper, LocalKeyWrapper, Vault
@@ -122,8 +129,9 @@ async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
         open_pool(target, "reviewer", "vault") as pool,
         open_aws_client(target, "kms") if key_id else nullcontext() as kms,
     ):
-        wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(bytes.fromhex(target.settings.vault_key))
-        yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock()), decrypts=_DECRYPTS)
+        wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(target.settings.vault_key)
+        decrypts = (*load_app().decrypts, STATEMENT_ARTEFACT)
+        yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock(), use="review"), decrypts=decrypts)
 
 
 async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:
@@ -138,12 +146,15 @@ async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[st
         raise CommandFailed(error.message, remedy=error.remedy) from error
 
 
-def read_email(data: bytes) -> dict[str, str]:
-    """What a person reads of an email: `from`, `to`, `subject`, `text`."""
-    from email import message_from_bytes
-    from email.policy import default
+def is_artefact(value: Any) -> bool:
+    """Whether a field of an event refers to an artefact."""
+    return isinstance(value, dict) and {"name", "sha256", "media_type"} <= value.keys()
 
-    message = message_from_bytes(data, policy=default)
-    part = message.get_body(("plain",))
-    text = part.get_content() if part is not None else ""
-    return {name.lower(): str(message[name]) for name in ("From", "To", "Subject")} | {"text": text}
+
+def artefact_text(reference: Mapping[str, Any], data: bytes) -> str | None:
+    """What a person reads of an artefact; None if it is of no text type and the App does not say."""
+    from switchyard.app.application import load_app, load_reference
+
+    if reader := load_app().artefact_texts.get(reference["name"]):
+        return str(load_reference(reader)(data))
+    return data.decode(errors="replace") if reference["media_type"].startswith("text/") else None

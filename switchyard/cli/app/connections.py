@@ -58,6 +58,12 @@ async def open_pool(target: Target, role: Role, schema: str | None = None) -> As
     except asyncpg.InsufficientPrivilegeError as error:
         remedy = "use the role's own address; `switchyard migrate` grants"
         raise CommandFailed(f"the database role lacks a right: {error}", remedy=remedy) from error
+    except (TimeoutError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as error:
+        remedy = "try again; `select * from pg_stat_activity` as the owner shows what holds it up"
+        raise CommandFailed(f"the database did not answer in time ({type(error).__name__})", remedy=remedy) from error
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        what = f"the connection to the database was lost ({type(error).__name__})"
+        raise CommandFailed(what, remedy="check that it is running, and try again") from error
     except asyncpg.RaiseError as error:
         raise CommandFailed(str(error), remedy=error.hint) from error
     except asyncpg.CheckViolationError as error:

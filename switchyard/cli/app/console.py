@@ -8,19 +8,44 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 PIPE_WIDTH = 1_000
 WIDE = 110
 """From this width on a table has all its columns and whole ids; below, it fits 80 columns."""
 
-# A pipe has no width: nothing is cut or wrapped there, unless COLUMNS asks for it.
-console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
+
+class Terminal:
+    """rich's console, imported when something is printed: help needs none of it."""
+
+    @cached_property
+    def console(self) -> Console:
+        """A pipe has no width: nothing is cut or wrapped there, unless COLUMNS asks for it."""
+        from rich.console import Console
+
+        piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+        return Console(highlight=False, width=PIPE_WIDTH if piped else None)
+
+    @property
+    def width(self) -> int:
+        """In characters."""
+        return self.console.width
+
+    @width.setter
+    def width(self, width: int) -> None:
+        self.console.width = width
+
+    def print(self, text: Any, **options: Any) -> None:
+        """Print what rich can show."""
+        self.console.print(text, **options)
+
+
+console = Terminal()
 
 Row = Mapping[str, Any]
 
@@ -48,6 +73,9 @@ class Field:
 
 def print_rows(rows: Sequence[Row], fields: Iterable[Field], *, as_json: bool = False, footer: str = "") -> None:
     """Print rows as a table with these columns, or all their fields as a JSON array."""
+    from rich import box
+    from rich.table import Column, Table
+
     if as_json:
         print_json(list(rows))
         return
@@ -89,6 +117,8 @@ def print_json(value: Any) -> None:
 
 def print_text(text: str, style: str | None = None) -> None:
     """Print a line that may hold anything: brackets in it are no markup."""
+    from rich.text import Text
+
     console.print(Text(text, style=style or ""))
 
 
@@ -98,6 +128,8 @@ def count(number: int, noun: str) -> str:
 
 
 def _cell(field: Field, value: Any, *, narrow: bool) -> Text:
+    from rich.text import Text
+
     text = _text(value)
     return Text(text[: field.short] if narrow else text, style=field.style(text) if field.style else "")
 

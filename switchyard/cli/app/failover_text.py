@@ -10,6 +10,8 @@ _WHY = {
     "projected": "streamed too slowly to finish in time",
     "error": "failed",
     "throttled": "throttled the call",
+    "truncated": "reached a token limit",
+    "filtered": "was stopped by a content filter",
     "breaker": "was left alone after too many slow or failed calls",
     "hedge_win": "was slower than the hedged call",
     "budget": "would not have finished within the budget",
@@ -20,6 +22,8 @@ _ENDED = {
     "lost": "was slower",
     "throttled": "throttled the call",
     "error": "failed",
+    "truncated": "reached a token limit",
+    "filtered": "was stopped by a content filter",
     "rejected": "refused the request",
     "cancelled": "was cancelled",
 }
@@ -48,7 +52,7 @@ def _describe_primary(reason: str, decision: dict[str, Any], attempts: list[dict
     if reason == "policy" and decision.get("not_permitted"):
         return f"{', '.join(decision['not_permitted'])} {why}"
     earlier = [attempt for attempt in decision.get("earlier", []) if attempt["role"] == "primary"]
-    if earlier and reason in {"error", "throttled", "ttft"}:
+    if earlier and reason in {"error", "throttled", "truncated", "filtered", "ttft"}:
         return f"{_model_name(earlier[-1])} {_describe_outcome(earlier[-1])} in an earlier delivery"
     return f"the primary {why}"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,10 @@ from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
 
 if TYPE_CHECKING:
+    from switchyard.audit.verification.case_verifier import RowTrust
+    from switchyard.protocol.signed_events import Ring, SignerRings
     from switchyard.runtime.crypto.signing import Signer, TrustedKeys
+    from switchyard.runtime.database.connections import Pool
 
 
 def load_operator_key(target: Target, file: Path | None = None) -> bytes:
@@ -35,10 +38,19 @@ async def open_receipt_signer(target: Target) -> AsyncIterator[Signer]:
 
     settings = target.settings
     if settings.receipt_kms_key_id is None:
-        yield LocalSigner(_private_key(settings.receipt_key, "SWITCHYARD_RECEIPT_KEY"))
+        yield LocalSigner(settings.receipt_key)
         return
     async with open_aws_client(target, "kms") as kms:
         yield await KmsSigner.open(kms, settings.receipt_kms_key_id)
+
+
+@contextmanager
+def report_invalid_keys() -> Iterator[None]:
+    """Raise `CommandFailed` for a key of 32 bytes that is no point of the curve."""
+    try:
+        yield
+    except ValueError as error:
+        raise CommandFailed(f"a key is invalid: {error}", remedy="get the public keys from their owner") from error
 
 
 def load_receipt_keys(target: Target) -> TrustedKeys:
@@ -46,6 +58,37 @@ def load_receipt_keys(target: Target) -> TrustedKeys:
     from switchyard.runtime.crypto.signing import TrustedKeys
 
     return TrustedKeys(_public_keys(target.settings.receipt_public_keys, "SWITCHYARD_RECEIPT_PUBLIC_KEYS"))
+
+
+@asynccontextmanager
+async def open_row_trust(target: Target, pool: Pool) -> AsyncIterator[RowTrust]:
+    """What rows are checked with: people's public keys always, and MACs if the key that wraps their keys is set."""
+    from switchyard.audit.records.row_mac import MacKeys
+    from switchyard.audit.verification.case_verifier import RowTrust
+    from switchyard.runtime.crypto.vault import KmsKeyWrapper, LocalKeyWrapper
+
+    settings, signers = target.settings, load_signers(target)
+    if settings.row_kms_key_id is not None:
+        async with open_aws_client(target, "kms") as kms:
+            yield RowTrust(MacKeys(pool, KmsKeyWrapper(kms, settings.row_kms_key_id), target.clock), signers)
+    elif settings.row_key is not None:
+        yield RowTrust(MacKeys(pool, LocalKeyWrapper(settings.row_key), target.clock), signers)
+    else:
+        yield RowTrust(None, signers)
+
+
+def load_signers(target: Target) -> SignerRings:
+    """The approvers' and operators' public keys. Raises `CommandFailed` for an invalid one."""
+    from switchyard.protocol.signing import OperatorKeys
+
+    rings: tuple[tuple[Ring, Mapping[str, bytes]], ...] = (
+        ("approvers", target.settings.approvers),
+        ("operators", target.settings.operators),
+    )
+    with report_invalid_keys():
+        return {
+            ring: OperatorKeys(keys, title=ring[:-1], variable=f"SWITCHYARD_{ring.upper()}") for ring, keys in rings
+        }
 
 
 def load_checkpoint_keys(target: Target) -> list[bytes]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -15,8 +15,18 @@ from typer.main import get_command, get_group
 
 from switchyard.cli.app.errors import CommandFailed
 
+if TYPE_CHECKING:
+    from switchyard.app.application import App
+
 P = ParamSpec("P")
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def load_app() -> App:
+    """The application, which is imported when a command needs it."""
+    from switchyard.app import application
+
+    return application.load_app()
 
 
 def run_async(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -35,7 +45,7 @@ class CommandGroup(typer.Typer):
     """The commands of a noun; a command may be a coroutine function."""
 
     def __init__(self) -> None:
-        super().__init__(no_args_is_help=True)
+        super().__init__(no_args_is_help=True, rich_markup_mode=None)
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Command], Command]:
         """Add a command, as typer does."""
@@ -70,7 +80,7 @@ def load_command(name: str, command: CommandReference) -> Any:
     if isinstance(loaded, typer.Typer):
         made: Any = get_group(loaded)
     else:
-        alone = typer.Typer(add_completion=False)
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         alone.command(name)(run_async(loaded) if iscoroutinefunction(loaded) else loaded)
         made = get_command(alone)
     made.name = name

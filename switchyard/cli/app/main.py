@@ -35,7 +35,6 @@ class Commands(LazyGroup):
     """The engine's commands, and the application's."""
 
     references: ClassVar = {
-        "ask": CommandReference(f"{_MODULES}.ask:ask_question", "Ask one question and wait for the answer."),
         "publish": CommandReference(f"{_MODULES}.publish:publish_file", "Publish submissions from a JSON-lines file."),
         "case": CommandReference(f"{_MODULES}.case:app", "List, show, retry and cancel cases."),
         "playbook": CommandReference(f"{_MODULES}.playbook:app", "List, halt and resume playbooks."),
@@ -48,7 +47,9 @@ class Commands(LazyGroup):
     }
 
 
-app = typer.Typer(cls=Commands, name="switchyard", no_args_is_help=True, pretty_exceptions_show_locals=False)
+app = typer.Typer(
+    cls=Commands, name="switchyard", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_show_locals=False
+)
 
 
 @app.callback()

@@ -73,4 +73,11 @@ async def publish_submissions(target: Target, details: Sequence[Json], *, source
             await events.publish(body, source=source, detail_type=_model_of(detail).__name__)
 
         await asyncio.gather(*map(publish, details))
-    return [case_id_for(detail["tenant"], source, detail["idempotency_key"]) for detail in details]
+    return [_case_id(detail, source) for detail in details]
+
+
+def _case_id(detail: Json, source: str) -> str:
+    model = _model_of(detail)
+    submitted = model.model_validate_json(json.dumps(detail))
+    asker = load_app().submissions[model](submitted).principal
+    return case_id_for(submitted.tenant, source, asker, submitted.idempotency_key)

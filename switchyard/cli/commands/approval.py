@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
+import json
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact, read_email
+from switchyard.cli.app.audit_log import artefact_text, open_artefact_reader, read_artefact
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed
@@ -52,15 +54,15 @@ async def list_approvals(as_json: JsonOption = False, env: EnvOption = Env.LOCAL
 
 @app.command()
 async def show(approval: ApprovalArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
-    """Show the email that would be sent, and the reason why it needs an approval."""
+    """Show the content that would take effect, and the reason why it needs an approval."""
     target = resolve_target(env)
     async with open_pool(target, "reviewer") as pool:
         row = await _find_approval(pool, approval)
-    email = read_email(await _read_content(target, row))
+    content = await _read_content(target, row)
     if as_json:
-        print_json(_public_fields(row) | {"email": email})
+        print_json(_public_fields(row) | {"content": content})
         return
-    print_text(f"From: {email['from']}\nTo: {email['to']}\nSubject: {email['subject']}\n\n{email['text']}")
+    print_text(content)
     print_text(f"case {row['case_id']}\ncontent {row['content_sha256']}")
     print_text(f"rule pack {row['pack']}, needs approval because: {row['reason']}")
 
@@ -88,12 +90,14 @@ def _public_fields(row: Any) -> dict[str, Any]:
 async def _decide(env: Env, approval: str, answer: ApprovalAnswer, operator: str, reason: str) -> None:
     result = await submit_decision(resolve_target(env), approval, answer, approver=operator, reason=reason)
     if result.startswith("refused"):
-        raise CommandFailed(result, remedy="see docs/build/compliance-rules.md: who may approve what")
+        raise CommandFailed(result, remedy="ask an approver of SWITCHYARD_APPROVERS who did not request it")
     console.print(result)
 
 
 async def submit_decision(target: Target, prefix: str, answer: ApprovalAnswer, *, approver: str, reason: str) -> str:
     """Sign a decision and hand it to the case manager; return its result. Raises `CommandFailed`."""
+    from asyncio import sleep
+
     from switchyard.protocol.signing import sign_statement
     from switchyard.protocol.statements import approval_statement
     from switchyard.runtime.core.clock import timestamp
@@ -118,32 +122,30 @@ async def submit_decision(target: Target, prefix: str, answer: ApprovalAnswer, *
             "select decide($1, $2, $3, $4, $5, $6, $7)",
             *(row["approval_id"], answer, row["content_sha256"], approver, reason, now, signature),
         )
-        deadline = asyncio.get_running_loop().time() + DECISION_TIMEOUT_S
-        while asyncio.get_running_loop().time() < deadline:
+        deadline = time.monotonic() + DECISION_TIMEOUT_S
+        while time.monotonic() < deadline:
             result: str | None = await pool.fetchval("select decided($1)", decision)
             if result is not None:
                 return result
-            await asyncio.sleep(0.1)
+            await sleep(0.1)
     raise CommandFailed(
         "the case manager has not read the decision yet; the decision is stored and will take effect",
         remedy="check that the case manager is running: `switchyard stack status`",
     )
 
 
-async def _read_content(target: Target, row: Any) -> bytes:
-    """The email that waits. Raises `CommandFailed` unless it is the one whose hash the approval names."""
-    import hashlib
-    import json
-
+async def _read_content(target: Target, row: Any) -> str:
+    """The content that waits, as a person reads it. Raises `CommandFailed` unless the approval names its hash."""
     command = json.loads(row["command"])
+    reference = command["payload"]["content"]
     async with open_artefact_reader(target) as artefacts:
-        content = await read_artefact(artefacts, command, command["payload"]["email"])
+        content = await read_artefact(artefacts, command, reference)
     if hashlib.sha256(content).hexdigest() != row["content_sha256"]:
         raise CommandFailed(
-            "the email differs from the approval: its hash is not the one in the approval",
+            "the content differs from the approval: its hash is not the one in the approval",
             remedy="treat it as an incident: the case manager's table and the command disagree",
         )
-    return content
+    return artefact_text(reference, content) or f"({len(content)} bytes that are no text)"
 
 
 async def _find_approval(pool: Any, prefix: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 import uuid
@@ -14,14 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from switchyard.app.application import load_app
 from switchyard.cli.app import audit_log
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.failover_text import describe_model_call
 from switchyard.cli.app.keys import load_operator_key
-from switchyard.cli.app.lazy import CommandGroup
+from switchyard.cli.app.lazy import CommandGroup, load_app
 from switchyard.cli.app.operator_commands import submit_command, unconfirmed
 from switchyard.cli.app.options import (
     CaseArgument,
@@ -33,17 +31,20 @@ from switchyard.cli.app.options import (
     WaitOption,
 )
 from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
-from switchyard.protocol.catalogue import ROUTER
 
 if TYPE_CHECKING:
     from switchyard.audit.verification.audit_reader import CaseSummary
     from switchyard.protocol.fields import Json
 
 app = CommandGroup()
-SEALED_FIELDS = {"CaseOpened": "question", "CaseClosed": "answer", "EmailDrafted": "email"}
-"""Which artefact of an event `--open` shows."""
+_COLOURS = {"reached": "green", "stopped": "yellow", "failed": "red"}
 
-_COLOURS = {"answered": "green", "sent": "green", "open": "cyan", "no_agent": "yellow", "blocked": "yellow"}
+
+def _colour(outcome: str) -> str:
+    kind = load_app().all_outcomes.get(outcome)
+    return _COLOURS[kind] if kind else "cyan"
+
+
 _LISTED = (
     Field("case_id", "case", short=8),
     Field("session_id", "session", wide=True),
@@ -51,7 +52,7 @@ _LISTED = (
     Field("model_ids", "model", wide=True),
     Field("hops"),
     Field("duration_ms", "ms"),
-    Field("outcome", style=lambda outcome: _COLOURS.get(outcome, "red")),
+    Field("outcome", style=_colour),
     Field("code"),
 )
 _STEP_FIELDS = ("seq", "event_id", "since_opened_ms", "node_from", "node_to", "transition")
@@ -70,7 +71,7 @@ _STEPS = (
 
 @app.command("list")
 async def list_cases(
-    outcome: Annotated[str | None, typer.Option(help="answered, failed, no_agent, expired, rejected …")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only cases that ended so, or `open`.")] = None,
     session: Annotated[str | None, typer.Option(help="One conversation.")] = None,
     limit: Annotated[int, typer.Option(help="The most rows.")] = 50,
     as_json: JsonOption = False,
@@ -85,7 +86,7 @@ async def list_cases(
 @app.command()
 async def show(
     case: CaseArgument,
-    reveal: Annotated[bool, typer.Option("--open", help="Decrypt the question and answer, or the email.")] = False,
+    reveal: Annotated[bool, typer.Option("--open", help="Decrypt what is sealed and can be read as text.")] = False,
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:
@@ -130,8 +131,8 @@ async def cancel(  # noqa: PLR0917 - options, each by its name
         raise InvalidArgument(f"{case_id} is invalid: expected a UUID", remedy="see `switchyard case list`") from error
     result = await submit_command(target, "cancel", whole, operator=operator, reason=reason, key_file=key, wait_s=wait)
     if result is None and wait > 0:
-        raise unconfirmed("the case manager", "nothing of the case is sent from now on")
-    note = "an email that the provider already has cannot be recalled"
+        raise unconfirmed("the case manager", "nothing of the case takes effect from now on")
+    note = "what has taken effect is not undone"
     console.print(f"case {case_id}: {result or 'cancel is stored, not confirmed'}; {note}")
 
 
@@ -180,29 +181,24 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, 
 
 
 async def _open_sealed(target: Target, events: list[Json]) -> list[dict[str, str]]:
-    """The decrypted texts; one that was erased or is stored in S3 has an `error` instead."""
+    """The texts, each once; one that was erased or is stored in S3 has an `error` instead."""
+    fields = ((event, value) for event in events for value in event["payload"].values())
+    found = {value["sha256"]: (event, value) for event, value in fields if audit_log.is_artefact(value)}
     opened = []
     async with audit_log.open_artefact_reader(target) as artefacts:
-        for event in events:
-            name = SEALED_FIELDS.get(event["type"], "")
-            if not (reference := event["payload"].get(name)):
-                continue
+        for event, reference in found.values():
             try:
-                data = await audit_log.read_artefact(artefacts, event, reference)
+                text = audit_log.artefact_text(reference, await audit_log.read_artefact(artefacts, event, reference))
             except CommandFailed as error:
-                opened.append({"name": name, "error": error.message})
+                opened.append({"name": reference["name"], "error": error.message})
                 continue
-            if name == "email":
-                email = audit_log.read_email(data)
-                text = f"To: {email['to']}\nSubject: {email['subject']}\n\n{email['text']}"
-            else:
-                text = json.loads(data)["text"] if name == "answer" else data.decode()
-            opened.append({"name": name, "text": text})
+            if text is not None:
+                opened.append({"name": reference["name"], "text": text})
     return opened
 
 
 def _print_case(shown: dict[str, Any], events: list[Json]) -> None:
-    colour = _COLOURS.get(shown["outcome"], "red")
+    colour = _colour(shown["outcome"])
     console.print(f"[bold]case {shown['case_id']}[/bold]  [{colour}]{shown['outcome']}[/{colour}]")
     print_text(f"session {shown['session_id']}, tenant {shown['tenant']}, playbook {shown['playbook_version']}")
     if shown["opened_at"]:
@@ -257,6 +253,8 @@ def find_failure(events: Sequence[Json]) -> FailedCaseEvents:
             remedy = "wait for it, or run `switchyard audit reconcile`"
             raise CommandFailed(f"the log does not have the cause of {event['type']}", remedy=remedy)
         return found
+
+    from switchyard.protocol.catalogue import ROUTER
 
     terminal = {type_.name for type_ in load_app().catalogue.types if type_.terminal}
     endings = [event for event in events if event["type"] in terminal]
@@ -321,6 +319,8 @@ async def retry_case(
 async def _request_retry(
     target: Target, case_id: str, request: dict[str, Any], wait_s: float
 ) -> tuple[str, str | None]:
+    from asyncio import sleep
+
     # The same signed request is the same row.
     request_id = uuid.uuid5(uuid.UUID("4f1f9a53-7f2f-5d07-8a2b-0f7cf1f0a7d2"), request["signature"])
     async with open_pool(target, "operator") as pool:
@@ -335,6 +335,6 @@ async def _request_retry(
             row = await pool.fetchrow("select code, why from retry_request where request_id = $1", request_id)
             if row is not None and row["code"] is not None:
                 return row["code"], row["why"]
-            await asyncio.sleep(audit_log.POLL_INTERVAL_S)
+            await sleep(audit_log.POLL_INTERVAL_S)
     remedy = "check that the case manager is running"
     raise CommandFailed(f"the case manager has not answered within {wait_s:g} s; the request is stored", remedy=remedy)

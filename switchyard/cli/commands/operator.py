@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.target import Target
 
-app = typer.Typer(no_args_is_help=True)
+app = CommandGroup()
 
 
 @app.callback()

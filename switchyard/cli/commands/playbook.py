@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from switchyard.app.application import load_app
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, print_rows
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.lazy import CommandGroup
+from switchyard.cli.app.lazy import CommandGroup, load_app
 from switchyard.cli.app.operator_commands import submit_command, unconfirmed
 from switchyard.cli.app.options import EnvOption, JsonOption, KeyOption, OperatorOption, ReasonOption, WaitOption
 from switchyard.cli.app.target import Env, resolve_target

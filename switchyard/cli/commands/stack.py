@@ -9,7 +9,7 @@ import typer
 
 from switchyard.cli.app.console import Field, console, print_rows
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.lazy import CommandGroup
+from switchyard.cli.app.lazy import CommandGroup, load_app
 from switchyard.cli.app.options import JsonOption
 from switchyard.cli.app.target import use_devstack
 
@@ -36,7 +36,7 @@ def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the b
 
         def ready(endpoints: Endpoints) -> None:
             console.print(f"ready: AWS at {endpoints.aws}, models at {endpoints.simulator}")
-            console.print('next: switchyard ask "Which ten wells produced the most oil in June 2026?"')
+            console.print(f"next: {load_app().first_command}")
             if not detach:
                 console.print("Ctrl-C stops the stack.")
 

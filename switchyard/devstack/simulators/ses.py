@@ -16,11 +16,14 @@ import json
 import random
 import uuid
 from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 import aiohttp
 import uvicorn
+from aiobotocore.session import get_session
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,6 +31,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from switchyard.devstack.supervisor.ports import LOOPBACK
+from switchyard.runtime.core.aws import create_aws_client
 
 SEND_EMAIL_PATH = "/v2/email/outbound-emails"
 SLOW_S = 1.0
@@ -159,6 +163,17 @@ class SesSimulator:
         return None
 
 
+async def verify_domains(upstream: str, domains: Iterable[str]) -> None:
+    """Make domains verified identities of an emulator's SES; may be repeated."""
+    async with create_aws_client(
+        get_session(), "sesv2", region="us-east-1", endpoint_url=upstream,
+        aws_access_key_id="local", aws_secret_access_key="local",  # noqa: S106 - an emulator checks neither
+    ) as ses:  # fmt: skip
+        for domain in domains:
+            with suppress(ses.exceptions.AlreadyExistsException):
+                await ses.create_email_identity(EmailIdentity=domain)
+
+
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(
@@ -167,7 +182,10 @@ def main() -> None:
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, required=True, help="port to listen on")
     parser.add_argument("--upstream", help="base URL of the emulator that gets each request, too")
+    parser.add_argument("--domain", action="append", default=[], help="domain that the emulator's SES may send from")
     given = parser.parse_args()
+    if given.upstream and given.domain:
+        asyncio.run(verify_domains(given.upstream, given.domain))
     uvicorn.run(
         SesSimulator(given.upstream), host=given.host, port=given.port, lifespan="off", ws="none", http="h11",
         log_level="warning", access_log=False, timeout_graceful_shutdown=1,

@@ -58,7 +58,6 @@ class Endpoints:
         }
         if self.simulator is not None:
             exports |= {
-                "SWITCHYARD_SIMULATOR_URL": self.simulator,
                 "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.simulator,
                 "OPENAI_BASE_URL": f"{self.simulator}/v1",
                 "OPENAI_API_KEY": "local",

@@ -46,12 +46,6 @@ CLOCK_VARIABLE = "SWITCHYARD_LOCAL_CLOCK"
 OTLP_VARIABLE = "SWITCHYARD_OTLP_ENDPOINT"
 """Where the stack's processes send their spans, over HTTP: nowhere unless it is set."""
 
-OPT_OUT_URL = f"http://{LOOPBACK}:{{port:optout}}"
-"""Where the opt-out links of this stack lead."""
-
-FACTS = {"optout_url": OPT_OUT_URL}
-"""Facts of this deployment that an application's processes may ask for; the others are left unset."""
-
 
 def simulator_scripts() -> tuple[Path, ...]:
     """What the simulated models answer: the application's scripts, and where they have nothing, the default one."""
@@ -94,6 +88,9 @@ def reader_environment(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
         "SWITCHYARD_CHECKPOINT_REQUIRE_LOCK": "false",  # the emulator forgets locks whenever it stops
         "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": _public_key(endpoints, "checkpoint"),
+        "SWITCHYARD_ROW_KEY": endpoints.secret("rows"),
+        **_local_operator(endpoints, "SWITCHYARD_APPROVERS"),
+        **_local_operator(endpoints, "SWITCHYARD_OPERATORS"),
         "SWITCHYARD_RECONCILER_DB_URL": endpoints.role_dsn(WORK_DATABASE, RECONCILER_ROLE),
         "SWITCHYARD_OPERATOR_DB_URL": endpoints.role_dsn(WORK_DATABASE, OPERATOR_ROLE),
         "SWITCHYARD_REVIEWER_DB_URL": endpoints.role_dsn(WORK_DATABASE, REVIEWER_ROLE),
@@ -126,22 +123,29 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
 
 def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
     """One row for each process."""
-    address = ("--host", LOOPBACK, "--port", "{port}")
     app, operators = load_app(), _local_operator(endpoints, "SWITCHYARD_OPERATORS")
     return [
         *(
-            ServiceSpec(name=simulator.name, argv=(sys.executable, "-m", *simulator.command, *address), grace=5.0)
+            ServiceSpec(
+                name=simulator.name,
+                argv=(
+                    *(sys.executable, "-m"),
+                    *(part.replace("{aws}", endpoints.aws) for part in simulator.command),
+                    *("--host", LOOPBACK, "--port", "{port}"),
+                ),
+                health=simulator.health,
+                grace=5.0,
+            )
             for simulator in app.simulators
         ),
         _engine_service(ROUTER, _common() | operators | {"SWITCHYARD_STATE_KEYS": _named_secret(endpoints, "state")}),
         _engine_service(
             CASE_MANAGER,
             _work(endpoints, CASE_MANAGER)
-            | _local_operator(endpoints, "SWITCHYARD_APPROVERS")
+            | _approvers(endpoints, app)
             | operators
             | {"SWITCHYARD_MAC_KEY": endpoints.secret("mac")},
         ),
-        *([ses_simulator(endpoints)] if any("ses" in card.egress for card in app.cards.values()) else []),
         *(_application_service(endpoints, app, process) for process in app.processes),
         _engine_service(
             AUDIT,
@@ -150,6 +154,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
                 "SWITCHYARD_AUDIT_DB_URL": endpoints.role_dsn(AUDIT_DATABASE, "audit"),
                 "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
                 "SWITCHYARD_CHECKPOINT_KEY": endpoints.secret("checkpoint"),
+                "SWITCHYARD_ROW_KEY": endpoints.secret("rows"),
                 "SWITCHYARD_CHECKPOINT_EVERY_S": "2",
                 "SWITCHYARD_CHECKPOINT_KEEP_DAYS": "1",
             },
@@ -172,28 +177,14 @@ def _application_service(endpoints: Endpoints, app: App, process: ProcessDescrip
     environment = {
         **(_work(endpoints, process.node) if card else _common()),
         **(models if card and card.vendors else {}),
-        **(_local_operator(endpoints, "SWITCHYARD_APPROVERS") if process.signers else {}),
+        **(_approvers(endpoints, app) if process.signers else {}),
         **(_local_operator(endpoints, "SWITCHYARD_OPERATORS") if process.signers else {}),
-        **{name: FACTS[fact] for name, fact in process.environment.items() if fact in FACTS},
         **{name: _named_secret(endpoints, secret) for name, secret in process.secrets.items()},
-        **({f"{process.http}_PORT": "{port:optout}"} if process.http else {}),
+        **({f"{process.http}_PORT": f"{{port:{process.node}_http}}"} if process.http else {}),
         **process.local,
     }
     return ServiceSpec(
         name=process.node, argv=(sys.executable, "-m", "switchyard.processes", process.run), env=environment
-    )
-
-
-def ses_simulator(endpoints: Endpoints) -> ServiceSpec:
-    """The mail provider of the stack: the emulator's SES, and in front of it what keeps each email's bytes."""
-    return ServiceSpec(
-        name="ses_simulator",
-        argv=(
-            *(sys.executable, "-m", "switchyard.devstack.simulators.ses"),
-            *("--port", "{port}", "--upstream", endpoints.aws),
-        ),
-        health="/outbox/health",
-        grace=5.0,
     )
 
 
@@ -232,6 +223,12 @@ def _local_operator(endpoints: Endpoints, variable: str) -> dict[str, str]:
     """The local operator's public key, as an approver or as one who may retry; the private key is an export."""
     public = derive_public_key(bytes.fromhex(endpoints.secret("operator-key")))
     return {variable: json.dumps({LOCAL_OPERATOR: public})}
+
+
+def _approvers(endpoints: Endpoints, app: App) -> dict[str, str]:
+    """Who may approve here, and under which identities people submit."""
+    identities = {"SWITCHYARD_SUBMITTER_IDENTITIES": json.dumps(dict(app.local_submitters))}
+    return _local_operator(endpoints, "SWITCHYARD_APPROVERS") | identities
 
 
 def _named_secret(endpoints: Endpoints, purpose: str) -> str:

@@ -37,7 +37,7 @@ WORK_DATABASE, AUDIT_DATABASE = "switchyard_work", "switchyard_audit"
 SERVER_SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # a path in a deep home would exceed the 103 bytes that macOS allows
-    "max_connections": "100",
+    "max_connections": "200",
     "shared_buffers": "32MB",
     "fsync": "off",
     "full_page_writes": "off",

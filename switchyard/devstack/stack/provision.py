@@ -1,4 +1,4 @@
-"""What terraform makes in AWS, made in an emulator from the catalogue: bus, queues, rules, buckets, sending domains.
+"""What terraform makes in AWS, made in an emulator from the catalogue: bus, queues, rules and buckets.
 
 Every step may be repeated. Not for AWS: there terraform owns these.
 """
@@ -24,25 +24,19 @@ from switchyard.protocol.topology import (
 from switchyard.runtime.core.aws import create_aws_client
 
 OBJECT_BUCKET = "switchyard-objects"
-SENDING_DOMAINS = ("harborline.example",)
-"""Domains that the emulator's SES may send from, as an account's verified identities. Reserved ones (RFC 2606)."""
 CHECKPOINT_BUCKET = "switchyard-checkpoints"
 QUARANTINE_KEEP = timedelta(days=30)
 EXPIRY_INTERVAL_S = 3_600.0
 
 
-async def provision_emulator(environment: Mapping[str, str], *, visibility_s: float, with_ses: bool = True) -> None:
-    """Create what is missing at the endpoint and with the credentials in `environment` (`AWS_*`).
-
-    `with_ses` is whether it has SES v2, which LocalStack's free edition has not.
-    """
+async def provision_emulator(environment: Mapping[str, str], *, visibility_s: float) -> None:
+    """Create what is missing at the endpoint and with the credentials in `environment` (`AWS_*`)."""
     session = get_session()
     options = client_options(environment)
     async with (
         create_aws_client(session, "events", **options) as events,
         create_aws_client(session, "sqs", **options) as sqs,
         create_aws_client(session, "s3", **options) as s3,
-        create_aws_client(session, "sesv2", **options) as ses,
     ):
         await _unless_exists(events.create_event_bus(Name=BUS), "ResourceAlreadyExistsException")
         await _unless_exists(s3.create_bucket(Bucket=OBJECT_BUCKET), "BucketAlreadyOwnedByYou", "BucketAlreadyExists")
@@ -52,8 +46,6 @@ async def provision_emulator(environment: Mapping[str, str], *, visibility_s: fl
             "BucketAlreadyOwnedByYou",
             "BucketAlreadyExists",
         )
-        for domain in SENDING_DOMAINS if with_ses else ():
-            await _unless_exists(ses.create_email_identity(EmailIdentity=domain), "AlreadyExistsException")
         for consumer in load_app().consumers:
             await _consumer(events, sqs, consumer, visibility_s)
 

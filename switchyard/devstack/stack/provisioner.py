@@ -20,7 +20,6 @@ import structlog
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from switchyard.devstack.stack.provision import (
     EXPIRY_INTERVAL_S,
@@ -33,6 +32,7 @@ from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.aws import create_aws_client
 from switchyard.runtime.core.logs import configure_logs
 from switchyard.runtime.core.periodic import run_periodically
+from switchyard.runtime.core.settings import EnvironmentSettings
 from switchyard.runtime.process.web import WebServer, build_health_app
 
 log = structlog.get_logger(__name__)
@@ -49,17 +49,17 @@ UNAVAILABLE_ERRORS = (
 """A server that is not up yet, or not any more; TimeoutError is an OSError."""
 
 
-class ProvisionerSettings(BaseSettings):
-    """Read from `SWITCHYARD_*`; the emulator's address and credentials are in `AWS_*`."""
-
-    model_config = SettingsConfigDict(env_prefix="SWITCHYARD_", extra="ignore", hide_input_in_errors=True)
+class ProvisionerSettings(EnvironmentSettings):
+    """The emulator's address and credentials are in `AWS_*`. Commands in its container read other variables, too."""
 
     work_db_owner_url: SecretStr = Field(description="The work database, as its owner.")
     audit_db_owner_url: SecretStr = Field(description="The audit database, as its owner.")
     role_password: SecretStr = Field(description="The password that every role of both databases gets.")
-    visibility_s: float = Field(default=VISIBILITY_SECONDS, ge=1, description="Visibility of the queues.")
-    health_host: str = "127.0.0.1"
-    health_port: int = Field(default=0, ge=0, le=65_535, description="0 picks a free port.")
+    visibility_s: float = Field(
+        default=VISIBILITY_SECONDS, ge=1, description="Visibility of queues, and lease, in seconds."
+    )
+    health_host: str = Field(default="127.0.0.1", description="Address of the health page.")
+    health_port: int = Field(default=0, ge=0, le=65_535, description="Port of the health page; 0 picks a free port.")
 
 
 class Provisioner:
@@ -93,7 +93,7 @@ class Provisioner:
                 log.warning("provisioner.bus_gone", why="the emulator was restarted: what was in its queues is lost")
                 self.provisioned = False
         if not self.provisioned:
-            await provision_emulator(self._environment, visibility_s=self._settings.visibility_s, with_ses=False)
+            await provision_emulator(self._environment, visibility_s=self._settings.visibility_s)
             self.provisioned = True
             log.info("provisioner.provisioned")
 

@@ -1,8 +1,8 @@
 """The embedded stack: PostgreSQL, the AWS emulator, the model simulator and the services, each its own OS process.
 
 async with EmbeddedStack(home, services=[...], prepare=migrate_and_provision) as stack:
-    await stack["drafter"].kill()  # kill -9; it is restarted
-    await stack["drafter"].ready(restarts=1)
+    await stack["router"].kill()  # kill -9; it is restarted
+    await stack["router"].ready(restarts=1)
 """
 
 from __future__ import annotations

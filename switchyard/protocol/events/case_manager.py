@@ -52,8 +52,17 @@ ApprovalSignature = Annotated[
 ]
 
 
+class CoApproval(Contract):
+    """Another person who agreed to the same content before."""
+
+    approver: Identifier
+    reason: Sentence = ""
+    signed_at: Timestamp
+    signature: ApprovalSignature
+
+
 class ApprovalGranted(Contract):
-    """A named person agreed to exactly this content. Used once, by the email sender."""
+    """A named person agreed to exactly this content. Used once."""
 
     approval_id: Uuid
     content_sha256: Sha256
@@ -61,6 +70,9 @@ class ApprovalGranted(Contract):
     reason: Sentence = ""
     signed_at: Timestamp
     signature: ApprovalSignature
+    co_approvals: tuple[CoApproval, ...] | None = Field(
+        default=None, description="Who agreed before, where two persons must: each signed the same statement."
+    )
 
 
 class ApprovalDenied(Contract):
@@ -166,7 +178,7 @@ class SubmissionRejected(Contract):
     message: Sentence
     field: str | None = Field(default=None, max_length=200)
     remedy: Sentence | None = None
-    type: TypeName = "CaseSubmitted"
+    type: TypeName = Field(description="What was submitted.")
     submitted_by: Identifier
 
 

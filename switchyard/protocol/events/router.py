@@ -20,7 +20,7 @@ from switchyard.protocol.fields import (
 class AskApproval(Contract):
     """To the case manager: let a person decide on exactly this content."""
 
-    email: Artefact
+    content: Artefact = Field(description="What would take effect.")
     content_sha256: Sha256
     pack: PackVersion
     approval: Code = Field(description="Why a person must decide.")

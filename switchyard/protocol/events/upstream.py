@@ -9,9 +9,6 @@ from pydantic_core import PydanticCustomError
 
 from switchyard.protocol.fields import PERSONAL_DATA, Email, Identifier, Sha256, StrictContract
 
-EMAIL_FEEDBACK_SOURCE = "upstream.email_feedback"
-"""The bus source of the process behind the opt-out links."""
-
 
 class SuppressionRequested(StrictContract):
     """An address that must not be written to any more: from the opt-out endpoint, or from the mail provider."""

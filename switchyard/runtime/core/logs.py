@@ -15,9 +15,7 @@ from switchyard.protocol.envelope import Envelope
 
 MAX_FRAMES = 15
 MAX_CHAIN = 5
-NOISY_LOGGERS = (
-    "botocore aiobotocore urllib3 httpx httpx2 httpcore2 openai snowflake asyncio aiohttp.access faststream_sqs"
-)
+NOISY_LOGGERS = "botocore aiobotocore urllib3 httpx httpx2 httpcore2 openai asyncio aiohttp.access faststream_sqs"
 """Libraries whose own lines are logged from WARNING on."""
 
 

@@ -1,11 +1,12 @@
-"""A background loop that survives every exception."""
+"""A background loop that survives every exception, and rows that must not block it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -19,6 +20,60 @@ DEFERRED_S = 30.0
 """How soon at the latest a tick is repeated that something unavailable prevented."""
 
 _now = time.monotonic
+
+
+FIRST_ASIDE_S = 30.0
+LONGEST_ASIDE_S = 3_600.0
+MAX_SET_ASIDE = 1_000
+
+
+@dataclass
+class SetAside:
+    """Rows of a table, or steps of a tick, that could not be processed: an alarm for each failure, and a growing pause
+    before the next attempt, so that they do not block the others. A restart tries them at once.
+
+    Leave the `names` out of the next read: a full batch of such rows would hide the rows after them.
+    """
+
+    of: str
+    first_s: float = FIRST_ASIDE_S
+    longest_s: float = LONGEST_ASIDE_S
+    _failures: dict[str, tuple[int, float]] = field(default_factory=dict, init=False)
+    """By name: how often it failed, and until when it is set aside."""
+
+    def names(self) -> list[str]:
+        """What is set aside now."""
+        now = _now()
+        return [name for name, (_, until) in self._failures.items() if until > now]
+
+    @contextmanager
+    def guard(self, name: str) -> Iterator[None]:
+        """Set `name` aside if this raises. `Unavailable` passes: it is no fault of a row."""
+        try:
+            yield
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 (that is what it is for)
+            self.add(name, error)
+        else:
+            self._failures.pop(name, None)
+
+    def add(self, name: str, error: Exception) -> None:
+        """Set aside what failed with `error`."""
+        failures = self._failures.pop(name, (0, 0.0))[0] + 1
+        pause = backoff_s(failures, base=self.first_s, longest=self.longest_s)
+        self._failures[name] = failures, _now() + pause
+        if len(self._failures) > MAX_SET_ASIDE:
+            del self._failures[next(iter(self._failures))]
+        log.error(
+            "row.set_aside",
+            alarm="tick",
+            of=self.of,
+            name=name,
+            failures=failures,
+            again_in_s=round(pause),
+            exc_info=error,
+        )
 
 
 class Breaker(Protocol):

@@ -62,4 +62,4 @@ class TaskResult:
 
 
 TaskHandler = Callable[[Task[Any]], Awaitable[Contract | TaskResult]]
-"""A handler with its dependencies bound: `functools.partial(answer_question, warehouse=…)`."""
+"""A handler with its dependencies bound: `functools.partial(answer, client=…)`."""

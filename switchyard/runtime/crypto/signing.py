@@ -12,14 +12,14 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, Protocol, Self
 
-from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
+from switchyard.runtime.core.aws import translate_aws_errors
+from switchyard.runtime.core.errors import PermanentTaskError
 
 MAX_SIGNED_BYTES = 4_096
 """What KMS signs at most: https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html, Message."""
@@ -64,21 +64,22 @@ class KmsSigner:
     async def open(cls, client: Any, key_id: str) -> Self:
         """Ask KMS for the public half. Raises `PermanentTaskError` for a key of another kind, `Unavailable` if out of
         reach."""
-        answer = await _translate_kms_errors(client.get_public_key(KeyId=key_id))
-        offered = answer.get("SigningAlgorithms", ())
+        with translate_aws_errors("signing_key", "KMS"):
+            answer = await client.get_public_key(KeyId=key_id)
+            public, offered = answer["PublicKey"], answer["SigningAlgorithms"]
         for algorithm in _KMS_ALGORITHMS:
             if algorithm in offered:
-                return cls(client, key_id, answer["PublicKey"], algorithm)
+                return cls(client, key_id, public, algorithm)
         raise PermanentTaskError(
             "wrong_key", "the KMS key signs with none of our algorithms", remedy="make it ECC_NIST_P256, SIGN_VERIFY"
         )
 
     async def sign(self, message: bytes) -> bytes:
-        answer = await _translate_kms_errors(
-            self._client.sign(KeyId=self._key_id, Message=message, MessageType="RAW", SigningAlgorithm=self._algorithm)
-        )
-        signature: bytes = answer["Signature"]
-        return signature
+        with translate_aws_errors("signing_key", "KMS"):
+            answer = await self._client.sign(
+                KeyId=self._key_id, Message=message, MessageType="RAW", SigningAlgorithm=self._algorithm
+            )
+            return bytes(answer["Signature"])
 
 
 class TrustedKeys:
@@ -126,10 +127,3 @@ def _load(public: bytes) -> PublicKey:
     ):
         return key
     raise ValueError("a public key is Ed25519 or NIST P-256")
-
-
-async def _translate_kms_errors(request: Any) -> Any:
-    try:
-        return await request
-    except (ClientError, BotoCoreError) as error:
-        raise Unavailable("signing_key", f"KMS refused a request ({type(error).__name__})") from error

@@ -9,7 +9,6 @@ from typing import Generic, TypeVar
 
 from itsdangerous import BadData, URLSafeSerializer
 from itsdangerous.encoding import base64_decode, base64_encode
-from pydantic import ValidationError
 
 from switchyard.protocol.fields import Contract
 
@@ -57,6 +56,6 @@ class SignedTokens(Generic[C]):
             # Base64 has more than one spelling of the same bytes; exactly one of them is accepted.
             if base64_encode(base64_decode(signature)).decode() != signature:
                 raise InvalidToken("the signature's encoding is invalid")
-        except (BadData, ValidationError) as error:
+        except (BadData, ValueError) as error:  # ValueError: other claims, or text that has no UTF-8 form
             raise InvalidToken("the token is invalid: it was cut, altered or signed for another purpose") from error
         return claims

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from switchyard.runtime.core.aws import translate_aws_errors
 from switchyard.runtime.core.clock import Clock
-from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError, Unavailable
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
@@ -28,6 +28,9 @@ CACHE_S = 30.0
 """How long a process may go on using a key after it was erased."""
 
 MAX_CACHED_KEYS = 10_000
+ADDRESS_FACT = "address"
+"""The name under which intake seals the address that a case's effect may go to."""
+
 _ALTERED = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 
 
@@ -63,82 +66,121 @@ class KmsKeyWrapper:
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
         context = {"subject": subject}
-        answer = await self._call(self._client.encrypt(KeyId=self._key_id, Plaintext=key, EncryptionContext=context))
-        wrapped: bytes = answer["CiphertextBlob"]
-        return wrapped
+        with translate_aws_errors("key_management", "KMS"):
+            answer = await self._client.encrypt(KeyId=self._key_id, Plaintext=key, EncryptionContext=context)
+            return bytes(answer["CiphertextBlob"])
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
         context = {"subject": subject}
-        answer = await self._call(
-            self._client.decrypt(KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext=context)
-        )
-        key: bytes = answer["Plaintext"]
-        return key
-
-    async def _call(self, request: Awaitable[Any]) -> Any:
-        try:
-            return await request
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _ALTERED:
+        with translate_aws_errors("key_management", "KMS"):
+            try:
+                answer = await self._client.decrypt(
+                    KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext=context
+                )
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in _ALTERED:
+                    raise
                 raise PermanentTaskError("seal_broken", "a person's key was altered, or is another person's") from error
-            raise Unavailable("key_management", f"KMS refused a request ({type(error).__name__})") from error
-        except BotoCoreError as error:
-            raise Unavailable("key_management", f"KMS is unreachable ({type(error).__name__})") from error
+            return bytes(answer["Plaintext"])
+
+
+KeyUse = Literal["intake", "task", "review"]
+"""Why a process asks for keys: it makes them, it has a task of the case, or a person reviews the case."""
 
 
 class Vault:
-    """Seals and opens under people's keys. Only roles that the database grants the vault's table to get any key."""
+    """Seals and opens under people's keys. The database gives a key for one case at a time: to an agent with an open
+    task of that case, or to a reviewer. Intake has the keys of the persons that it has just looked up."""
 
-    def __init__(self, pool: Pool, wrapper: KeyWrapper, clock: Clock) -> None:
+    def __init__(self, pool: Pool, wrapper: KeyWrapper, clock: Clock, *, use: KeyUse = "task") -> None:
         self._database = Database(pool, "the vault", _SQL)
         self._wrapper = wrapper
         self._clock = clock
-        self._cache: OrderedDict[str, tuple[AESGCM, float]] = OrderedDict()
-        """By subject: the key, and until when it may be used."""
+        self._use = use
+        self._cache: OrderedDict[tuple[str, str], tuple[AESGCM, float]] = OrderedDict()
+        """By subject and case: the key, and until when it may be used. At intake the case is empty."""
 
     async def subject_for(self, tenant: str, external_id: str, fingerprint: bytes) -> str:
-        """The pseudonym of a person, made with a key of their own at first sight.
+        """The pseudonym of a person, made with a key of their own at first sight. For intake.
 
         `fingerprint` is the keyed hash by which the vault finds them again; the external id itself is stored only
         encrypted under the person's own key, so that erasing the key erases the name, too.
         """
-        known = await self._database.value("find_subject", tenant, fingerprint)
-        if known is not None:
-            return str(known)
-        subject = str(UUID(bytes=os.urandom(16), version=4))
-        key = AESGCM.generate_key(bit_length=8 * KEY_BYTES)
-        named = _encrypt(AESGCM(key), external_id.encode(), subject.encode())
-        wrapped = await self._wrapper.wrap(key, subject=subject)
-        # Two processes may meet the same person at once: the first row wins and both use it.
-        return str(await self._database.value("add_subject", subject, tenant, fingerprint, wrapped, named))
+        row = await self._database.row("find_subject", tenant, fingerprint)
+        if row is None:
+            subject = str(UUID(bytes=os.urandom(16), version=4))
+            key = AESGCM.generate_key(bit_length=8 * KEY_BYTES)
+            named = _encrypt(AESGCM(key), external_id.encode(), subject.encode())
+            wrapped = await self._wrapper.wrap(key, subject=subject)
+            # Two processes may meet the same person at once: the first row wins and both use it.
+            row = await self._database.row("add_subject", subject, tenant, fingerprint, wrapped, named)
+        subject = str(row["subject"])
+        if self._cached(subject, "") is None:
+            await self._unwrap(subject, "", row["wrapped_key"])
+        return subject
 
-    async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
-        """Encrypt with AES-256-GCM under the subject's key. `context` is authenticated. Raises `PermanentTaskError` if
-        erased."""
-        return _encrypt(await self._key(subject), plain, context)
+    async def seal(self, subject: str, plain: bytes, *, case_id: str, name: str) -> bytes:
+        """Encrypt an artefact of a case with AES-256-GCM under the subject's key; case and name are authenticated.
+        Raises like `open`."""
+        return _encrypt(await self._key(subject, case_id, name), plain, _context(case_id, name))
 
-    async def open(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:
-        """Decrypt. Raises `PermanentTaskError` if the key was erased, or if bytes or context were altered."""
-        return _decrypt(await self._key(subject), sealed, context)
+    async def open(self, subject: str, sealed: bytes, *, case_id: str, name: str) -> bytes:
+        """Decrypt. Raises `PermanentTaskError` if the key was erased, if the case is over or is not about this person,
+        if the card does not decrypt the artefact, or if anything was altered; `RetryableTaskError` without a task."""
+        return _decrypt(await self._key(subject, case_id, name), sealed, _context(case_id, name))
 
     async def has_key(self, subject: str) -> bool:
-        """Whether the person's key is in the vault now; the cache is not asked."""
-        return await self._database.value("key_of", subject) is not None
+        """Whether the person's key is in the vault now; the cache is not asked. For the case manager."""
+        return bool(await self._database.value("has_key", subject))
 
-    async def _key(self, subject: str) -> AESGCM:
-        now = self._clock.monotonic()
-        cached, until = self._cache.get(subject, (None, now))
-        if cached is not None and until > now:
+    async def _key(self, subject: str, case_id: str, name: str) -> AESGCM:
+        case = "" if self._use == "intake" else case_id
+        if (cached := self._cached(subject, case)) is not None:
             return cached
-        wrapped = await self._database.value("key_of", subject)
-        if wrapped is None:
-            self._cache.pop(subject, None)
+        if self._use == "intake":
+            raise Unavailable("key_expired", "the person's key was looked up too long ago; intake begins again")
+        arguments = (case_id, name) if self._use == "task" else (case_id,)
+        row = await self._database.row(f"key_for_{self._use}", *arguments)
+        if row is not None and row["problem"] is not None:
+            raise _key_denied(row["problem"])
+        if row is None:
             raise PermanentTaskError("key_erased", "the key of the person that this is about was erased", "subject")
+        if str(row["subject"]) != subject:
+            raise PermanentTaskError("not_the_cases", "the artefact is about another person than its case", "subject")
+        return await self._unwrap(subject, case, row["wrapped_key"])
+
+    def _cached(self, subject: str, case: str) -> AESGCM | None:
+        key, until = self._cache.get((subject, case), (None, 0.0))
+        return key if until > self._clock.monotonic() else None
+
+    async def _unwrap(self, subject: str, case: str, wrapped: bytes) -> AESGCM:
+        now = self._clock.monotonic()
         aead = AESGCM(await self._wrapper.unwrap(wrapped, subject=subject))
-        self._cache[subject] = (aead, now + CACHE_S)
+        self._cache[subject, case] = (aead, now + CACHE_S)
         if len(self._cache) > MAX_CACHED_KEYS:
             self._cache.popitem(last=False)
         return aead
+
+
+def _key_denied(code: str) -> TaskError:
+    if code == "no_open_task":
+        return RetryableTaskError(code, "the agent has no open task of the case: its lease has ended")
+    message, remedy = _KEY_DENIALS[code]
+    return PermanentTaskError(code, message, "case_id", remedy)
+
+
+_KEY_DENIALS = {
+    "not_on_card": (
+        "the agent's card does not decrypt this artefact, or the case's playbook gives the agent no task",
+        "add it to the card and run `switchyard migrate`",
+    ),
+    "case_over": ("the case is closed or cancelled: its personal data is not read any more", "submit it again"),
+}
+
+
+def _context(case_id: str, name: str) -> bytes:
+    # Bound into the ciphertext, so that a sealed artefact cannot be passed off as another of another case.
+    return f"switchyard/artefact/{case_id}/{name}".encode()
 
 
 def _encrypt(aead: AESGCM, plain: bytes, context: bytes) -> bytes:

@@ -1,11 +1,14 @@
 -- name: find_subject
-select subject from vault.subject_key where tenant = $1 and fingerprint = $2
+select subject, wrapped_key from vault.find_subject($1, $2)
 
 -- name: add_subject
-insert into vault.subject_key (subject, tenant, fingerprint, wrapped_key, external_id)
-values ($1, $2, $3, $4, $5)
-on conflict (tenant, fingerprint) do update set tenant = excluded.tenant
-returning subject
+select subject, wrapped_key from vault.add_subject($1, $2, $3, $4, $5)
 
--- name: key_of
-select wrapped_key from vault.subject_key where subject = $1
+-- name: has_key
+select vault.has_key($1)
+
+-- name: key_for_task
+select subject, wrapped_key, problem from vault.key_for_task($1, $2)
+
+-- name: key_for_review
+select subject, wrapped_key, problem from vault.key_for_review($1)

@@ -1,13 +1,12 @@
-"""Circuit breaker of the database: consuming stops while it is unreachable, and no attempt is counted."""
+"""Circuit breakers: consuming stops while a dependency is unreachable, and no attempt is counted."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-import asyncpg
 import structlog
 
 from faststream_sqs import SQSMessage
@@ -34,11 +33,15 @@ class Pausable(Protocol):
         """Poll again."""
 
 
-class DatabaseCircuitBreaker:
-    """Pauses subscribers when the database goes away and resumes them when it answers again."""
+class CircuitBreaker:
+    """Pauses subscribers when a dependency goes away and resumes them when `probe` finds it back.
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    `probe` raises `Unavailable`, or a database's error, while it is away. `alarm` names it in logs and alarms.
+    """
+
+    def __init__(self, probe: Callable[[], Awaitable[object]], *, alarm: str) -> None:
+        self._name = alarm
+        self._ask = probe
         self._subscribers: list[Pausable] = []
         self._probe: asyncio.Task[None] | None = None
 
@@ -48,16 +51,17 @@ class DatabaseCircuitBreaker:
 
     @property
     def available(self) -> bool:
-        """Whether the database answered when it was last asked."""
+        """Whether the dependency answered when it was last asked."""
         return self._probe is None
 
     def trip(self) -> None:
-        """Pause everything and probe until the database answers."""
+        """Pause everything and probe until the dependency answers."""
         if self._probe is not None:
             return
-        log.warning("database.unreachable", alarm="database")
+        unreachable, fields = f"{self._name}.unreachable", {"alarm": self._name}
+        log.warning(unreachable, **fields)
         for subscriber in self._subscribers:
-            subscriber.pause("database")
+            subscriber.pause(self._name)
         self._probe = asyncio.create_task(self._reopen())
 
     async def close(self) -> None:
@@ -69,17 +73,29 @@ class DatabaseCircuitBreaker:
     async def _reopen(self) -> None:
         while True:
             try:
-                with translate_errors("the database"):
-                    await self._pool.fetchval("select 1", timeout=2)
+                await self._ask()
                 break
-            except (Unavailable, asyncpg.PostgresError) as error:
+            except Exception as error:  # noqa: BLE001
                 # Any error means that it is not back: a probe that gave up would leave the consumer paused for ever.
-                log.debug("database.still_away", error=type(error).__name__)
+                log.debug("breaker.still_open", of=self._name, error=type(error).__name__)
                 await asyncio.sleep(backoff_s(1, base=PROBE_S, longest=PROBE_S))
-        log.info("database.back")
+        back = f"{self._name}.back"
+        log.info(back)
         self._probe = None
         for subscriber in self._subscribers:
             subscriber.resume()
+
+
+class DatabaseCircuitBreaker(CircuitBreaker):
+    """The circuit breaker of a process's database."""
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(self._select, alarm="database")
+        self._pool = pool
+
+    async def _select(self) -> None:
+        with translate_errors("the database"):
+            await self._pool.fetchval("select 1", timeout=2)
 
 
 @asynccontextmanager

@@ -27,10 +27,10 @@ _OUT_OF_REACH = (
     asyncpg.TooManyConnectionsError,
 )
 
-# Connection, authorization, resources, operator intervention, the server's own time limits, read only after a failover,
-# deadlock and serialization:
+# Connection, authorization, resources, operator intervention, the server's own time limits (for locks, too), read only
+# after a failover, deadlock and serialization:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_NOT_THE_STATEMENTS_FAULT = ("08", "28", "53", "57014", "57P", "25006", "25P03", "40")
+_NOT_THE_STATEMENTS_FAULT = ("08", "28", "53", "55P03", "57014", "57P", "25006", "25P03", "40")
 
 _PREFETCH = 200
 """Rows in memory while streaming."""
@@ -72,6 +72,8 @@ def translate_errors(what: str) -> Iterator[None]:
         yield
     except _OUT_OF_REACH as error:
         raise Unavailable("database_unreachable", f"{what} is unreachable ({type(error).__name__})") from error
+    except asyncpg.LockNotAvailableError as error:
+        raise Unavailable("database_busy", f"{what} is locked by another statement") from error
     except asyncpg.PostgresError as error:
         if str(error.sqlstate).startswith(_NOT_THE_STATEMENTS_FAULT):
             raise Unavailable("database_unreachable", f"{what} cannot serve ({type(error).__name__})") from error

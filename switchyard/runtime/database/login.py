@@ -18,8 +18,8 @@ from urllib.parse import unquote, urlencode, urlsplit
 from aiobotocore.session import AioSession
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError, ClientError
 
+from switchyard.runtime.core.aws import translate_aws_errors
 from switchyard.runtime.core.errors import Unavailable
 
 TOKEN_LIFETIME_S = 900
@@ -76,13 +76,11 @@ def rds_token_source(session: AioSession, *, region: str) -> TokenSource:
     """Tokens signed with the process's own AWS credentials, whichever way the SDK finds and renews them."""
 
     async def token_for(place: DatabaseEndpoint) -> str:
-        try:
+        with translate_aws_errors("no_credentials", "AWS"):
             credentials = await session.get_credentials()
             if credentials is None:
                 raise Unavailable("no_credentials", "there are no AWS credentials to log in to the database with")
             frozen = await credentials.get_frozen_credentials()
-        except (BotoCoreError, ClientError) as error:
-            raise Unavailable("no_credentials", f"AWS gives no credentials ({type(error).__name__})") from error
         query = urlencode({"Action": "connect", "DBUser": place.user})
         request = AWSRequest(method="GET", url=f"https://{place.host}:{place.port}/?{query}")
         SigV4QueryAuth(frozen, "rds-db", region, expires=TOKEN_LIFETIME_S).add_auth(request)

@@ -1,11 +1,12 @@
-"""Forward-only migrations, numbered SQL files applied once each under an advisory lock; and grants, run every time."""
+"""Forward-only migrations, numbered SQL files applied once each; and grants, run every time. One migrator at a time."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import asyncpg
 
 _NAME = re.compile(r"^(\d{3})_[a-z0-9_]+\.sql$")
-_LOCK = 0x5317C4  # any constant that all migrators share
+LOCK_POLL_S = 0.2
 WORK_GRANTS = Path(__file__).with_name("grants.sql")
 """The rights of a schema's own role to its tables."""
 
@@ -47,12 +48,45 @@ def load_migrations(folders: Sequence[Path]) -> dict[str, str]:
 @asynccontextmanager
 async def migration_lock(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
     """Let one migrator at a time into a database; the others wait. It may be entered again inside. Roles and rights
-    belong inside, too: PostgreSQL refuses concurrent changes of the same one."""
-    await connection.execute("select pg_advisory_lock($1)", _LOCK)
+    belong inside, too: PostgreSQL refuses concurrent changes of the same one.
+
+    The lock is a row of the owner's that names the session which holds it, and is free when that session has ended. An
+    advisory lock could be taken by every role that can log in.
+    """
+    # Another migrator may be creating it now.
+    with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError):
+        await connection.execute(_LOCK_TABLE)
+    while (taken := await connection.fetchval(_TAKE_LOCK)) is None:  # noqa: ASYNC110 - another process holds it
+        await asyncio.sleep(LOCK_POLL_S)
     try:
         yield
     finally:
-        await connection.execute("select pg_advisory_unlock($1)", _LOCK)
+        if taken:
+            await connection.execute("delete from public.migration_lock")
+
+
+_LOCK_TABLE = """
+create table if not exists public.migration_lock (
+  one boolean primary key default true check (one),
+  pid integer not null,
+  since timestamptz not null
+)
+"""
+_TAKE_LOCK = """
+with me as (
+  select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()
+),
+taken as (
+  insert into public.migration_lock as l (pid, since) select pid, backend_start from me
+  on conflict (one) do update set pid = excluded.pid, since = excluded.since
+    where not exists (select from pg_stat_activity a where a.pid = l.pid and a.backend_start = l.since)
+  returning true
+)
+select true from taken
+union all
+select false from public.migration_lock l join me on l.pid = me.pid and l.since = me.backend_start
+"""
+"""True if it is taken now, false if this session had it, no row if another one has it."""
 
 
 async def apply_migrations(connection: asyncpg.Connection[Any], owners: Sequence[SchemaOwner]) -> list[str]:
@@ -90,11 +124,29 @@ async def _migrate_one(connection: asyncpg.Connection[Any], owner: SchemaOwner) 
     return applied
 
 
+@dataclass(frozen=True)
+class RoleLimits:
+    """What one role may use of the server, so that a defect in one process leaves room for the others. The times are
+    defaults of its sessions, in seconds: a session may change them, so nothing may wait for another role's lock."""
+
+    share: float = 0.25
+    """Of the server's connections."""
+    statement_s: int = 30
+    lock_s: int = 5
+    idle_in_transaction_s: int = 30
+
+
 async def ensure_role(
-    connection: asyncpg.Connection[Any], role: str, *, password: str | None, iam: bool = False
+    connection: asyncpg.Connection[Any],
+    role: str,
+    *,
+    password: str | None,
+    iam: bool = False,
+    limits: RoleLimits | None = None,
 ) -> None:
-    """Create a login role without rights of its own: with a password, or (in AWS) with IAM authentication."""
-    name = _quoted(role)
+    """Create a login role without rights of its own but to connect to this database: with a password, or (in AWS) with
+    IAM authentication."""
+    name, limits = _quoted(role), limits or RoleLimits()
     if not await connection.fetchval("select true from pg_roles where rolname = $1", role):
         await connection.execute(f"create role {name} login nosuperuser nocreatedb nocreaterole noinherit")
     if password is not None:
@@ -102,6 +154,21 @@ async def ensure_role(
         await connection.execute(f"alter role {name} password {literal}")
     if iam:
         await connection.execute(f"grant rds_iam to {name}")
+    database = await connection.fetchval("select quote_ident(current_database())")
+    connections = int(int(await connection.fetchval("show max_connections")) * limits.share)
+    await connection.execute(
+        f"alter role {name} connection limit {connections};"
+        f"alter role {name} set statement_timeout = '{limits.statement_s}s';"
+        f"alter role {name} set lock_timeout = '{limits.lock_s}s';"
+        f"alter role {name} set idle_in_transaction_session_timeout = '{limits.idle_in_transaction_s}s';"
+        f"grant connect on database {database} to {name}"
+    )
+
+
+async def close_database(connection: asyncpg.Connection[Any]) -> None:
+    """Take from everybody what PostgreSQL gives them: connecting, temporary tables, the schema public."""
+    database = await connection.fetchval("select quote_ident(current_database())")
+    await connection.execute(f"revoke all on database {database} from public; revoke all on schema public from public")
 
 
 async def apply_grants(

@@ -28,7 +28,14 @@ from switchyard.runtime.core.errors import (
 from switchyard.runtime.core.logs import log_context
 from switchyard.runtime.core.task import Task, TaskHandler, TaskResult
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker, nack_when_unavailable
-from switchyard.runtime.messaging.inbox import ClaimBusy, ClaimCompleted, ClaimConflict, ClaimGranted, Inbox
+from switchyard.runtime.messaging.inbox import (
+    ClaimBusy,
+    ClaimCompleted,
+    ClaimConflict,
+    ClaimGranted,
+    ClaimUnfounded,
+    Inbox,
+)
 from switchyard.runtime.messaging.publisher import Publisher
 from switchyard.runtime.messaging.quarantine import Quarantine
 from switchyard.runtime.messaging.rollout import Rollout
@@ -82,7 +89,9 @@ class TaskConsumer:
             if rejection.envelope is None or rejection.reason not in _ENDS_THE_CASE:
                 await self.refuse(message, rejection)
             elif not await self._rollout.postpone(message, rejection):
-                await self._settle(message, rejection.envelope, partial(self._reject, rejection.envelope, rejection))
+                # What an unreadable payload says is not compared with the case: no handler acts on it.
+                envelope = rejection.envelope.model_copy(update={"payload": {}})
+                await self._settle(message, envelope, partial(self._reject, envelope, rejection))
             return
         await self._settle(message, received.envelope, partial(self._perform, received))
 
@@ -113,6 +122,8 @@ class TaskConsumer:
                 await self._publisher.publish(await self._complete(claim, outputs))
             case ClaimConflict():
                 raise _conflict()
+            case ClaimUnfounded(problem):
+                raise problem
             case ClaimBusy():
                 raise Unavailable("leased", "a worker took the dead letter's command meanwhile")
 
@@ -126,6 +137,8 @@ class TaskConsumer:
                     await message.nack(delay=min(seconds + 0.5, 900.0))
                 case ClaimConflict():
                     await self.refuse(message, _conflict())
+                case ClaimUnfounded(problem):
+                    await self.refuse(message, problem)
                 case ClaimGranted():
                     await self._work(message, claim, perform)
 

@@ -91,7 +91,7 @@ class DeadLetters:
             await self._consumer.refuse(message, rejection)
 
     async def _settle(self, message: SQSMessage, envelope: Envelope) -> None:
-        redrives = int(message.headers.get(REDRIVES_ATTRIBUTE, "0"))
+        redrives = _count(message.headers.get(REDRIVES_ATTRIBUTE))
         decision = choose_dead_letter_action(await self._inbox.progress_of(envelope.event_id), redrives)
         log.warning("dead_letter.decided", decision=type(decision).__name__.lower(), alarm="dead_letter")
         match decision:
@@ -101,3 +101,11 @@ class DeadLetters:
                 await self._redrive(message.raw_body, redrives=redrives + 1)
             case RepublishOutcome() | FailTask():
                 await self._consumer.fail_dead_letter(envelope)
+
+
+def _count(attribute: object) -> int:
+    """The value of the attribute. Anybody with access to the queue can set it: an invalid one counts as the last."""
+    if attribute is None:
+        return 0
+    valid = isinstance(attribute, str) and attribute.isascii() and attribute.isdecimal() and len(attribute) < 10
+    return int(str(attribute)) if valid else MAX_REDRIVES

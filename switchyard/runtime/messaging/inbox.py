@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from faststream_sqs import Coalescer
+from switchyard.protocol.case_facts import CaseFacts, find_contradiction
 from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.errors import InboxLeaseLost
 from switchyard.runtime.database.connections import Database, Pool
@@ -61,7 +63,14 @@ class ClaimConflict:
     known_digest: str
 
 
-ClaimResult = ClaimGranted | ClaimCompleted | ClaimBusy | ClaimConflict
+@dataclass(frozen=True)
+class ClaimUnfounded:
+    """What intake recorded of the case contradicts the command, or no such case was opened: somebody forged it."""
+
+    problem: InvalidEvent
+
+
+ClaimResult = ClaimGranted | ClaimCompleted | ClaimBusy | ClaimConflict | ClaimUnfounded
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,8 @@ class Inbox:
         self._renewals = Coalescer[ClaimGranted, bool](self._renew, max_items=INBOX_BATCH_SIZE)
 
     async def claim(self, command: Envelope) -> ClaimResult:
-        """Take the command, or learn why not."""
+        """Take the command, or learn why not. A command is granted only if it agrees with the case's recorded facts,
+        which are read in the statement that grants it."""
         claim: ClaimResult = await self._claims.submit(command)
         return claim
 
@@ -145,12 +155,20 @@ class Inbox:
             self._lease_s,
         )
         verdicts = {str(row["event_id"]): row for row in rows}
-        return [
+        results = [
             _claim_result(verdicts[command.event_id], command)
             if first[command.event_id] == index
             else ClaimBusy(_BUSY_AGAIN_S)
             for index, command in enumerate(commands)
         ]
+        unfounded = [
+            command.event_id
+            for command, result in zip(commands, results, strict=True)
+            if isinstance(result, ClaimUnfounded)
+        ]
+        if unfounded:
+            await self._database.execute("forget", unfounded, [verdicts[each]["token"] for each in unfounded])
+        return [*results]
 
     async def _complete(self, items: list[tuple[ClaimGranted, str]]) -> list[bool | BaseException]:
         rows = await self._database.rows(
@@ -172,6 +190,10 @@ class Inbox:
 
 def _claim_result(row: Any, command: Envelope) -> ClaimResult:
     if row["token"] is not None:
+        facts = None if row["facts"] is None else CaseFacts.from_json(row["facts"])
+        problem = find_contradiction(command, facts)
+        if problem is not None:
+            return ClaimUnfounded(problem)
         attempts = tuple(json.loads(row["model_attempts"] or "[]"))
         return ClaimGranted(
             command.event_id, row["token"], row["claims"], row["failures"] or 0, row["last_error"], attempts

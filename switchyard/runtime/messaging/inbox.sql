@@ -23,10 +23,17 @@ select
   g.model_attempts,
   i.digest as known_digest,
   events_of(i.outputs) as outputs,
-  greatest(extract(epoch from i.lease_until - clock_timestamp()), 0)::float8 as leased_for
+  greatest(extract(epoch from i.lease_until - clock_timestamp()), 0)::float8 as leased_for,
+  f.facts
 from wanted w
 left join granted g using (event_id)
 left join inbox i using (event_id)
+left join lateral case_manager.case_facts(w.case_id) f on g.token is not null
+
+-- name: forget
+-- A claim of a command that its case contradicts: its id stays free for the true one.
+delete from inbox using unnest($1::uuid[], $2::bigint[]) as t (event_id, token)
+where inbox.event_id = t.event_id and inbox.token = t.token and inbox.outputs is null
 
 -- name: complete
 -- Rows are locked in the order in which `claim` locks them, or two workers' batches could deadlock.

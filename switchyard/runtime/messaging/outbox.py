@@ -6,13 +6,15 @@ marked: after a crash, an outage, or because the reconciler asked for it once mo
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 from switchyard.runtime.messaging.publisher import Publisher
@@ -34,6 +36,7 @@ class Outbox(Publisher):
         self._database = Database(pool, "the work database", _SQL)
         self._publisher = publisher
         self._published: set[str] = set()
+        self._aside = SetAside("outbox")
 
     async def publish(self, events: Sequence[Json]) -> None:
         """Publish stored events now. They are marked at the next tick. Raises `Unavailable` like any publisher."""
@@ -44,13 +47,32 @@ class Outbox(Publisher):
         """Mark what is published, then publish what is overdue; return how many events that was. Killed in between, it
         publishes the same events again. Raises `Unavailable` when the database or the bus cannot be reached."""
         await self.mark_published()
-        rows = await self._database.rows("claim", CLAIM_S, RELAY_BATCH_SIZE)
+        rows = await self._database.rows("claim", CLAIM_S, RELAY_BATCH_SIZE, self._aside.names())
         if rows:
-            events = [json.loads(row["event"]) for row in rows]
-            await self.publish(events)
-            await self.mark_published()
-            log.warning("outbox.relayed", events=[event["event_id"] for event in events])
+            await self._relay({str(row["event_id"]): row["event"] for row in rows})
         return len(rows)
+
+    async def _relay(self, texts: Mapping[str, str]) -> None:
+        """Publish each event on its own terms: one that the bus never accepts must not hold up the others."""
+        results = await asyncio.gather(*map(self._publish_text, texts.values()), return_exceptions=True)
+        away: Unavailable | None = None
+        for event_id, result in zip(texts, results, strict=True):
+            match result:
+                case None:
+                    self._published.add(event_id)
+                case Unavailable():
+                    away = result
+                case Exception():
+                    self._aside.add(event_id, result)
+                case _:
+                    raise result
+        await self.mark_published()
+        log.warning("outbox.relayed", events=list(texts))
+        if away is not None:
+            raise away
+
+    async def _publish_text(self, text: str) -> None:
+        await self._publisher.publish([json.loads(text)])
 
     async def mark_published(self) -> None:
         """Mark what this process has published. Raises `Unavailable`; then the next call marks it."""

@@ -35,13 +35,17 @@ class Quarantine(Protocol):
 class ObjectQuarantine:
     """Quarantine in S3, under the consumer and the hash of the bytes: a redelivery overwrites itself."""
 
-    def __init__(self, objects: ObjectStore, catalogue: Catalogue, *, node: str, clock: Clock) -> None:
+    def __init__(
+        self, objects: ObjectStore, catalogue: Catalogue, *, node: str, clock: Clock, keep_bytes: bool = True
+    ) -> None:
+        """`keep_bytes=False` is for a consumer of documents from outside, which hold personal data in any shape."""
         self._objects = objects
         self._from_upstream = tuple(type_.name for type_ in catalogue.types_emitted_by(UPSTREAM_PREFIX))
         self._node = node
         self._clock = clock
         self._hour: datetime | None = None
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._keep_bytes = keep_bytes
 
     async def keep(self, raw: str, rejection: InvalidEvent) -> None:
         """See `Quarantine.keep`. The alarm names the refusal and the field, never the bytes. Of one source and reason,
@@ -101,9 +105,11 @@ class ObjectQuarantine:
 
     def _may_store_bytes(self, raw: str) -> bool:
         """Whether the bytes may be kept: a message from outside may hold personal data in the clear. Upstream systems
-        and the mail provider still have what they sent; quarantine is beyond the reach of an erasure."""
+        and AWS services still have what they sent; quarantine is beyond the reach of an erasure."""
+        if not self._keep_bytes:
+            return False
         try:
             source, _, _ = read_bus_event(raw)
         except InvalidEvent:
-            return not any(name in raw for name in ("aws.ses", *self._from_upstream))
+            return not any(name in raw for name in ('"aws.', *self._from_upstream))
         return source.startswith(SOURCE_PREFIX)

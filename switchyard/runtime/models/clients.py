@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from latency_failover import AllModelsFailed, FailoverDecision, FailoverModel, FailoverPolicy, ModelPolicies
 from latency_failover.errors import ModelNotPermitted
 from switchyard.protocol.fields import Contract, ModelCall
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError
+from switchyard.runtime.core.settings import EnvironmentSettings
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.models.budget import data_labels, task_model_budget
 
@@ -25,31 +26,38 @@ MODEL_READ_TIMEOUT_S = 60
 """A backstop: how long a stream may stay silent is the failover policy's decision."""
 
 
-class ModelSettings(BaseSettings):
+class ModelSettings(EnvironmentSettings):
     """Read from `SWITCHYARD_MODEL_*`. The defaults are what the demo is scripted for; set them for your account."""
 
-    model_config = SettingsConfigDict(env_prefix="SWITCHYARD_MODEL_", extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix="SWITCHYARD_MODEL_")
 
-    bedrock_id: str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-    bedrock_region: str = "us-east-1"
-    bedrock_endpoint_url: str | None = None
-    bedrock_guardrail_id: str | None = None
-    bedrock_guardrail_version: str = "DRAFT"
-    bedrock_service_tier: str | None = None
-    openai_id: str = "gpt-5.2"
-    openai_base_url: str | None = None
-    openai_api_key: SecretStr | None = None
-    openai_secret_arn: str | None = Field(default=None, description="Secrets Manager; instead of the key, in AWS.")
-    ttft_limit_ms: Annotated[int, Field(gt=0)] | None = Field(default=None, description="A cap on the first token.")
-    primary_region: str | None = Field(default=None, description="Where it runs, if its client cannot tell.")
-    fallback_region: str | None = Field(default=None, description="The same for the fallback: OpenAI's cannot tell.")
-    policies: ModelPolicies = Field(default=ModelPolicies(), description="Who may see which data, as JSON.")
+    bedrock_id: str = Field(
+        default="us.anthropic.claude-sonnet-4-5-20250929-v1:0", description="Bedrock's model or inference profile."
+    )
+    bedrock_region: str = Field(default="us-east-1", description="The region of Bedrock.")
+    bedrock_endpoint_url: str | None = Field(default=None, description="A simulator in place of Bedrock.")
+    bedrock_guardrail_id: str | None = Field(default=None, description="The guardrail of every call to Bedrock.")
+    bedrock_guardrail_version: str = Field(default="DRAFT", description="The guardrail's version.")
+    bedrock_service_tier: str | None = Field(default=None, description="Bedrock's service tier.")
+    openai_id: str = Field(default="gpt-5.2", description="OpenAI's model.")
+    openai_base_url: str | None = Field(default=None, description="Another server that speaks OpenAI's API.")
+    openai_api_key: SecretStr | None = Field(default=None, description="OpenAI's key; in AWS, use the secret instead.")
+    openai_secret_arn: str | None = Field(default=None, description="The secret in Secrets Manager with OpenAI's key.")
+    ttft_limit_ms: Annotated[int, Field(gt=0)] | None = Field(
+        default=None, description="The longest wait for the first token; the failover policy's if unset."
+    )
+    primary_region: str | None = Field(default=None, description="Region of the primary, if its client has none.")
+    fallback_region: str | None = Field(default=None, description="The same for the fallback: OpenAI's has none.")
+    policies: ModelPolicies = Field(
+        default=ModelPolicies(), description="Which vendors and regions may see which data, as JSON."
+    )
 
 
 def build_failover_model(
     primary: Model[Any], fallback: Model[Any], settings: ModelSettings, *, version: str
 ) -> FailoverModel:
     """Two models under the failover policy, whose `version` every decision records."""
+    settings.log_unknown_variables()
     return FailoverModel(
         primary,
         fallback,

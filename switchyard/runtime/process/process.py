@@ -49,7 +49,7 @@ MessageHandler = Callable[[SQSMessage], Awaitable[None]]
 class ServiceProcess:
     """The parts that a process is composed of; leaving it closes them in reverse order.
 
-    `async with ServiceProcess(CATALOGUE, "drafter", settings) as process:` gives clients, broker and health; `run()`
+    `async with ServiceProcess(CATALOGUE, "my_agent", settings) as process:` gives clients, broker and health; `run()`
     serves until SIGTERM or SIGINT and then drains.
     """
 
@@ -80,6 +80,7 @@ class ServiceProcess:
 
     async def __aenter__(self) -> Self:
         configure_logs(self.node, self.settings.log_level)
+        self.settings.log_unknown_variables()
         telemetry.configure_telemetry(
             self.node, otlp_endpoint=self.settings.otlp_endpoint, code_version=self.settings.code_version
         )
@@ -122,9 +123,9 @@ class ServiceProcess:
         """The bucket for large artefacts and quarantine."""
         return S3Objects(await self.client("s3"), bucket)
 
-    async def quarantine(self, objects: ObjectStore) -> ObjectQuarantine:
-        """This node's quarantine."""
-        return ObjectQuarantine(objects, self.catalogue, node=self.node, clock=self.clock)
+    async def quarantine(self, objects: ObjectStore, *, keep_bytes: bool = True) -> ObjectQuarantine:
+        """This node's quarantine; see `ObjectQuarantine` for `keep_bytes`."""
+        return ObjectQuarantine(objects, self.catalogue, node=self.node, clock=self.clock, keep_bytes=keep_bytes)
 
     async def key_wrapper(self, settings: WorkSettings) -> KeyWrapper:
         """What wraps people's keys: KMS if a key is named, else the local key. Raises `ValueError` if neither is."""

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Artefact, Contract, StorageRef
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task
@@ -19,10 +20,10 @@ MAX_INLINE_BYTES = 16_384
 class ArtefactCipher(Protocol):
     """What artefacts need of the vault."""
 
-    async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
-        """Encrypt under the subject's key."""
+    async def seal(self, subject: str, plain: bytes, *, case_id: str, name: str) -> bytes:
+        """Encrypt an artefact of a case under the subject's key."""
 
-    async def open(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:
+    async def open(self, subject: str, sealed: bytes, *, case_id: str, name: str) -> bytes:
         """Decrypt. Raises `PermanentTaskError` if the key was erased or the bytes were altered."""
 
 
@@ -36,7 +37,11 @@ class Artefacts:
         self._decrypts = frozenset(decrypts)
 
     async def read(self, task: Task[Contract], artefact: Artefact) -> bytes:
-        """The plain bytes. Raises `PermanentTaskError` for a wrong hash, or if the card may not decrypt it."""
+        """The plain bytes. Raises `PermanentTaskError` for a wrong hash, if the card may not decrypt it, or unless it
+        is sealed for the person that the case is about: only a holder of that key can have written it."""
+        if artefact.subject != task.envelope.principal.subject:
+            message = f"{artefact.name} is not sealed for the person that the case is about"
+            raise PermanentTaskError("not_sealed", message, artefact.name, "treat it as an incident")
         return await self.read_from(task.storage_refs, task.envelope.case_id, artefact)
 
     async def read_from(self, places: Mapping[str, StorageRef], case_id: str, artefact: Artefact) -> bytes:
@@ -56,7 +61,13 @@ class Artefacts:
             )
         if artefact.subject is None:
             return stored
-        return await self._sealing.open(artefact.subject, stored, context=_context(case_id, artefact.name))
+        return await self._sealing.open(artefact.subject, stored, case_id=case_id, name=artefact.name)
+
+    async def open_sealed(self, envelope: Envelope, name: str, sealed: bytes) -> bytes:
+        """What intake sealed for a case under this name. Raises `PermanentTaskError` like `read`."""
+        if envelope.principal.subject is None or name not in self._decrypts:
+            raise PermanentTaskError("not_opened", f"this agent's card does not open {name}", "opens")
+        return await self._sealing.open(envelope.principal.subject, sealed, case_id=envelope.case_id, name=name)
 
     async def write(self, task: Task[Contract], name: str, data: bytes, *, media_type: str) -> Artefact:
         """Store a result, sealed under the key of the person that the case is about, if it is about one."""
@@ -72,7 +83,7 @@ class Artefacts:
     ) -> tuple[Artefact, StorageRef]:
         """Store bytes for a case and say where they are."""
         if subject is not None:
-            data = await self._sealing.seal(subject, data, context=_context(case_id, name))
+            data = await self._sealing.seal(subject, data, case_id=case_id, name=name)
         sha256 = hashlib.sha256(data).hexdigest()
         if len(data) <= MAX_INLINE_BYTES:
             place = StorageRef(inline=base64.b64encode(data).decode())
@@ -92,8 +103,3 @@ class Artefacts:
         if place.uri is None:
             raise PermanentTaskError("artefact_missing", "an attachment with neither bytes nor place", "storage_refs")
         return await self._objects.get(place.uri)
-
-
-def _context(case_id: str, name: str) -> bytes:
-    # Bound into the ciphertext, so that a sealed artefact cannot be passed off as another of another case.
-    return f"switchyard/artefact/{case_id}/{name}".encode()

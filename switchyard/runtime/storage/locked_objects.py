@@ -13,9 +13,10 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, Literal
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
+from switchyard.runtime.core.aws import translate_aws_errors
+from switchyard.runtime.core.errors import PermanentTaskError
 
 LockMode = Literal["COMPLIANCE", "GOVERNANCE"]
 
@@ -61,27 +62,26 @@ class LockedObjects:
     async def put_new(self, key: str, data: bytes, *, keep_until: datetime, content_type: str) -> bool:
         """Write an object that is locked until `keep_until`; False if the key is taken. Raises `PermanentTaskError` if
         the bucket has no Object Lock, `Unavailable` if it cannot be reached."""
-        try:
-            await self._client.put_object(
-                Bucket=self._bucket,
-                Key=key,
-                Body=data,
-                ContentType=content_type,
-                IfNoneMatch="*",
-                ObjectLockMode=self._mode,
-                ObjectLockRetainUntilDate=keep_until,
-            )
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in {"PreconditionFailed", "ConditionalRequestConflict"}:
-                return False
-            if code == "InvalidRequest":
-                message = f"the bucket {self._bucket} takes no locked objects"
-                remedy = "create it with Object Lock enabled"
-                raise PermanentTaskError("bucket_not_locked", message, remedy=remedy) from error
-            raise Unavailable("object_store", f"S3 refused an object ({code})") from error
-        except BotoCoreError as error:
-            raise Unavailable("object_store", f"S3 is unreachable ({type(error).__name__})") from error
+        with translate_aws_errors("object_store", "S3"):
+            try:
+                await self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=data,
+                    ContentType=content_type,
+                    IfNoneMatch="*",
+                    ObjectLockMode=self._mode,
+                    ObjectLockRetainUntilDate=keep_until,
+                )
+            except ClientError as error:
+                code = error.response.get("Error", {}).get("Code")
+                if code in {"PreconditionFailed", "ConditionalRequestConflict"}:
+                    return False
+                if code == "InvalidRequest":
+                    message = f"the bucket {self._bucket} takes no locked objects"
+                    remedy = "create it with Object Lock enabled"
+                    raise PermanentTaskError("bucket_not_locked", message, remedy=remedy) from error
+                raise
         return True
 
     async def get(self, key: str) -> LockedObject | None:
@@ -96,13 +96,11 @@ class LockedObjects:
         """The oldest version of a listed key; None if only delete markers are left. Raises `Unavailable`."""
         if not kept.oldest:
             return None
-        try:
+        with translate_aws_errors("object_store", "S3"):
             answer = await self._client.get_object(Bucket=self._bucket, Key=kept.key, VersionId=kept.oldest)
             async with answer["Body"] as body:
                 mode, until = answer.get("ObjectLockMode"), answer.get("ObjectLockRetainUntilDate")
                 return LockedObject(await body.read(), ObjectLock(mode or "", until) if until else None)
-        except (ClientError, BotoCoreError) as error:
-            raise Unavailable("object_store", f"S3 refused a read ({type(error).__name__})") from error
 
     async def kept(self, prefix: str) -> AsyncGenerator[ObjectKey, None]:
         """Every key under a prefix, in order. Raises `Unavailable`."""
@@ -120,7 +118,7 @@ class LockedObjects:
 
     async def _pages(self, prefix: str) -> AsyncGenerator[list[_Version], None]:
         paginator = self._client.get_paginator("list_object_versions")
-        try:
+        with translate_aws_errors("object_store", "S3"):
             async for page in paginator.paginate(
                 Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page}
             ):
@@ -129,8 +127,6 @@ class LockedObjects:
                     for name, marker in (("Versions", False), ("DeleteMarkers", True))
                     for each in page.get(name, ())
                 ]
-        except (ClientError, BotoCoreError) as error:
-            raise Unavailable("object_store", f"S3 refused a listing ({type(error).__name__})") from error
 
 
 def _grouped(versions: Iterable[_Version]) -> list[ObjectKey]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
+from switchyard.runtime.core.aws import translate_aws_errors
+from switchyard.runtime.core.errors import PermanentTaskError
 
 
 class ObjectStore(Protocol):
@@ -29,10 +30,8 @@ class S3Objects:
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> str:
         """See `ObjectStore.put`. Writing the same key again with the same bytes changes nothing."""
-        try:
+        with translate_aws_errors("object_store", "S3"):
             await self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=content_type)
-        except (ClientError, BotoCoreError) as error:
-            raise Unavailable("object_store", f"S3 refused an object ({type(error).__name__})") from error
         return f"s3://{self._bucket}/{key}"
 
     async def get(self, uri: str) -> bytes:
@@ -40,16 +39,13 @@ class S3Objects:
         if not uri.startswith(prefix):
             message = "an artefact outside this deployment's bucket"
             raise PermanentTaskError("foreign_artefact", message, "storage_refs", "write it to the bucket")
-        try:
-            answer = await self._client.get_object(Bucket=self._bucket, Key=uri.removeprefix(prefix))
+        with translate_aws_errors("object_store", "S3"):
+            try:
+                answer = await self._client.get_object(Bucket=self._bucket, Key=uri.removeprefix(prefix))
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in {"NoSuchKey", "404"}:
+                    raise
+                message = "the artefact's bytes are gone from S3"
+                raise PermanentTaskError("artefact_missing", message, "storage_refs") from error
             async with answer["Body"] as body:
-                data: bytes = await body.read()
-        except ClientError as error:
-            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
-                raise PermanentTaskError(
-                    "artefact_missing", "the artefact's bytes are gone from S3", "storage_refs"
-                ) from error
-            raise Unavailable("object_store", f"S3 refused a read ({type(error).__name__})") from error
-        except BotoCoreError as error:
-            raise Unavailable("object_store", f"S3 is unreachable ({type(error).__name__})") from error
-        return data
+                return bytes(await body.read())

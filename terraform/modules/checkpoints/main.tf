@@ -16,6 +16,23 @@ resource "aws_kms_alias" "this" {
   target_key_id = aws_kms_key.this.key_id
 }
 
+# Wraps the keys with which the audit process authenticates each row. A role that may decrypt with it can make such
+# rows: grant it to none that may write to the audit database, but audit's own.
+resource "aws_kms_key" "rows" {
+  description             = "Wraps the keys that authenticate the rows of Switchyard's audit log"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "aws_kms_alias" "rows" {
+  name          = "alias/switchyard-rows"
+  target_key_id = aws_kms_key.rows.key_id
+}
+
 resource "aws_s3_bucket" "this" {
   bucket              = var.bucket
   object_lock_enabled = true

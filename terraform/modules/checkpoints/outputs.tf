@@ -5,3 +5,7 @@ output "bucket" {
 output "key_arn" {
   value = aws_kms_key.this.arn
 }
+
+output "rows_key_arn" {
+  value = aws_kms_key.rows.arn
+}

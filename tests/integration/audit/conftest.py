@@ -14,6 +14,7 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
+from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.audit.verification.audit_reader import AuditReader
@@ -21,7 +22,7 @@ from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET
 from switchyard.processes.databases import migrate_audit
 from switchyard.runtime.database.connections import Pool, connect_pool
 from switchyard.runtime.storage.locked_objects import LockedObjects
-from tests.integration.audit.proof import Proof
+from tests.integration.audit.proof import Proof, mac_keys
 from tests.integration.cloud import Cloud
 from tests.integration.infrastructure import Infrastructure, password
 
@@ -88,9 +89,15 @@ async def writer(url_for: UrlFor) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def store(writer: Pool) -> AuditStore:
+def row_keys(writer: Pool) -> MacKeys:
+    """The keys of the rows' MACs, as the service has them."""
+    return mac_keys(writer)
+
+
+@pytest.fixture
+async def store(writer: Pool, row_keys: MacKeys) -> AuditStore:
     """The log, as the service writes it."""
-    return AuditStore(writer, CATALOGUE)
+    return AuditStore(writer, CATALOGUE, row_keys)
 
 
 @pytest.fixture
@@ -118,10 +125,12 @@ def locked_objects(cloud: Cloud) -> LockedObjects:
 
 
 @pytest.fixture
-async def proof(url_for: UrlFor, locked_objects: LockedObjects, writer: Pool, database: str) -> AsyncIterator[Proof]:
+async def proof(
+    url_for: UrlFor, locked_objects: LockedObjects, writer: Pool, row_keys: MacKeys, database: str
+) -> AsyncIterator[Proof]:
     """The log's checkpoints, in the test's hands."""
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
-    async with TransparencyLog.open(writer) as transparency_log:
+    async with TransparencyLog.open(writer, row_keys) as transparency_log:
         yield Proof(transparency_log, locked_objects, pool, database.replace("_", "-"))
     await pool.close()
 

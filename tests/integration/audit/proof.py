@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.transparency.checkpointer import Checkpointer, CheckpointSchedule
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.audit.verification.checkpoint_verifier import CheckpointVerifier
 from switchyard.audit.verification.findings import CheckpointReport
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.signing import LocalSigner, Signer, TrustedKeys
+from switchyard.runtime.crypto.vault import LocalKeyWrapper
 from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.storage.locked_objects import LockedObjects
 
@@ -17,6 +19,9 @@ SEED = bytes(range(32))
 SIGNER = LocalSigner(SEED)
 RECEIPTS = LocalSigner(bytes(32))
 """Signs what the tests of retention retire."""
+
+ROW_KEY = b"\7" * 32
+"""Wraps the keys of the rows' MACs: the database's owner does not have it."""
 
 BATCH = 10_000
 
@@ -44,8 +49,14 @@ class Proof:
         await self.index_rows()
         assert await self.checkpoints().write_if_due(self.transparency_log, now=True)
 
-    async def verify(self, *trusted: bytes) -> CheckpointReport:
+    async def verify(self, *trusted: bytes, macs: MacKeys | None = None) -> CheckpointReport:
         """What the checkpoints prove to somebody who trusts these keys; the test's own without any."""
         keys = TrustedKeys(trusted or [SIGNER.public])
         receipts = TrustedKeys([RECEIPTS.public])
-        return await CheckpointVerifier(self._reading, self.objects, keys, log=self.log, receipts=receipts).verify()
+        verifier = CheckpointVerifier(self._reading, self.objects, keys, log=self.log, receipts=receipts, macs=macs)
+        return await verifier.verify()
+
+
+def mac_keys(pool: Pool) -> MacKeys:
+    """The keys of the rows' MACs for somebody who may unwrap them: the service, and a verifier."""
+    return MacKeys(pool, LocalKeyWrapper(ROW_KEY), SystemClock())

@@ -31,6 +31,8 @@ CHANGES = [
     "truncate integrity_alarm",
     "update log_entry set digest = ''",
     "delete from log_entry",
+    "update mac_key set wrapped = ''",
+    "delete from mac_key",
     "truncate log_entry",
     "update checkpoint set body = ''",
     "delete from checkpoint",
@@ -79,8 +81,7 @@ async def test_the_service_cannot_choose_a_position_or_touch_the_queue(writer: P
     for statement in (
         "insert into log_entry (log_index, opened_on, event_id, digest, recorded_at, body_sha256)"
         " values (1, now(), gen_random_uuid(), '', now(), '')",
-        "insert into unindexed (opened_on, event_id, digest, recorded_at, body_sha256)"
-        " values (now(), gen_random_uuid(), '', now(), '')",
+        "insert into unindexed (opened_on, event_id, recorded_at) values (now(), gen_random_uuid(), now())",
         "delete from unindexed",
         "alter table transition disable trigger queued",
         "insert into checkpoint (log, number, recorded_at) values ('main', 1, now())",
@@ -96,7 +97,9 @@ async def test_the_reviewer_cannot_write(owner: Owner) -> None:
         "insert into transition (opened_on, event_id) values (now(), gen_random_uuid())",
         "insert into integrity_alarm (kind, reason, body_sha256) values ('malformed', '', '')",
         "select ensure_partitions(1)",
-        "select index_rows(1)",
+        "select index_rows(null, null, null, null, null, null, null)",
+        "select refuse_rows(null, null)",
+        "insert into mac_key (key_id, not_before, not_after, wrapped) values (gen_random_uuid(), now(), now(), '')",
         "insert into checkpoint (log, number) values ('main', 1)",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -110,7 +113,7 @@ async def test_the_insert_writes_every_column_but_the_database_s_own(owner: Owne
         SCHEMA,
     )
 
-    assert {row["column_name"] for row in columns} - {"recorded_at"} == set(Transition._fields)
+    assert {row["column_name"] for row in columns} - {"recorded_at", "mac", "mac_key"} == set(Transition._fields)
 
 
 async def test_every_table_column_and_view_says_what_it_is(owner: Owner) -> None:

@@ -8,21 +8,29 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.export.bundle import Exporter
 from switchyard.audit.export.standalone import verify_bundle
+from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.records.store import AuditStore
+from switchyard.protocol.events.case_manager import CaseClosed
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.crypto.signing import LocalSigner
+from switchyard.runtime.crypto.vault import LocalKeyWrapper
 from switchyard.runtime.database.connections import Pool
-from tests.integration.audit.proof import SIGNER, Proof
+from tests.integration.audit.proof import ROW_KEY, SIGNER, Proof
+from tests.integration.manual_clock import ManualClock
 from tests.unit.audit import cases
+from tests.unit.audit.test_signed_events import PUBLIC, decided
 
 pytestmark = pytest.mark.integration
 Owner: TypeAlias = "asyncpg.Connection[Any]"
@@ -192,7 +200,9 @@ async def test_every_single_value_of_the_bundle_matters(bundle: Json) -> None:
         place: Any = tampered
         for step in way:
             place = place[step]
-        place[last] = value + 1 if isinstance(value, int) else f"{value[:-1]}{'0' if value[-1] != '0' else '1'}"
+        place[last] = (
+            value + 1 if isinstance(value, int) else f"{(value or 'x')[:-1]}{'0' if (value or 'x')[-1] != '0' else '1'}"
+        )
 
         assert checked(tampered)[0], path
 
@@ -248,3 +258,49 @@ async def test_event_without_checkpoint_is_reported_and_not_proven(
 async def test_a_case_that_the_log_does_not_have_cannot_be_exported(exporter: Exporter) -> None:
     with pytest.raises(PermanentTaskError, match="not in the log"):
         await exporter.export(cases.first(99)["case_id"])
+
+
+def _closed(events: list[Json]) -> list[Json]:
+    """With the ending that follows a denied email."""
+    closing = cases.follow(events[-1], CloseCase(outcome="denied", code="denied"), "router")
+    return [*events, closing, cases.follow(closing, CaseClosed(outcome="denied", code="denied"), "case_manager")]
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "stated"), [(b"\1" * 32, 0, "PROVEN"), (b"\3" * 32, 1, "it is not signed by ana")]
+)
+async def test_approvers_signature_is_proven_with_named_keys_only(
+    store: AuditStore, proof: Proof, exporter: Exporter, tmp_path: Path, key: bytes, code: int, stated: str
+) -> None:
+    events = _closed(decided("denied", key=key))
+    signers = tmp_path / "signers.json"
+    signers.write_text(json.dumps({"approvers": PUBLIC, "operators": {}}))
+    await store.record(cases.bodies(events))
+    await proof.checkpoint()
+    made, _ = await exporter.export(events[0]["case_id"])
+
+    ran, unnamed = run(made, tmp_path, "--key", KEY, "--signers", str(signers)), run(made, tmp_path, "--key", KEY)
+
+    assert (ran.returncode, stated in ran.stdout) == (code, True), ran.stdout
+    assert (unnamed.returncode, "NOT PROVEN  the signatures of ApprovalDenied" in unnamed.stdout) == (3, True)
+
+
+async def test_backdated_event_in_a_bundle_is_found(
+    store: AuditStore, proof: Proof, exporter: Exporter, owner: Owner, writer: Pool, tmp_path: Path
+) -> None:
+    """Signed, with a valid MAC, under a checkpoint: recorded before the checkpoint before."""
+    early = MacKeys(writer, LocalKeyWrapper(ROW_KEY), ManualClock(datetime.now(UTC) - timedelta(hours=1)))
+    await store.record([cases.body(cases.first(5))])
+    await proof.checkpoint()
+    await owner.execute(
+        "create function attack() returns trigger language plpgsql as"
+        " $$ begin new.recorded_at := new.recorded_at - interval '30 minutes'; return new; end $$"
+    )
+    await owner.execute("create trigger attack before insert on transition for each row execute function attack()")
+    await AuditStore(writer, CATALOGUE, early).record(cases.bodies(cases.answered(1)))
+    await proof.checkpoint()
+
+    made, _ = await exporter.export(cases.first(1)["case_id"])
+
+    ran = run(made, tmp_path, "--key", KEY)
+    assert (ran.returncode, ran.stdout.count("is backdated")) == (1, 9)

@@ -75,7 +75,8 @@ class Log:
         """Make the log indexes say what the rows say."""
         await self.owner.execute(
             "update log_entry p set digest = t.transcript_hash, recorded_at = t.recorded_at,"
-            " body_sha256 = sha256(convert_to(t.body, 'UTF8')) from transition t where t.event_id = p.event_id"
+            " body_sha256 = sha256(convert_to(t.body, 'UTF8')), mac = t.mac, mac_key = t.mac_key"
+            " from transition t where t.event_id = p.event_id"
         )
 
     async def remove(self, condition: str, *arguments: Any) -> None:
@@ -251,7 +252,7 @@ async def test_a_row_inserted_past_the_service_is_found(log: Log, reader: AuditR
     unindexed = await log.proof.verify()
     await log.owner.execute(
         "insert into log_entry select 1 + (select max(log_index) from log_entry), opened_on, event_id, transcript_hash,"
-        " recorded_at, sha256(convert_to(body, 'UTF8')) from transition where event_id = $1",
+        " recorded_at, sha256(convert_to(body, 'UTF8')), mac, mac_key from transition where event_id = $1",
         late["event_id"],
     )
     placed = await log.proof.verify()
@@ -345,7 +346,7 @@ async def test_overwritten_checkpoint_is_found_despite_valid_signature(log: Log)
     event = cases.answered(LAST)[8]
     await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
     body, signature = await _resigned(log, SIGNER)
-    leaves = tuple(await log.proof.transparency_log.leaves(19, 30))
+    leaves = tuple([leaf.hash() for leaf in await log.proof.transparency_log.leaves(19, 30)])
     forged = Checkpoint(CheckpointBody.model_validate_json(body), signature, leaves)
     await log.owner.execute("update checkpoint set body = $1, signature = $2 where number = 2", body, signature)
     await log.cloud.s3.put_object(
@@ -389,7 +390,7 @@ async def _head(log: Log) -> LogHead:
 
 async def _resigned(log: Log, signer: LocalSigner) -> tuple[str, bytes]:
     """A checkpoint 2 over what the database says now."""
-    leaves = await log.proof.transparency_log.leaves(19, 30)
+    leaves = [leaf.hash() for leaf in await log.proof.transparency_log.leaves(19, 30)]
     body = next_checkpoint_body(
         await _head(log), leaves, log=log.proof.log, made_at=cases.NOW, key=key_name(signer.public)
     )

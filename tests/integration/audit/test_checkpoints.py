@@ -13,6 +13,7 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
 from switchyard.audit.export.bundle import Exporter
+from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.checkpoint import checkpoint_key
 from switchyard.audit.transparency.checkpointer import CheckpointConflict
@@ -204,7 +205,7 @@ async def test_database_contradicting_checkpoint_stops_checkpoints(
 
 
 async def test_altered_checkpoint_copy_stops_checkpoints_not_sequencer(
-    store: AuditStore, proof: Proof, owner: Owner, writer: Pool
+    store: AuditStore, proof: Proof, owner: Owner, writer: Pool, row_keys: MacKeys
 ) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.checkpoint()
@@ -213,7 +214,7 @@ async def test_altered_checkpoint_copy_stops_checkpoints_not_sequencer(
     await store.record([cases.body(cases.first(1))])
 
     with structlog.testing.capture_logs() as logged:
-        await Sequencer(writer, proof.checkpoints()).finish()
+        await Sequencer(writer, row_keys, proof.checkpoints()).finish()
 
     assert [(line["event"], line["alarm"]) for line in logged] == [("checkpoint.conflict", "integrity")]
     assert await owner.fetchval("select max(log_index) from log_entry") == 10
@@ -241,14 +242,14 @@ async def test_somebody_else_s_checkpoint_is_not_taken_over(store: AuditStore, p
 
 @pytest.mark.slow
 async def test_a_store_out_of_reach_delays_checkpoints_and_no_position(
-    store: AuditStore, proof: Proof, owner: Owner, writer: Pool, aws_session: AioSession
+    store: AuditStore, proof: Proof, owner: Owner, writer: Pool, row_keys: MacKeys, aws_session: AioSession
 ) -> None:
     gone = aws_session.create_client("s3", endpoint_url="http://127.0.0.1:9")
     async with gone as nowhere:
         objects, proof.objects = proof.objects, LockedObjects(nowhere, CHECKPOINT_BUCKET)
         checkpoints = proof.checkpoints(rows=1)
         with structlog.testing.capture_logs() as logged:
-            running = asyncio.create_task(Sequencer(writer, checkpoints, every_s=0.02, again_s=0.1).run())
+            running = asyncio.create_task(Sequencer(writer, row_keys, checkpoints, every_s=0.02, again_s=0.1).run())
             await store.record(cases.bodies(cases.answered()))
 
             async def deferred() -> bool:
@@ -267,8 +268,10 @@ async def test_a_store_out_of_reach_delays_checkpoints_and_no_position(
     assert (await proof.verify()).ok
 
 
-async def test_sequencer_indexes_checkpoints_and_stops_clean(store: AuditStore, proof: Proof, writer: Pool) -> None:
-    sequencer = Sequencer(writer, proof.checkpoints(rows=9), every_s=0.02)
+async def test_sequencer_indexes_checkpoints_and_stops_clean(
+    store: AuditStore, proof: Proof, writer: Pool, row_keys: MacKeys
+) -> None:
+    sequencer = Sequencer(writer, row_keys, proof.checkpoints(rows=9), every_s=0.02)
     running = asyncio.create_task(sequencer.run())
     await store.record(cases.bodies(cases.answered()))
 

@@ -20,7 +20,7 @@ from switchyard.audit.erasure.erasure import (
     ErasureService,
     read_erasure,
 )
-from switchyard.audit.records.roles import RETENTION, SCHEMA
+from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.protocol.fields import Json
@@ -32,6 +32,7 @@ from switchyard.runtime.crypto.vault import CACHE_S, LocalKeyWrapper, Vault
 from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.conftest import PoolFor
+from tests.integration.events import opened
 from tests.integration.infrastructure import Infrastructure
 from tests.integration.manual_clock import ManualClock
 from tests.unit.audit import cases
@@ -39,7 +40,6 @@ from tests.unit.audit import cases
 pytestmark = pytest.mark.integration
 SIGNER = LocalSigner(bytes(32))
 WRAPPER = LocalKeyWrapper(bytes(32))
-CONTEXT = b"switchyard/artefact/case/question"
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ async def erasures(url_for: UrlFor, keys: KeyEraser) -> AsyncIterator[ErasureSer
 
 @pytest.fixture
 async def vault(pool_for: PoolFor, clock: ManualClock) -> Vault:
-    return Vault(await pool_for("case_manager"), WRAPPER, clock)
+    return Vault(await pool_for("case_manager"), WRAPPER, clock, use="intake")
 
 
 @pytest.fixture
@@ -75,18 +75,33 @@ def case_about(subject: str, number: int = 1, **changes: str) -> list[Json]:
     return [cases.rewritten(opened, principal=principal, **changes)]
 
 
+@pytest.fixture
+async def reader(url_for: UrlFor) -> AsyncIterator[AuditReader]:
+    """A reviewer who trusts the key of the receipts."""
+    pool = await connect_pool(url_for(READER), schema=SCHEMA)
+    yield AuditReader(pool, CATALOGUE, trusted=TrustedKeys([SIGNER.public]))
+    await pool.close()
+
+
 async def test_an_erased_person_can_be_read_nowhere_and_the_log_still_verifies(
-    erasures: ErasureService, vault: Vault, subject: str, store: AuditStore, reader: AuditReader, clock: ManualClock
+    erasures: ErasureService,
+    pool_for: PoolFor,
+    subject: str,
+    store: AuditStore,
+    reader: AuditReader,
+    clock: ManualClock,
 ) -> None:
     await store.record(cases.bodies(case_about(subject)))
-    sealed = await vault.seal(subject, b"How deep is it?", context=CONTEXT)
+    asked_in = {"case_id": opened(subject=subject)["case_id"], "name": "question"}
+    vault = Vault(await pool_for("reviewer"), WRAPPER, clock, use="review")
+    sealed = await vault.seal(subject, b"How deep is it?", **asked_in)
 
     asked = await erasures.erase(subject, operator="ada", reason="asked to")
 
     assert asked.decision == ErasureAllowed(None)
     clock.advance(CACHE_S)  # what the receipt promises: by then every process has forgotten the key
     with pytest.raises(PermanentTaskError, match="key_erased"):
-        await vault.open(subject, sealed, context=CONTEXT)
+        await vault.open(subject, sealed, **asked_in)
     report = await reader.verify()
     assert (report.finding_count, report.rows) == (0, 1)
 

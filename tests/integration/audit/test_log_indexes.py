@@ -14,6 +14,7 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.roles import SCHEMA, WRITER
+from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.sequencer import Sequencer
 from switchyard.audit.transparency.transparency_log import TransparencyLog
@@ -30,10 +31,11 @@ SEQUENCE = """
 import asyncio, os
 from switchyard.runtime.database.connections import connect_pool
 from switchyard.audit.transparency.sequencer import Sequencer
+from tests.integration.audit.proof import mac_keys
 
 async def main():
     pool = await connect_pool(os.environ["URL"], schema="audit")
-    await Sequencer(pool, None, every_s=0.01).run()
+    await Sequencer(pool, mac_keys(pool), None, every_s=0.01).run()
 
 asyncio.run(main())
 """
@@ -81,11 +83,11 @@ async def test_log_entry_keeps_the_row_as_it_was_written(store: AuditStore, proo
 
 
 async def test_a_row_whose_transaction_commits_late_is_not_skipped(
-    store: AuditStore, proof: Proof, owner: Owner, writer: Pool
+    store: AuditStore, proof: Proof, owner: Owner, writer: Pool, row_keys: MacKeys
 ) -> None:
     early, late = cases.first(1), cases.first(2)
     async with writer.acquire() as connection:
-        late_store = AuditStore(_OneConnection(connection), CATALOGUE)  # type: ignore[arg-type]
+        late_store = AuditStore(_OneConnection(connection), CATALOGUE, row_keys)  # type: ignore[arg-type]
         open_ = connection.transaction()
         await open_.start()
         await late_store.record([cases.body(late)])
@@ -105,11 +107,13 @@ class _OneConnection:
         self.fetch = connection.fetch
 
 
-async def test_a_rolled_back_row_leaves_no_gap(proof: Proof, owner: Owner, writer: Pool, store: AuditStore) -> None:
+async def test_a_rolled_back_row_leaves_no_gap(
+    proof: Proof, owner: Owner, writer: Pool, store: AuditStore, row_keys: MacKeys
+) -> None:
     async with writer.acquire() as connection:
         open_ = connection.transaction()
         await open_.start()
-        await AuditStore(_OneConnection(connection), CATALOGUE).record([cases.body(cases.first(1))])  # type: ignore[arg-type]
+        await AuditStore(_OneConnection(connection), CATALOGUE, row_keys).record([cases.body(cases.first(1))])  # type: ignore[arg-type]
         await open_.rollback()
     await store.record([cases.body(cases.first(2))])
 
@@ -145,14 +149,14 @@ async def test_event_resent_after_month_end_is_one_row_with_one_log_index(
 
 
 async def test_writers_and_sequencers_at_once_leave_no_gap(
-    store: AuditStore, owner: Owner, writer: Pool, url_for: UrlFor
+    store: AuditStore, owner: Owner, writer: Pool, url_for: UrlFor, row_keys: MacKeys
 ) -> None:
     second = await asyncpg.create_pool(url_for(WRITER), min_size=2, max_size=2, server_settings={"search_path": SCHEMA})
     done = asyncio.Event()
 
     async def index_rows() -> None:
         # Past the lock of the leader: even two that believe to lead cannot make a gap or a double.
-        async with TransparencyLog.open(second) as transparency_log:
+        async with TransparencyLog.open(second, row_keys) as transparency_log:
             while not done.is_set():
                 await transparency_log.index_rows(7)
 
@@ -194,8 +198,8 @@ async def test_one_leads_and_another_takes_over_from_the_dead(store: AuditStore,
     assert len(await log_indexes(owner)) == written * 9
 
 
-async def test_a_second_sequencer_waits_for_the_first(writer: Pool) -> None:
-    async with TransparencyLog.open(writer) as one, TransparencyLog.open(writer) as other:
+async def test_a_second_sequencer_waits_for_the_first(writer: Pool, row_keys: MacKeys) -> None:
+    async with TransparencyLog.open(writer, row_keys) as one, TransparencyLog.open(writer, row_keys) as other:
         assert await one.lead()
         assert not await other.lead()
 
@@ -216,9 +220,11 @@ async def test_a_row_that_was_removed_and_delivered_again_keeps_its_position(
     assert await log_indexes(owner) == [*before, (10, cases.first(7)["event_id"])]
 
 
-async def test_the_sequencer_outlives_a_database_that_refuses(store: AuditStore, owner: Owner, writer: Pool) -> None:
+async def test_the_sequencer_outlives_a_database_that_refuses(
+    store: AuditStore, owner: Owner, writer: Pool, row_keys: MacKeys
+) -> None:
     await owner.execute("alter table log_entry add constraint full_disk check (log_index < 0) not valid")
-    running = asyncio.create_task(Sequencer(writer, None, every_s=0.02).run())
+    running = asyncio.create_task(Sequencer(writer, row_keys, None, every_s=0.02).run())
     await store.record(cases.bodies(cases.answered()))
     await asyncio.sleep(0.2)
     assert not running.done()

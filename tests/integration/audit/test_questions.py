@@ -73,7 +73,7 @@ FILL = """
 insert into transition (
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition,
   type_version, seq, ordinal, siblings, parents, transcript_hash, playbook_version, model_id, latency_ms, case_deadline,
-  terminal, outcome, catalogued, event_ts, source, body
+  terminal, outcome, catalogued, event_ts, source, body, mac, mac_key
 )
 select
   current_date - (c % 90), gen_random_uuid(), md5('case' || c)::uuid, 'acme', 's-' || c / 5, 'service:t',
@@ -81,7 +81,8 @@ select
   case when e % 2 = 0 then 'case_manager' else 'router' end, 'router', 'Step' || e, 1, e, 0, 1,
   case when e = 0 then '{}'::text[] else array[md5(c || '/' || e - 1)] end, md5(c || '/' || e), 'assist/1',
   case when e % 4 = 2 then 'model' end, case when e % 4 = 2 then 100 end, now() + interval '1 day', e = 8,
-  case when e = 8 then 'answered' end, true, now() - interval '1 hour', 'switchyard.case_manager', '{"detail": {}}'
+  case when e = 8 then 'answered' end, true, now() - interval '1 hour', 'switchyard.case_manager', '{"detail": {}}', '',
+  gen_random_uuid()
 from generate_series(1, $1) c, generate_series(0, 8) e
 """
 

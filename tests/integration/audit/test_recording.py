@@ -198,4 +198,4 @@ async def test_row_without_partition_is_set_aside_and_rest_recorded(store: Audit
         result = await store.record([*texts[:4], far, *texts[4:]])
 
     assert (result.inserted, (await counts()).unplanned) == (10, 1)
-    assert [line["alarm"] for line in logged] == ["partition"]
+    assert [line["alarm"] for line in logged if "alarm" in line] == ["partition"]

@@ -20,6 +20,7 @@ from switchyard.protocol.catalogue import AUDIT
 from switchyard.protocol.fields import Json
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from tests.integration.audit.conftest import Owner, UrlFor
+from tests.integration.audit.proof import ROW_KEY
 from tests.integration.cloud import Cloud, until
 from tests.integration.infrastructure import Infrastructure
 from tests.unit.audit import cases
@@ -85,6 +86,7 @@ async def service(
         **os.environ,
         **infrastructure.environment,
         "SWITCHYARD_AUDIT_DB_URL": url_for(WRITER),
+        "SWITCHYARD_ROW_KEY": ROW_KEY.hex(),
         "SWITCHYARD_VISIBILITY_S": "3",
         "SWITCHYARD_POLL_WAIT_S": "1",
         "SWITCHYARD_RETRY_BASE_S": "0.2",

@@ -12,7 +12,7 @@ from switchyard.audit.records.store import AuditStore
 from switchyard.audit.service.missing_events import LogWatch
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.runtime.database.connections import Pool
-from tests.integration.audit.proof import Proof
+from tests.integration.audit.proof import Proof, mac_keys
 from tests.integration.manual_clock import ManualClock
 from tests.unit.audit import cases
 
@@ -23,7 +23,7 @@ GRACE = timedelta(minutes=5)
 async def alarms(watch: LogWatch, writer: Pool) -> list[tuple[str, str]]:
     """What the watch says when it looks: the kind of alarm and the event or case."""
     with structlog.testing.capture_logs() as logged:
-        async with TransparencyLog.open(writer) as transparency_log:
+        async with TransparencyLog.open(writer, mac_keys(writer)) as transparency_log:
             await watch.raise_due_alarms(transparency_log.session)
     lines: list[dict[str, Any]] = [dict(line) for line in logged]
     return [(line["event"], line.get("event_id") or line["case_id"]) for line in lines]

@@ -14,6 +14,7 @@ import pytest
 from contracts.catalogue import CATALOGUE
 from contracts.submissions import SUBMISSIONS
 from faststream_sqs import SQSBroker
+from services.app import APP
 from services.orchestrator.__main__ import PROCESSES
 from services.orchestrator.graph import CURRENT
 from switchyard.case_manager.approvals import ApprovalService
@@ -31,6 +32,7 @@ from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
+from switchyard.protocol.four_eyes import FourEyes
 from switchyard.protocol.operator_commands import CommandAction
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import OperatorKeys, derive_public_key
@@ -62,11 +64,12 @@ TABLES = ", ".join(
     f"case_manager.{table}"
     for table in (
         "arrival", "rejection", "submission", "case_ending", "timer", "control", "operator_command", "pending_command",
-        "approval", "approval_decision", "retry_request", "retry", "outbox",
+        "approval", "approval_grant", "approval_decision", "retry_request", "retry", "outbox",
     )
 )  # fmt: skip
 SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
 APPROVERS = {name: bytes.fromhex(derive_public_key(key)) for name, key in SIGNING_KEYS.items()}
+FOUR_EYES = FourEyes(APPROVERS, {"c.ruiz": ("c.ruiz@harbor.example",)})
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ async def start_case_manager(
     async def start() -> CaseManager:
         pool = await pool_for("case_manager")
         store = CaseStore(pool)
-        vault = Vault(pool, LocalKeyWrapper(bytes.fromhex(VAULT_KEY)), clock)
+        vault = Vault(pool, LocalKeyWrapper(bytes.fromhex(VAULT_KEY)), clock, use="intake")
         artefacts = Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), vault, decrypts=())
         mac = KeyedHash(bytes.fromhex(MAC_KEY))
         intake = CaseIntake(
@@ -184,8 +187,8 @@ async def start_case_manager(
         database = Database(pool, "the work database")
         pending = PendingCommands(database, clock, CATALOGUE)
         approvers = OperatorKeys(APPROVERS, title="approver", variable="SWITCHYARD_APPROVERS")
-        approvals = ApprovalService(pending, approvers, timedelta(hours=24))
-        suppression = SuppressionList(database, CATALOGUE, clock, mac)
+        approvals = ApprovalService(pending, approvers, FOUR_EYES, timedelta(hours=24))
+        suppression = SuppressionList(database, CATALOGUE, clock, mac, own_sources=APP.suppression_sources)
         outbox = Outbox(pool, publisher)
         arrivals = ArrivalQueue(ArrivalTable(database, bytes.fromhex(MAC_KEY)), intake, outbox)
         timers = Timers(closing, pending, approvals, OperatorCommands(database, CATALOGUE, OPERATORS, clock), outbox)

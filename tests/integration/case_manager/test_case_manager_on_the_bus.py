@@ -42,7 +42,7 @@ def clock() -> ManualClock:
 async def submit(cloud: Cloud, sent: Json) -> str:
     """Put a submission on the bus; return the id of its case."""
     await cloud.put(sent, source=SOURCE, detail_type="CaseSubmitted")
-    return case_id_for(sent["tenant"], SOURCE, sent["idempotency_key"])
+    return case_id_for(sent["tenant"], SOURCE, sent["user_id"], sent["idempotency_key"])
 
 
 async def test_a_submission_becomes_a_case_and_the_same_again_the_identical_event(
@@ -165,7 +165,8 @@ async def test_a_dead_letter_is_tried_again(serve: Serve, cloud: Cloud, tap: Tap
     await serve("case_manager")
     sent = submission()
     await cloud.put_dead_letter("case_manager", bus_body(sent, source=SOURCE, detail_type="CaseSubmitted"))
-    [event] = await tap.next("case_manager", case_id_for(sent["tenant"], SOURCE, sent["idempotency_key"]))
+    case_id = case_id_for(sent["tenant"], SOURCE, sent["user_id"], sent["idempotency_key"])
+    [event] = await tap.next("case_manager", case_id)
     assert event["type"] == "CaseOpened"
     await cloud.settled(QUEUE, DEAD_LETTERS)
 

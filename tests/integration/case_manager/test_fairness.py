@@ -17,11 +17,7 @@ from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from switchyard.protocol.submissions import case_id_for
 from switchyard.runtime.database.connections import Database
-from tests.integration.case_manager.conftest import (
-    MAC_KEY,
-    CaseManager,
-    submission,
-)
+from tests.integration.case_manager.conftest import MAC_KEY, USER, CaseManager, submission
 from tests.integration.conftest import PoolFor
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Owner
@@ -120,7 +116,7 @@ async def test_what_a_worker_took_that_died_is_opened_by_another(arrivals: Queue
     await owner.execute("update case_manager.arrival set due_at = now()")
     assert await arrivals.queue.tick() == 1
     [event] = arrivals.published
-    assert event["case_id"] == case_id_for("acme", NOISY, detail["idempotency_key"])
+    assert event["case_id"] == case_id_for("acme", NOISY, USER, detail["idempotency_key"])
     assert await owner.fetchval("select count(*) from case_manager.arrival") == 0
 
 

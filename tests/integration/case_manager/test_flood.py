@@ -14,7 +14,7 @@ from switchyard.protocol.fields import Json
 from switchyard.protocol.submissions import case_id_for
 from switchyard.protocol.topology import BUS
 from tests.emulators import Emulator
-from tests.integration.case_manager.conftest import APPROVERS, CaseManager, Serve, close_event, submission
+from tests.integration.case_manager.conftest import APPROVERS, USER, CaseManager, Serve, close_event, submission
 from tests.integration.case_manager.test_waiting import SOURCE as EMAILS
 from tests.integration.case_manager.test_waiting import command, stated
 from tests.integration.cloud import Cloud, Tap, until
@@ -75,7 +75,8 @@ class Probe:
         detail = submission()
         started = time.monotonic()
         await put(self._cloud, [detail], QUIET)
-        return await self._await("case", "CaseOpened", case_id_for("acme", QUIET, detail["idempotency_key"]), started)
+        case_id = case_id_for("acme", QUIET, USER, detail["idempotency_key"])
+        return await self._await("case", "CaseOpened", case_id, started)
 
     async def ending(self, opened: Json) -> None:
         """End a case, as the router does."""

@@ -48,8 +48,8 @@ async def test_a_good_submission_opens_a_case_that_the_router_accepts(case_manag
     received = read_event(bus_body(event), node="router")
     assert isinstance(received.payload, CaseOpened)
     assert (received.payload.agent, received.payload.submitted_by) == ("text_to_sql", SOURCE)
-    assert received.envelope.case_id == case_id_for("acme", SOURCE, "k-1")
-    assert received.envelope.principal.scopes == ("warehouse:role:ANALYST",)
+    assert received.envelope.case_id == case_id_for("acme", SOURCE, USER, "k-1")
+    assert received.envelope.principal.scopes == ("role:ANALYST",)
     assert received.envelope.principal.act == (f"user:{received.envelope.principal.subject}",)
 
 
@@ -96,6 +96,14 @@ async def test_case_manager_killed_after_recording_republishes_same_event_on_red
     stored = await owner.fetchval("select event from case_manager.outbox")
     clock.advance(60)
     assert await (await start_case_manager()).intake.open_case(SOURCE, sent, "CaseSubmitted") == [json.loads(stored)]
+
+
+async def test_user_who_uses_anothers_key_gets_a_case_of_their_own(case_manager: CaseManager) -> None:
+    squatter = await case_manager.submit(idempotency_key="k-7", user_id="mallory@example.com", question="What is mine?")
+    asked = await case_manager.submit(idempotency_key="k-7")
+    assert {event["type"] for event in (squatter, asked)} == {"CaseOpened"}
+    assert squatter["case_id"] != asked["case_id"] == case_id_for("acme", SOURCE, USER, "k-7")
+    assert await case_manager.submit(idempotency_key="k-7") == asked
 
 
 async def test_reused_idempotency_key_is_conflict_and_case_stands(case_manager: CaseManager) -> None:
@@ -213,7 +221,7 @@ async def test_submission_leaves_no_user_and_no_question_in_the_clear_in_the_wor
     )
     rows = [str(row[0]) for (table,) in tables for row in await owner.fetch(f"select t::text from {table} t")]
     dump = "\n".join(rows)
-    assert case_id_for("acme", SOURCE, "k-4") in dump, "the search looks in the wrong place"
+    assert case_id_for("acme", SOURCE, user, "k-4") in dump, "the search looks in the wrong place"
     for secret in (user, word):
         assert secret not in dump
         assert secret.encode().hex() not in dump, "bytea prints as hex"

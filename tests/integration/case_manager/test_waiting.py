@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from contracts.events.email_sender import SendingHalted
@@ -157,6 +158,59 @@ async def test_a_decision_does_not_count(
     await case_manager.timers.tick()
     assert why in str(await result(owner, decision))
     assert await answers(tap, asked) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("signed", "20026-11-28T00:00:00Z"),
+        ("signed", "infinity"),
+        ("signed", "-infinity"),
+        ("signed", "0001-01-01T00:00:00Z"),
+        ("content", "not a hash"),
+        ("signature", "x" * 1_000),
+    ],
+)
+async def test_a_decision_that_no_case_manager_could_read_is_refused_by_the_database(
+    owner: Owner, column: str, value: str
+) -> None:
+    given = {"content": "a" * 64, "signed": "2026-11-28T00:00:00Z", "signature": "s"} | {column: value}
+    with pytest.raises(asyncpg.CheckViolationError):
+        await owner.fetchval(
+            "select case_manager.decide($1, 'granted', $2, 'j.okafor', 'Fine.', ($3::text)::timestamptz, $4)",
+            fresh_id(), given["content"], given["signed"], given["signature"],
+        )  # fmt: skip
+
+
+async def test_a_decision_that_cannot_be_applied_is_set_aside_and_the_others_count(
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
+) -> None:
+    broken, sound = [await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE) for _ in range(2)]
+    decisions = []
+    for asked in (broken, sound):
+        await waits(case_manager, asked)
+        decisions.append(await stated(owner, asked, clock))
+    await owner.execute("update case_manager.pending_command set command = '{' where task_id = $1", broken["event_id"])
+    await case_manager.timers.tick()
+    await case_manager.timers.tick()
+    assert await result(owner, decisions[1]) == "granted"
+    assert await result(owner, decisions[0]) is None
+    assert case_manager.approvals.aside.names() == [decisions[0]]
+    assert [event["type"] for event in await answers(tap, sound)] == ["ApprovalGranted"]
+
+
+async def test_timers_with_a_step_that_fails_still_do_the_others(
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
+) -> None:
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
+    await waits(case_manager, asked)
+    decision = await stated(owner, asked, clock)
+    await owner.execute("alter table case_manager.control_change rename to renamed")
+    try:
+        assert await case_manager.timers.tick() == 1
+    finally:
+        await owner.execute("alter table case_manager.renamed rename to control_change")
+    assert await result(owner, decision) == "granted"
 
 
 async def test_a_decision_counts_once(case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock) -> None:

@@ -22,7 +22,7 @@ from services.specialists.compliance.pack import RulePack, released_packs
 from services.specialists.compliance.store import VerdictStore
 from services.specialists.models import build_specialist_model
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
-from switchyard.protocol.fields import Artefact, Contract, StorageRef
+from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core.task import Task, TaskResult
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
@@ -31,7 +31,8 @@ from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import S3Objects
 from tests.integration.cloud import Cloud
 from tests.integration.conftest import PoolFor
-from tests.integration.events import bus_body, command, fresh_id, rewritten
+from tests.integration.events import bus_body, command, fresh_id, opened, rewritten
+from tests.integration.known_cases import Person, known_cases
 from tests.integration.manual_clock import ManualClock
 from tests.integration.simulator.running import Running, start
 from tests.reference import read_event
@@ -59,7 +60,7 @@ class Gate:
     verdicts: VerdictStore
     clock: ManualClock
     model: FailoverModel
-    subject: str
+    person: Person
     judges: Running
     packs: tuple[RulePack, ...] = field(default_factory=released_packs)
 
@@ -108,20 +109,33 @@ class Gate:
 
     def task(self, case: Case, payload: Contract) -> Task[Any]:
         """A command of the case's, as the consumer hands it over."""
-        asked = command(case.case_id, payload=payload, node=NODE, note=fresh_id(), time_limit_ms=30_000)
+        self.know(case)
+        asked = command(payload=payload, node=NODE, note=fresh_id(), time_limit_ms=30_000, opening=self.opening(case))
         event_id = case.event_id or fresh_id()
         places = {sha256: place.model_dump(exclude_none=True) for sha256, place in case.places.items()}
-        asked = rewritten(
-            asked, event_id=event_id, storage_refs=places, principal=asked["principal"] | {"subject": self.subject}
-        )
+        asked = rewritten(asked, event_id=event_id, storage_refs=places)
         received = read_event(bus_body(asked), node=NODE)
         case.last = Task(ReceivedEvent(received.envelope, received.payload, received.raw), attempt=1, deadline=None)
         return case.last
 
+    def opening(self, case: Case) -> Json:
+        """The case's first event."""
+        return opened(
+            case.case_id, subject=self.person.subject, known=False, playbook_version="outbound_email/1", payload={}
+        )
+
+    def know(self, case: Case) -> None:
+        """Let the case be one that intake opened, with a task of this agent."""
+        cases = known_cases()
+        assert cases is not None
+        cases.add_case(self.opening(case))
+        cases.add_task(NODE, case.case_id)
+
     async def _sealed(self, case: Case, name: str, data: bytes) -> Artefact:
         if name not in case.artefacts:
+            self.know(case)
             artefact, place = await self.artefacts.store(
-                case.case_id, name, data, media_type="application/octet-stream", subject=self.subject
+                case.case_id, name, data, media_type="application/octet-stream", subject=self.person.subject
             )
             case.artefacts[name], case.places[artefact.sha256] = artefact, place
         return case.artefacts[name]
@@ -169,11 +183,7 @@ async def gate(pool_for: PoolFor, cloud: Cloud, judges: Running) -> Gate:
     """A gate at noon in Ohio."""
     judges.send("POST", "/sim/reset")
     clock = ManualClock(NOW.astimezone(UTC))
-    case_manager, own = await pool_for("case_manager"), await pool_for(NODE)
-    name = fresh_id()
-    subject = await Vault(case_manager, LocalKeyWrapper(bytes(32)), clock).subject_for(
-        "acme", name, hashlib.sha256(name.encode()).digest()
-    )
+    own = await pool_for(NODE)
     vault = Vault(own, LocalKeyWrapper(bytes(32)), clock)
     settings = ModelSettings(
         bedrock_endpoint_url=judges.url, openai_base_url=f"{judges.url}/v1", openai_api_key=SecretStr("local")
@@ -183,7 +193,7 @@ async def gate(pool_for: PoolFor, cloud: Cloud, judges: Running) -> Gate:
         verdicts=VerdictStore(own),
         clock=clock,
         model=build_specialist_model(settings, policy_version="compliance/1"),
-        subject=subject,
+        person=Person(bytes(32)),
         judges=judges,
     )
 

@@ -269,8 +269,13 @@ async def test_new_pack_outdates_review_until_reviewed_again(gate: Gate) -> None
 
 async def test_facts_that_are_no_account_end_the_task_and_name_the_field_only(gate: Gate) -> None:
     case = Case()
+    gate.know(case)
     artefact, place = await gate.artefacts.store(
-        case.case_id, "account", b'{"version": "1", "as_of": "Zanzibar-4711"}', media_type="x", subject=gate.subject
+        case.case_id,
+        "account",
+        b'{"version": "1", "as_of": "Zanzibar-4711"}',
+        media_type="x",
+        subject=gate.person.subject,
     )
     case.artefacts["account"], case.places[artefact.sha256] = artefact, place
     with pytest.raises(PermanentTaskError) as raised:

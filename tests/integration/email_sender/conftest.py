@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,8 +21,10 @@ from services.drafter.mime import compose
 from services.specialists.email_sender.handlers import send_email
 from services.specialists.email_sender.ledger import SendLedger, SendRate
 from services.specialists.email_sender.provider import SesProvider, client_config
+from services.specialists.email_sender.send_preconditions import ApprovalPolicy
 from switchyard.devstack.simulators.ses import AcceptedEmail, SesFault, SesSimulator
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
+from switchyard.protocol.four_eyes import FourEyes
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
 from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import timestamp
@@ -33,8 +36,9 @@ from switchyard.runtime.storage.artefacts import Artefacts
 from tests.accounts import facts
 from tests.emulators import Emulator
 from tests.integration.conftest import PoolFor
-from tests.integration.events import bus_body, command, fresh_id, rewritten
+from tests.integration.events import bus_body, command, fresh_id, opened, rewritten
 from tests.integration.infrastructure import Infrastructure, Owner
+from tests.integration.known_cases import Person, known_cases
 from tests.integration.manual_clock import ManualClock
 from tests.operators import OPERATORS
 from tests.reference import read_event
@@ -43,15 +47,40 @@ PACK = "2026-09-01.1"
 PLAYBOOK = "outbound_email"
 TIMEOUT_S = 0.6
 APPROVER, APPROVERS_KEY = "m.okafor", b"a" * 32
-APPROVERS = OperatorKeys({APPROVER: bytes.fromhex(derive_public_key(APPROVERS_KEY))})
+SECOND, SECONDS_KEY = "d.abebe", b"b" * 32
+APPROVERS = {
+    APPROVER: bytes.fromhex(derive_public_key(APPROVERS_KEY)),
+    SECOND: bytes.fromhex(derive_public_key(SECONDS_KEY)),
+}
+APPROVALS = ApprovalPolicy(
+    OperatorKeys(APPROVERS), FourEyes(APPROVERS, {"c.ruiz": (), APPROVER: ("Okafor@harbor.example",)})
+)
+VAULT_KEY = b"v" * 32
 TABLES = ", ".join(
     [
         f"case_manager.{table}"
-        for table in ("submission", "case_ending", "control", "operator_command", "approval", "outbox")
+        for table in (
+            "submission",
+            "case_ending",
+            "control",
+            "operator_command",
+            "approval",
+            "approval_grant",
+            "outbox",
+        )
     ]
     + [
         f"email_sender.{table}"
-        for table in ("sending", "resolution", "resolution_request", "domain_rate", "turn", "inbox", "outbox")
+        for table in (
+            "sending",
+            "resolution",
+            "resolution_request",
+            "domain_rate",
+            "turn",
+            "send_lock",
+            "inbox",
+            "outbox",
+        )
     ]
 )
 
@@ -71,12 +100,16 @@ def compose_email(case_id: str, *, to: str = "ada.lovelace@example.com", subject
 
 @dataclass
 class Case:
-    """A case that the case manager opened, and its email."""
+    """A case that the case manager opened, and its email, which compliance passed."""
 
     owner: Owner
     case_id: str = field(default_factory=fresh_id)
     address_key: str = field(default_factory=lambda: hashlib.sha256(uuid.uuid4().bytes).hexdigest())
     to: str = "ada.lovelace@example.com"
+    address: str | None = None
+    """What intake sealed; `to` unless a test says otherwise."""
+    submitter: str = "c.ruiz"
+    person: Person = field(default_factory=lambda: Person(VAULT_KEY))
 
     @property
     def raw(self) -> bytes:
@@ -88,56 +121,97 @@ class Case:
         """Their hash."""
         return hashlib.sha256(self.raw).hexdigest()
 
-    async def open(self) -> Case:
-        """Put it into the case manager's table, as intake does."""
-        await self.owner.execute(
-            "insert into case_manager.submission"
-            " (tenant, source, idempotency_key, payload_mac, case_id, playbook, subject_key, opened_id)"
-            " values ('acme', 'upstream.tests', $1, '', $1::text::uuid, $2, $3, gen_random_uuid())",
+    @property
+    def opening(self) -> Json:
+        """The case's first event, as intake makes it."""
+        principal = {"sub": "service:upstream.tests", "tenant": "acme", "subject": self.person.subject, "scopes": []}
+        return opened(
             self.case_id,
-            PLAYBOOK,
-            self.address_key,
+            known=False,
+            playbook_version=f"{PLAYBOOK}/1",
+            principal=principal | {"act": [f"staff:{self.submitter}"]},
+            payload={"playbook": PLAYBOOK, "purpose": "payment_reminder", "address_key": self.address_key},
         )
+
+    async def open(self, *, passed: bool = True, approval: str | None = None) -> Case:
+        """Put it into the case manager's table, as intake does, and the verdicts into compliance's."""
+        sealed = self.person.seal(self.case_id, "address", (self.address or self.to.title()).encode())
+        cases = known_cases()
+        assert cases is not None
+        cases.add_case(self.opening, subject_key=self.address_key, sealed_address=sealed)
+        cases.add_task("email_sender", self.case_id)
+        if passed:
+            await self.record_verdict("email", "EmailPassed", approval=approval)
+            await self.record_verdict("sending", "SendingAllowed", valid_until="2100-01-01T00:00:00Z")
         return self
 
+    async def record_verdict(self, stage: str, outcome: str, *, approval: str | None = None, **changes: Any) -> None:
+        """What compliance recorded about the email, `valid_until` of its payload included."""
+        row = {"pack": PACK, "content_sha256": self.content_sha256, "case_id": self.case_id} | changes
+        payload = {name: changes[name] for name in ("valid_until",) if name in changes}
+        await self.owner.execute(
+            "insert into compliance.verdict (task_id, case_id, tenant, stage, outcome, pack, purpose, account_sha256,"
+            " content_sha256, rules, approval, payload, places, recorded_at, retain_until)"
+            " values (gen_random_uuid(), $1, 'acme', $2, $3, $4, 'payment_reminder', '', $5, '{}', $6, $7, '{}',"
+            " clock_timestamp(), '2030-01-01')",
+            row["case_id"],
+            stage,
+            outcome,
+            row["pack"],
+            row["content_sha256"],
+            approval,
+            json.dumps(payload),
+        )
+
     async def approve(
-        self, until: datetime, *, state: str = "granted", key: bytes | None = APPROVERS_KEY, **changes: Any
+        self,
+        until: datetime,
+        *,
+        state: str = "granted",
+        signers: Mapping[str, bytes | None] | None = None,
+        **changes: Any,
     ) -> str:
-        """An approval of this email, as the case manager records it: signed with `key`, or not at all."""
+        """An approval of this email, as the case manager records it: by each signer with a key, or without one."""
         approval_id = fresh_id()
         fields = {"content_sha256": self.content_sha256, "pack": PACK} | changes
         signed_at = until - timedelta(hours=1)
-        statement = approval_statement(
-            approval_id=approval_id,
-            case_id=self.case_id,
-            verdict="granted",
-            approver=APPROVER,
-            reason="agreed",
-            signed_at=timestamp(signed_at),
-            **fields,
-        )
         await self.owner.execute(
             "insert into case_manager.approval (approval_id, case_id, tenant, playbook, content_sha256, pack, reason,"
-            " requested_by, state, asked_at, decide_by, valid_until, approver, why, signed_at, signature)"
-            " values ($1, $2, 'acme', $3, $4, $5, 'settlement_offer', 'c.ruiz', $6, $7, $7, $7, $8, 'agreed', $9, $10)",
+            " requested_by, state, asked_at, decide_by, valid_until)"
+            " values ($1, $2, 'acme', $3, $4, $5, 'settlement_offer', $6, $7, $8, $8, $8)",
             approval_id,
             self.case_id,
             PLAYBOOK,
             fields["content_sha256"],
             fields["pack"],
+            self.submitter,
             state,
             until,
-            APPROVER,
-            signed_at,
-            None if key is None else sign_statement(key, statement),
         )
+        for approver, key in (signers or {APPROVER: APPROVERS_KEY}).items():
+            statement = approval_statement(
+                approval_id=approval_id,
+                case_id=self.case_id,
+                verdict="granted",
+                approver=approver,
+                reason="agreed",
+                signed_at=timestamp(signed_at),
+                **fields,
+            )
+            await self.owner.execute(
+                "insert into case_manager.approval_grant values ($1, $2, 'agreed', $3, $4, $3)",
+                approval_id,
+                approver,
+                signed_at,
+                "" if key is None else sign_statement(key, statement),
+            )
         return approval_id
 
     def command(
-        self, until: datetime, *, note: str = "", sealed: tuple[bytes, str] | None = None, **fields: Any
+        self, until: datetime, *, note: str = "", sealed: tuple[bytes, str | None] | None = None, **fields: Any
     ) -> Json:
         """The router's SendEmail. Another `note` is another command for the same email."""
-        stored, subject = sealed or (self.raw, None)
+        stored, subject = sealed or (self.person.seal(self.case_id, "email", self.raw), self.person.subject)
         sha256 = hashlib.sha256(stored).hexdigest()
         email = Artefact(name="email", sha256=sha256, size=len(stored), media_type="message/rfc822", subject=subject)
         payload = SendEmail.model_validate(
@@ -150,7 +224,9 @@ class Case:
             }
             | fields
         )
-        event = command(self.case_id, payload=payload, node="email_sender", attempts=5, time_limit_ms=60_000, note=note)
+        event = command(
+            payload=payload, node="email_sender", attempts=5, time_limit_ms=60_000, note=note, opening=self.opening
+        )
         if note:
             event["event_id"] = str(uuid.uuid5(uuid.UUID(self.case_id), note))
         place = StorageRef(inline=base64.b64encode(stored).decode()).model_dump(exclude_none=True)
@@ -215,8 +291,8 @@ async def empty_tables(owner: Owner) -> None:
 def open_case(owner: Owner) -> OpenCase:
     """Opens cases at the case manager."""
 
-    async def make(**fields: Any) -> Case:
-        return await Case(owner, **fields).open()
+    async def make(*, passed: bool = True, approval: str | None = None, **fields: Any) -> Case:
+        return await Case(owner, **fields).open(passed=passed, approval=approval)
 
     return make
 
@@ -253,8 +329,8 @@ async def start_email_sender(
         clients.append(made)
         handler = partial(
             send_email,
-            artefacts=Artefacts(None, Vault(pool, LocalKeyWrapper(b"v" * 32), clock), decrypts=("email",)),  # type: ignore[arg-type]
-            ledger=SendLedger(pool, APPROVERS, OPERATORS),
+            artefacts=Artefacts(None, Vault(pool, LocalKeyWrapper(VAULT_KEY), clock), decrypts=("email", "address")),  # type: ignore[arg-type]
+            ledger=SendLedger(pool, APPROVALS, OPERATORS),
             provider=SesProvider(client, configuration_set="outbound"),
             clock=clock,
             timeout_s=TIMEOUT_S,

@@ -16,9 +16,7 @@ from services.specialists.email_sender.handlers import MAX_PRECONDITION_AGE_S, S
 from services.specialists.email_sender.ledger import SendLedger
 from switchyard.devstack.simulators.ses import SesFault
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, Unavailable
-from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from tests.emulators import Emulator
-from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import TIMEOUT_S, Case, EmailSender, OpenCase, Outbox, StartEmailSender
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
@@ -56,17 +54,6 @@ async def test_the_emulators_own_outbox_has_it_once_and_unchanged(
     assert (listed["Source"], listed["To"], listed["CC"], listed["BCC"]) == (taken.sender, [case.to], [], [])
     assert listed["Subject"] == message["Subject"]
     assert (listed["BodyText"], listed["BodyHtml"]) == (text.get_content(), html.get_content())
-
-
-async def test_a_sealed_email_is_opened_under_the_persons_key(
-    case: Case, email_sender: EmailSender, outbox: Outbox, pool_for: PoolFor, clock: ManualClock
-) -> None:
-    vault = Vault(await pool_for("case_manager"), LocalKeyWrapper(b"v" * 32), clock)
-    person = await vault.subject_for("acme", "consumer-1", case.case_id.encode())
-    sealed = await vault.seal(person, case.raw, context=f"switchyard/artefact/{case.case_id}/email".encode())
-
-    assert isinstance(await email_sender.send(case.command(email_sender.soon, sealed=(sealed, person))), EmailSent)
-    assert base64.b64decode(outbox.of(case.case_id)[0].raw) == case.raw
 
 
 async def test_a_command_that_comes_again_sends_nothing_and_answers_the_same(
@@ -148,6 +135,8 @@ async def test_a_provider_that_cannot_be_reached_was_not_asked(
 
 
 async def test_bytes_that_did_not_pass_are_not_sent(case: Case, email_sender: EmailSender, outbox: Outbox) -> None:
+    for stage, outcome in (("email", "EmailPassed"), ("sending", "SendingAllowed")):
+        await case.record_verdict(stage, outcome, content_sha256="d" * 64, valid_until="2100-01-01T00:00:00Z")
     with pytest.raises(PermanentTaskError) as refused:
         await email_sender.send(case.command(email_sender.soon, content_sha256="d" * 64))
     assert refused.value.code == "content_altered"
@@ -167,15 +156,15 @@ async def test_a_task_without_time_for_the_providers_answer_asks_nobody(
 async def test_slow_intent_is_taken_back_and_preconditions_read_again(
     case: Case, email_sender: EmailSender, outbox: Outbox, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = SendLedger.begin
+    look = SendLedger.look
 
-    async def slowly(*arguments: Any) -> object:
-        begun = await begin(*arguments)
+    async def slowly(*arguments: Any, **options: Any) -> object:
+        found = await look(*arguments, **options)
         clock.advance(MAX_PRECONDITION_AGE_S + 1)
-        return begun
+        return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(SendLedger, "begin", slowly)
+        patch.setattr(SendLedger, "look", slowly)
         with pytest.raises(Unavailable) as waiting:
             await email_sender.send(case.command(email_sender.soon))
     assert waiting.value.code == "stale_intent"

@@ -19,7 +19,7 @@ from switchyard.devstack.simulators.ses import SesFault
 from switchyard.protocol.fields import Json
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from tests.integration.cloud import Cloud, Tap, until
-from tests.integration.email_sender.conftest import Case, OpenCase, Outbox
+from tests.integration.email_sender.conftest import VAULT_KEY, Case, OpenCase, Outbox
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.serving import stop_serving
 
@@ -35,7 +35,7 @@ def environment(infrastructure: Infrastructure, outbox: Outbox) -> dict[str, str
     """The email sender's environment, with short times."""
     return {
         "SWITCHYARD_WORK_DB_URL": infrastructure.role_url("email_sender"),
-        "SWITCHYARD_VAULT_KEY": "22" * 32,
+        "SWITCHYARD_VAULT_KEY": VAULT_KEY.hex(),
         "SWITCHYARD_VISIBILITY_S": "2",
         "SWITCHYARD_POLL_WAIT_S": "1",
         "SWITCHYARD_RETRY_BASE_S": "0.05",
@@ -141,17 +141,17 @@ async def reaches(owner: Owner, case: Case, state: str) -> None:
 async def test_killed_before_the_intent_it_is_sent_once_by_the_next(
     case: Case, start_worker: StartWorker, cloud: Cloud, tap: Tap, outbox: Outbox, owner: Owner, blocking: Owner
 ) -> None:
-    await blocking.execute("select pg_advisory_xact_lock(case_manager.stop_lock_key('case', $1))", case.case_id)
+    await blocking.execute("insert into email_sender.send_lock values ($1, $2)", case.case_id, case.content_sha256)
     worker = await start_worker()
     await cloud.put(case.command(soon()))
 
     async def waits() -> bool:
         waiting: bool = await owner.fetchval(
-            "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
+            "select exists (select from pg_locks where locktype = 'transactionid' and not granted)"
         )
         return waiting
 
-    await until(waits, "the email sender waits for the case's lock", PATIENCE_S)
+    await until(waits, "the email sender waits for the email's lock", PATIENCE_S)
     await kill(worker)
     await blocking.execute("rollback")
 

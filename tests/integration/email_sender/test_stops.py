@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,32 +14,35 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from contracts.events.email_sender import EmailSent, SendingHalted, SendingStopped, SendingTooLate
-from services.specialists.email_sender.ledger import SESSION_SETTINGS
+from services.specialists.email_sender.ledger import SESSION_SETTINGS, SendLedger
 from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.protocol.operator_commands import CommandAction
-from switchyard.runtime.core.clock import SystemClock
-from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.core.clock import SystemClock, timestamp
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.database.connections import Database, connect_pool, translate_errors
-from tests.integration.cloud import until
 from tests.integration.conftest import PoolFor
-from tests.integration.email_sender.conftest import PLAYBOOK, Case, EmailSender, OpenCase, Outbox
+from tests.integration.email_sender.conftest import (
+    APPROVER,
+    APPROVERS_KEY,
+    PLAYBOOK,
+    SECOND,
+    SECONDS_KEY,
+    Case,
+    EmailSender,
+    OpenCase,
+    Outbox,
+)
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.operators import OPERATORS, hand_in, signed_command
 
 Stop = Callable[[Owner, Case], Awaitable[object]]
 
 
-async def is_waited_for(observer: Any, holder: Any) -> None:
-    """Return when another session waits for a lock that `holder` has."""
-
-    async def blocked() -> bool:
-        found: bool = await observer.fetchval(
-            "select exists (select from pg_locks where not granted and $1 = any(pg_blocking_pids(pid)))",
-            holder.get_server_pid(),
-        )
-        return found
-
-    await until(blocked, "a session waits for the lock")
+LOCK = """
+insert into send_lock as l (case_id, content_sha256) values ($1, $2)
+on conflict (case_id, content_sha256) do update set case_id = l.case_id
+"""
+"""As the ledger takes it."""
 
 
 async def close(owner: Owner, case: Case) -> object:
@@ -98,7 +102,7 @@ async def test_a_stop_that_no_operator_signed_stops_nothing_and_raises_an_alarm(
     await hand_in(owner, replace(signed_command(action, target), reason="another than was signed"))
     await hand_in(owner, signed_command(action, target, operator="m.allory"))
     assert isinstance(await email_sender.send(case.command(email_sender.soon)), EmailSent)
-    assert capsys.readouterr().out.count("stop.not_signed") == 3
+    assert capsys.readouterr().out.count("stop.not_signed") >= 3
 
 
 async def test_a_stop_of_one_case_or_address_stops_no_other(
@@ -186,20 +190,49 @@ async def test_without_a_good_approval_nothing_is_sent(
 async def test_granted_row_without_approver_signature_sends_nothing(
     key: bytes | None, case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
-    forged = await case.approve(email_sender.soon, key=key)
+    forged = await case.approve(email_sender.soon, signers={APPROVER: key})
     command = case.command(email_sender.soon, approval="settlement_offer", approval_id=forged)
     assert is_stopped(await email_sender.send(command), "approval_not_signed")
     assert outbox.of(case.case_id) == []
     assert await owner.fetchval("select count(*) from email_sender.sending") == 0
 
 
+@pytest.mark.parametrize("submitter", [APPROVER, APPROVER.upper(), "okafor@HARBOR.example", "Okafor@harbor.example"])
+async def test_approval_of_the_submitter_under_any_of_their_names_sends_nothing(
+    submitter: str, open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
+) -> None:
+    case = await open_case(submitter=submitter, approval="settlement_offer")
+    asked: dict[str, Any] = {"approval": "settlement_offer"}
+    own = case.command(email_sender.soon, approval_id=await case.approve(email_sender.soon), **asked)
+    assert is_stopped(await email_sender.send(own), "approval_not_signed")
+    assert outbox.of(case.case_id) == []
+    another = await case.approve(email_sender.soon, signers={SECOND: SECONDS_KEY})
+    again = case.command(email_sender.soon, note="another", approval_id=another, **asked)
+    assert isinstance(await email_sender.send(again), EmailSent)
+
+
+async def test_unknown_submitters_email_needs_two_approvers(
+    open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
+) -> None:
+    case = await open_case(submitter="m.okafor@another.example", approval="settlement_offer")
+    for note, signers, sent in (
+        ("one", {APPROVER: APPROVERS_KEY}, False),
+        ("one and a forger", {APPROVER: APPROVERS_KEY, SECOND: b"f" * 32}, False),
+        ("two", {APPROVER: APPROVERS_KEY, SECOND: SECONDS_KEY}, True),
+    ):
+        approval_id = await case.approve(email_sender.soon, signers=signers)
+        command = case.command(email_sender.soon, note=note, approval="settlement_offer", approval_id=approval_id)
+        assert isinstance(await email_sender.send(command), EmailSent) == sent, note
+    assert len(outbox.of(case.case_id)) == 1
+
+
 async def test_a_signature_for_another_approval_sends_nothing(
     case: Case, open_case: OpenCase, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
     other = await (await open_case()).approve(email_sender.soon)
-    forged = await case.approve(email_sender.soon, key=None)
-    taken = await owner.fetchval("select signature from case_manager.approval where approval_id = $1", other)
-    await owner.execute("update case_manager.approval set signature = $2 where approval_id = $1", forged, taken)
+    forged = await case.approve(email_sender.soon, signers={APPROVER: None})
+    taken = await owner.fetchval("select signature from case_manager.approval_grant where approval_id = $1", other)
+    await owner.execute("update case_manager.approval_grant set signature = $2 where approval_id = $1", forged, taken)
     command = case.command(email_sender.soon, approval="settlement_offer", approval_id=forged)
     assert is_stopped(await email_sender.send(command), "approval_not_signed")
     assert outbox.of(case.case_id) == []
@@ -229,101 +262,142 @@ async def test_an_approval_that_was_asked_for_and_never_given_sends_nothing(
 
 
 @each_stop
-async def test_a_stop_that_is_under_way_is_waited_for(
-    reason: str, case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, infrastructure: Infrastructure
+async def test_a_stop_before_the_confirmation_of_an_intent_sends_nothing(
+    reason: str, case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case_manager = await asyncpg.connect(infrastructure.owner_url())
-    try:
-        stopping = case_manager.transaction()
-        await stopping.start()
-        await STOPS[reason](case_manager, case)
-        sending = asyncio.create_task(email_sender.send(case.command(email_sender.soon)))
-        await is_waited_for(owner, case_manager)
-        assert not sending.done()
-        await stopping.commit()
-        assert is_stopped(await sending, reason)
-    finally:
-        await case_manager.close()
+    begin = SendLedger.begin
+
+    async def begin_then_stop(ledger: SendLedger, *arguments: Any) -> object:
+        begun = await begin(ledger, *arguments)
+        await STOPS[reason](owner, case)  # committed after the intent, and before the provider is called
+        return begun
+
+    monkeypatch.setattr(SendLedger, "begin", begin_then_stop)
+    assert is_stopped(await email_sender.send(case.command(email_sender.soon)), reason)
     assert outbox.of(case.case_id) == []
+    row = await owner.fetchrow("select state, code from email_sender.sending")
+    assert row is not None
+    assert tuple(row) == ("released", "stopped")
 
 
 @each_stop
-async def test_a_stop_waits_for_an_intent_that_is_being_written(
+async def test_a_stop_waits_for_no_intent_that_is_being_written(
     reason: str, case: Case, owner: Owner, pool_for: PoolFor
 ) -> None:
     pool = await pool_for("email_sender")
-    async with pool.acquire() as connection:
-        intending = connection.transaction()
-        await intending.start()
-        await connection.execute("select case_manager.lock_effect($1, $2)", case.case_id, case.address_key)
-        stopping = asyncio.ensure_future(STOPS[reason](owner, case))
-        await is_waited_for(connection, connection)
-        assert not stopping.done()
-        breaker = await connection.fetchrow("select * from case_manager.effect_permit where case_id = $1", case.case_id)
-        assert breaker is not None
-        assert not any((breaker["ending_outcome"], breaker["cancelled"], breaker["halted"], breaker["suppressed"]))
-        await intending.commit()
-        await stopping
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(LOCK, case.case_id, case.content_sha256)
+        await connection.fetch("select * from case_manager.case_facts($1)", case.case_id)
+        await asyncio.wait_for(STOPS[reason](owner, case), 2)
 
 
-async def test_a_email_sender_that_stands_still_holds_up_no_stop(
-    case: Case, owner: Owner, infrastructure: Infrastructure
+async def test_an_email_sender_that_stands_still_keeps_no_other_one_waiting(
+    case: Case, infrastructure: Infrastructure, email_sender: EmailSender
 ) -> None:
     pool = await connect_pool(
         infrastructure.role_url("email_sender"), schema="email_sender", server_settings=SESSION_SETTINGS
     )
     async with pool.acquire() as connection:
         await connection.execute("begin")
-        await connection.execute("select case_manager.lock_effect($1, $2)", case.case_id, case.address_key)
-        assert await asyncio.wait_for(halt(owner, case), 9)
+        await connection.execute(LOCK, case.case_id, case.content_sha256)
+        with suppress(Unavailable):  # the role's own limit on waiting for a lock
+            await email_sender.send(case.command(email_sender.soon))
+        assert isinstance(await email_sender.send(case.command(email_sender.soon)), EmailSent)
         with pytest.raises(Unavailable), translate_errors("the work database"):
             await connection.execute("select 1")
     await pool.close()
 
 
-async def test_two_intents_do_not_wait_for_each_other(case: Case, open_case: OpenCase, pool_for: PoolFor) -> None:
-    pool, other = await pool_for("email_sender"), await open_case(address_key=case.address_key)
-    async with pool.acquire() as one, pool.acquire() as two, one.transaction(), two.transaction():
-        await one.execute("select case_manager.lock_effect($1, $2)", case.case_id, case.address_key)
-        await asyncio.wait_for(
-            two.execute("select case_manager.lock_effect($1, $2)", other.case_id, other.address_key), 5
-        )
-
-
-async def test_a_grant_that_is_taken_back_waits_for_the_intent_too(
-    case: Case, owner: Owner, pool_for: PoolFor, email_sender: EmailSender
-) -> None:
-    approval_id = await case.approve(email_sender.soon)
+async def test_email_sender_reads_of_case_manager_one_case_and_one_approval(pool_for: PoolFor) -> None:
     pool = await pool_for("email_sender")
-    async with pool.acquire() as connection:
-        intending = connection.transaction()
-        await intending.start()
-        await connection.execute("select case_manager.lock_effect($1, $2)", case.case_id, case.address_key)
-        taking_back = asyncio.create_task(
-            owner.execute("update case_manager.approval set state = 'void' where approval_id = $1", approval_id)
-        )
-        await is_waited_for(connection, connection)
-        assert not taking_back.done()
-        await intending.commit()
-        await taking_back
-
-
-async def test_email_sender_reads_only_effect_permits_of_case_manager(pool_for: PoolFor) -> None:
-    pool = await pool_for("email_sender")
-    assert await pool.fetch("select * from case_manager.effect_permit") == []
+    assert await pool.fetch("select * from case_manager.case_facts(gen_random_uuid())") == []
     for statement in (
         "select * from case_manager.submission",
         "select * from case_manager.control",
         "select * from case_manager.approval",
+        "select * from case_manager.approval_grant",
         "select * from case_manager.case_ending",
-        "delete from case_manager.effect_approval",
+        "select * from compliance.verdict",
         "select case_manager.commanded(gen_random_uuid())",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await pool.execute(statement)
 
 
-async def test_no_other_agent_takes_the_case_managers_locks(pool_for: PoolFor, case: Case) -> None:
-    pool = await pool_for("drafter")
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await pool.execute("select case_manager.lock_effect($1, $2)", case.case_id, case.address_key)
+async def test_command_that_compliance_never_passed_sends_nothing(
+    open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
+) -> None:
+    unreviewed = await open_case(passed=False)
+    assert is_stopped(await email_sender.send(unreviewed.command(email_sender.soon)), "not_reviewed")
+    await unreviewed.record_verdict("email", "EmailPassed")
+    assert is_stopped(await email_sender.send(unreviewed.command(email_sender.soon, note="2")), "not_allowed")
+    assert outbox.of(unreviewed.case_id) == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "outcome", "changes", "reason"),
+    [
+        ("email", "EmailBlocked", {}, "not_passed"),
+        ("email", "RevisionNeeded", {}, "not_passed"),
+        ("email", "EmailPassed", {"pack": "2020-01-01.1"}, "pack_differs"),
+        ("sending", "SendingDeferred", {}, "not_allowed"),
+        ("sending", "ContactBlocked", {}, "not_allowed"),
+        ("sending", "ReviewOutdated", {}, "not_allowed"),
+        ("sending", "SendingAllowed", {"valid_until": "2100-01-01T00:00:00Z", "pack": "2020-01-01.1"}, "pack_differs"),
+    ],
+)
+async def test_compliances_latest_verdict_counts_and_not_the_commands_word(
+    stage: str,
+    outcome: str,
+    changes: dict[str, Any],
+    reason: str,
+    case: Case,
+    email_sender: EmailSender,
+    outbox: Outbox,
+) -> None:
+    await case.record_verdict(stage, outcome, **changes)
+    assert is_stopped(await email_sender.send(case.command(email_sender.soon)), reason)
+    assert outbox.of(case.case_id) == []
+
+
+async def test_verdict_on_another_case_or_content_counts_for_neither(
+    open_case: OpenCase, case: Case, email_sender: EmailSender, outbox: Outbox
+) -> None:
+    other = await open_case(passed=False)
+    for stage, outcome in (("email", "EmailPassed"), ("sending", "SendingAllowed")):
+        await other.record_verdict(stage, outcome, content_sha256="d" * 64, valid_until="2100-01-01T00:00:00Z")
+    assert is_stopped(await email_sender.send(other.command(email_sender.soon)), "not_reviewed")
+    assert outbox.of(other.case_id) == []
+
+
+async def test_moment_that_compliance_checked_counts_and_not_the_commands(
+    case: Case, email_sender: EmailSender, outbox: Outbox
+) -> None:
+    await case.record_verdict("sending", "SendingAllowed", valid_until=timestamp(email_sender.clock.now()))
+    answer = await email_sender.send(case.command(email_sender.soon + timedelta(days=30)))
+    assert answer == SendingTooLate(content_sha256=case.content_sha256)
+    assert outbox.of(case.case_id) == []
+
+
+async def test_approval_that_compliance_wants_is_missed_where_the_command_leaves_it_out(
+    open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
+) -> None:
+    case = await open_case(approval="settlement_offer")
+    assert is_stopped(await email_sender.send(case.command(email_sender.soon)), "approval_missing")
+    assert outbox.of(case.case_id) == []
+
+
+async def test_unsealed_email_of_a_forged_command_is_refused(
+    case: Case, email_sender: EmailSender, outbox: Outbox
+) -> None:
+    with pytest.raises(PermanentTaskError, match="not_sealed"):
+        await email_sender.send(case.command(email_sender.soon, sealed=(case.raw, None)))
+    assert outbox.of(case.case_id) == []
+
+
+async def test_email_to_another_address_than_intake_sealed_is_not_sent(
+    open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
+) -> None:
+    case = await open_case(to="mallory@example.net", address="ada.lovelace@example.com")
+    assert is_stopped(await email_sender.send(case.command(email_sender.soon)), "not_the_cases")
+    assert outbox.of(case.case_id) == []

@@ -19,7 +19,9 @@ from switchyard.runtime.storage.artefacts import MAX_INLINE_BYTES, Artefacts
 from switchyard.runtime.storage.objects import S3Objects
 from tests.integration.cloud import Cloud
 from tests.integration.conftest import PoolFor
-from tests.integration.events import NODE, bus_body, command, fresh_id, rewritten
+from tests.integration.events import NODE, bus_body, command, fresh_id
+from tests.integration.infrastructure import Infrastructure
+from tests.integration.known_cases import Person, known_cases
 from tests.integration.manual_clock import ManualClock
 from tests.reference import read_event
 
@@ -29,14 +31,13 @@ SECRET = b"Ada Lovelace asked this"
 
 
 @pytest.fixture
-async def subject(vault: Vault) -> str:
-    name = fresh_id()
-    return await vault.subject_for("acme", name, hashlib.sha256(name.encode()).digest())
+def subject(infrastructure: Infrastructure) -> str:
+    return Person(bytes(32)).subject
 
 
 @pytest.fixture
 async def vault(pool_for: PoolFor, clock: ManualClock) -> Vault:
-    return Vault(await pool_for("case_manager"), LocalKeyWrapper(bytes(32)), clock)
+    return Vault(await pool_for(NODE), LocalKeyWrapper(bytes(32)), clock)
 
 
 @pytest.fixture
@@ -47,9 +48,9 @@ def artefacts(cloud: Cloud, vault: Vault) -> Artefacts:
 
 def task_about(subject: str | None, case_id: str | None = None) -> Task[AnswerQuestion]:
     """A task of a case, which is about a person if there is a `subject`."""
-    asked = command(case_id or fresh_id())
-    if subject is not None:
-        asked = rewritten(asked, principal=asked["principal"] | {"subject": subject})
+    asked = command(case_id or fresh_id(), subject=subject)
+    if subject is not None and (cases := known_cases()) is not None:
+        cases.add_task(NODE, asked["case_id"])
     received = read_event(bus_body(asked), node=NODE)
     assert isinstance(received.payload, AnswerQuestion)
     return Task(ReceivedEvent(received.envelope, received.payload, received.raw), attempt=1, deadline=None)
@@ -111,8 +112,9 @@ async def test_altered_bytes_in_s3_are_refused(artefacts: Artefacts, cloud: Clou
 async def test_a_sealed_artefact_of_another_case_is_refused(artefacts: Artefacts, subject: str) -> None:
     task = task_about(subject)
     artefact = await artefacts.write(task, "findings", SECRET, media_type="text/csv")
+    other = task_about(subject)
     with pytest.raises(PermanentTaskError, match="seal_broken"):
-        await artefacts.read_from(handed_on(task), fresh_id(), artefact)
+        await artefacts.read_from(handed_on(task), other.envelope.case_id, artefact)
 
 
 async def test_a_sealed_artefact_under_another_name_is_refused(artefacts: Artefacts, subject: str) -> None:
@@ -127,9 +129,21 @@ async def test_a_sealed_artefact_that_the_card_does_not_open_is_refused_by_name(
     artefacts: Artefacts, subject: str
 ) -> None:
     task = task_about(subject)
-    artefact = await artefacts.write(task, "answer", SECRET, media_type="text/plain")
+    artefact = Artefact(name="answer", sha256="0" * 64, size=1, media_type="text/plain", subject=subject)
     with pytest.raises(PermanentTaskError, match="card does not open answer"):
         await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact)
+
+
+async def test_bytes_that_are_not_sealed_for_the_cases_person_are_refused(
+    artefacts: Artefacts, subject: str, clock: ManualClock
+) -> None:
+    task, stranger = task_about(subject), Person(bytes(32))
+    with pytest.raises(PermanentTaskError, match="not_sealed"):
+        await artefacts.read(task, task.payload.question)  # inline, in the clear: anybody can write it
+    foreign, place = stranger.artefact(task.envelope.case_id, "question", SECRET)
+    task.written_refs[foreign.sha256] = place
+    with pytest.raises(PermanentTaskError, match="not_sealed"):
+        await artefacts.read(task, foreign)
 
 
 async def test_an_artefact_without_a_place_is_refused(artefacts: Artefacts) -> None:

@@ -207,7 +207,7 @@ async def test_command_of_newer_release_waits_unclaimed_for_its_grace(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, owner: Owner, case_id: str
 ) -> None:
     await start_worker(Counting(), deploy_grace_s=5.0)
-    await cloud.put(rewritten(command(case_id), version=9, case_deadline="2099-01-01T00:00:00.000000Z"))
+    await cloud.put(rewritten(command(case_id, case_deadline="2099-01-01T00:00:00.000000Z"), version=9))
     await tap.silent(NODE, case_id, 2)
     claimed = "select count(*) from text_to_sql.inbox where case_id = $1"
     assert await owner.fetchval(claimed, case_id) == 0

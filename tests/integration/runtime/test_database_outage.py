@@ -27,20 +27,20 @@ async def test_polling_pauses_during_postgres_outage_without_attempts(
     monkeypatch.setattr(process, "RELAY_INTERVAL_S", 3_600.0)
     handler = Counting()
     worker = await start_worker(handler)
-    before = fresh_id()
+    before, waiting = fresh_id(), fresh_id()
+    first, second = command(case_id, attempts=1), command(waiting, attempts=1)
     await cloud.put(command(before))
     await tap.next(NODE, before)
     await infrastructure.stop("postgres")
     try:
-        await cloud.put(command(case_id, attempts=1))
+        await cloud.put(first)
         await worker.is_failing("database")
 
         async def back() -> bool:
             return (await cloud.counts(QUEUE))[0] == 1
 
         await until(back, "the command is visible on its queue again")
-        waiting = fresh_id()
-        await cloud.put(command(waiting, attempts=1))
+        await cloud.put(second)
         await tap.silent(NODE, waiting, seconds=1)
         assert await cloud.counts(QUEUE) == (2, 0, 0), "somebody polls"
         assert await worker.failing() == ["database"]

@@ -146,7 +146,7 @@ async def test_no_role_may_touch_what_was_migrated_or_create_tables(infrastructu
     assert await refused(infrastructure, role, f"create schema {role}_extra")
 
 
-async def test_subject_keys_are_made_by_case_manager_and_read_by_card(
+async def test_no_role_lists_keys_and_each_asks_for_one_by_its_own_function(
     infrastructure: Infrastructure,
 ) -> None:
     statements = {
@@ -162,8 +162,18 @@ async def test_subject_keys_are_made_by_case_manager_and_read_by_card(
         role: [name for name, text in statements.items() if not await refused(infrastructure, role, text)]
         for role in ("case_manager", *AGENT_CARDS)
     }
-    assert may == {"case_manager": ["read", "make"]} | {
-        card.name: ["read"] if card.decrypts else [] for card in AGENT_CARDS.values()
+    assert may == {role: [] for role in ("case_manager", *AGENT_CARDS)}
+    asks = {
+        "find": "select vault.find_subject('acme', '')",
+        "task": "select vault.key_for_task(gen_random_uuid(), 'question')",
+        "review": "select vault.key_for_review(gen_random_uuid())",
+    }
+    may = {
+        role: [name for name, text in asks.items() if not await refused(infrastructure, role, text)]
+        for role in ("case_manager", *AGENT_CARDS, "reviewer")
+    }
+    assert may == {"case_manager": ["find"], "reviewer": ["review"]} | {
+        card.name: ["task"] if card.decrypts else [] for card in AGENT_CARDS.values()
     }
 
 

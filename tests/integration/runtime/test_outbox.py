@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -216,3 +217,32 @@ async def test_what_is_parked_is_neither_listed_nor_published_before_it_is_relea
     await outbox.tick()
     assert opened in bus.events
     await owner.execute("delete from case_manager.outbox where case_id = $1", case[0])
+
+
+class Choosy(Recorded):
+    """A bus that takes all events but one."""
+
+    def __init__(self, refused: str, error: Exception) -> None:
+        super().__init__()
+        self.refused, self.error = refused, error
+
+    async def publish(self, events: Sequence[Json]) -> None:
+        if any(event["event_id"] == self.refused for event in events):
+            raise self.error
+        await super().publish(events)
+
+
+@pytest.mark.parametrize("error", [ValueError("too large"), KeyError("Entries"), Unavailable("publish_failed", "no")])
+async def test_an_event_that_the_bus_never_takes_does_not_hold_up_the_others(
+    pool: Pool, owner: Owner, error: Exception
+) -> None:
+    poison, *others = [await outcome(pool) for _ in range(4)]
+    bus = Choosy(poison["event_id"], error)
+    outbox = Outbox(pool, bus)
+    for _ in range(3):
+        await make_overdue(owner)
+        with suppress(Unavailable):
+            await outbox.tick()
+    assert sorted(event["event_id"] for event in bus.events) == sorted(event["event_id"] for event in others)
+    left = await owner.fetch(f"select event_id from {NODE}.outbox where published_at is null")
+    assert [str(row["event_id"]) for row in left] == [poison["event_id"]]

@@ -9,18 +9,20 @@ from typing import Any
 
 import pytest
 from aiobotocore.session import AioSession
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
-from switchyard.runtime.crypto.vault import CACHE_S, KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, Unavailable
+from switchyard.runtime.crypto.vault import CACHE_S, NONCE_BYTES, KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
 from tests.integration.conftest import PoolFor
-from tests.integration.events import fresh_id
+from tests.integration.events import fresh_id, opened
 from tests.integration.infrastructure import Owner
+from tests.integration.known_cases import known_cases
 from tests.integration.manual_clock import ManualClock
 
 pytestmark = pytest.mark.integration
 
 SECRET = b"How deep is Zanzibar-4711?"
-CONTEXT = b"switchyard/artefact/case/question"
+CASE: dict[str, str] = {"case_id": "9b0c2a52-6c0e-4a6d-9f53-0d1f5a8d1c01", "name": "question"}
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def wrapper() -> KeyWrapper:
 @pytest.fixture
 async def vault(pool_for: PoolFor, wrapper: KeyWrapper, clock: ManualClock) -> Vault:
     """The case manager's vault: the one that makes keys."""
-    return Vault(await pool_for("case_manager"), wrapper, clock)
+    return Vault(await pool_for("case_manager"), wrapper, clock, use="intake")
 
 
 @pytest.fixture
@@ -46,64 +48,128 @@ async def person(vault: Vault, name: str | None = None) -> str:
     return await vault.subject_for("acme", name, hashlib.sha256(name.encode()).digest())
 
 
-async def test_what_was_sealed_for_a_person_is_opened_by_an_agent(
-    vault: Vault, pool_for: PoolFor, wrapper: KeyWrapper, clock: ManualClock
-) -> None:
+@pytest.fixture
+async def agents(pool_for: PoolFor, wrapper: KeyWrapper, clock: ManualClock) -> Vault:
+    """The vault of an agent whose card decrypts questions."""
+    return Vault(await pool_for("text_to_sql"), wrapper, clock)
+
+
+def working_on(subject: str) -> dict[str, str]:
+    """A question of a case about a person, with a task of the agent."""
+    case_id, cases = fresh_id(), known_cases()
+    opened(case_id, subject=subject)
+    assert cases is not None
+    cases.add_task("text_to_sql", case_id)
+    return {"case_id": case_id, "name": "question"}
+
+
+async def test_what_was_sealed_for_a_person_is_opened_by_an_agent(vault: Vault, agents: Vault) -> None:
     subject = await person(vault)
-    sealed = await vault.seal(subject, SECRET, context=CONTEXT)
-    agents = Vault(await pool_for("text_to_sql"), wrapper, clock)
+    asked = working_on(subject)
+    sealed = await vault.seal(subject, SECRET, **asked)
     assert SECRET not in sealed
-    assert await agents.open(subject, sealed, context=CONTEXT) == SECRET
+    assert await agents.open(subject, sealed, **asked) == SECRET
+
+
+async def test_key_of_another_person_than_the_cases_is_refused(vault: Vault, agents: Vault) -> None:
+    subject, asked = await person(vault), working_on(await person(vault))
+    with pytest.raises(PermanentTaskError, match="not_the_cases"):
+        await agents.open(subject, await vault.seal(subject, SECRET, **asked), **asked)
+
+
+async def test_key_without_an_open_task_is_refused_and_may_be_asked_for_again(vault: Vault, agents: Vault) -> None:
+    subject, case_id = await person(vault), fresh_id()
+    opened(case_id, subject=subject)
+    with pytest.raises(RetryableTaskError, match="no_open_task"):
+        await agents.seal(subject, SECRET, case_id=case_id, name="question")
+
+
+async def test_key_of_a_closed_or_cancelled_case_is_refused(vault: Vault, agents: Vault, owner: Owner) -> None:
+    subject = await person(vault)
+    closed, cancelled = working_on(subject), working_on(subject)
+    sql = "insert into case_manager.case_ending (case_id, outcome, event_id) values ($1, 'expired', gen_random_uuid())"
+    await owner.execute(sql, closed["case_id"])
+    await owner.fetchval("select case_manager.cancel($1, 'ada', 'why')", cancelled["case_id"])
+    for over in (closed, cancelled):
+        with pytest.raises(PermanentTaskError, match="case_over"):
+            await agents.seal(subject, SECRET, **over)
+
+
+async def test_key_for_an_artefact_that_the_card_does_not_name_is_refused(vault: Vault, agents: Vault) -> None:
+    subject = await person(vault)
+    with pytest.raises(PermanentTaskError, match="not_on_card"):
+        await agents.seal(subject, SECRET, **(working_on(subject) | {"name": "account"}))
+
+
+async def test_key_of_a_playbook_that_gives_the_agent_no_task_is_refused(vault: Vault, pool_for: PoolFor) -> None:
+    subject = await person(vault)
+    asked = working_on(subject) | {"name": "email"}
+    cases = known_cases()
+    assert cases is not None
+    cases.add_task("email_sender", asked["case_id"])  # as a thief of its login could write
+    thief = Vault(await pool_for("email_sender"), LocalKeyWrapper(bytes(32)), ManualClock())
+    with pytest.raises(PermanentTaskError, match="not_on_card"):
+        await thief.seal(subject, SECRET, **asked)
 
 
 async def test_sealing_twice_gives_different_bytes(vault: Vault) -> None:
     subject = await person(vault)
-    assert await vault.seal(subject, SECRET, context=CONTEXT) != await vault.seal(subject, SECRET, context=CONTEXT)
+    assert await vault.seal(subject, SECRET, **CASE) != await vault.seal(subject, SECRET, **CASE)
 
 
 @pytest.mark.parametrize("position", [0, 11, 12, -1])
 async def test_altered_bytes_are_refused(vault: Vault, position: int) -> None:
     subject = await person(vault)
-    sealed = bytearray(await vault.seal(subject, SECRET, context=CONTEXT))
+    sealed = bytearray(await vault.seal(subject, SECRET, **CASE))
     sealed[position] ^= 1
     with pytest.raises(PermanentTaskError, match="seal_broken"):
-        await vault.open(subject, bytes(sealed), context=CONTEXT)
+        await vault.open(subject, bytes(sealed), **CASE)
 
 
 @pytest.mark.parametrize("length", [0, 5, 12, 20])
 async def test_truncated_bytes_are_refused(vault: Vault, length: int) -> None:
     subject = await person(vault)
-    sealed = await vault.seal(subject, SECRET, context=CONTEXT)
+    sealed = await vault.seal(subject, SECRET, **CASE)
     with pytest.raises(PermanentTaskError, match="seal_broken"):
-        await vault.open(subject, sealed[:length], context=CONTEXT)
+        await vault.open(subject, sealed[:length], **CASE)
 
 
 async def test_another_context_is_refused(vault: Vault) -> None:
     subject = await person(vault)
-    sealed = await vault.seal(subject, SECRET, context=CONTEXT)
+    sealed = await vault.seal(subject, SECRET, **CASE)
     with pytest.raises(PermanentTaskError, match="seal_broken"):
-        await vault.open(subject, sealed, context=b"switchyard/artefact/another/question")
+        await vault.open(subject, sealed, **(CASE | {"case_id": fresh_id()}))
+    with pytest.raises(PermanentTaskError, match="seal_broken"):
+        await vault.open(subject, sealed, **(CASE | {"name": "answer"}))
 
 
 async def test_another_persons_key_is_refused(vault: Vault) -> None:
-    sealed = await vault.seal(await person(vault), SECRET, context=CONTEXT)
+    sealed = await vault.seal(await person(vault), SECRET, **CASE)
     with pytest.raises(PermanentTaskError, match="seal_broken"):
-        await vault.open(await person(vault), sealed, context=CONTEXT)
+        await vault.open(await person(vault), sealed, **CASE)
 
 
 async def test_an_erased_key_opens_nothing_once_the_cache_has_expired(
-    vault: Vault, owner: Owner, clock: ManualClock
+    vault: Vault, agents: Vault, owner: Owner, clock: ManualClock
 ) -> None:
     subject = await person(vault)
-    sealed = await vault.seal(subject, SECRET, context=CONTEXT)
+    asked = working_on(subject)
+    sealed = await agents.seal(subject, SECRET, **asked)
     await owner.execute("delete from vault.subject_key where subject = $1", subject)
     clock.advance(CACHE_S - 1)
-    assert await vault.open(subject, sealed, context=CONTEXT) == SECRET
+    assert await agents.open(subject, sealed, **asked) == SECRET
     clock.advance(1)
     with pytest.raises(PermanentTaskError, match="key_erased"):
-        await vault.open(subject, sealed, context=CONTEXT)
+        await agents.open(subject, sealed, **asked)
     with pytest.raises(PermanentTaskError, match="key_erased"):
-        await vault.seal(subject, SECRET, context=CONTEXT)
+        await agents.seal(subject, SECRET, **asked)
+
+
+async def test_intake_that_took_too_long_begins_again(vault: Vault, clock: ManualClock) -> None:
+    subject = await person(vault)
+    clock.advance(CACHE_S)
+    with pytest.raises(Unavailable, match="key_expired"):
+        await vault.seal(subject, SECRET, **CASE)
 
 
 async def test_a_person_met_again_after_erasure_is_somebody_new(vault: Vault, owner: Owner) -> None:
@@ -116,12 +182,12 @@ async def test_a_person_met_again_after_erasure_is_somebody_new(vault: Vault, ow
 async def test_subject_pseudonym_is_one_across_concurrent_processes(
     vault: Vault, pool_for: PoolFor, wrapper: KeyWrapper, clock: ManualClock
 ) -> None:
-    vaults = [vault, Vault(await pool_for("case_manager"), wrapper, clock)]
+    vaults = [vault, Vault(await pool_for("case_manager"), wrapper, clock, use="intake")]
     name = f"user-{fresh_id()}"
     subjects = await asyncio.gather(*(person(vaults[index % 2], name) for index in range(20)))
     assert len(set(subjects)) == 1
-    sealed = await vaults[0].seal(subjects[0], SECRET, context=CONTEXT)
-    assert await vaults[1].open(subjects[0], sealed, context=CONTEXT) == SECRET
+    sealed = await vaults[0].seal(subjects[0], SECRET, **CASE)
+    assert await vaults[1].open(subjects[0], sealed, **CASE) == SECRET
 
 
 async def test_a_persons_name_is_nowhere_in_the_vault(vault: Vault, owner: Owner) -> None:
@@ -131,12 +197,17 @@ async def test_a_persons_name_is_nowhere_in_the_vault(vault: Vault, owner: Owner
     assert row is not None
     stored = b"".join(value if isinstance(value, bytes) else str(value).encode() for value in row.values())
     assert name.encode() not in stored
-    assert await vault.open(subject, row["external_id"], context=subject.encode()) == name.encode()
+    key = await LocalKeyWrapper(bytes(32)).unwrap(row["wrapped_key"], subject=subject)
+    nonce, sealed = row["external_id"][:NONCE_BYTES], row["external_id"][NONCE_BYTES:]
+    assert AESGCM(key).decrypt(nonce, sealed, subject.encode()) == name.encode()
 
 
-async def test_a_wrapped_key_that_was_swapped_for_another_persons_is_refused(vault: Vault, owner: Owner) -> None:
+async def test_a_wrapped_key_that_was_swapped_for_another_persons_is_refused(
+    vault: Vault, agents: Vault, owner: Owner
+) -> None:
     mine, theirs = await person(vault), await person(vault)
-    sealed = await vault.seal(theirs, SECRET, context=CONTEXT)
+    asked = working_on(mine)
+    sealed = await vault.seal(theirs, SECRET, **asked)
     await owner.execute(
         "update vault.subject_key set wrapped_key = (select wrapped_key from vault.subject_key where subject = $2)"
         " where subject = $1",
@@ -144,15 +215,16 @@ async def test_a_wrapped_key_that_was_swapped_for_another_persons_is_refused(vau
         theirs,
     )
     with pytest.raises(PermanentTaskError, match="seal_broken"):
-        await vault.open(mine, sealed, context=CONTEXT)
+        await agents.open(mine, sealed, **asked)
 
 
 async def test_another_master_key_opens_nothing(vault: Vault, pool_for: PoolFor, clock: ManualClock) -> None:
     subject = await person(vault)
-    sealed = await vault.seal(subject, SECRET, context=CONTEXT)
-    stranger = Vault(await pool_for("case_manager"), LocalKeyWrapper(b"\x01" * 32), clock)
+    asked = working_on(subject)
+    sealed = await vault.seal(subject, SECRET, **asked)
+    stranger = Vault(await pool_for("text_to_sql"), LocalKeyWrapper(b"\x01" * 32), clock)
     with pytest.raises(PermanentTaskError, match="seal_broken"):
-        await stranger.open(subject, sealed, context=CONTEXT)
+        await stranger.open(subject, sealed, **asked)
 
 
 async def test_kms_wraps_a_key_for_one_person_only(kms: Any) -> None:

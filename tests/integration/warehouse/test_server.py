@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
@@ -46,10 +47,10 @@ async def test_the_real_connector_learns_that_a_role_is_not_granted(warehouse: S
 
 
 async def test_the_real_connector_learns_that_a_statement_was_cancelled(warehouse: SnowflakeWarehouse) -> None:
-    endless = guard_query(
-        "SELECT COUNT(*) AS n FROM monthly_production a, monthly_production b, monthly_production c "
+    endless = replace(
+        guard_query("SELECT COUNT(*) AS n FROM monthly_production", SCHEMA),
+        sql="SELECT COUNT(*) AS n FROM monthly_production a, monthly_production b, monthly_production c "
         "WHERE a.oil_bbl < c.gas_mcf",
-        SCHEMA,
     )
     with pytest.raises(PermanentTaskError) as caught:
         await warehouse.run(endless, case_id="case-1", role="FIELD_ALL", limits=QueryLimits(timeout_s=1))

@@ -23,7 +23,7 @@ from tests.echo_app import echo
 ENGINE = Path(application.__file__).parents[1]
 
 
-def test_application_of_one_agent_has_its_nodes_queues_and_the_systems_events() -> None:
+def test_application_of_one_agent_has_nodes_queues_and_events() -> None:
     assert echo.APP.catalogue.nodes == (ROUTER, CASE_MANAGER, "echo", AUDIT)
     assert [consumer.queue for consumer in echo.APP.consumers] == [
         "switchyard-router",
@@ -66,7 +66,7 @@ def test_application_that_contradicts_itself_is_rejected(changes: dict[str, Any]
         replace(echo.APP, **changes)
 
 
-def test_reference_application_is_the_default_and_its_outcomes_have_classes() -> None:
+def test_reference_application_is_the_default_with_outcome_classes() -> None:
     assert load_app() is APP is load_reference(DEFAULT_APP)
     assert APP.catalogue is CATALOGUE
     assert {name for name, kind in APP.all_outcomes.items() if kind == "reached"} == {"answered", "sent"}
@@ -80,7 +80,7 @@ def test_reference_that_names_nothing_is_rejected(reference: str, error: type[Ex
         load_reference(reference)
 
 
-def test_engine_names_no_module_of_an_application_but_as_the_default_of_a_setting() -> None:
+def test_engine_names_application_modules_in_defaults_only() -> None:
     pattern = re.compile(r"(contracts|services|demo)(\.\w+)+(:\w+)?|(services|demo)/.*")
     found = {
         node.value

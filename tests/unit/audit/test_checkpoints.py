@@ -28,7 +28,10 @@ from switchyard.runtime.storage.locked_objects import LockMode, ObjectLock
 
 SIGNER = LocalSigner(b"\7" * 32)
 AT = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
-LEAF = Leaf(1, date(2026, 11, 21), "00000000-0000-4000-8000-000000000001", "ab" * 32, AT, b"\1" * 32)
+KEY_ID = "00000000-0000-4000-8000-00000000000a"
+LEAF = Leaf(
+    1, date(2026, 11, 21), "00000000-0000-4000-8000-000000000001", "ab" * 32, AT, b"\1" * 32, b"\2" * 32, KEY_ID
+)
 
 
 def leaves(count: int) -> list[bytes]:
@@ -49,6 +52,8 @@ async def checkpoint(head: LogHead | None = None, count: int = 3) -> Checkpoint:
         ("digest", "ac" * 32),
         ("recorded_at", AT + timedelta(microseconds=1)),
         ("body_sha256", b"\2" * 32),
+        ("mac", b"\3" * 32),
+        ("mac_key", "00000000-0000-4000-8000-00000000000b"),
     ],
 )
 def test_leaf_hash_covers_every_field(name: str, value: Any) -> None:
@@ -76,7 +81,9 @@ async def test_unlinked_checkpoint_names_the_differing_fields() -> None:
     one = await checkpoint()
     two = (await checkpoint(head_after(one.body), 2)).body
 
-    assert explain_unlinked(LogHead(), two) == "it does not continue checkpoint 0: number, last, hash differ"
+    assert (
+        explain_unlinked(LogHead(), two) == "it does not continue checkpoint 0: number, last, hash, not_before differ"
+    )
     assert "hash" in (explain_unlinked(replace(head_after(one.body), hash="0" * 64), two) or "")
     backwards = two.model_copy(update={"last": 3})
     assert "last" in (explain_unlinked(head_after(one.body), backwards) or "")

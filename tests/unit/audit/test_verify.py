@@ -286,7 +286,7 @@ def test_producer_outside_the_catalogue_is_a_finding() -> None:
 @pytest.mark.parametrize(
     ("claim", "value"),
     [
-        ("scopes", ["warehouse:role:FIELD_ALL"]),
+        ("scopes", ["role:FIELD_ALL"]),
         ("act", ["service:other"]),
         ("tenant", "other"),
         ("exp", "2030-01-01T00:00:00Z"),

@@ -38,7 +38,7 @@ def run(*arguments: str, **environment: str) -> tuple[int, str]:
         (["email", "resolve", "c", "--operator", "ana", "--evidence", "e"], "the delivery status is missing"),
     ],
 )
-def test_a_command_that_is_called_wrongly_exits_with_2(arguments: list[str], message: str) -> None:
+def test_command_called_wrongly_exits_with_2(arguments: list[str], message: str) -> None:
     exit_code, stderr = run(*arguments)
     assert (exit_code, message in stderr) == (2, True), stderr
 
@@ -58,14 +58,14 @@ def test_a_command_that_is_called_wrongly_exits_with_2(arguments: list[str], mes
         (["migrate"], "WORK_DB_OWNER_URL"),
     ],
 )
-def test_a_command_without_its_variable_exits_with_1_and_names_it(arguments: list[str], variable: str) -> None:
+def test_command_without_its_variable_exits_with_1_and_names_it(arguments: list[str], variable: str) -> None:
     exit_code, stderr = run(*arguments)
     assert exit_code == 1
     assert f"SWITCHYARD_{variable} is not set: expected " in stderr
     assert f"Remedy: export SWITCHYARD_{variable}" in stderr
 
 
-def test_an_unreachable_database_exits_with_1() -> None:
+def test_unreachable_database_exits_with_1() -> None:
     exit_code, stderr = run("case", "list", SWITCHYARD_AUDIT_DB_URL="postgresql://reader@127.0.0.1:1/audit")
     assert exit_code == 1
     assert "the database of audit is unreachable" in stderr
@@ -78,7 +78,7 @@ def test_migrate_without_a_server_exits_with_1() -> None:
 
 
 @pytest.mark.parametrize("content", ["not hex", "00ff", "é"])
-def test_an_invalid_key_file_exits_with_1_and_the_remedy(tmp_path: Path, content: str) -> None:
+def test_invalid_key_file_exits_with_1_and_the_remedy(tmp_path: Path, content: str) -> None:
     file = tmp_path / "ana.key"
     file.write_text(content, encoding="utf-8")
     exit_code, stderr = run("operator", "public-key", "--key", str(file))
@@ -95,7 +95,7 @@ def test_public_key_of_a_key_in_a_file_is_printed(tmp_path: Path) -> None:
     assert ran.stdout.strip() == "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 
 
-def test_a_file_that_cannot_be_written_exits_with_1(tmp_path: Path) -> None:
+def test_unwritable_file_exits_with_1(tmp_path: Path) -> None:
     corpus = Path(__file__).parents[2] / "contract" / "corpus" / "assist-1.jsonl.gz"
     exit_code, stderr = run("audit", "replay", "--corpus", str(corpus), "--save", str(tmp_path / "no" / "where"))
     assert (exit_code, f"{tmp_path / 'no' / 'where'}: No such file" in stderr) == (1, True), stderr

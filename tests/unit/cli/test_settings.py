@@ -16,7 +16,7 @@ def test_settings_of_an_empty_environment_have_their_defaults() -> None:
     assert settings.kms_key_id is None
 
 
-def test_settings_read_the_given_environment_and_not_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_read_the_given_environment_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_AUDIT_DB_URL", "postgresql://elsewhere")
     settings = CliSettings.read({
         "SWITCHYARD_AUDIT_DB_URL": "postgresql://here",
@@ -30,7 +30,7 @@ def test_settings_read_the_given_environment_and_not_this_process(monkeypatch: p
 
 
 @pytest.mark.parametrize("value", [{}, {"SWITCHYARD_REVIEWER_DB_URL": ""}])
-def test_a_missing_variable_is_named_with_its_purpose_and_remedy(value: dict[str, str]) -> None:
+def test_missing_variable_is_named_with_purpose_and_remedy(value: dict[str, str]) -> None:
     settings = CliSettings.read(value)
     with pytest.raises(CommandFailed, match="SWITCHYARD_REVIEWER_DB_URL is not set: expected the address") as caught:
         _ = settings.reviewer_db_url
@@ -39,9 +39,21 @@ def test_a_missing_variable_is_named_with_its_purpose_and_remedy(value: dict[str
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("SWITCHYARD_DB_AUTH", "magic"), ("SWITCHYARD_CHECKPOINT_LOCK_MODE", "SOFT")],
+    [
+        ("SWITCHYARD_DB_AUTH", "magic"),
+        ("SWITCHYARD_CHECKPOINT_LOCK_MODE", "SOFT"),
+        ("SWITCHYARD_VAULT_KEY", "hunter2"),
+        ("SWITCHYARD_STATE_KEYS", '{"k1": "hunter2"}'),
+        ("SWITCHYARD_PRINCIPAL_KEYS", '{"ingress": {}}'),
+    ],
 )
-def test_an_invalid_variable_is_named_without_its_value(variable: str, value: str) -> None:
+def test_invalid_variable_is_named_without_its_value(variable: str, value: str) -> None:
     with pytest.raises(CommandFailed, match=f"{variable} is invalid") as caught:
         CliSettings.read({variable: value})
     assert value not in caught.value.message
+
+
+def test_misspelt_variable_is_refused_with_the_right_name() -> None:
+    with pytest.raises(CommandFailed, match="SWITCHYARD_OPERATR_KEY is unknown") as caught:
+        CliSettings.read({"SWITCHYARD_OPERATR_KEY": "hunter2", "SWITCHYARD_HOME": "/home"})
+    assert caught.value.remedy == "rename it SWITCHYARD_OPERATOR_KEY, or unset it"

@@ -161,7 +161,7 @@ def _approval_show(patch: pytest.MonkeyPatch) -> None:
     text = "Dear Ada,\n\nthis is an attempt to collect a debt, and any information obtained is used for that purpose.\n"
     email = f"From: a@b.example\nTo: ada@example.com\nSubject: Your account\n\n{text}"
     _approval_list(patch)
-    patch.setattr(approval, "_read_content", _answer(email.encode()))
+    patch.setattr(approval, "_read_content", _answer(email))
 
 
 def _playbook_list(patch: pytest.MonkeyPatch) -> None:

@@ -34,12 +34,13 @@ RUNNING = [
     container("text-to-sql"),
     container("text-to-sql"),
 ]
+VAULT_KEY = "64657665" * 8
 PROVISIONER = {
     "environment": {
         "AWS_ENDPOINT_URL": "http://localstack:4566",
         "SWITCHYARD_WORK_DB_OWNER_URL": "postgresql://owner:development@postgres:5432/work",
         "SWITCHYARD_CLOCK_FILE": "/clock/shift",
-        "SWITCHYARD_VAULT_KEY": "64657665",
+        "SWITCHYARD_VAULT_KEY": VAULT_KEY,
     },
     "volumes": [{"type": "bind", "source": "/home/ana/switchyard/docker/clock", "target": "/clock"}],
 }
@@ -74,7 +75,7 @@ def test_compose_addresses_are_the_published_ports(docker: Path, as_list: bool) 
     assert target.settings.aws_endpoint_url == "http://127.0.0.1:14566"
     assert target.settings.work_db_owner_url == "postgresql://owner:development@127.0.0.1:25432/work"
     assert target.settings.clock_file == Path("/home/ana/switchyard/docker/clock/shift")
-    assert target.settings.vault_key == "64657665"
+    assert target.settings.vault_key.hex() == VAULT_KEY
 
 
 def test_unpublished_address_is_kept() -> None:

@@ -36,7 +36,6 @@ class Case(BaseModel):
     drop: str | None = None
     drop_html: str | None = None
     expect: str | None = None
-    falsely: str | None = None
 
     def situation(self) -> RuleInput:
         """With the draft, unless the stage has none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +12,12 @@ from hypothesis import strategies as st
 
 from contracts.documents.accounts import ConsumerFacts, InconvenientPeriod, Residence
 from services.specialists.compliance.pack import released_packs
-from services.specialists.compliance.permitted_times import PermittedHours, plausible_zones, zones_by_state
+from services.specialists.compliance.permitted_times import (
+    PermittedHours,
+    plausible_days,
+    plausible_zones,
+    zones_by_state,
+)
 from services.specialists.compliance.review import evaluate_rules
 from services.specialists.compliance.rules.contact_hours import moment_valid_until
 from tests.unit.compliance.emails import SALT, facts, situation
@@ -166,3 +172,24 @@ def test_state_and_territory_have_known_zones_and_forces_none() -> None:
     assert all(ZoneInfo(name) for names in zones_by_state().values() for name in names)
     consumer = ConsumerFacts(first_name="A", last_name="B", residences=(Residence(state="AE"),))
     assert plausible_zones(consumer) == ((), ("residence in AE",))
+
+
+@pytest.mark.parametrize(
+    ("consumer", "moment", "earliest", "latest"),
+    [
+        ({"residences": (Residence(state="CA"),)}, "2026-07-30T03:30:00+00:00", "2026-07-29", "2026-07-29"),
+        ({"residences": (Residence(state="CA"),)}, "2026-07-30T07:00:00+00:00", "2026-07-30", "2026-07-30"),
+        ({"residences": (Residence(state="OH"), Residence(state="CA"))}, "2026-07-30T05:00:00+00:00", "2026-07-29",
+         "2026-07-30"),
+        ({"residences": (Residence(state="GU"),)}, "2026-07-29T15:00:00+00:00", "2026-07-30", "2026-07-30"),
+        ({}, "2026-07-30T11:59:59+00:00", "2026-07-29", "2026-07-31"),
+        ({"residences": (Residence(state="OH"),), "time_zone": "[zone]"}, "2026-07-30T11:00:00+00:00", "2026-07-29",
+         "2026-07-31"),
+    ],
+)  # fmt: skip
+def test_plausible_days_are_those_of_every_place_where_the_consumer_may_be(
+    consumer: dict[str, Any], moment: str, earliest: str, latest: str
+) -> None:
+    given_consumer = ConsumerFacts(first_name="Dana", last_name="Whitfield", **consumer)
+    days = plausible_days(given_consumer, datetime.fromisoformat(moment))
+    assert [day.isoformat() for day in days] == [earliest, latest]

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from services.specialists.compliance.email_text.characters import fold_text, illegible_characters, is_legible
 from services.specialists.compliance.email_text.figures import read_figures
-from services.specialists.compliance.email_text.lexicon import find_terms, unknown_organisations
+from services.specialists.compliance.email_text.lexicon import find_terms
 from services.specialists.compliance.email_text.markup import read_markup
 from services.specialists.compliance.email_text.message import read_message
+from services.specialists.compliance.email_text.organisations import unknown_organisations
 from services.specialists.compliance.pack import WordList
 from services.specialists.compliance.review import evaluate_rules
 from tests.unit.compliance.emails import SALT, Email, facts, pack, situation
@@ -111,7 +112,9 @@ def test_every_other_digit_is_left_over_for_the_rule_to_refuse(text: str) -> Non
 @pytest.mark.parametrize("text", ["may", "March on", "one of us", "the first step", "two ways", "no charge", "second"])
 def test_words_that_only_look_like_figures_are_none(text: str) -> None:
     figures = read_figures(f"You {text} here.")
-    assert (figures.amounts, figures.dates, figures.number_words, figures.others) == ((), (), (), ())
+    assert (figures.amounts, figures.dates, figures.others) == ((), (), ())
+    lists = (pack().lexicon[name] for name in ("number_word", "share", "relative_date"))
+    assert [find_terms(f"You {text} here.", words) for words in lists] == [(), (), ()]
 
 
 @given(st.characters(min_codepoint=0x80))
@@ -173,7 +176,7 @@ def test_a_word_is_found_in_every_disguise(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["jailor", "he'll", "hello", "assets", "class", "4.55", "455", "arresting", "free of arrest", "as such", "a l a"],
+    ["he'll", "hello", "assets", "class", "4.55", "455", "free of arrest", "as such", "a l a", "Hellen"],
 )
 def test_a_word_within_a_word_or_a_number_is_not_found(text: str) -> None:
     assert find_terms(f"So: {text}, he said", LIST) == ()
@@ -194,8 +197,8 @@ def test_a_stranger_is_whoever_is_owed_or_is_called_a_bank() -> None:
         "color:transparent", "color:rgba(0,0,0,0)", "background:#000", "position:absolute", "left:-9999px",
         "max-height:0", "width:0", "max-width:1px", "text-indent:-999px", "line-height:0", "clip:rect(0,0,0,0)",
         "transform:scale(0)", "font:1px Arial", "margin-left:-900px", "background:url(https://x.example/a.png)",
-        "font-size:smaller", "color:var(--x)", r"dis\70lay:none", "color:/**/#1a1a1a", "color:hsl(0,0%,100%)",
-        "color:White", "color:#1a1a1a00", "margin:2000cm", "margin:11em", "font:16px/0.1 Arial", "line-height:90%",
+        "font-size:xx-small", "color:var(--x)", r"dis\70lay:none", "color:/**/#1a1a1a", "color:hsl(0,0%,100%)",
+        "color:White", "color:#1a1a1a00", "margin:2000cm", "margin:20em", "font:16px/0.1 Arial", "line-height:90%",
         "p{color:#1a1a1a}", "color:#1a1a1a}", "color:black !important;font-size:4px!important", "font-family:Wingdings",
     ],
 )  # fmt: skip
@@ -239,7 +242,8 @@ def test_usual_markup_is_read_as_it_is_shown() -> None:
         '<a href="https://x.example/?a=1&amp;b=2" style="color:#0b5394">four</a></body></html>',
         min_font_px=10,
     )
-    assert page.text.split() == ["A", "note", "One", "two", "three", "four"]
+    assert page.text.split() == ["One", "two", "three", "four"]
+    assert page.hidden == "A note"
     assert (page.links, page.obstacles) == (["https://x.example/?a=1&b=2"], [])
 
 

@@ -17,8 +17,6 @@ from tests.unit.compliance.table import Case, cases, stopping
 
 GOOD, BAD = cases("good"), cases("bad")
 RESULTS = cache(lambda case_id: next(case for case in (*GOOD, *BAD) if case.id == case_id).results())
-FALSE_BLOCKS = 4
-"""Of the good cases: docs/build/compliance-rules.md states the rate. A rule that stops more of them must change it."""
 
 
 def by_id(case: Case) -> str:
@@ -31,7 +29,7 @@ def test_what_is_bad_in_one_way_is_stopped_by_the_rule_for_it(case: Case) -> Non
     assert case.expect in stopping(RESULTS(case.id))
 
 
-@pytest.mark.parametrize("case", [case for case in GOOD if case.falsely is None], ids=by_id)
+@pytest.mark.parametrize("case", GOOD, ids=by_id)
 def test_what_is_good_passes_before_the_draft_with_it_and_at_the_sending(case: Case) -> None:
     given = case.situation()
     assert stopping(evaluate_rules(given, "email", SALT)) == set()
@@ -39,17 +37,9 @@ def test_what_is_good_passes_before_the_draft_with_it_and_at_the_sending(case: C
     assert stopping(evaluate_rules(replace(given, message=None), "sending", SALT)) == set()
 
 
-@pytest.mark.parametrize("case", [case for case in GOOD if case.falsely is not None], ids=by_id)
-def test_good_emails_that_are_stopped_are_known_and_revisable(case: Case) -> None:
-    stopped = [result for result in RESULTS(case.id) if result.blocks]
-    assert case.falsely in {result.rule.id for result in stopped}
-    assert all(result.verdict.revision_instructions for result in stopped)
-
-
-def test_the_table_is_large_enough_and_its_false_blocks_are_counted() -> None:
+def test_the_table_is_large_enough() -> None:
     assert len(GOOD) + len(BAD) >= 120
     assert len({case.id for case in GOOD + BAD}) == len(GOOD) + len(BAD)
-    assert sum(case.falsely is not None for case in GOOD) == FALSE_BLOCKS
 
 
 def test_every_rule_passes_blocks_and_is_unknown_somewhere() -> None:

@@ -205,3 +205,25 @@ def test_drafted_message_is_refused_or_same_safe_message(subject: str, paragraph
     for paragraph in paragraphs:
         assert words(paragraph) == [] or " ".join(words(paragraph)) in " ".join(words(part(message, "plain")))
     assert words(visible(part(message, "html")).text) == words(part(message, "plain"))
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), min_size=1, max_size=200))
+def test_compose_any_agency_name_gives_one_sender_with_that_name(name: str) -> None:
+    raw = composed(facts=facts(agency={"name": name}))
+    header = parsed(raw)["From"]
+    assert [address.addr_spec for address in header.addresses] == ["accounts@harborline.example"]
+    assert "".join(header.addresses[0].display_name.split()) == "".join(name.split())
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Harborline Recovery Inc., doing business as Harborline Financial Services, LLC",
+        "Agencia de Cobros Peña & Núñez, haciendo negocios como Núñez Servicios Financieros, LLC",
+        'Smith "The Collector" Jones, Inc.',
+    ],
+)
+def test_compose_long_or_quoted_name_gives_one_sender(name: str) -> None:
+    (sender,) = parsed(composed(facts=facts(agency={"name": name})))["From"].addresses
+    assert (" ".join(sender.display_name.split()), sender.addr_spec) == (name, "accounts@harborline.example")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from services.specialists.email_feedback.feedback import SES_DETAIL_TYPES, read_suppressions
+from services.specialists.email_feedback.feedback import SES_DETAIL_TYPES, read_report
+from services.specialists.email_feedback.feedback import read_suppressions as read_feedback
 from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.fields import Json
 from tests.reference import feedback_consumer
 from tests.unit.protocol.event_patterns import matches
@@ -35,6 +39,13 @@ def complaint(feedback_type: str | None = "abuse") -> Json:
     if feedback_type:
         detail["complaintFeedbackType"] = feedback_type
     return {"eventType": "Complaint", "complaint": detail, "mail": MAIL}
+
+
+def read_suppressions(report: Json, tenants: Mapping[str, str]) -> list[SuppressionRequested]:
+    """Of a report that holds nothing unreadable."""
+    found = read_feedback(report, tenants)
+    assert found.problem is None
+    return list(found.suppressions)
 
 
 def test_a_permanent_bounce_refuses_each_of_its_recipients() -> None:
@@ -86,14 +97,11 @@ def test_a_report_id_does_not_tell_the_address() -> None:
     ("report", "field"),
     [
         ({}, "eventType"),
-        ({"eventType": "Bounce"}, "eventType"),
-        ({"eventType": "Bounce", "mail": MAIL}, "bounce"),
-        ({"eventType": "Complaint", "mail": MAIL, "complaint": "x"}, "complaint"),
-        ({"eventType": "Bounce", "mail": MAIL, "bounce": {"bounceType": "Permanent"}}, "bouncedRecipients"),
-        (bounce("Permanent", "not an address"), "bouncedRecipients"),
+        ({"eventType": 7}, "eventType"),
+        ({"eventType": "Bounce"}, "bouncedRecipients"),
+        (bounce("Permanent", "not an address", destination=[]), "bouncedRecipients"),
+        (bounce("Permanent", "x" * 2_000, destination="nobody"), "bouncedRecipients"),
         (bounce(source="accounts@rival.example"), "mail.source"),
-        (bounce(source=None), "mail.source"),
-        (bounce(messageId=None), "mail.messageId"),
     ],
 )
 def test_what_cannot_be_read_is_named_by_field_and_without_its_value(report: Json, field: str) -> None:
@@ -101,6 +109,99 @@ def test_what_cannot_be_read_is_named_by_field_and_without_its_value(report: Jso
         read_suppressions(report, TENANTS)
     assert refused.value.field == field
     assert "not an address" not in str(refused.value)
+
+
+def stopped(body: str) -> list[tuple[str, str]]:
+    return [(each.tenant, str(each.address)) for each in read_suppressions(read_report(body), TENANTS)]
+
+
+STOPS_ADA = [("acme", "ada@example.com")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"source": "aws.ses", "detail-type": "Email Bounced", "detail": bounce()}),
+        json.dumps({"source": "aws.ses", "detail": json.dumps(bounce())}),
+        json.dumps({"Type": "Notification", "Message": json.dumps(bounce())}),
+        json.dumps({"Message": bounce()}),
+        "\ufeff" + json.dumps(bounce()),
+    ],
+)
+def test_bounce_in_any_envelope_stops_the_address(body: str) -> None:
+    assert stopped(body) == STOPS_ADA
+
+
+def with_recipient(**fields: Any) -> Json:
+    report = bounce()
+    report["bounce"]["bouncedRecipients"] = [{"emailAddress": "ada@example.com"} | fields]
+    return report
+
+
+def without(report: Json, *path: str) -> Json:
+    copy: Json = json.loads(json.dumps(report))
+    part = copy
+    for name in path[:-1]:
+        part = part[name]
+    del part[path[-1]]
+    return copy
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        with_recipient(diagnosticCode="smtp; 550 \x00 no such user"),
+        with_recipient(diagnosticCode="\ud800"),
+        with_recipient(diagnosticCode=5.1, action=None, size=10**40, ratio=float("nan")),
+        with_recipient(emailAddress="rfc822; ada@example.com"),
+        with_recipient(emailAddress="Ada <ada@example.com>"),
+        with_recipient(emailAddress=" <ada@example.com> "),
+        without(bounce(), "eventType"),
+        without(bounce(), "bounce", "bounceType"),
+        without(bounce(), "mail", "messageId"),
+        without(bounce(), "mail", "source"),
+        without(bounce(), "mail"),
+        without(bounce(destination=["ada@example.com"]), "bounce"),
+        without(bounce(destination="ada@example.com"), "bounce", "bouncedRecipients"),
+        bounce("PERMANENT"),
+        bounce("permanent"),
+        bounce() | {"eventType": "bounce"},
+        bounce() | {"eventType": "Email Bounced"},
+        {"Event_Type": "Bounce", "Bounce": bounce()["bounce"], "Mail": MAIL},
+        bounce(source=None, commonHeaders={"from": ["Harborline <accounts@harborline.example>"]}),
+        bounce(source="", tags={"ses:from-domain": ["harborline.example"]}),
+        bounce(source=None, sourceArn="arn:aws:ses:us-east-1:1:identity/harborline.example"),
+    ],
+)
+def test_bounce_with_missing_or_unusual_parts_stops_the_address(report: Json) -> None:
+    assert stopped(json.dumps(report)) == STOPS_ADA
+
+
+def test_bounce_with_an_unreadable_recipient_stops_the_others_and_says_so() -> None:
+    report = bounce("Permanent", "ada@example.com", "not an address")
+    found = read_feedback(report, TENANTS)
+    assert [each.address for each in found.suppressions] == ["ada@example.com"]
+    assert found.problem is not None
+    assert "not an address" not in str(found.problem)
+
+
+def test_bounce_with_status_4_is_soft() -> None:
+    report = without(with_recipient(status="4.2.2"), "bounce", "bounceType")
+    assert stopped(json.dumps(report)) == []
+
+
+def test_report_without_a_sending_domain_of_several_tenants_is_refused() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        read_feedback(bounce(source=None), TENANTS | {"other.example": "other"})
+    assert refused.value.field == "mail.source"
+
+
+@pytest.mark.parametrize(
+    "body", ["[" * 5_000, '{"detail":' * 5_000, "", "7", "null", '{"detail":7}', '{"Message":"["}']
+)
+def test_body_without_a_report_is_refused_by_name(body: str) -> None:
+    with pytest.raises(InvalidEvent):
+        read_feedback(read_report(body), TENANTS)
 
 
 def test_the_rule_lets_in_exactly_what_is_read() -> None:

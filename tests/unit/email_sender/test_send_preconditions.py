@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from contracts.events.email_sender import EmailSent, EmailUndeliverable, Sending
 from contracts.events.router import SendEmail
 from services.specialists.email_sender.send_preconditions import (
     AnswerWithoutSending,
+    ApprovalPolicy,
     ApprovalRecord,
     LedgerEntry,
     OutcomeUnknown,
@@ -24,6 +26,7 @@ from services.specialists.email_sender.send_preconditions import (
     decide_send,
 )
 from switchyard.protocol.fields import Artefact
+from switchyard.protocol.four_eyes import FourEyes
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
 from switchyard.protocol.statements import ApprovalAnswer, approval_statement
 from switchyard.runtime.core.clock import timestamp
@@ -33,7 +36,8 @@ CASE, COMMAND, APPROVAL = (f"00000000-0000-4000-8000-00000000000{n}" for n in ra
 OTHER = "00000000-0000-4000-8000-000000000009"
 CONTENT, ADDRESS = "c" * 64, "a" * 64
 KEY = b"a" * 32
-APPROVERS = OperatorKeys({"m.okafor": bytes.fromhex(derive_public_key(KEY))})
+KEYS = {"m.okafor": bytes.fromhex(derive_public_key(KEY))}
+APPROVALS = ApprovalPolicy(OperatorKeys(KEYS), FourEyes(KEYS, {"c.ruiz": ()}))
 
 
 def question(**changes: Any) -> SendRequest:
@@ -44,18 +48,23 @@ def question(**changes: Any) -> SendRequest:
         "valid_until": timestamp(NOW + timedelta(minutes=5)),
         "address_key": ADDRESS,
     } | changes
-    return SendRequest(COMMAND, CASE, "acme", SendEmail(**command), NOW, timedelta(seconds=12))
+    return SendRequest(COMMAND, CASE, "c.ruiz", SendEmail(**command), NOW, timedelta(seconds=12))
 
 
 def gate(**changes: Any) -> SendPreconditions:
     fields: dict[str, Any] = {
-        "tenant": "acme",
-        "playbook": "outbound_email",
         "subject_key": ADDRESS,
+        "sealed_address": b"sealed",
         "ending_outcome": None,
         "cancelled": False,
         "halted": False,
         "suppressed": False,
+        "reviewed": "EmailPassed",
+        "review_pack": "2026-09-01.1",
+        "approval": None,
+        "checked": "SendingAllowed",
+        "check_pack": "2026-09-01.1",
+        "valid_until": NOW + timedelta(minutes=5),
     }
     return SendPreconditions(**(fields | changes))
 
@@ -74,29 +83,25 @@ def entry(state: str, **changes: Any) -> LedgerEntry:
 
 
 def approval(*, verdict: ApprovalAnswer = "granted", key: bytes = KEY, **changes: Any) -> ApprovalRecord:
-    """An approval as the case manager records it, signed for what it says."""
+    """An approval as the case manager records it, signed for what it says; changes of its one grant come last."""
     signed: dict[str, Any] = {
         "approval_id": APPROVAL,
         "case_id": CASE,
         "content_sha256": CONTENT,
         "pack": "2026-09-01.1",
-        "approver": "m.okafor",
     } | {name: value for name, value in changes.items() if name in ("case_id", "content_sha256", "pack")}
-    signed_at = NOW - timedelta(hours=1)
-    statement = approval_statement(**signed, verdict=verdict, reason="agreed", signed_at=timestamp(signed_at))
-    fields = signed | {
-        "state": "granted",
-        "valid_until": NOW + timedelta(days=1),
-        "why": "agreed",
-        "signed_at": signed_at,
-    }
-    return ApprovalRecord(**(fields | {"signature": sign_statement(key, statement)} | changes))
+    by = {"approver": "m.okafor", "signed_at": timestamp(NOW - timedelta(hours=1))}
+    statement = approval_statement(**signed, **by, verdict=verdict, reason="agreed")
+    grant = by | {"why": "agreed", "signature": sign_statement(key, statement)}
+    grant |= {name: changes.pop(name) for name in list(changes) if name in grant}
+    fields = signed | {"state": "granted", "valid_until": NOW + timedelta(days=1), "grants": json.dumps([grant])}
+    return ApprovalRecord(**(fields | changes))
 
 
 def decided(
     question: SendRequest, entry: LedgerEntry | None, gate: SendPreconditions | None, approval: ApprovalRecord | None
 ) -> SendDecision:
-    return decide_send(question, entry, gate, approval, APPROVERS)
+    return decide_send(question, entry, gate, approval, APPROVALS)
 
 
 TO_APPROVE = {"approval": "settlement_offer", "approval_id": APPROVAL}
@@ -116,7 +121,6 @@ def test_nothing_in_the_way_it_is_sent() -> None:
     ("stopped", "reason"),
     [
         (None, "no_such_case"),
-        (gate(tenant="rival"), "not_the_cases"),
         (gate(subject_key="b" * 64), "not_the_cases"),
         (gate(subject_key=None), "not_the_cases"),
         (gate(ending_outcome="expired"), "case_closed"),
@@ -176,19 +180,18 @@ def test_an_approval_is_used_once_by_what_was_or_may_have_been_sent(state: str) 
 @pytest.mark.parametrize(
     "forged",
     [
-        {"signature": None},
+        {"grants": None},
+        {"grants": "[]"},
         {"signature": "not hex"},
         {"signature": "00" * 64},
-        {"approver": None},
         {"approver": "c.ruiz"},
-        {"signed_at": None},
-        {"signed_at": NOW},
+        {"approver": "M.Okafor"},
+        {"signed_at": timestamp(NOW)},
         {"why": "another reason"},
-        {"approval_id": OTHER},
     ],
 )
 def test_an_approval_counts_only_as_its_approver_signed_it(forged: dict[str, Any]) -> None:
-    given = replace(approval(), **forged)
+    given = approval(**forged)
     assert code(decided(question(**TO_APPROVE), None, gate(), given)) == "approval_not_signed"
 
 
@@ -221,3 +224,25 @@ def test_decide_send_rejected_email_ends_its_command_and_binds_no_other() -> Non
     assert isinstance(verdict.payload, EmailUndeliverable)
     assert decided(question(), entry("refused", command_id=OTHER), gate(), None) == SendNow()
     assert code(decided(question(), entry("refused", command_id=OTHER), gate(cancelled=True), None)) == "case_cancelled"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "reason"),
+    [
+        ({"reviewed": None}, "not_reviewed"),
+        ({"reviewed": "EmailBlocked"}, "not_passed"),
+        ({"checked": None}, "not_allowed"),
+        ({"checked": "SendingDeferred"}, "not_allowed"),
+        ({"review_pack": "2020-01-01.1"}, "pack_differs"),
+        ({"check_pack": "2020-01-01.1"}, "pack_differs"),
+        ({"approval": "settlement_offer"}, "approval_missing"),
+    ],
+)
+def test_what_compliance_did_not_record_is_not_sent(recorded: dict[str, Any], reason: str) -> None:
+    assert code(decided(question(), None, gate(**recorded), None)) == reason
+
+
+def test_address_that_was_not_compared_with_the_recipient_is_not_sent_to() -> None:
+    compared = replace(question(), address=b"sealed")
+    assert decided(compared, None, gate(), None) == SendNow()
+    assert code(decided(compared, None, gate(sealed_address=b"another"), None)) == "not_the_cases"

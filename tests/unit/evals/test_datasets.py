@@ -14,6 +14,7 @@ from contracts.events.upstream import CaseSubmitted
 from demo.oil_field.warehouse import BASINS_BY_ROLE, open_warehouse
 from evals.cases import DATASETS, DatasetError, judge_cases, sql_cases, triage_cases
 from evals.judge_suite import build_situation
+from evals.scripts import SCRIPT_FOLDER, SUITE_SCRIPTS
 from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.review import evaluate_rules
 from services.specialists.text_to_sql.guard import guard_query
@@ -21,7 +22,6 @@ from services.specialists.text_to_sql.schema import load_schema
 from switchyard.devstack.simulators.models.answer import match_rule
 from switchyard.devstack.simulators.models.exchange import Prompt
 from switchyard.devstack.simulators.models.script import ScriptRule, load_scripts
-from switchyard.evals.models import SCRIPT_FOLDER, SUITE_SCRIPTS
 
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
@@ -30,7 +30,7 @@ DATA = SCRIPT_FOLDER.parent
 SCHEMA = load_schema()
 GOLD = [case for case in sql_cases() if case.gold]
 DEMO = [json.loads(line) for line in (DATA / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
-RULES = load_scripts([SCRIPT_FOLDER / name for name in SUITE_SCRIPTS]).rules
+RULES = load_scripts(SUITE_SCRIPTS).rules
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +167,9 @@ def test_an_unusable_dataset_is_explained(text: str, named: str, tmp_path: Path)
 def test_the_datasets_are_where_the_runner_looks() -> None:
     assert sorted(path.name for path in DATASETS.glob("*.yaml")) == [
         "compliance.yaml",
+        "compliance_rules.yaml",
+        "sql_analyst.yaml",
+        "sql_hostile.yaml",
         "text_to_sql.yaml",
         "triage.yaml",
     ]

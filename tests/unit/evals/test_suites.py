@@ -14,6 +14,7 @@ from evals.cases import SqlCase, TriageCase
 from evals.sql_suite import SqlSuite
 from evals.triage_suite import run_triage
 from services.specialists.text_to_sql.agent import build_sql_agent
+from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
 from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
 from switchyard.evals.results import EvalRun, SuiteResult
@@ -43,6 +44,10 @@ def sql(text: str) -> ToolCallPart:
     return ToolCallPart("final_result_SqlAnswer", {"sql": text, "explanation": ""})
 
 
+async def check(text: str, max_rows: int) -> GuardedQuery:
+    return guard_query(text, load_schema(), max_rows=max_rows)
+
+
 CANNOT = ToolCallPart("final_result_CannotAnswer", {"reason": "no"})
 
 
@@ -58,7 +63,7 @@ async def score(
     warehouse = SnowflakeWarehouse(
         WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=snowflake_simulator.connect
     )
-    suite = SqlSuite(build_sql_agent(FunctionModel(speak), schema), warehouse, schema, RowAccessChecker())
+    suite = SqlSuite(build_sql_agent(FunctionModel(speak), schema), warehouse, check, RowAccessChecker())
     return await suite.run([case], EvalRun("scripted", runs))
 
 
@@ -137,7 +142,7 @@ async def test_rows_outside_the_role_are_a_violation(snowflake_simulator: Snowfl
     schema = load_schema()
     warehouse = SnowflakeWarehouse(WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=Leaking())
     agent = build_sql_agent(FunctionModel(lambda _, __: ModelResponse(parts=[sql(GOLD)])), schema)
-    result = await SqlSuite(agent, warehouse, schema, RowAccessChecker()).run([case], EvalRun("m"))
+    result = await SqlSuite(agent, warehouse, check, RowAccessChecker()).run([case], EvalRun("m"))
     assert result.violations == ("a: 4 rows outside the role FIELD_PERMIAN",)
     assert result.rates["unauthorised_rows"] == 0.8
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+from http.client import IncompleteRead
 from typing import Any
 
 import pytest
@@ -14,7 +16,14 @@ from joserfc.jwk import ECKey, KeySet, OctKey
 from contracts.events.upstream import CaseSubmitted
 from services.ingress.handler import SubmissionNotPublished, put_event, respond
 from services.ingress.principal import PrincipalSigner
-from services.ingress.tokens import JWKS_CACHE_S, TokenVerifier
+from services.ingress.tokens import (
+    JWKS_CACHE_S,
+    JWKS_MIN_REFETCH_S,
+    InvalidUserToken,
+    JwksUnavailable,
+    TokenVerifier,
+    read_key_set,
+)
 from switchyard.protocol.submissions import case_id_for
 
 NOW = 1_800_000_000
@@ -57,7 +66,8 @@ class Bus:
         if self._error is not None:
             raise self._error
         self.entries += Entries
-        return {"FailedEntryCount": self._failed, "Entries": [{"ErrorCode": "ThrottlingException"}]}
+        entry = {"ErrorCode": "ThrottlingException"} if self._failed else {"EventId": "e-1"}
+        return {"FailedEntryCount": self._failed, "Entries": [entry]}
 
 
 def token(key: Any = KEY, algorithm: str = "ES256", **changed: Any) -> str:
@@ -65,7 +75,7 @@ def token(key: Any = KEY, algorithm: str = "ES256", **changed: Any) -> str:
     return jwt.encode({"alg": algorithm, "kid": "a"}, claims, key)
 
 
-def tokens(provider: Provider | None = None, now: Any = lambda: NOW) -> TokenVerifier:
+def tokens(provider: Callable[[], bytes] | None = None, now: Any = lambda: NOW) -> TokenVerifier:
     return TokenVerifier(
         issuer=CLAIMS["iss"],
         audience="switchyard",
@@ -101,7 +111,8 @@ def ask(
 def test_question_is_submitted_for_the_user_of_the_token_and_the_session_of_the_header() -> None:
     status, answer, [entry] = ask()
     assert status == 202
-    assert answer == {"case_id": case_id_for("acme", "upstream.ingress", "portal-17"), "session_id": "s-1"}
+    case_id = case_id_for("acme", "upstream.ingress", "ana@acme.example", "portal-17")
+    assert answer == {"case_id": case_id, "session_id": "s-1"}
     assert (entry["EventBusName"], entry["Source"], entry["DetailType"]) == (
         "switchyard",
         "upstream.ingress",
@@ -164,6 +175,14 @@ def test_token_of_another_key_or_without_signature_is_rejected() -> None:
         ({"body": "%", "isBase64Encoded": True}, "base64"),
         ({"body": BODY | {"question": "a\x00b"}}, "NUL"),
         ({"body": BODY | {"question": "\ud800"}}, "UTF-8"),
+        ({"body": "\ud800"}, "UTF-8"),
+        ({"body": "é", "isBase64Encoded": True}, "base64"),
+        ({"body": "[" * 5_000}, "nested"),
+        ({"body": '{"question":' * 2_000}, "nested"),
+        ({"body": '{"question":"q","question":"r"}'}, "twice"),
+        ({"body": '{"deadline_ms":' + "9" * 20_000 + "}"}, "2**53"),
+        ({"body": '{"deadline_ms":NaN}'}, "finite"),
+        ({"body": '\ufeff{"question":"q"}'}, "JSON"),
     ],
 )
 def test_invalid_submission_is_rejected_with_the_invalid_part(parts: dict[str, Any], named: str) -> None:
@@ -188,6 +207,77 @@ def test_submission_is_not_accepted_when_the_bus_fails(bus: Bus) -> None:
     status, answer, _ = ask(bus=bus)
     assert status == 503
     assert "again" in answer["error"]
+
+
+@pytest.mark.parametrize("answer", [{}, {"Entries": []}, {"Entries": [None]}, {"Entries": [{}]}, {"Entries": "<html>"}])
+def test_answer_that_is_not_the_bus_s_is_no_acceptance(answer: dict[str, Any]) -> None:
+    bus = Bus()
+    bus.put_events = lambda **_: answer  # type: ignore[method-assign]
+    assert ask(bus=bus)[0] == 503
+
+
+@pytest.mark.parametrize("header", ["[" * 5_000, '{"a":' * 5_000, "5", '{"kid":{"alg":1}}'])
+def test_token_whose_header_is_hostile_is_rejected(header: str) -> None:
+    head = base64.urlsafe_b64encode(header.encode()).rstrip(b"=").decode()
+    assert ask(f"Bearer {head}.e30.c2ln")[0] == 401
+
+
+def rotated(name: str) -> ECKey:
+    return ECKey.generate_key("P-256", parameters={"kid": name})
+
+
+def token_of(key: ECKey) -> str:
+    return jwt.encode({"alg": "ES256", "kid": key.kid}, CLAIMS | {"exp": NOW + 3_600}, key)
+
+
+def test_token_of_a_new_key_fetches_the_keys_at_once() -> None:
+    keys: list[Any] = [KEY]
+    clock, asked = [float(NOW)], []
+
+    def fetch() -> bytes:
+        asked.append(clock[0])
+        return json.dumps(KeySet(keys).as_dict(private=False)).encode()
+
+    verifier = tokens(fetch, now=lambda: clock[0])
+    verifier.authenticated_user(f"Bearer {token(exp=NOW + 3_600)}")
+    clock[0] += JWKS_MIN_REFETCH_S
+    keys.append(new := rotated("b"))
+    assert verifier.authenticated_user(f"Bearer {token_of(new)}").tenant == "acme"
+    assert len(asked) == 2
+
+
+def test_tokens_of_unknown_keys_fetch_the_keys_at_a_limited_rate() -> None:
+    provider, clock = Provider(), [float(NOW)]
+    verifier = tokens(provider, now=lambda: clock[0])
+    for _ in range(50):
+        with pytest.raises(InvalidUserToken):
+            verifier.authenticated_user(f"Bearer {token_of(rotated('x'))}")
+        clock[0] += 0.5
+    assert provider.asked <= 4
+    provider.down = True
+    assert verifier.authenticated_user(f"Bearer {token(exp=NOW + 3_600)}").tenant == "acme"
+
+
+def test_key_set_leaves_out_what_it_cannot_read() -> None:
+    listed = [{"kty": "AKP", "kid": "new"}, {"kty": "EC"}, 7, None, KEY.as_dict(private=False)]
+    assert [key.kid for key in read_key_set(json.dumps({"keys": listed}).encode()).keys] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [b"<html>", b"", b"{}", b"[]", b'{"keys":{}}', b'{"keys":[]}', b"[" * 5_000, b'{"keys":' * 5_000, b"\xff"],
+)
+def test_key_set_of_another_document_is_unavailable(document: bytes) -> None:
+    with pytest.raises(JwksUnavailable):
+        tokens(lambda: document).authenticated_user(f"Bearer {token()}")
+
+
+def test_key_set_that_was_cut_is_unavailable() -> None:
+    def cut() -> bytes:
+        raise IncompleteRead(b"{")
+
+    with pytest.raises(JwksUnavailable):
+        tokens(cut).authenticated_user(f"Bearer {token()}")
 
 
 def test_provider_keys_are_cached_and_refreshed() -> None:

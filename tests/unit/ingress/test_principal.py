@@ -105,8 +105,8 @@ def test_statement_of_the_ingress_is_accepted() -> None:
         "tenant": "acme",
         "session_id": "s-1",
         "role": "FIELD_PERMIAN",
-        "case_id": case_id_for("acme", SOURCE, "portal-17"),
-        "question_sha256": "d327e3da9bc97210ee53c5a9269656af52ec7fa3694bb8a465e9a3eb4341f153",
+        "case_id": case_id_for("acme", SOURCE, "ana@acme.example", "portal-17"),
+        "content_sha256": "d327e3da9bc97210ee53c5a9269656af52ec7fa3694bb8a465e9a3eb4341f153",
         "submission": verified_principal.claims.submission,
         "iat": NOW,
         "exp": NOW + PRINCIPAL_VALID_S,
@@ -143,7 +143,7 @@ def test_statement_of_another_submission_is_rejected(changes: Json) -> None:
     assert believed(sent(ASKED.model_copy(update=changes)))
 
 
-@pytest.mark.parametrize("claim", ["sub", "tenant", "session_id", "role", "case_id", "question_sha256", "submission"])
+@pytest.mark.parametrize("claim", ["sub", "tenant", "session_id", "role", "case_id", "content_sha256", "submission"])
 def test_claim_that_differs_from_the_submission_is_rejected(claim: str) -> None:
     differing = {"tenant": "t", "user_id": "u", "role": "r", "session_id": "s", "question": "q"}
     other = sent(ASKED.model_copy(update=differing))

@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_ai import RunContext
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ModelResponseStreamEvent, UserPromptPart
+from pydantic_ai.messages import (
+    FinishReason,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    ModelResponseStreamEvent,
+    UserPromptPart,
+)
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
@@ -26,6 +33,7 @@ class Script:
     opens_after: float = 0.0
     error: Exception | None = None
     usage: RequestUsage = field(default_factory=RequestUsage)
+    finish: FinishReason | None = "stop"
 
 
 def answers(*, first_after: float, tokens: int = 10, every: float = 0.01, usage: RequestUsage | None = None) -> Script:
@@ -116,6 +124,7 @@ class _ScriptedStream(StreamedResponse):
         if self._script.error is not None:
             raise self._script.error
         self._usage = self._script.usage
+        self.finish_reason = self._script.finish
 
     async def close_stream(self) -> None:
         self._closed.set()

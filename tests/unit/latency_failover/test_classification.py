@@ -17,6 +17,7 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 
+from latency_failover import IncompleteAnswer, MalformedAnswer
 from latency_failover.classify import FailureKind, classify, error_code
 
 
@@ -35,6 +36,10 @@ from latency_failover.classify import FailureKind, classify, error_code
         (ModelConnectionError("m", "reset"), "error"),
         (ModelAPIError("m", "unknown"), "error"),
         (UnexpectedModelBehavior("not JSON"), "error"),
+        (IncompleteAnswer("max_tokens", "truncated"), "truncated"),
+        (IncompleteAnswer("guardrail_intervened", "filtered"), "filtered"),
+        (IncompleteAnswer("no_reason", "error"), "error"),
+        (MalformedAnswer("KeyError"), "error"),
         (ConnectionResetError(), "error"),
         (socket.gaierror(), "error"),
         (TimeoutError(), "error"),

@@ -53,6 +53,8 @@ SILENT = attempt(outcome="abandoned", ttft_ms=None)
         decision(SILENT, LATER, reason="ttft", **FALLBACK),
         decision(attempt(outcome="abandoned"), LATER, reason="projected", **FALLBACK),
         decision(attempt(outcome="throttled"), LATER, reason="throttled", **FALLBACK),
+        decision(attempt(outcome="truncated"), LATER, reason="truncated", **FALLBACK),
+        decision(attempt(outcome="filtered"), LATER, reason="filtered", **FALLBACK),
         decision(attempt("fallback"), reason="throttled", **FALLBACK),
         decision(attempt("fallback"), reason="breaker", primary_breaker="open", **FALLBACK),
         decision(attempt("fallback"), reason="budget", primary_p95_ms=7_001, **FALLBACK),

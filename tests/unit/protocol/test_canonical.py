@@ -37,7 +37,7 @@ def test_canonical_form_is_what_the_reference_library_writes(value: dict[str, An
 
 
 @given(st.dictionaries(awkward_names, st.none(), min_size=4))
-def test_names_are_sorted_by_utf16_code_unit_and_not_by_code_point(value: dict[str, Any]) -> None:
+def test_names_are_sorted_by_utf16_code_unit(value: dict[str, Any]) -> None:
     written = [name for name, _ in json.loads(canonical_json(value), object_pairs_hook=list)]
     assert written == sorted(value, key=lambda name: name.encode("utf-16-be"))
 
@@ -72,7 +72,7 @@ def test_parse_refuses_bytes_that_are_not_utf8() -> None:
         parse_json(b'{"a":"\xff"}')
 
 
-def test_parse_refuses_a_text_that_carries_a_lone_surrogate_unescaped() -> None:
+def test_parse_of_an_unescaped_lone_surrogate_is_refused() -> None:
     with pytest.raises(InvalidEvent, match="no UTF-8 form"):
         parse_json('{"a":"\ud83d"}')
 
@@ -91,7 +91,7 @@ def test_parse_refuses_an_integer_that_not_every_reader_keeps(number: int) -> No
 
 
 @given(objects, texts)
-def test_parse_refuses_a_repeated_name_and_does_not_quote_a_sentence(value: dict[str, Any], name: str) -> None:
+def test_parse_of_a_repeated_name_is_refused_without_quoting_it(value: dict[str, Any], name: str) -> None:
     members = [f"{json.dumps(name)}:{json.dumps(item)}" for item in (1, value)]
     with pytest.raises(InvalidEvent, match="twice") as caught:
         parse_json('{"outer":{' + ",".join(members) + "}}")
@@ -122,7 +122,7 @@ def nested(depth: int) -> dict[str, Any]:
     return value
 
 
-def test_what_we_may_write_can_be_read_once_the_bus_has_wrapped_it() -> None:
+def test_written_text_wrapped_by_the_bus_is_readable() -> None:
     deepest = nested(MAX_EVENT_DEPTH)
     check_storable(deepest)
     assert parse_json(json.dumps({"detail": deepest}))
@@ -140,7 +140,7 @@ def test_what_we_may_write_can_be_read_once_the_bus_has_wrapped_it() -> None:
         ({"a": {"b": [1, {2}]}}, "set"),
     ],
 )
-def test_what_cannot_be_stored_is_refused_where_it_stands(value: Any, what: str) -> None:
+def test_unstorable_value_is_refused_with_its_place(value: Any, what: str) -> None:
     with pytest.raises(InvalidEvent, match=what) as caught:
         check_storable(value)
     assert caught.value.field == "a.b[1]"

@@ -31,7 +31,7 @@ def stamped(event: Json) -> Json:
     return stamp_event(event, occurred_at="2026-07-01T08:00:01Z", trace={"traceparent": "00-1-1-01"})
 
 
-def test_the_same_cause_gives_the_same_event() -> None:
+def test_same_cause_gives_the_same_event() -> None:
     assert derive_event(CHOOSE, CHOSEN, node_from="triage") == derive_event(CHOOSE, CHOSEN, node_from="triage")
 
 
@@ -48,7 +48,7 @@ def test_id_depends_on_parent_node_type_and_ordinal_alone() -> None:
     assert other_words["event_id"] == derive_event(CHOOSE, CHOSEN, node_from="triage")["event_id"] in ids
 
 
-def test_it_inherits_the_case_and_points_at_its_cause() -> None:
+def test_derived_event_inherits_the_case_and_names_its_cause() -> None:
     event = derive_event(CHOOSE, CHOSEN, node_from="triage")
     for field in ("tenant", "case_id", "session_id", "opened_on", "playbook_version", "case_deadline"):
         assert event[field] == getattr(CHOOSE, field)
@@ -77,7 +77,7 @@ def test_clock_and_trace_do_not_change_the_digest() -> None:
         ("router", QUESTION, "unknown", "may not send"),
     ],
 )
-def test_what_no_flow_allows_is_not_made(node_from: str, payload: Contract, node_to: str | None, message: str) -> None:
+def test_event_without_a_flow_is_not_made(node_from: str, payload: Contract, node_to: str | None, message: str) -> None:
     with pytest.raises(InvalidEvent, match=message) as caught:
         derive_event(CHOOSE, payload, node_from=node_from, node_to=node_to)
     assert (caught.value.reason, caught.value.field) == (RejectionReason.UNKNOWN, "node_to")
@@ -105,13 +105,13 @@ def test_where_the_catalogue_leaves_no_choice_it_decides(node: str, payload: typ
         ({"count": 2**53}, "beyond"),
     ],
 )
-def test_a_state_without_one_form_everywhere_is_refused(state: dict[str, Any], message: str) -> None:
+def test_state_without_a_canonical_form_is_refused(state: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidEvent, match=message) as caught:
         derive_event(CHOOSE, CHOSEN, node_from="triage", state=state)
     assert caught.value.field == f"state.{next(iter(state))}"
 
 
-def test_a_float_in_what_a_model_decided_on_is_refused() -> None:
+def test_float_in_a_model_decision_is_refused() -> None:
     call = ModelCall(
         vendor="bedrock", model_id="m", role="primary", reason="primary", latency_ms=1, decision={"p95": 1.5}
     )
@@ -133,7 +133,7 @@ def test_state_is_measured_in_bytes() -> None:
         derive_event(CHOOSE, CHOSEN, node_from="triage", state={"s": "\u00fc" * (MAX_STATE_BYTES // 2)})
 
 
-def test_a_detail_over_the_limit_of_the_bus_is_refused() -> None:
+def test_detail_over_the_limit_of_the_bus_is_refused() -> None:
     drafted = golden("AnswerDrafted")
     assert len(serialize_detail(drafted)) < MAX_DETAIL_BYTES
     with pytest.raises(InvalidEvent, match="over the limit") as caught:
@@ -141,7 +141,7 @@ def test_a_detail_over_the_limit_of_the_bus_is_refused() -> None:
     assert (caught.value.reason, caught.value.field) == (RejectionReason.TOO_LARGE, "payload")
 
 
-def test_a_detail_reads_back_as_the_event() -> None:
+def test_detail_reads_back_as_the_event() -> None:
     drafted = golden("AnswerDrafted")
     assert json.loads(serialize_detail(drafted)) == drafted
     assert AnswerDrafted.model_validate_json(json.dumps(json.loads(serialize_detail(drafted))["payload"]))

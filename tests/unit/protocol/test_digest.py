@@ -23,29 +23,29 @@ CONTENT = sorted(EVENT.keys() - UNDIGESTED_FIELDS)
 
 
 @given(objects, st.randoms(use_true_random=False))
-def test_it_does_not_depend_on_the_order_of_names(event: Json, chance: random.Random) -> None:
+def test_digest_ignores_the_order_of_names(event: Json, chance: random.Random) -> None:
     assert event_digest(reordered(event, chance)) == event_digest(event)
 
 
 @given(objects, st.booleans(), st.sampled_from([None, 0, 1, "\t"]))
-def test_it_survives_another_writer_of_json(event: Json, escaped: bool, indent: Any) -> None:
+def test_digest_of_another_json_writer_is_the_same(event: Json, escaped: bool, indent: Any) -> None:
     rewritten = json.dumps(event, ensure_ascii=escaped, indent=indent)
     assert event_digest(parse_json(rewritten)) == event_digest(event)
 
 
 @given(texts, values)
-def test_it_covers_fields_that_no_contract_knows(name: str, value: Any) -> None:
+def test_digest_covers_unknown_fields(name: str, value: Any) -> None:
     assume(name not in EVENT and name not in UNDIGESTED_FIELDS)
     assert event_digest(EVENT | {name: value}) != EVENT["digest"]
 
 
 @given(texts, values)
-def test_it_covers_unknown_fields_of_the_payload(name: str, value: Any) -> None:
+def test_digest_covers_unknown_fields_of_the_payload(name: str, value: Any) -> None:
     assume(name not in EVENT["payload"])
     assert event_digest(EVENT | {"payload": EVENT["payload"] | {name: value}}) != EVENT["digest"]
 
 
-def test_it_is_of_the_object_as_received_and_not_of_a_model_of_it() -> None:
+def test_digest_is_of_the_object_as_received() -> None:
     extended = with_digest(EVENT | {"added_in_a_later_version": {"kept": True}})
     dumped = Envelope.model_validate_json(json.dumps(extended)).model_dump(mode="json", exclude_none=True)
     assert event_digest(extended) == extended["digest"]
@@ -55,13 +55,13 @@ def test_it_is_of_the_object_as_received_and_not_of_a_model_of_it() -> None:
 @pytest.mark.parametrize("field", CONTENT)
 @settings(max_examples=20)
 @given(value=values)
-def test_it_changes_with(field: str, value: Any) -> None:
+def test_digest_changes_with_a_field(field: str, value: Any) -> None:
     assume(json.dumps(value, sort_keys=True) != json.dumps(EVENT[field], sort_keys=True))
     assert event_digest(EVENT | {field: value}) != EVENT["digest"]
 
 
 @pytest.mark.parametrize("field", CONTENT)
-def test_it_changes_without(field: str) -> None:
+def test_digest_changes_without_a_field(field: str) -> None:
     assert event_digest({name: value for name, value in EVENT.items() if name != field}) != EVENT["digest"]
 
 
@@ -74,7 +74,7 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int
     return [path]
 
 
-def test_it_changes_with_every_scalar_at_any_depth() -> None:
+def test_digest_changes_with_each_scalar_at_any_depth() -> None:
     content = {name: EVENT[name] for name in CONTENT}
     for path in leaves(content):
         spoilt = copy.deepcopy(content)
@@ -87,14 +87,14 @@ def test_it_changes_with_every_scalar_at_any_depth() -> None:
 
 @pytest.mark.parametrize("field", sorted(UNDIGESTED_FIELDS))
 @given(value=values)
-def test_it_does_not_change_with(field: str, value: Any) -> None:
+def test_digest_ignores_undigested_fields(field: str, value: Any) -> None:
     assert event_digest(EVENT | {field: value}) == EVENT["digest"]
 
 
 @pytest.mark.parametrize("field", sorted(UNDIGESTED_FIELDS))
-def test_it_covers_the_same_name_inside_the_payload(field: str) -> None:
+def test_digest_covers_undigested_names_inside_the_payload(field: str) -> None:
     assert event_digest(EVENT | {"payload": EVENT["payload"] | {field: "x"}}) != EVENT["digest"]
 
 
-def test_what_is_not_content_is_decided_once_and_for_all() -> None:
+def test_undigested_fields_are_exactly_these() -> None:
     assert sorted(UNDIGESTED_FIELDS) == ["digest", "occurred_at", "state_seal", "storage_refs", "trace"]

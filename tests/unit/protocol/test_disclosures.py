@@ -24,7 +24,7 @@ def test_amounts_and_dates_are_written_as_people_write_them() -> None:
     assert format_long_date("2026-07-01") == "July 1, 2026"
 
 
-def test_a_first_notice_carries_every_item_with_the_ledgers_figures() -> None:
+def test_first_notice_has_each_item_with_the_ledgers_figures() -> None:
     texts = required_disclosures(first_contact(), "initial_notice", TODAY)
     assert [text.rule for text in texts] == ["R11"] * 7 + ["R10", "R06", "R17"]
     whole = " ".join(text.text for text in texts)
@@ -34,13 +34,13 @@ def test_a_first_notice_carries_every_item_with_the_ledgers_figures() -> None:
     assert "{" not in whole
 
 
-def test_a_later_email_says_that_it_is_from_a_debt_collector() -> None:
+def test_later_email_names_the_debt_collector() -> None:
     assert [text.text for text in required_disclosures(facts(), "payment_reminder", TODAY) if text.rule == "R10"] == [
         LATER_CONTACT
     ]
 
 
-def test_a_notice_without_an_end_of_the_period_cannot_be_written() -> None:
+def test_notice_without_an_end_of_the_period_is_refused() -> None:
     with pytest.raises(ValueError, match="validation_ends_on is missing"):
         required_disclosures(first_contact(history__validation_ends_on=None), "initial_notice", TODAY)
 
@@ -52,9 +52,7 @@ def test_a_notice_without_an_end_of_the_period_cannot_be_written() -> None:
         (None, False, False), ("2029-01-01", None, False),
     ],
 )  # fmt: skip
-def test_the_stricter_of_two_facts_says_whether_a_debt_is_time_barred(
-    ends: str | None, ended: bool | None, barred: bool | None
-) -> None:
+def test_time_barred_debt_follows_the_stricter_fact(ends: str | None, ended: bool | None, barred: bool | None) -> None:
     account = facts(ledger__limitation_ends_on=ends, ledger__limitation_ended=ended)
     assert is_time_barred(account, TODAY) is barred
     answer = [text.rule for text in required_disclosures(account, "payment_reminder", TODAY)]

@@ -59,17 +59,17 @@ def test_refuses_and_does_not_quote(shape: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize("places", [{}, {"inline": "AA==", "uri": "s3://b/k"}, {"inline": "A" * 21_849}])
-def test_an_attachment_is_in_exactly_one_place_and_small_if_inline(places: dict[str, str]) -> None:
+def test_storage_ref_outside_one_place_or_limit_is_refused(places: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         StorageRef(**places)
 
 
 @pytest.mark.parametrize("places", [{"inline": ""}, {"inline": "A" * 21_848}, {"uri": "s3://b/k"}])
-def test_an_attachment_may_be_inline_or_stored(places: dict[str, str]) -> None:
+def test_storage_ref_is_inline_or_stored(places: dict[str, str]) -> None:
     assert StorageRef(**places).model_dump(exclude_none=True) == places
 
 
-def test_a_contract_is_frozen_strict_and_ignores_what_it_does_not_know() -> None:
+def test_contract_is_frozen_strict_and_ignores_unknown_fields() -> None:
     class Example(Contract):
         count: int
 

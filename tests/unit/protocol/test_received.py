@@ -171,7 +171,7 @@ def test_refuses(case: RejectedCase) -> None:
     assert "dana" not in str(rejection)
 
 
-def test_the_table_has_every_kind_that_receiving_can_refuse() -> None:
+def test_cases_cover_each_rejection_reason() -> None:
     assert {case.reason for case in REFUSED.values()} == set(RejectionReason) - {RejectionReason.TOO_LARGE}
 
 

@@ -38,13 +38,13 @@ def on_the_bus(source: str, type_: str, node_to: str) -> dict[str, Any]:
     return {"source": source, "detail-type": type_, "detail": {"node_to": node_to, "type": type_}}
 
 
-def test_every_node_is_a_consumer_once() -> None:
+def test_node_is_a_consumer_once() -> None:
     assert tuple(consumer.node for consumer in consumers()) == CATALOGUE.nodes
     assert len(set(CATALOGUE.nodes)) == len(CATALOGUE.nodes)
 
 
 @each_consumer
-def test_a_consumer_has_a_queue_a_dead_letter_queue_and_a_rule(consumer: ConsumerQueues) -> None:
+def test_consumer_has_queue_dead_letter_queue_and_rule(consumer: ConsumerQueues) -> None:
     assert QUEUE_NAME.fullmatch(consumer.queue)
     assert QUEUE_NAME.fullmatch(consumer.dead_letter_queue)
     assert consumer.dead_letter_queue != consumer.queue
@@ -65,7 +65,7 @@ def test_submissions_suppressions_and_events_of_the_router_have_a_queue_each() -
         assert queues_of(on_the_bus("switchyard.router", type_, CASE_MANAGER)) == {queue, queue_name(AUDIT)}
 
 
-def test_no_two_consumers_share_a_name() -> None:
+def test_consumers_have_different_names() -> None:
     queues = [name for each in consumers() for name in (each.queue, *each.lanes, each.dead_letter_queue)]
     rules = [rule.name for consumer in consumers() for rule in consumer.rules]
     assert len(set(queues)) == len(queues)
@@ -73,7 +73,7 @@ def test_no_two_consumers_share_a_name() -> None:
 
 
 @each_consumer
-def test_a_rule_is_within_the_limits_of_eventbridge(consumer: ConsumerQueues) -> None:
+def test_rule_is_within_the_limits_of_eventbridge(consumer: ConsumerQueues) -> None:
     for rule in consumer.rules:
         assert RULE_NAME.fullmatch(rule.name)
         assert len(rule.pattern_json) <= 2_048
@@ -89,7 +89,7 @@ def test_a_rule_is_within_the_limits_of_eventbridge(consumer: ConsumerQueues) ->
         if source != UPSTREAM_PREFIX
     ],
 )
-def test_an_event_reaches_its_consumer_and_audit_and_nobody_else(type_: str, source: str, target: str) -> None:
+def test_event_reaches_its_consumer_and_audit_only(type_: str, source: str, target: str) -> None:
     assert receivers(on_the_bus(f"switchyard.{source}", type_, target)) == ({target} - {EXTERNAL}) | {AUDIT}
 
 
@@ -100,19 +100,19 @@ def test_between_nodes_without_a_flow_nothing_is_delivered(source: str, target: 
     assert receivers(on_the_bus(f"switchyard.{source}", "Anything", target)) == {AUDIT}
 
 
-def test_a_submission_reaches_the_case_manager_alone_and_never_audit() -> None:
+def test_submission_reaches_the_case_manager_only() -> None:
     submitted = {"source": "upstream.portal", "detail-type": "CaseSubmitted", "detail": {"question": "plain text"}}
     assert receivers(submitted) == {CASE_MANAGER}
 
 
 @pytest.mark.parametrize("node", CATALOGUE.nodes)
-def test_an_upstream_cannot_address_a_node(node: str) -> None:
+def test_event_of_an_upstream_with_a_node_reaches_no_queue(node: str) -> None:
     assert receivers(on_the_bus("upstream.portal", "CloseCase", node)) == set()
 
 
 @pytest.mark.parametrize("source", ["switchyard", "switchyardx.router", "Switchyard.router", "aws.s3", "xupstream.a"])
 @pytest.mark.parametrize("node", CATALOGUE.nodes)
-def test_a_foreign_source_reaches_nobody(source: str, node: str) -> None:
+def test_event_of_a_foreign_source_reaches_no_queue(source: str, node: str) -> None:
     assert receivers(on_the_bus(source, "CaseSubmitted", node)) == set()
 
 

@@ -34,7 +34,7 @@ from switchyard.protocol.submissions import case_id_for
 from switchyard.router.state_seal import StateSeal
 from tests.unit.router.cases import SEAL, artefact, place, reply, routed
 
-CASE = case_id_for("acme-recovery", "upstream.ledger", "march-0001")
+CASE = case_id_for("acme-recovery", "upstream.ledger", "c.ruiz", "march-0001")
 SUBJECT = "9a0f2f0c-5d0e-4c55-8d5e-6f1f6b0a7c22"
 CONTENT = "c" * 64
 ADDRESS_KEY = "a" * 64

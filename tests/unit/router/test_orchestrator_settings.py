@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
 
 from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.processes.settings import CaseManagerSettings, RouterSettings
 from switchyard.router.state_seal import StateSeal
+from switchyard.runtime.core.settings import InvalidSettings
 from tests.unit.router.cases import OPENED, routed
 
 KEY = "0a" * 32
@@ -20,9 +20,9 @@ def test_keys_are_read_in_order_and_the_first_one_signs(monkeypatch: pytest.Monk
     assert routed(OPENED, StateSeal(keys))["state_seal"].startswith("k2.")
 
 
-def test_a_router_without_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_router_without_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SWITCHYARD_STATE_KEYS", raising=False)
-    with pytest.raises(ValidationError, match="state_keys"):
+    with pytest.raises(InvalidSettings, match="SWITCHYARD_STATE_KEYS is missing"):
         RouterSettings()
 
 
@@ -33,16 +33,16 @@ def test_a_router_without_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_keys_that_cannot_be_read_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("SWITCHYARD_STATE_KEYS", text)
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(InvalidSettings) as caught:
         RouterSettings()
     assert not text or "SWITCHYARD_STATE_KEYS is invalid" in str(caught.value)
     assert KEY not in str(caught.value)
 
 
-def test_a_case_manager_needs_its_mac_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_case_manager_without_mac_key_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://case manager@db/work")
     monkeypatch.delenv("SWITCHYARD_MAC_KEY", raising=False)
-    with pytest.raises(ValidationError, match="mac_key"):
+    with pytest.raises(InvalidSettings, match="SWITCHYARD_MAC_KEY is missing"):
         CaseManagerSettings()
 
 
@@ -61,5 +61,5 @@ def test_case_manager_unusable_keys_refuse_start(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", f'{{"upstream.ingress": {{"k1": "{KEY}"}}}}')
     assert PrincipalKeys(CaseManagerSettings().principal_keys).must_sign("upstream.ingress")
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
-    with pytest.raises(ValidationError, match="principal_keys"):
+    with pytest.raises(InvalidSettings, match="SWITCHYARD_PRINCIPAL_KEYS is invalid"):
         CaseManagerSettings()

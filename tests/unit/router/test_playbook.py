@@ -28,7 +28,7 @@ each_playbook = pytest.mark.parametrize(
 )
 
 
-def test_the_graph_can_be_read_at_two_in_the_morning() -> None:
+def test_graph_is_at_most_40_lines_per_playbook() -> None:
     text = Path(inspect.getfile(graph)).read_text()
     for declared in re.findall(r"^[A-Z_0-9]+ = Playbook\($.*?^\)$", text, re.MULTILINE | re.DOTALL):
         assert len(declared.splitlines()) <= 40
@@ -36,14 +36,14 @@ def test_the_graph_can_be_read_at_two_in_the_morning() -> None:
 
 
 @each_playbook
-def test_a_playbook_is_listed_under_its_version(playbook: Playbook) -> None:
+def test_playbook_is_listed_under_its_version(playbook: Playbook) -> None:
     assert PLAYBOOKS[playbook.version] is playbook
     assert re.fullmatch(r"[a-z][a-z0-9_]*/[0-9]+", playbook.version)
     assert playbook.name == playbook.version.split("/")[0]
 
 
 @each_playbook
-def test_it_draws_every_edge_as_mermaid(playbook: Playbook) -> None:
+def test_playbook_is_drawn_with_each_edge(playbook: Playbook) -> None:
     head, *arrows = playbook.mermaid(CATALOGUE).splitlines()
     assert head == "flowchart LR"
     drawn = [ARROW.fullmatch(arrow) for arrow in arrows]
@@ -84,12 +84,12 @@ def test_assist_1_looks_like_this() -> None:
         ),
     ],
 )
-def test_a_broken_graph_does_not_load(parts: tuple[PlaybookStep | PlaybookEdge, ...], message: str) -> None:
+def test_invalid_graph_is_refused(parts: tuple[PlaybookStep | PlaybookEdge, ...], message: str) -> None:
     with pytest.raises(ValueError, match=f"broken/1.*{message}"):
         Playbook("broken/1", *parts)
 
 
-def test_the_first_edge_that_matches_is_taken() -> None:
+def test_first_matching_edge_is_taken() -> None:
     first, second = on(CaseOpened, end_case("rejected", "first")), on(CaseOpened, end_case("rejected", "second"))
     opened = received(OPENED).payload
     assert Playbook("order/1", first, second).edge_for(opened, {}) is first
@@ -105,7 +105,7 @@ def test_assist_2_is_assist_1_and_says_what_the_later_steps_need() -> None:
     assert {name: first.later_p95_ms(CATALOGUE, name) for name in first.steps} == dict.fromkeys(first.steps)
 
 
-def test_a_way_back_in_the_graph_is_counted_once() -> None:
+def test_way_back_in_the_graph_is_counted_once() -> None:
     book = Playbook(
         "loop/1",
         task_step("specialist", AnswerQuestion, attempts=1, seconds=9),

@@ -63,7 +63,7 @@ def report(found: CaseReplay) -> str:
 
 
 @pytest.mark.parametrize(("case", "decisions"), [(CASE, 4), (RETRIED_CASE, 4), ([OPENED, CHOOSE], 1)])
-def test_an_unchanged_router_decides_the_same(case: list[Json], decisions: int) -> None:
+def test_unchanged_router_decides_the_same(case: list[Json], decisions: int) -> None:
     assert replay_case([delivered(event) for event in case]) == CaseReplay(decisions, 0, None)
     assert replayed(case, SEAL) == CaseReplay(decisions, 0, None)
 
@@ -72,7 +72,7 @@ def test_event_without_recorded_decision_is_counted_as_undecided() -> None:
     assert replayed(CASE[:-1]) == CaseReplay(3, 1, None)
 
 
-def test_replay_of_altered_edge_reports_case_event_and_both_outcomes() -> None:
+def test_replay_of_altered_edge_reports_event_and_outcomes() -> None:
     found = replayed(CASE, found=on(FindingsReady, end_case("answered", "answered")), drafter=ask_again())
     assert report(found) == (
         f"case {FOUND['case_id']} event {FOUND['event_id']} (FindingsReady from text_to_sql, seq 4): "
@@ -85,7 +85,7 @@ def ask_again() -> PlaybookEdge:
     return on(NoAgentFits, end_case("no_agent"))
 
 
-def test_the_first_divergence_ends_the_case() -> None:
+def test_first_divergence_ends_the_case() -> None:
     later = replayed(CASE, drafted=on(AnswerDrafted, end_case("failed", "late")))
     assert later.decisions == 4
     assert "recorded CloseCase to case_manager as answered; today CloseCase to case_manager as failed" in report(later)
@@ -120,12 +120,12 @@ def test_replay_reports_second_decision_on_one_event() -> None:
     assert "recorded ChooseAgent to triage and ChooseAgent to triage" in report(replayed([OPENED, CHOOSE, second]))
 
 
-def test_an_event_that_was_refused_and_led_to_nothing_is_the_same_today() -> None:
+def test_refused_event_without_a_consequence_is_the_same() -> None:
     forged = with_digest(changed(CHOSEN, "state.agent", "wizard"))
     assert replayed([OPENED, CHOOSE, forged]) == CaseReplay(2, 0, None)
 
 
-def test_an_event_that_failed_for_a_while_and_was_then_routed_may_have_both() -> None:
+def test_event_failed_then_routed_may_have_both_outcomes() -> None:
     ended = replay_case([delivered(OPENED)], playbooks={})
     assert ended.undecided == 1
     from tests.reference import decide_routing
@@ -145,7 +145,7 @@ def test_with_the_operators_a_retry_that_nobody_signed_diverges() -> None:
     assert "no operator of that name" in report(replay_case(bodies, SEAL, operators=OperatorKeys({})))
 
 
-def test_a_seal_made_without_keys_is_believed_by_no_router() -> None:
+def test_seal_made_without_keys_is_refused() -> None:
     from tests.reference import route
     from tests.unit.router.cases import received
 

@@ -60,7 +60,7 @@ def retried(command: Json) -> Json:
 RETRIED = retried(ANSWER_QUESTION)
 
 
-def test_the_command_goes_out_again_under_a_new_id_with_the_same_state() -> None:
+def test_retried_command_has_a_new_id_and_the_same_state() -> None:
     again = routed(RETRIED)
     for name in ("type", "node_to", "state", "payload", "budget", "time_limit_ms", "principal", "case_deadline"):
         assert again[name] == ANSWER_QUESTION[name], name
@@ -70,7 +70,7 @@ def test_the_command_goes_out_again_under_a_new_id_with_the_same_state() -> None
     assert again["storage_refs"] == ANSWER_QUESTION["storage_refs"]
 
 
-def test_what_follows_a_retry_carries_its_name_to_the_end() -> None:
+def test_events_after_a_retry_carry_its_attempt() -> None:
     from contracts.events.drafter import AnswerDrafted
     from contracts.events.specialists import FindingsReady
     from tests.unit.router.cases import ANSWER
@@ -82,7 +82,7 @@ def test_what_follows_a_retry_carries_its_name_to_the_end() -> None:
     assert close["payload"]["outcome"] == "answered"
 
 
-def test_the_same_retry_makes_the_same_command() -> None:
+def test_same_retry_makes_the_same_command() -> None:
     assert routed(RETRIED)["digest"] == routed(retried(ANSWER_QUESTION))["digest"]
 
 
@@ -114,13 +114,13 @@ def _requoted(**fields: Any) -> Json:
         pytest.param(with_digest(without(RETRIED, "payload.command.state_seal")), "state_seal", id="no seal"),
     ],
 )
-def test_a_retry_of_what_the_router_never_asked_is_forged(event: Json, field: str) -> None:
+def test_retry_of_a_command_never_issued_is_forged(event: Json, field: str) -> None:
     with pytest.raises(InvalidEvent) as refused:
         route(received(with_digest(event)), SEAL)
     assert (refused.value.reason, refused.value.field) == (RejectionReason.FORGED, field)
 
 
-def test_a_router_with_other_keys_did_not_issue_it() -> None:
+def test_retry_of_a_command_of_other_keys_is_forged() -> None:
     with pytest.raises(InvalidEvent, match="no seal of this router"):
         reissue_command(received(RETRIED), StateSeal({"k2": b"2" * 32}), CATALOGUE)
     with pytest.raises(InvalidEvent, match="never issued"):
@@ -128,7 +128,7 @@ def test_a_router_with_other_keys_did_not_issue_it() -> None:
 
 
 @pytest.mark.parametrize("path", ["reason", "requested_at", "closed", "operator", "signature"])
-def test_the_router_follows_only_what_an_operator_signed(path: str) -> None:
+def test_retry_without_an_operators_signature_is_forged(path: str) -> None:
     others = {"requested_at": "2026-07-01T08:06:00Z", "closed": "0" * 64, "signature": "0" * 128}
     forged = _with(**{f"payload__{path}": others.get(path, "mallory")})
     decision = decide_routing(delivered(forged), SEAL, operators=OPERATORS)

@@ -98,7 +98,7 @@ def test_closes(event: Json, outcome: str, code: str) -> None:
     assert "state" not in closed
 
 
-def test_every_edge_of_every_playbook_is_tested_above() -> None:
+def test_edges_of_each_playbook_are_tested_above() -> None:
     taken = [
         PLAYBOOKS["assist/1"].edge_for(payload(event), {})
         for event in (OPENED, NAMED, CHOSEN, UNFIT, FOUND, DRAFTED, FAILED)
@@ -107,20 +107,20 @@ def test_every_edge_of_every_playbook_is_tested_above() -> None:
     assert {id(edge) for edge in taken} == {id(edge) for edge in PLAYBOOKS["assist/1"].edges}
 
 
-def test_the_router_has_an_edge_for_all_that_it_is_sent() -> None:
+def test_router_has_an_edge_for_each_type_it_is_sent() -> None:
     edges = [edge for book in PLAYBOOKS.values() for edge in book.edges]
     # A retry is no edge: it repeats whichever command failed.
     assert {type_.payload for type_ in CATALOGUE.types_for("router")} - {TaskRetried} == {edge.event for edge in edges}
 
 
-def test_a_step_is_granted_the_artefacts_of_its_command_and_nothing_else() -> None:
+def test_step_is_granted_the_artefacts_of_its_command_only() -> None:
     asked = question(OPENED)
     assert payload(CHOOSE) == ChooseAgent(question=asked)
     assert payload(ANSWER_QUESTION) == AnswerQuestion(question=asked)
     assert payload(DRAFT) == DraftAnswer(question=asked, findings=(FINDINGS,))
 
 
-def test_the_answer_travels_to_close() -> None:
+def test_answer_travels_to_close() -> None:
     reported = payload(CLOSE)
     assert isinstance(reported, CloseCase)
     assert reported.answer == ANSWER
@@ -135,7 +135,7 @@ def test_attachments_travel_as_long_as_the_case_needs_them() -> None:
     assert set(CLOSE["storage_refs"]) == {ANSWER.sha256}
 
 
-def test_an_attachment_that_nobody_names_is_dropped() -> None:
+def test_unnamed_storage_ref_is_dropped() -> None:
     stray = artefact("findings", "stray")
     found = reply(ANSWER_QUESTION, FindingsReady(findings=(FINDINGS,)), written=(FINDINGS, stray))
     assert stray.sha256 in found["storage_refs"]
@@ -143,7 +143,7 @@ def test_an_attachment_that_nobody_names_is_dropped() -> None:
 
 
 @pytest.mark.parametrize("node", sorted(COMMANDS))
-def test_any_agents_failure_closes_the_case_and_says_what_lay_beneath(node: str) -> None:
+def test_agent_failure_closes_the_case_with_its_causes(node: str) -> None:
     closed = routed(failed(COMMANDS[node], causes=("throttled", "no connection")))
     assert payload(closed) == CloseCase(
         outcome="failed",
@@ -156,7 +156,7 @@ def test_any_agents_failure_closes_the_case_and_says_what_lay_beneath(node: str)
     assert closed["storage_refs"] == {}
 
 
-def test_the_signed_statement_of_who_asks_is_handed_to_nobody() -> None:
+def test_signed_statement_is_handed_to_no_agent() -> None:
     event = golden("CaseOpened", variant="attested")
     attested = event["payload"]["attested"]["statement"]["sha256"]
     command = routed(event)
@@ -165,13 +165,13 @@ def test_the_signed_statement_of_who_asks_is_handed_to_nobody() -> None:
     assert event["payload"]["question"]["sha256"] in command["storage_refs"]
 
 
-def test_a_long_failure_is_cut_to_what_its_contract_allows() -> None:
+def test_long_failure_is_cut_to_the_limit_of_its_contract() -> None:
     reported = payload(routed(failed(CHOOSE, causes=("x" * 2_000, "y" * 2_000))))
     assert isinstance(reported, CloseCase)
     assert len(reported.message) == 2_000
 
 
-def test_a_token_budget_is_handed_on() -> None:
+def test_token_budget_is_handed_on() -> None:
     event = with_digest(changed(OPENED, "budget", {"attempts": 7, "tokens": 9_000}))
     assert routed(event)["budget"] == {"attempts": 3, "tokens": 9_000}
 
@@ -179,7 +179,7 @@ def test_a_token_budget_is_handed_on() -> None:
 @pytest.mark.parametrize(
     "event", [OPENED, NAMED, CHOSEN, UNFIT, FOUND, DRAFTED, FAILED], ids=lambda event: event["type"]
 )
-def test_a_redelivery_makes_the_same_events(event: Json) -> None:
+def test_redelivery_makes_the_same_events(event: Json) -> None:
     once, again = (route(received(event), SEAL) for _ in range(2))
     assert once == again
     assert [(made["event_id"], made["digest"]) for made in once] == [
@@ -217,19 +217,19 @@ ASSIST_2 = Playbook(
 @pytest.mark.parametrize(
     "event", [OPENED, NAMED, CHOSEN, UNFIT, FOUND, DRAFTED, FAILED], ids=lambda event: event["type"]
 )
-def test_a_newer_version_does_not_change_an_open_case(event: Json) -> None:
+def test_newer_version_does_not_change_an_open_case(event: Json) -> None:
     both = PLAYBOOKS | {"assist/2": ASSIST_2}
     assert route(received(event), SEAL, both) == route(received(event), SEAL)
 
 
-def test_a_case_runs_on_the_version_that_it_was_opened_with() -> None:
+def test_case_runs_on_the_version_it_was_opened_with() -> None:
     both = PLAYBOOKS | {"assist/2": ASSIST_2}
     reported = payload(routed(opened(playbook_version="assist/2"), playbooks=both))
     assert isinstance(reported, CloseCase)
     assert reported.code == "retired"
 
 
-def test_a_version_that_was_withdrawn_too_early_is_named() -> None:
+def test_withdrawn_version_of_an_open_case_is_named() -> None:
     with pytest.raises(InvalidEvent, match="assist/1 is not deployed") as caught:
         route(received(CHOSEN), SEAL, {"assist/2": ASSIST_2})
     assert (caught.value.reason, caught.value.field) == (RejectionReason.UNKNOWN, "playbook_version")
@@ -244,7 +244,7 @@ WITHOUT_NO_AGENT = Playbook(
 )
 
 
-def test_an_event_that_a_version_has_no_edge_for_is_named() -> None:
+def test_event_without_an_edge_in_its_version_is_named() -> None:
     with pytest.raises(InvalidEvent, match="no edge for NoAgentFits") as caught:
         route(received(UNFIT), SEAL, {"assist/1": WITHOUT_NO_AGENT})
     assert (caught.value.reason, caught.value.field) == (RejectionReason.UNKNOWN, "type")
@@ -255,7 +255,7 @@ def test_new_cases_get_a_version_that_exists() -> None:
     assert {name: version.partition("/")[0] for name, version in CURRENT.items()} == {name: name for name in CURRENT}
 
 
-def test_command_states_later_p95_only_for_playbooks_with_figures() -> None:
+def test_command_has_later_p95_for_playbooks_with_figures() -> None:
     for version, expected in (
         ("assist/1", None),
         ("assist/2", PLAYBOOKS["assist/2"].later_p95_ms(CATALOGUE, "triage")),

@@ -85,12 +85,12 @@ def test_closes(name: str, outcome: str, code: str) -> None:
     assert (reported.outcome, reported.code) == (outcome, code)
 
 
-def test_every_edge_is_tested_above() -> None:
+def test_edges_are_tested_above() -> None:
     named = {edge.event.__name__ for edge in PLAYBOOK.edges} - {"TaskFailed", "EmailCaseOpened"}
     assert named == ANSWERS.keys()
 
 
-def test_a_blocked_case_names_its_rules_and_says_why() -> None:
+def test_blocked_case_names_its_rules_and_reason() -> None:
     reported = payload(routed(event("ContactBlocked")))
     assert isinstance(reported, CloseCase)
     assert reported.rules == ("R04",)
@@ -111,7 +111,7 @@ def test_failing_draft_is_revised_twice_then_blocked() -> None:
     assert (reported.outcome, reported.code, reported.rules) == ("blocked", "draft_blocked", ("R14",))
 
 
-def test_an_email_that_needs_nobody_goes_on_to_the_check() -> None:
+def test_email_without_approval_goes_on_to_the_check() -> None:
     assert isinstance(payload(command_after(ALLOWED, DRAFTED, PASSED)), CheckSending)
 
 
@@ -128,7 +128,7 @@ def test_send_email_carries_what_was_checked_and_the_approval() -> None:
     )
 
 
-def test_a_second_review_that_wants_no_approval_leaves_none_over() -> None:
+def test_second_review_without_approval_withdraws_the_first() -> None:
     reviewed = command_after(ALLOWED, DRAFTED, TO_APPROVE, GRANTED, ANSWERS["ReviewOutdated"][1])
     reported = payload(routed(answered(routed(answered(reviewed, PASSED)), SENDABLE)))
     assert isinstance(reported, SendEmail)
@@ -153,7 +153,7 @@ def test_wait_for_time_differs_from_wait_for_resumption() -> None:
         pytest.param((ALLOWED, DRAFTED, PASSED, DEFERRED), GRANTED, id="agreeing is not waiting"),
     ],
 )
-def test_an_answer_to_another_step_of_the_same_node_is_forged(before: tuple[Contract, ...], smuggled: Contract) -> None:
+def test_answer_to_another_step_of_the_node_is_forged(before: tuple[Contract, ...], smuggled: Contract) -> None:
     forged = answered(command_after(*before), smuggled)
     with pytest.raises(InvalidEvent, match="no answer to the step") as caught:
         route(received(forged), SEAL)
@@ -174,7 +174,7 @@ def test_any_failure_closes_the_case(before: tuple[Contract, ...]) -> None:
     assert (reported.outcome, reported.code) == ("failed", "time_limit")
 
 
-def test_every_answer_of_the_playbook_belongs_to_a_command() -> None:
+def test_answers_of_the_playbook_belong_to_commands() -> None:
     for edge in PLAYBOOK.edges[1:-1]:
         assert CATALOGUE.of(edge.event).answers, edge.event
     assert CATALOGUE.of(EmailPassed).answers == (ReviewEmail,)

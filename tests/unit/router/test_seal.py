@@ -63,7 +63,7 @@ FORGED = {
     "a later deadline": (SEAL_FIELD, tampered(CHOSEN, case_deadline="2099-01-01T00:00:00Z")),
     "a greater role": (
         SEAL_FIELD,
-        with_digest(changed(CHOSEN, "principal.scopes", ["warehouse:role:ACCOUNTADMIN"])),
+        with_digest(changed(CHOSEN, "principal.scopes", ["role:ACCOUNTADMIN"])),
     ),
     "another person": (
         SEAL_FIELD,
@@ -110,50 +110,50 @@ FAILED = failed(ANSWER_QUESTION)
         pytest.param(with_digest(changed(FAILED, "payload.task", CHOOSE["event_id"])), id="naming another task"),
     ],
 )
-def test_an_agent_cannot_fail_what_it_was_not_asked(event: Json) -> None:
+def test_failure_of_a_task_of_another_agent_is_forged(event: Json) -> None:
     with pytest.raises(InvalidEvent) as caught:
         route(received(event), SEAL)
     assert caught.value.reason is RejectionReason.FORGED
 
 
-def test_a_rotation_of_keys_does_not_change_what_is_routed() -> None:
+def test_rotated_keys_route_the_same() -> None:
     before, after = routed(CHOSEN, SEAL), routed(CHOSEN, StateSeal({"k2": NEW, "k1": OLD}))
     assert before["state_seal"] != after["state_seal"]
     assert (before["event_id"], before["digest"]) == (after["event_id"], after["digest"])
 
 
-def test_a_node_that_was_not_asked_cannot_answer() -> None:
+def test_answer_of_a_node_that_was_not_asked_is_forged() -> None:
     answer = AnswerDrafted(answer=ANSWER, cites=())
     with pytest.raises(InvalidEvent, match="another's task") as caught:
         route(received(reply(ANSWER_QUESTION, answer, node="drafter")), SEAL)
     assert (caught.value.reason, caught.value.field) == (RejectionReason.FORGED, "state_seal")
 
 
-def test_a_new_key_signs_while_the_old_one_still_verifies() -> None:
+def test_new_key_signs_and_the_old_one_verifies() -> None:
     rotating = StateSeal({"k2": NEW, "k1": OLD})
     asked = routed(CHOSEN, rotating)
     assert asked["state_seal"].startswith("k2.")
     assert asked["state"] == ANSWER_QUESTION["state"]
 
 
-def test_a_router_that_was_not_rotated_yet_cannot_read_the_new_key() -> None:
+def test_new_key_is_unknown_to_a_router_without_it() -> None:
     rotated = reply(routed(golden("CaseOpened"), StateSeal({"k2": NEW, "k1": OLD})), AgentChosen(agent="text_to_sql"))
     with pytest.raises(InvalidEvent, match="no seal of this router"):
         route(received(rotated), StateSeal({"k1": OLD}))
     assert routed(rotated, StateSeal({"k1": OLD, "k2": NEW}))["state_seal"].startswith("k1.")
 
 
-def test_a_dropped_key_no_longer_verifies() -> None:
+def test_dropped_key_no_longer_verifies() -> None:
     with pytest.raises(InvalidEvent, match="no seal of this router"):
         route(received(CHOSEN), StateSeal({"k2": NEW}))
 
 
-def test_a_key_under_the_same_id_with_other_bytes_does_not_verify() -> None:
+def test_key_with_other_bytes_under_its_id_does_not_verify() -> None:
     with pytest.raises(InvalidEvent, match="altered"):
         route(received(CHOSEN), StateSeal({"k1": NEW}))
 
 
 @pytest.mark.parametrize("keys", [{"k1": b"1" * 31}, {"k1": OLD, "k2": b""}, {"k.1": OLD}])
-def test_a_weak_key_or_an_ambiguous_id_is_refused_at_start(keys: dict[str, bytes]) -> None:
+def test_weak_key_or_ambiguous_id_is_refused_at_start(keys: dict[str, bytes]) -> None:
     with pytest.raises(ValueError, match="state key"):
         StateSeal(keys)

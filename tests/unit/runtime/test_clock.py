@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from switchyard.runtime.core.clock import ShiftedClock, moment, timestamp
-from switchyard.runtime.core.settings import ProcessSettings
+from switchyard.runtime.core.settings import InvalidSettings, ProcessSettings
 
 
 def test_a_timestamp_is_read_back() -> None:
@@ -30,7 +29,7 @@ def test_the_file_sets_the_wall_clock_forward_while_the_process_runs(tmp_path: P
 def test_a_shifted_clock_is_refused_where_there_is_no_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.setenv("SWITCHYARD_CLOCK_FILE", str(tmp_path / "clock"))
-    with pytest.raises(ValidationError, match="for emulators"):
+    with pytest.raises(InvalidSettings, match="for emulators"):
         ProcessSettings()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
     assert isinstance(ProcessSettings().clock(), ShiftedClock)

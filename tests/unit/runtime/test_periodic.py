@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from switchyard.runtime.core import periodic
 from switchyard.runtime.core.backoff import backoff_s
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.core.periodic import run_periodically
+from switchyard.runtime.core.periodic import SetAside, run_periodically
 
 
 @dataclass
@@ -87,6 +87,45 @@ async def test_loop_whose_database_is_unreachable_trips_the_breaker_and_keeps_it
 async def test_loop_that_ticks_rarely_is_repeated_soon_after_an_outage(delays: list[float]) -> None:
     await run(Ticks([Unavailable("publish_failed", "away")]), every_s=3_600.0)
     assert delays == [periodic.DEFERRED_S]
+
+
+def test_row_that_fails_is_left_out_for_a_growing_time_with_an_alarm_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(periodic, "_now", lambda: now[0])
+    rows = SetAside("rows")
+    pauses: list[float] = []
+    with capture_logs() as lines:
+        for _ in range(12):
+            with rows.guard("a"):
+                raise RecursionError
+            assert rows.names() == ["a"]
+            began = now[0]
+            while rows.names():
+                now[0] += 5.0
+            pauses.append(now[0] - began)
+    assert [line["alarm"] for line in lines] == ["tick"] * 12
+    assert pauses[0] <= periodic.FIRST_ASIDE_S + 5 < pauses[3] < pauses[-1] <= periodic.LONGEST_ASIDE_S + 5
+
+
+def test_row_that_succeeds_is_forgotten_and_unavailable_is_no_fault_of_a_row() -> None:
+    rows = SetAside("rows")
+    with capture_logs(), rows.guard("a"):
+        raise KeyError
+    with rows.guard("a"):
+        pass
+    assert rows.names() == []
+    with pytest.raises(Unavailable), rows.guard("b"):
+        raise Unavailable("database_unreachable", "away")
+    assert rows.names() == []
+
+
+def test_rows_that_are_set_aside_are_bounded() -> None:
+    rows = SetAside("rows")
+    with capture_logs():
+        for number in range(periodic.MAX_SET_ASIDE + 10):
+            with rows.guard(str(number)):
+                raise ValueError
+    assert len(rows.names()) == periodic.MAX_SET_ASIDE
 
 
 def test_backoff_doubles_up_to_its_limit_and_is_jittered() -> None:

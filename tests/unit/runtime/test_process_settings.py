@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from structlog.testing import capture_logs
 
 from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
-from switchyard.runtime.core.settings import ProcessSettings, WorkSettings
+from switchyard.runtime.core.loop import run_event_loop
+from switchyard.runtime.core.settings import InvalidSettings, ProcessSettings, WorkSettings
+from switchyard.runtime.models.clients import ModelSettings
 
 SECRET = "postgresql://triage:hunter2@db/work"
 
@@ -35,33 +37,32 @@ def test_a_process_reads_its_own_prefix_and_the_usual_names_of_aws(monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "field"),
+    ("variable", "value"),
     [
-        ("SWITCHYARD_CONCURRENCY", "0", "concurrency"),
-        ("SWITCHYARD_CONCURRENCY", "257", "concurrency"),
-        ("SWITCHYARD_CONCURRENCY", "many", "concurrency"),
-        ("SWITCHYARD_VISIBILITY_S", "0.5", "visibility_s"),
-        ("SWITCHYARD_POLL_WAIT_S", "21", "poll_wait_s"),
-        ("SWITCHYARD_RETRY_BASE_S", "0", "retry_base_s"),
-        ("SWITCHYARD_DRAIN_S", "0", "drain_s"),
-        ("SWITCHYARD_HEALTH_PORT", "65536", "health_port"),
-        ("SWITCHYARD_LOG_LEVEL", "LOUD", "log_level"),
+        ("SWITCHYARD_CONCURRENCY", "0"),
+        ("SWITCHYARD_CONCURRENCY", "257"),
+        ("SWITCHYARD_CONCURRENCY", "many"),
+        ("SWITCHYARD_VISIBILITY_S", "0.5"),
+        ("SWITCHYARD_POLL_WAIT_S", "21"),
+        ("SWITCHYARD_RETRY_BASE_S", "0"),
+        ("SWITCHYARD_DRAIN_S", "0"),
+        ("SWITCHYARD_HEALTH_PORT", "65536"),
+        ("SWITCHYARD_LOG_LEVEL", "LOUD"),
     ],
 )
-def test_a_value_out_of_range_is_refused_by_name(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, field: str
-) -> None:
+def test_a_value_out_of_range_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(InvalidSettings) as caught:
         ProcessSettings()
-    assert [error["loc"] for error in caught.value.errors()] == [(field,)]
-    assert "input_value" not in str(caught.value)
+    assert str(caught.value).startswith(f"{variable} is invalid: ")
+    assert str(caught.value).endswith(" (see docs/operate/settings.md)")
 
 
 def test_a_missing_database_is_named() -> None:
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(
+        InvalidSettings, match=r"^SWITCHYARD_WORK_DB_URL is missing: expected The work database, .+ \(see"
+    ):
         WorkSettings()
-    assert [(error["loc"], error["type"]) for error in caught.value.errors()] == [(("work_db_url",), "missing")]
 
 
 def test_secrets_are_not_in_what_is_printed_nor_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +73,7 @@ def test_secrets_are_not_in_what_is_printed_nor_in_errors(monkeypatch: pytest.Mo
     assert settings.vault_key == b"hunter2".ljust(32)
     shown: list[Any] = [str(settings), repr(settings), settings.model_dump_json()]
     monkeypatch.setenv("SWITCHYARD_CONCURRENCY", "0")
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(InvalidSettings) as caught:
         WorkSettings()
     assert not any("hunter2" in text for text in [*shown, str(caught.value)])
     assert b"hunter2".hex() not in "".join(shown)
@@ -82,7 +83,7 @@ def test_secrets_are_not_in_what_is_printed_nor_in_errors(monkeypatch: pytest.Mo
 def test_invalid_key_error_names_variable_and_remedy_but_not_the_key(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", SECRET)
     monkeypatch.setenv("SWITCHYARD_VAULT_KEY", key)
-    with pytest.raises(ValidationError, match=r"SWITCHYARD_VAULT_KEY is invalid: .* Remedy: ") as caught:
+    with pytest.raises(InvalidSettings, match=r"SWITCHYARD_VAULT_KEY is invalid: .* Remedy: ") as caught:
         WorkSettings()
     assert key not in str(caught.value)
 
@@ -99,5 +100,51 @@ def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> No
     settings = ProcessSettings()
     assert (settings.otlp_endpoint, settings.concurrency, settings.endpoint_url) == (None, 8, None)
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "")
-    with pytest.raises(ValidationError, match="work_db_url"):
+    with pytest.raises(InvalidSettings, match="SWITCHYARD_WORK_DB_URL is missing"):
         WorkSettings()
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "known"),
+    [
+        ("SWITCHYARD_WROK_DB_URL", "SWITCHYARD_WORK_DB_URL"),
+        ("SWITCHYARD_VAULT_KYE", "SWITCHYARD_VAULT_KEY"),
+        ("SWITCHYARD_CONCURENCY", "SWITCHYARD_CONCURRENCY"),
+        ("switchyard_log_levle", "SWITCHYARD_LOG_LEVEL"),
+    ],
+)
+def test_misspelt_variable_of_an_unset_one_is_refused_with_the_right_name(
+    monkeypatch: pytest.MonkeyPatch, misspelt: str, known: str
+) -> None:
+    monkeypatch.setenv(misspelt, SECRET)
+    with pytest.raises(InvalidSettings, match=f"^{misspelt} is unknown: rename it {known}, or unset it$"):
+        WorkSettings()
+
+
+def test_unknown_variable_that_resembles_no_unset_one_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_CONCURRENCY", "4")
+    monkeypatch.setenv("SWITCHYARD_CONCURENCY", "5")
+    monkeypatch.setenv("SWITCHYARD_AUDIT_DB_URL", SECRET)
+    monkeypatch.setenv("SWITCHYARD_APP", "services.app:APP")
+    monkeypatch.setenv("SWITCHYARD_MODEL_OPENAI_ID", "read by another class")
+    with capture_logs() as logs:
+        ProcessSettings().log_unknown_variables()
+    logged = {each["variable"] for each in logs if each["event"] == "settings.unknown_variable"}
+    assert {"SWITCHYARD_CONCURENCY", "SWITCHYARD_AUDIT_DB_URL"} <= logged
+    assert not logged & {"SWITCHYARD_CONCURRENCY", "SWITCHYARD_APP", "SWITCHYARD_MODEL_OPENAI_ID"}
+    assert not any(SECRET in str(each) for each in logs)
+
+
+def test_model_settings_refuse_misspelt_variables_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_MODEL_POLICES", "{}")
+    ProcessSettings()
+    with pytest.raises(InvalidSettings, match="rename it SWITCHYARD_MODEL_POLICIES"):
+        ModelSettings()
+
+
+def test_process_with_invalid_settings_ends_with_one_line_and_status_1() -> None:
+    async def serve() -> None:
+        WorkSettings()
+
+    with pytest.raises(SystemExit, match=r"^invalid settings: SWITCHYARD_WORK_DB_URL is missing: [^\n]+$"):
+        run_event_loop(serve)

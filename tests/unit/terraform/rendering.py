@@ -21,6 +21,7 @@ FACTS = {
     "objects_bucket": "acme-objects",
     "checkpoints_bucket": "acme-checkpoints",
     "checkpoints_key_arn": KEY + "checkpoints",
+    "rows_key_arn": KEY + "rows",
     "vault_key_arn": KEY + "vault",
     "queues_key_arn": KEY + "queues",
     "objects_key_arn": KEY + "objects",

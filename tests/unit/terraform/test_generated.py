@@ -6,35 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
-from pydantic_settings import BaseSettings
 
 from services.app import APP
-from services.drafter.settings import DrafterSettings
-from services.specialists.compliance.settings import ComplianceSettings
-from services.specialists.email_feedback.settings import EmailFeedbackSettings
-from services.specialists.email_sender.settings import EmailSenderSettings
-from services.specialists.text_to_sql.settings import TextToSqlSettings
 from switchyard.app.generated_files import stale_files
 from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.infra.generate import GENERATED_FOLDER, main, terraform_files
-from switchyard.processes.audit_settings import AuditSettings
-from switchyard.processes.settings import CaseManagerSettings, RouterSettings
-from switchyard.runtime.core.settings import WorkSettings
+from switchyard.infra.settings_page import process_settings, variable_name
+from switchyard.processes.settings import CaseManagerSettings
 from switchyard.runtime.models.clients import ModelSettings
 from tests.reference import consumers, feedback_consumer, needs, topology
 from tests.unit.terraform.reading import ENVIRONMENTS, values
 from tests.unit.terraform.rendering import rendered
 
-SETTINGS: dict[str, type[BaseSettings]] = {
-    "router": RouterSettings,
-    "case_manager": CaseManagerSettings,
-    "audit": AuditSettings,
-    "drafter": DrafterSettings,
-    "compliance": ComplianceSettings,
-    "email_sender": EmailSenderSettings,
-    "email_feedback": EmailFeedbackSettings,
-    "text_to_sql": TextToSqlSettings,
-}
+SETTINGS = process_settings(APP)
 KEY = "00" * 32
 VALUES = {"state_keys": f'{{"k": "{KEY}"}}', "optout_keys": f'{{"k": "{KEY}"}}'}
 
@@ -79,11 +63,10 @@ def test_container_has_all_settings_of_its_process(node: str, monkeypatch: pytes
         monkeypatch.setenv(variable["name"], variable["value"])
     for secret in container["secrets"]:
         monkeypatch.setenv(secret["name"], VALUES.get(needs()[node].secrets[secret["name"]], KEY))
-    settings = SETTINGS.get(node, WorkSettings)()  # a ValidationError names what is missing
-    models = ModelSettings()
-    assert (models.openai_secret_arn is not None) == ("openai" in needs()[node].egress)
-    known = {f"SWITCHYARD_{name}".upper() for name in type(settings).model_fields}
-    known |= {f"SWITCHYARD_MODEL_{name}".upper() for name in ModelSettings.model_fields} | {"AWS_REGION"}
+    for settings in SETTINGS[node]:
+        settings()  # an error names what is missing
+    assert (ModelSettings().openai_secret_arn is not None) == ("openai" in needs()[node].egress)
+    known = {variable_name(settings, name) for settings in SETTINGS[node] for name in settings.model_fields}
     assert {each["name"] for part in container.values() for each in part} <= known
 
 
@@ -96,16 +79,15 @@ def test_settings_of_an_environment_are_valid_for_their_process(
             monkeypatch.setenv(variable["name"], variable["value"])
         for secret in needs()[node].secrets:
             monkeypatch.setenv(secret, VALUES.get(needs()[node].secrets[secret], KEY))
-        assert set(own) <= {f"SWITCHYARD_{name}".upper() for name in SETTINGS[node].model_fields}
+        settings = SETTINGS[node][0]
+        assert set(own) <= {variable_name(settings, name) for name in settings.model_fields}
         for name, value in own.items():
             monkeypatch.setenv(name, value)
-        SETTINGS[node]()  # a ValidationError names the invalid setting
+        settings()  # an error names the invalid setting
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_case_manager_requires_signatures_of_the_ingress_by_default(
-    environment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_case_manager_requires_signatures_of_the_ingress(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = values(environment)["settings"]["case_manager"]["SWITCHYARD_PRINCIPAL_KEYS"]
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
     monkeypatch.setenv("SWITCHYARD_MAC_KEY", KEY)

@@ -55,7 +55,7 @@ def test_consumer_with_an_inbox_sends_to_its_own_queue_only(node: str) -> None:
 
 
 @pytest.mark.parametrize("node", PUBLISHERS)
-def test_producer_publishes_its_own_types_from_its_own_source_only(node: str) -> None:
+def test_producer_publishes_own_types_from_own_source_only(node: str) -> None:
     own, mine = needs()[node].source, set(needs()[node].emits)
     for name in (type_.name for type_ in CATALOGUE.types):
         assert puts(node, own, name) == (name in mine), name
@@ -114,7 +114,7 @@ def test_role_logs_in_to_its_own_database_as_itself_only() -> None:
     assert [node for node in EVERYONE if needs()[node].database == "audit"] == ["audit"]
 
 
-def test_agent_with_bedrock_in_its_card_invokes_the_configured_model_only() -> None:
+def test_agent_with_bedrock_invokes_the_configured_model_only() -> None:
     base = f"arn:aws:bedrock:{REGION}"
     profile = f"{base}:{ACCOUNT}:inference-profile/{FACTS['bedrock_model']}"
     model = f"{base}::foundation-model/{FACTS['bedrock_foundation_model']}"
@@ -130,7 +130,7 @@ def test_agent_with_bedrock_in_its_card_invokes_the_configured_model_only() -> N
             assert not may(node, action, profile.replace("sonnet", "opus"))
 
 
-def test_secret_is_read_by_its_own_roles_through_secrets_manager_only() -> None:
+def test_secret_is_read_by_its_roles_via_secrets_manager_only() -> None:
     for node in EVERYONE:
         for kind, held in (("task", needs()[node].fetches), ("execution", tuple(needs()[node].secrets.values()))):
             policy = rendered(f"iam/{node}.{kind}.json")
@@ -156,7 +156,7 @@ def test_consumer_decrypts_messages_of_its_own_queue_only() -> None:
             assert not kms(node, "kms:Decrypt", "vault_key_arn", context)
 
 
-def test_subject_keys_are_unwrapped_with_their_pseudonym_and_created_by_the_case_manager_only() -> None:
+def test_subject_keys_are_unwrapped_with_their_pseudonym_only() -> None:
     named: dict[str, Values] = {"kms:EncryptionContext:subject": "9f6c", "kms:EncryptionContextKeys": ["subject"]}
     more = named | {"kms:EncryptionContextKeys": ["subject", "tenant"], "kms:EncryptionContext:tenant": "acme"}
     openers = [node for node in EVERYONE if needs()[node].decrypts_artefacts]
@@ -169,7 +169,7 @@ def test_subject_keys_are_unwrapped_with_their_pseudonym_and_created_by_the_case
         assert not kms(node, "kms:Decrypt", "vault_key_arn", more)
 
 
-def test_artefacts_need_decrypts_in_the_card_and_quarantine_has_a_prefix_per_role() -> None:
+def test_artefacts_need_decrypts_and_quarantine_a_role_prefix() -> None:
     for node in EVERYONE:
         needed = needs()[node]
         assert may(node, "s3:GetObject", ARTEFACT) == needed.reads_artefacts
@@ -181,7 +181,7 @@ def test_artefacts_need_decrypts_in_the_card_and_quarantine_has_a_prefix_per_rol
             assert not may(node, "s3:GetObject", place)
 
 
-def test_audit_alone_writes_and_signs_checkpoints_and_cannot_delete_them() -> None:
+def test_audit_alone_writes_checkpoints_and_cannot_delete_them() -> None:
     checkpoint = "arn:aws:s3:::acme-checkpoints/checkpoints/main/000000000001.json"
     es256: dict[str, Values] = {"kms:SigningAlgorithm": "ECDSA_SHA_256"}
     for node in EVERYONE:
@@ -229,7 +229,7 @@ def test_ingress_alone_reads_its_signing_key_and_no_other_secret() -> None:
 
 
 @pytest.mark.parametrize("node", EVERYONE)
-def test_ecs_pulls_the_image_and_writes_the_log_of_the_process_only(node: str) -> None:
+def test_ecs_pulls_image_and_writes_log_of_the_process_only(node: str) -> None:
     policy = rendered(f"iam/{node}.execution.json")
     for other in EVERYONE:
         name = other.replace("_", "-")

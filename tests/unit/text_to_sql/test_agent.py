@@ -11,6 +11,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from services.specialists.text_to_sql.agent import SQL_PROMPT, SQL_PROMPT_VERSION, build_sql_agent, query_answer
 from services.specialists.text_to_sql.findings import Findings
+from services.specialists.text_to_sql.guard_process import GuardProcess
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
@@ -54,14 +55,20 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture
-def ask(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> Ask:
+def ask(snowflake_simulator: SnowflakeSimulator, schema: Schema, guard: GuardProcess) -> Ask:
     address = WarehouseEndpoint(account="local", database="OILFIELD", namespace="PROD")
     warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=snowflake_simulator.connect)
 
     async def ask(script: Script, question: str = "How many wells?", role: str = "FIELD_ALL") -> Findings:
         agent = build_sql_agent(FunctionModel(script), schema)
         return await query_answer(
-            question, agent=agent, warehouse=warehouse, schema=schema, case_id="case-1", role=role
+            question,
+            agent=agent,
+            check=guard.check,
+            warehouse=warehouse,
+            schema=schema,
+            case_id="case-1",
+            role=role,
         )
 
     return ask

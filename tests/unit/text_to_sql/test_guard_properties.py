@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from services.specialists.text_to_sql.grammar import ALLOWED
-from services.specialists.text_to_sql.guard import GuardedQuery, UnsafeQuery, guard_query
+from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
 from services.specialists.text_to_sql.schema import load_schema
+from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 
 SCHEMA = load_schema()
 FRAGMENTS = [

@@ -4,8 +4,9 @@ import logging
 
 import pytest
 
-from services.specialists.text_to_sql.guard import MAX_CHARACTERS, UnsafeQuery, guard_query
+from services.specialists.text_to_sql.guard import MAX_CHARACTERS, guard_query
 from services.specialists.text_to_sql.schema import Schema
+from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 
 NOT_A_SELECT = {
     "nothing": "",
@@ -33,14 +34,9 @@ NOT_A_SELECT = {
     "get": "GET @~ file:///tmp",
     "list a stage": "LIST @~",
     "values": "VALUES (1)",
-    "in parentheses": "(SELECT * FROM wells)",
     "two statements": "SELECT * FROM wells; SELECT * FROM downtime",
     "a second statement that destroys": "SELECT 1 FROM wells; DROP TABLE wells",
     "a second statement behind a comment": "SELECT 1 FROM wells /* ; */ ; DROP TABLE wells --",
-    "union": "SELECT api_number FROM wells UNION SELECT name FROM technicians",
-    "union all in a CTE": "WITH t AS (SELECT 1 AS a FROM wells UNION ALL SELECT 2 FROM wells) SELECT a FROM t",
-    "intersect": "SELECT api_number FROM wells INTERSECT SELECT api_number FROM downtime",
-    "except": "SELECT api_number FROM wells EXCEPT SELECT api_number FROM downtime",
     "insert behind a CTE": "WITH t AS (SELECT * FROM wells) INSERT INTO wells SELECT * FROM t",
     "a shell command": "!source secrets.sql",
 }
@@ -87,7 +83,6 @@ FUNCTION = {
     "the role without parentheses": "SELECT CURRENT_ROLE FROM wells",
     "the account": "SELECT CURRENT_ACCOUNT() FROM wells",
     "the session": "SELECT CURRENT_SESSION() FROM wells",
-    "the time of day": "SELECT CURRENT_TIMESTAMP() FROM wells",
     "the source text of objects": "SELECT GET_DDL('TABLE', 'WELLS') FROM wells",
     "a system function": "SELECT SYSTEM$WHITELIST() FROM wells",
     "the last query's id": "SELECT LAST_QUERY_ID() FROM wells",
@@ -98,14 +93,13 @@ FUNCTION = {
     "an object of all columns": "SELECT OBJECT_CONSTRUCT(*) FROM wells",
     "random rows": "SELECT RANDOM() FROM wells",
     "huge text": "SELECT REPEAT('x', 1000000000) FROM wells",
-    "regular expressions": "SELECT api_number FROM wells WHERE REGEXP_LIKE(well_name, '(a+)+')",
+    "a regular expression from a column": "SELECT api_number FROM wells WHERE REGEXP_LIKE(well_name, field)",
     "a presigned address": "SELECT GET_PRESIGNED_URL(@s, 'f') FROM wells",
     "in where": "SELECT api_number FROM wells WHERE operator = CURRENT_USER()",
     "in order by": "SELECT api_number FROM wells ORDER BY CURRENT_ROLE()",
     "in qualify": "SELECT api_number FROM wells QUALIFY ROW_NUMBER() OVER (ORDER BY CURRENT_USER()) = 1",
     "in a join": "SELECT w.api_number FROM wells w JOIN downtime d ON d.cause = CURRENT_USER()",
     "a path into an object": "SELECT well_name:a.b FROM wells",
-    "all rows in one array": "SELECT ARRAY_AGG(api_number) FROM wells",
 }
 
 CONSTRUCT = {
@@ -113,8 +107,6 @@ CONSTRUCT = {
     "time travel by offset": "SELECT * FROM wells AT (OFFSET => -60)",
     "before a statement": "SELECT * FROM wells BEFORE (STATEMENT => '01b')",
     "changes": "SELECT * FROM wells CHANGES (INFORMATION => DEFAULT) AT (OFFSET => -60)",
-    "pivot": "SELECT * FROM wells PIVOT (COUNT(api_number) FOR basin IN ('Permian'))",
-    "unpivot": "SELECT * FROM wells UNPIVOT (v FOR k IN (latitude, longitude))",
     "sample": "SELECT * FROM wells SAMPLE (10)",
     "tablesample": "SELECT * FROM wells TABLESAMPLE (5 ROWS)",
     "match_recognize": "SELECT * FROM wells MATCH_RECOGNIZE (PATTERN (a) DEFINE a AS TRUE)",
@@ -149,8 +141,6 @@ CONSTRUCT = {
     "a computed limit": "SELECT api_number FROM wells LIMIT 10 * 10",
     "a limit from a query": "SELECT api_number FROM wells LIMIT (SELECT 5)",
     "a negative limit": "SELECT api_number FROM wells LIMIT -1",
-    "fetch": "SELECT api_number FROM wells FETCH FIRST 10 ROWS ONLY",
-    "cube": "SELECT basin, COUNT(*) FROM wells GROUP BY CUBE (basin)",
 }
 
 OTHER = {

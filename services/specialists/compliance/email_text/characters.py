@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 _PUNCTUATION = frozenset(
     "\t\n !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
@@ -45,9 +46,29 @@ def normalize_text(text: str) -> str:
 
 
 def fold_text(text: str) -> str:
-    """The folded form in which word lists are looked up: normalised, lower case, no accents, nothing invisible."""
+    """The folded form in which word lists are looked up: normalised, lower case, each character as the ASCII letter
+    with which it is confused (Unicode TR 39), no accents, nothing invisible."""
     text = normalize_text(text)
     if text.isascii():
         return text.casefold()
-    decomposed = unicodedata.normalize("NFKD", text).casefold()
+    decomposed = unicodedata.normalize("NFKD", text).translate(_lookalikes()).casefold()
     return "".join(each for each in decomposed if unicodedata.category(each) not in {"Mn", "Me", "Cf", "Cc"})
+
+
+@cache
+def _lookalikes() -> dict[int, str]:
+    """The ASCII letter or digit for each other character that is confused with it, such as Cyrillic ones."""
+    from confusable_homoglyphs.confusables import confusables_data
+
+    table: dict[int, str] = {}
+    for character, alike in confusables_data.items():
+        if not character.isascii() and len(character) == 1:
+            plain = next((each for each in map(_without_marks, alike) if each.isascii() and each.isalnum()), None)
+            if plain is not None:
+                table[ord(character)] = plain
+    return table
+
+
+def _without_marks(homoglyph: dict[str, str]) -> str:
+    decomposed = unicodedata.normalize("NFKD", homoglyph["c"])
+    return "".join(each for each in decomposed if unicodedata.category(each) != "Mn")

@@ -1,4 +1,4 @@
-"""Every figure in a text: amounts, dates, and anything else with digits or number words.
+"""Every figure in digits in a text: amounts, dates, and anything else with digits. The pack lists figures in words.
 
 Strict on purpose: a figure that two readers could read differently is not an amount but a problem.
 """
@@ -17,7 +17,7 @@ _MONTHS = (
 _MONTH = "|".join([*_MONTHS, *(month[:3] for month in _MONTHS), "sept"])
 _DATE = re.compile(
     rf"\b(?P<month>{_MONTH})\b\.?\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,?\s+(?P<year>\d{{4}}))?(?![\d.,]*\d)"
-    rf"|\b(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<month2>{_MONTH})\b\.?(?:,?\s+(?P<year2>\d{{4}}))?"
+    rf"|(?<![\w.,])(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<month2>{_MONTH})\b\.?(?:,?\s+(?P<year2>\d{{4}}))?"
     r"|\b(?P<year3>\d{4})-(?P<month3>\d{2})-(?P<day3>\d{2})\b"
     r"|\b(?P<month4>\d{1,2})/(?P<day4>\d{1,2})(?:/(?P<year4>\d{4}|\d{2}))?\b",
     re.IGNORECASE,
@@ -29,31 +29,9 @@ _MONEY = re.compile(
     re.IGNORECASE,
 )
 _US_FORM = re.compile(r"^(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d{2})?$")
-_NUMBER_WORDS = (
-    "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|"
-    "eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|dozen|half|couple|"
-    "quarter|third|several|few"
-)
-_BIG = (
-    "eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|"
-    "seventy|eighty|ninety|hundreds?|thousands?|millions?|grand"
-)
-"""Words that are used for amounts and terms only."""
-
-_UNITS = (
-    "dollars?|bucks?|usd|cents?|percent|per\\s+cent|grand|hours?|days?|weeks?|months?|years?|payments?|instal?lments?"
-)
-_ORDINALS = (
-    "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|"
-    "sixteenth|seventeenth|eighteenth|nineteenth|twentieth|thirtieth"
-)
-_WORDS = re.compile(
-    rf"\b(?:{_NUMBER_WORDS})(?:[\s-]+(?:and\s+)?(?:{_NUMBER_WORDS})){{0,8}}\s+(?:[a-z]+\s+)?(?:{_UNITS})\b"
-    rf"|\b(?:{_BIG})\b"
-    rf"|\b(?:{_MONTH})\s+(?:the\s+)?(?:twenty[\s-]|thirty[\s-])?(?:{_ORDINALS})\b"
-    r"|\b(?:half|double|twice|triple|twofold)\s+(?:of\s+)?(?:the|your|what|this)\b",
-    re.IGNORECASE,
-)
+_HOUR = r"\d{1,2}(?::[0-5]\d)?\s?[ap]\.?\s?m\b\.?"
+_OPENING_HOURS = re.compile(rf"\b{_HOUR}\s?(?:-|to|until|till|and)\s?{_HOUR}", re.IGNORECASE)
+"""A range of hours; one hour alone could be a deadline."""
 
 
 @dataclass(frozen=True)
@@ -86,19 +64,23 @@ class TextFigures:
 
     amounts: tuple[WrittenAmount, ...]
     dates: tuple[WrittenDate, ...]
-    number_words: tuple[str, ...]
     others: tuple[str, ...]
 
 
 def read_figures(text: str) -> TextFigures:
-    """Every figure of a text from which links and known numbers were removed."""
+    """Every figure in digits of a text from which links and known numbers were removed."""
     text = normalize_text(text)
-    number_words = tuple(found[0] for found in _WORDS.finditer(text))
+    text = _OPENING_HOURS.sub(" ", text)
     dates = tuple(_date(found) for found in _DATE.finditer(text))
     text = _DATE.sub(lambda found: " " * len(found[0]), text)
     amounts = tuple(_amount(found) for found in _MONEY.finditer(text))
     rest = _MONEY.sub(lambda found: " " * len(found[0]), text)
-    return TextFigures(amounts, dates, number_words, tuple(re.findall(r"\S*\d\S*", rest)))
+    return TextFigures(amounts, dates, tuple(re.findall(r"\S*\d\S*", rest)))
+
+
+def without_written_dates(folded: str, gap: str) -> str:
+    """A folded text with `gap` for each date and each range of hours in digits."""
+    return _DATE.sub(f" {gap} ", _OPENING_HOURS.sub(f" {gap} ", folded))
 
 
 def _amount(found: re.Match[str]) -> WrittenAmount:

@@ -9,6 +9,7 @@ from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.parser import BytesParser
+from typing import Any
 from urllib.parse import unquote
 
 from services.specialists.compliance.email_text.characters import illegible_characters
@@ -23,7 +24,10 @@ _DOMAIN = re.compile(
 )
 """Text that mail readers turn into a link."""
 
-_URL = re.compile(r"\b(?:https?|ftp|javascript|data|file|tel|sms|mailto):[^\s<>\"']+|\bwww\.[^\s<>\"']+", re.IGNORECASE)
+_MAX_HEADERS = 100
+_MAX_HEADER = 4_000
+_MAX_COMMENTS = 20
+URL = re.compile(r"\b(?:https?|ftp|javascript|data|file|tel|sms|mailto):[^\s<>\"']+|\bwww\.[^\s<>\"']+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,16 @@ class ParsedEmail:
     subject: str
     text: str
     html: str
+    """The visible text of the HTML part."""
+
+    hidden: str
+    """Text of the HTML part that no reader sees: title, attributes, hidden elements."""
+
     text_links: tuple[str, ...]
     html_links: tuple[str, ...]
+    shown_links: tuple[str, ...]
+    """The links of the HTML part that a reader sees."""
+
     obstacles: tuple[str, ...]
 
     @property
@@ -76,39 +88,69 @@ class ParsedEmail:
 
 def read_message(raw: bytes, rules: EmailRules) -> ParsedEmail:
     """Parse the bytes. Never raises because of their content: anything that cannot be parsed is an obstacle."""
-    obstacles: list[str] = []
-    parsed = BytesParser(_class=EmailMessage, policy=policy.SMTP).parsebytes(raw)
-    obstacles += _raw_obstacles(raw, rules.max_bytes)
-    headers = tuple((name.lower(), str(value)) for name, value in parsed.items())
-    for name, value in parsed.items():
-        if defects := getattr(value, "defects", ()):
-            obstacles.append(f"the header {name[:30]} is malformed ({type(defects[0]).__name__})")
-    text, html, part_obstacles = _bodies(parsed) if len(raw) <= rules.max_bytes else ("", "", [])
-    obstacles += part_obstacles
+    obstacles = _raw_obstacles(raw, rules.max_bytes)
+    sha256 = hashlib.sha256(raw).hexdigest()
+    if len(raw) > rules.max_bytes or _is_costly(raw):
+        obstacles.append("headers or a size that are not read")
+        raw = b""
+    try:
+        parsed = BytesParser(_class=EmailMessage, policy=policy.SMTP).parsebytes(raw)
+        headers, sender, to, reply_to, header_obstacles = _headers(parsed)
+        text, html, part_obstacles = _bodies(parsed)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # The standard library's parser raises these for some malformed headers and for parts nested too deep.
+        parsed, headers, text, html = EmailMessage(), (), "", ""
+        sender, to, reply_to, header_obstacles = (), (), (), []
+        part_obstacles = [f"a message that cannot be parsed ({type(error).__name__})"]
     page = read_markup(html, min_font_px=rules.min_font_px)
-    obstacles += page.obstacles
     text, text_obstacles = _bounded("text", text, rules)
     page.text, html_obstacles = _bounded("HTML", page.text, rules)
+    page.hidden, hidden_obstacles = _bounded("hidden", page.hidden, rules)
     subject, subject_obstacles = _bounded("subject", _single_header(headers, "subject"), rules)
-    obstacles += [*text_obstacles, *html_obstacles, *subject_obstacles]
+    obstacles += [*header_obstacles, *part_obstacles, *page.obstacles, *text_obstacles, *html_obstacles]
+    obstacles += [*hidden_obstacles, *subject_obstacles]
+    if re.search(r"(?:\n[^\S\n]*){9,}\S", text):
+        obstacles.append("text far below the text before it")
     shown = {"the subject": subject, "the text part": text, "the HTML part": page.text}
     shown["the sender's name"] = _single_header(headers, "from")
     obstacles += [f"{each} in {where}" for where, what in shown.items() for each in illegible_characters(what)]
     if re.search(r"[\r\n]", subject):
         obstacles.append("a line break in the subject")
     return ParsedEmail(
-        sha256=hashlib.sha256(raw).hexdigest(),
+        sha256=sha256,
         headers=headers,
-        sender=_mailboxes(parsed, "from"),
-        to=_mailboxes(parsed, "to"),
+        sender=sender,
+        to=to,
         copies=tuple(sorted({name for name, _ in headers if name in {"cc", "bcc"} or name.startswith("resent-")})),
-        reply_to=_mailboxes(parsed, "reply-to"),
+        reply_to=reply_to,
         subject=subject,
         text=text,
         html=page.text,
+        hidden=page.hidden,
         text_links=_links(text),
         html_links=_links(page.text, *page.links),
+        shown_links=_links(page.text, *page.shown_links),
         obstacles=tuple(dict.fromkeys(obstacles)),
+    )
+
+
+def _headers(parsed: EmailMessage) -> tuple[Any, ...]:
+    items = parsed.items()
+    headers = tuple((name.lower(), str(value)) for name, value in items)
+    obstacles = [
+        f"the header {name[:30]} is malformed ({type(value.defects[0]).__name__})"
+        for name, value in items
+        if getattr(value, "defects", ())
+    ]
+    return headers, _mailboxes(parsed, "from"), _mailboxes(parsed, "to"), _mailboxes(parsed, "reply-to"), obstacles
+
+
+def _is_costly(raw: bytes) -> bool:
+    """Whether the fields are so many, or one so long or so deeply nested, that parsing takes unbounded work."""
+    head = raw.partition(b"\r\n\r\n")[0].replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ")
+    lines = re.split(rb"[\r\n]+", head)
+    return len(lines) > _MAX_HEADERS or any(
+        len(line) > _MAX_HEADER or line.count(b"(") > _MAX_COMMENTS for line in lines
     )
 
 
@@ -123,8 +165,8 @@ def _bounded(where: str, text: str, rules: EmailRules) -> tuple[str, list[str]]:
 
 def _links(shown: str, *hidden: str) -> tuple[str, ...]:
     """The links of a part: written out, behind other text, and those that mail readers make themselves."""
-    found = [*hidden, *_URL.findall(shown)]
-    rest = _URL.sub(" ", shown)
+    found = [*hidden, *URL.findall(shown)]
+    rest = URL.sub(" ", shown)
     found += [f"mailto:{address}" for address in _ADDRESS.findall(rest)]
     found += [f"https://{each[0]}" for each in _DOMAIN.finditer(_ADDRESS.sub(" ", rest))]
     return tuple(dict.fromkeys(link.rstrip(".,;:!?)'") for link in found))

@@ -35,3 +35,23 @@ create trigger verdict_is_kept before update or delete on verdict
 
 create trigger verdict_is_not_truncated before truncate on verdict
     for each statement execute function verdict_is_kept();
+
+-- What the email sender may know of the verdicts: whether exactly this content of this case may be sent.
+
+create function sending_verdict(the_case uuid, content text) returns table (
+    reviewed text, review_pack text, approval text, checked text, check_pack text, valid_until timestamptz
+)
+language sql stable security definer rows 1 set search_path = compliance, pg_temp as $$
+    select r.outcome, r.pack, r.approval, c.outcome, c.pack, (c.payload ->> 'valid_until')::timestamptz
+    from (select) nothing
+    left join lateral (
+        select * from verdict where case_id = the_case and content_sha256 = content and stage = 'email'
+        order by recorded_at desc limit 1
+    ) r on true
+    left join lateral (
+        select * from verdict where case_id = the_case and content_sha256 = content and stage = 'sending'
+        order by recorded_at desc limit 1
+    ) c on true
+$$;
+revoke execute on function sending_verdict from public;
+comment on function sending_verdict is 'The latest review of this content and the latest check of its sending, as compliance recorded them; null where it is missing.';

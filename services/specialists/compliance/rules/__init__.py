@@ -13,7 +13,10 @@ _DRAFT: tuple[ReviewStage, ...] = ("email",)
 _MOMENT: tuple[ReviewStage, ...] = ("contact", "sending")
 """At first contact only whether any moment can be permitted at all."""
 
-_CLOCK = ("consumer.residences", "consumer.phones", "consumer.time_zone", "consumer.inconvenient_times", "now")
+_PLACE = ("consumer.residences", "consumer.phones", "consumer.time_zone")
+"""Where the consumer may be, and so which day it is there."""
+
+_CLOCK = (*_PLACE, "consumer.inconvenient_times", "now")
 _TEXTS = ("message", "purpose", "history", "ledger", "agency", "now")
 _WORDS = (*_TEXTS, "consumer.first_name", "consumer.last_name")
 
@@ -32,15 +35,16 @@ _TABLE = (
     Rule("R06", "Opt-out in every email", "12 CFR 1006.6(e)", _DRAFT, notices.check_opt_out, _TEXTS),
     Rule("R07", "Origin of the address", "12 CFR 1006.6(d)(4)", _EVERY_STAGE, contact.check_address_origin,
          ("email.obtained", "email.consumer_used_on", "email.consented", "email.creditor_notice_on",
-          "email.notice_opt_out_until", "now")),
+          "email.notice_opt_out_until", "now", *_PLACE)),
     Rule("R08", "No known third-party disclosure", "12 CFR 1006.6(d)(3)", _EVERY_STAGE,
          contact.check_third_party_disclosure, ("email.disclosed_to_third_party",)),
     Rule("R09", "Not a work address", "12 CFR 1006.22(f)(3)", _EVERY_STAGE, contact.check_work_address,
          ("email.work_address", "email.address"), "warn"),
     Rule("R10", "Disclosure of the collector", "12 CFR 1006.18(e)", _DRAFT, notices.check_disclosure, _TEXTS),
     Rule("R11", "Validation notice", "12 CFR 1006.34(a)(1)", _EVERY_STAGE, notices.check_validation_notice,
-         _TEXTS, "warn"),
-    Rule("R12", "Disputes and overshadowing", "12 CFR 1006.38(b), (d)", _EVERY_STAGE, notices.check_dispute, _WORDS),
+         (*_TEXTS, *_PLACE), "warn"),
+    Rule("R12", "Disputes and overshadowing", "12 CFR 1006.38(b), (d)", _EVERY_STAGE, notices.check_dispute,
+         (*_WORDS, *_PLACE)),
     Rule("R13", "Time-barred debt", "12 CFR 1006.26(b)", _DRAFT, conduct.check_time_barred, _WORDS),
     Rule("R14", "Figures and names equal the ledger", "12 CFR 1006.18(b)-(c), 1006.22(b)", ("contact", "email"),
          figures.check_figures, _WORDS),

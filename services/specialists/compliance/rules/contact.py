@@ -76,11 +76,11 @@ def _by_notice(situation: RuleInput) -> RuleVerdict:
     if email.creditor_notice_on is None or email.notice_opt_out_until is None:
         return unknown("email.creditor_notice_on", "email.notice_opt_out_until")
     sent, until = date.fromisoformat(email.creditor_notice_on), date.fromisoformat(email.notice_opt_out_until)
-    if sent > situation.today:
+    if sent > situation.days[1]:
         return blocks("the creditor's notice is dated in the future")
     if (until - sent).days < situation.pack.address.min_notice_days:
         return blocks(f"the creditor's notice gave {(until - sent).days} days to opt out")
-    if until >= situation.today:
+    if until >= situation.days[0]:
         return blocks("the creditor's notice still lets the consumer opt out")
     return passes("the creditor's notice was sent and its opt-out period is over")
 

@@ -7,10 +7,19 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
-from services.specialists.compliance.email_text.characters import fold_text, normalize_text
+from services.specialists.compliance.email_text.characters import fold_text
+from services.specialists.compliance.email_text.drafted_text import (
+    agency_names,
+    agency_phone,
+    find_placeholders,
+    foreign_sentences,
+    split_link,
+    without_consumer,
+)
 from services.specialists.compliance.email_text.figures import TextFigures, read_figures
-from services.specialists.compliance.email_text.lexicon import remove_phrases, unknown_organisations
-from services.specialists.compliance.email_text.message import ParsedEmail
+from services.specialists.compliance.email_text.lexicon import remove_phrases
+from services.specialists.compliance.email_text.message import URL, ParsedEmail
+from services.specialists.compliance.email_text.organisations import unknown_organisations
 from services.specialists.compliance.rules.rule import (
     DraftProblem,
     RuleInput,
@@ -34,6 +43,10 @@ def check_figures(situation: RuleInput) -> RuleVerdict:
     What an amount is *called* is checked for the balance only; the judge scores the rest.
     """
     ledger = situation.facts.ledger
+    if agency_phone(situation.facts) is None:
+        return unknown("agency.phone")
+    if split_link(situation.facts.agency.website) is None:
+        return unknown("agency.website")
     if Decimal(ledger.fees) > 0 and not ledger.fees_authorised:
         broken = "the ledger has fees that neither the agreement nor the law authorises"
         return unknown("ledger.fees_authorised") if ledger.fees_authorised is None else blocks(broken)
@@ -46,20 +59,38 @@ def check_figures(situation: RuleInput) -> RuleVerdict:
 
 
 def _problems(situation: RuleInput) -> Iterator[DraftProblem]:
-    message, ledger, agency = situation.draft, situation.facts.ledger, situation.facts.agency
+    message, ledger = situation.draft, situation.facts.ledger
     for obstacle in message.obstacles:
         yield DraftProblem(f"the email may not be read as it is checked: {obstacle}", f"avoid {obstacle}")
-    known = (ledger.original_creditor, ledger.current_creditor, agency.name)
-    for where, part in message.parts.items():
+    known = (ledger.original_creditor, ledger.current_creditor, *agency_names(situation.facts))
+    for where, part in situation.parts.items():
         yield from _figures(situation, where, situation.figures[where])
-        for name in unknown_organisations(part, known):
+        for placeholder in find_placeholders(part):
+            yield DraftProblem(f"the placeholder {placeholder!r} in the {where}", "leave out every placeholder")
+        for name in unknown_organisations(without_consumer(part, situation.facts), known):
             fix = f"name no organisation but {', '.join(sorted(set(known)))}"
             yield DraftProblem(f"the {where} names {name!r}", fix)
         yield from _balance(situation, where, part)
-    for term, name, where in situation.listed_terms("fee", "relative_date"):
-        kind = "a charge" if name == "fee" else "a date"
-        yield DraftProblem(f"{term!r} in the {where} is {kind} that the ledger does not have", f"leave out {term!r}")
+    yield from _words(situation)
     yield from _agreement(message, situation)
+
+
+def _words(situation: RuleInput) -> Iterator[DraftProblem]:
+    """Figures, dates, shares, charges and offers in words, and sentences that the word lists cannot read."""
+    kinds = {
+        "fee": "a charge that the ledger does not have",
+        "relative_date": "a date that the ledger does not have",
+        "number_word": "a number in words",
+        "share": "a share or a multiple in words",
+        "offer": "an offer that the creditor did not authorise",
+    }
+    lists = [name for name in kinds if name != "offer" or situation.purpose != "settlement_offer"]
+    for term, name, where in situation.listed_terms(*lists):
+        yield DraftProblem(f"{term!r} in the {where} is {kinds[name]}", f"leave out {term!r}")
+    most = situation.pack.email.max_unknown_percent / 100
+    for where, text in situation.own_text.items():
+        for sentence in foreign_sentences(text, most):
+            yield DraftProblem(f"the {where} is not in English: {sentence[:60]!r}", "write in English only")
 
 
 def _figures(situation: RuleInput, where: str, figures: TextFigures) -> Iterator[DraftProblem]:
@@ -72,8 +103,6 @@ def _figures(situation: RuleInput, where: str, figures: TextFigures) -> Iterator
     for date in figures.dates:
         if not any(date.is_day(day) for day in days):
             yield DraftProblem(f"{date.text!r} in the {where} is not in the ledger", "use the ledger's dates only")
-    for words in figures.number_words:
-        yield DraftProblem(f"{words!r} in the {where}", "write no amount, number of days or share in words")
     for other in figures.others:
         yield DraftProblem(f"{other[:40]!r} in the {where} is no figure of the ledger", "leave out every other number")
     if situation.purpose == "settlement_offer":
@@ -114,13 +143,15 @@ def _balance(situation: RuleInput, where: str, part: str) -> Iterator[DraftProbl
 
 
 def _agreement(message: ParsedEmail, situation: RuleInput) -> Iterator[DraftProblem]:
-    """The text and the HTML part must agree: the same figures, and nearly the same words."""
+    """The text and the HTML part must agree: the same words in the same order, links left out."""
     ours, theirs = situation.figures["text part"], situation.figures["HTML part"]
     amounts = [Counter(each.value for each in figures.amounts) for figures in (ours, theirs)]
     days = [Counter((each.month, each.day) for each in figures.dates) for figures in (ours, theirs)]
     if amounts[0] != amounts[1] or days[0] != days[1]:
         yield DraftProblem("the text and the HTML part have different figures", "say the same in both parts")
-    words = [Counter(re.findall(r"[a-z']+", fold_text(normalize_text(each)))) for each in (message.text, message.html)]
-    common, most = (words[0] & words[1]).total(), max(words[0].total(), words[1].total(), 1)
-    if common * 100 < most * situation.pack.email.min_agreement_percent:
-        yield DraftProblem("the text and the HTML part say different things", "say the same in both parts")
+    words = [re.findall(r"[a-z0-9']+", fold_text(URL.sub(" ", each))) for each in (message.text, message.html)]
+    if words[0] != words[1]:
+        at = next((n for n, pair in enumerate(zip(*words, strict=False)) if pair[0] != pair[1]), min(map(len, words)))
+        ours_there, theirs_there = (" ".join(each[at : at + 4]) or "nothing" for each in words)
+        what = f"the text part says {ours_there!r} where the HTML part says {theirs_there!r}"
+        yield DraftProblem(what, "say the same, word for word, in both parts")

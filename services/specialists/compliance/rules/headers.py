@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 import phonenumbers
 
 from contracts.documents.disclosures import RIGHTS_URL
 from services.specialists.compliance.email_text.characters import fold_text, normalize_text
-from services.specialists.compliance.email_text.lexicon import find_folded_terms, find_terms, remove_phrases
+from services.specialists.compliance.email_text.drafted_text import (
+    agency_names,
+    agency_phone,
+    split_link,
+    without_consumer,
+)
+from services.specialists.compliance.email_text.lexicon import find_terms, remove_phrases
 from services.specialists.compliance.email_text.message import ParsedEmail
 from services.specialists.compliance.rules.notices import unsubscribe_url
 from services.specialists.compliance.rules.rule import DraftProblem, RuleInput, RuleVerdict, blocks_for, passes
@@ -31,7 +36,8 @@ def check_recipients(situation: RuleInput) -> RuleVerdict:
     subject = message.subject
     ledger = facts.ledger
     # Mail readers show the sender's name next to the subject, so repeating it discloses nothing more.
-    for term in find_folded_terms(remove_phrases(subject, [facts.agency.name]), situation.pack.lexicon["subject"]):
+    quiet = remove_phrases(without_consumer(subject, facts), agency_names(facts))
+    for term in find_terms(quiet, situation.pack.lexicon["subject"]):
         fix = f"leave {term!r} out of the subject: it may show that there is a debt"
         problems.append(DraftProblem(f"the subject says {term!r}", fix))
     if any(fold_text(name) in fold_text(subject) for name in (ledger.original_creditor, ledger.current_creditor)):
@@ -92,14 +98,18 @@ def _expected(link: str, situation: RuleInput) -> bool:
     agency = situation.facts.agency
     if link in {unsubscribe_url(situation), RIGHTS_URL}:
         return True
-    parts = urlsplit(link)
+    parts = split_link(link)
+    if parts is None:
+        return False
     if parts.scheme == "mailto":
         domain = agency.from_address.lower().rsplit("@", 1)[1]
         own = parts.path.lower() == situation.facts.email.address.lower()
         return (own or parts.path.lower().endswith(f"@{domain}")) and not parts.query
     if parts.scheme == "tel":
-        return parts.path == phonenumbers.format_number(phonenumbers.parse(agency.phone), 0)
-    ours = (urlsplit(agency.website).hostname or "").removeprefix("www.")
+        number = agency_phone(situation.facts)
+        return number is not None and parts.path == phonenumbers.format_number(number, 0)
+    website = split_link(agency.website)
+    ours = ((website.hostname if website else None) or "").removeprefix("www.")
     if parts.scheme != "https" or parts.netloc != parts.hostname or parts.hostname.removeprefix("www.") != ours:
         return False
     # Figures in links are not compared with the ledger, so they are not permitted.

@@ -35,8 +35,8 @@ def check_opt_out(situation: RuleInput) -> RuleVerdict:
     url = unsubscribe_url(situation)
     if url is None:
         problems.append(DraftProblem("List-Unsubscribe does not hold exactly one https address of the opt-out pages"))
-    elif url not in message.text_links or url not in message.html_links:
-        fix = "put the List-Unsubscribe address into both parts"
+    elif url not in message.text_links or url not in message.shown_links:
+        fix = "put the List-Unsubscribe address into both parts, where a reader sees it"
         problems.append(DraftProblem("a part lacks the opt-out link", fix))
     if message.header("list-unsubscribe-post") != "List-Unsubscribe=One-Click":
         problems.append(DraftProblem("List-Unsubscribe-Post is not List-Unsubscribe=One-Click"))
@@ -64,7 +64,7 @@ def _this_notice(situation: RuleInput) -> RuleVerdict:
     if ends is None:
         return unknown("history.validation_ends_on")
     least = situation.pack.validation.min_days
-    if date.fromisoformat(ends) < situation.today + timedelta(days=least):
+    if date.fromisoformat(ends) < situation.days[1] + timedelta(days=least):
         return blocks(f"the validation period would end less than {least} days after this notice")
     if situation.message is None:
         return passes("this email is the notice")
@@ -74,7 +74,7 @@ def _this_notice(situation: RuleInput) -> RuleVerdict:
 def _earlier_notice(situation: RuleInput) -> RuleVerdict:
     history = situation.facts.history
     if history.validation_notice_on is not None:
-        if date.fromisoformat(history.validation_notice_on) > situation.today:
+        if date.fromisoformat(history.validation_notice_on) > situation.days[1]:
             return blocks("the validation notice is dated in the future")
         return passes("the validation notice was sent")
     if history.contacted_before is False:
@@ -82,7 +82,7 @@ def _earlier_notice(situation: RuleInput) -> RuleVerdict:
     if history.first_contact_on is None:
         return unknown("history.validation_notice_on", "history.first_contact_on")
     first = date.fromisoformat(history.first_contact_on)
-    if situation.today > first + timedelta(days=situation.pack.validation.days_after_first_contact):
+    if situation.days[1] > first + timedelta(days=situation.pack.validation.days_after_first_contact):
         return blocks("no validation notice was sent within five days of the first contact")
     return RuleVerdict("warn", ("the validation notice is still due",))
 
@@ -101,7 +101,7 @@ def check_dispute(situation: RuleInput) -> RuleVerdict:
         return unknown("history.validation_ends_on")
     if situation.message is None:
         return passes("no dispute is open")
-    if history.validation_ends_on is not None and history.validation_ends_on < situation.today.isoformat():
+    if history.validation_ends_on is not None and history.validation_ends_on < situation.days[0].isoformat():
         return passes("no dispute is open, the validation period is over")
     ends = history.validation_ends_on
     problems = []

@@ -16,9 +16,10 @@ from contracts.events.compliance import RuleId, VerdictKind
 from services.specialists.compliance.email_text.characters import fold_text, normalize_text
 from services.specialists.compliance.email_text.drafted_text import own_words, without_known_numbers
 from services.specialists.compliance.email_text.figures import TextFigures, read_figures
-from services.specialists.compliance.email_text.lexicon import find_folded_terms
+from services.specialists.compliance.email_text.lexicon import FoldedWords, find_in_words, read_words
 from services.specialists.compliance.email_text.message import ParsedEmail
 from services.specialists.compliance.pack import RulePack
+from services.specialists.compliance.permitted_times import plausible_days
 
 Severity = Literal["warn", "reschedule", "block"]
 
@@ -45,8 +46,16 @@ class RuleInput:
 
     @property
     def today(self) -> date:
-        """The day in UTC, with which dates in the ledger are compared."""
+        """The day in UTC."""
         return self.now.astimezone(UTC).date()
+
+    @cached_property
+    def days(self) -> tuple[date, date]:
+        """The earliest and the latest day that it may be for the consumer.
+
+        A period of the consumer is over when it is over everywhere, and one that must not be too short begins late.
+        """
+        return plausible_days(self.facts.consumer, self.now)
 
     @property
     def draft(self) -> ParsedEmail:
@@ -65,23 +74,33 @@ class RuleInput:
             return required_disclosures(self.facts, "payment_reminder", today)
 
     @cached_property
-    def own_words(self) -> dict[str, str]:
-        """Each part of the draft in folded form, less the required texts, links and names."""
+    def own_text(self) -> dict[str, str]:
+        """Each part of the draft in folded form, less the required texts, links, names and dates in digits."""
         texts = [text.text for text in self.required_texts]
-        words = {where: own_words(part, texts, self.facts) for where, part in self._parts.items()}
+        return {where: own_words(part, texts, self.facts) for where, part in self.parts.items()}
+
+    @cached_property
+    def own_words(self) -> dict[str, FoldedWords]:
+        """The words of each part's own text, and of the links."""
+        words = {where: read_words(text) for where, text in self.own_text.items()}
         if self.message is not None:
             # The path and query of a link are text, too.
-            words["link"] = fold_text(" ".join(link.split("/", 3)[-1] for link in self.message.written_links))
+            links = " ".join(link.split("/", 3)[-1] for link in self.message.written_links)
+            words["link"] = read_words(fold_text(links))
         return words
 
     @cached_property
     def figures(self) -> dict[str, TextFigures]:
         """The figures of each part, less the numbers on file (account, agency telephone)."""
-        return {where: read_figures(without_known_numbers(part, self.facts)) for where, part in self._parts.items()}
+        return {where: read_figures(without_known_numbers(part, self.facts)) for where, part in self.parts.items()}
 
     @property
-    def _parts(self) -> dict[str, str]:
-        return {} if self.message is None else self.message.parts
+    def parts(self) -> dict[str, str]:
+        """The texts of the draft, by place: subject, text part, HTML part, and what the HTML part hides."""
+        if self.message is None:
+            return {}
+        hidden = {"hidden HTML text": self.message.hidden} if self.message.hidden.strip() else {}
+        return self.message.parts | hidden
 
     def missing_facts(self, *fields: str) -> list[str]:
         """Those of the facts, by dotted name, that are unknown."""
@@ -101,12 +120,12 @@ class RuleInput:
         ]
 
     def listed_terms(self, *lists: str) -> list[tuple[str, str, str]]:
-        """(term, list, place) for each term of the pack's word lists in the drafter's own text."""
+        """(words, list, place) for what the drafter's own text says of the pack's word lists."""
         return [
             (term, name, where)
             for where, part in self.own_words.items()
             for name in lists
-            for term in find_folded_terms(part, self.pack.lexicon[name])
+            for term in find_in_words(part, self.pack.lexicon[name])
         ]
 
 

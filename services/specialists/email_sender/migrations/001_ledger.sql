@@ -66,6 +66,13 @@ comment on column resolution_request.result is 'resolved, or why it was refused;
 comment on column resolution.event_id is 'SendingResolved, in the outbox; null until the email sender has stored it.';
 comment on column resolution.command_id is 'The SendEmail whose outcome it follows in the case''s chain.';
 
+create table send_lock (
+  case_id        uuid not null,
+  content_sha256 text not null,
+  primary key (case_id, content_sha256)
+);
+comment on table send_lock is 'A row that orders two commands for the same email. It is the email sender''s own: no other role can hold it.';
+
 create table domain_rate (
   domain_key text primary key,
   next_at    timestamptz not null

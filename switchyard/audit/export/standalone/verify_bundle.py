@@ -7,8 +7,12 @@ It imports nothing of the system that it checks, and needs no network. PUBLIC_KE
 `aws kms get-public-key --query PublicKey --output text` prints it, or a file with that or PEM; repeat it for older
 keys. Get it from the key's owner, not from the person who gave you the bundle.
 
+Approvals and operators' retries are signed by people. Name their public keys, as the owner of the system publishes
+them, with --signers FILE: {"approvers": {"ana": "32 bytes in hex"}, "operators": {…}}.
+
 Exit code 0: the bundle is valid and signed by a key that you named. 1: the bundle is invalid; each line names an error.
-2: the bundle or a key cannot be read. 3: the bundle is consistent, but without --key its author is unknown.
+2: the bundle or a key cannot be read. 3: the bundle is consistent, but without --key its author is
+unknown, or without --signers those who signed in it.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +42,131 @@ ENDINGS = {
     "RejectionsCounted",
     "SubmissionRejected",
 }
+SIGNED_EVENTS: dict[str, dict[str, Any]] = {
+    "ApprovalGranted": {
+        "ring": "approvers",
+        "signer": "payload.approver",
+        "signature": "payload.signature",
+        "statement": {
+            "approval_id": "payload.approval_id",
+            "case_id": "case_id",
+            "content_sha256": "payload.content_sha256",
+            "pack": "cause.payload.pack",
+            "approver": "payload.approver",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/approval/1",
+            "verdict": "=granted",
+            "reason": "payload.reason",
+        },
+        "also": "payload.co_approvals",
+        "when": {},
+    },
+    "ApprovalDenied": {
+        "ring": "approvers",
+        "signer": "payload.approver",
+        "signature": "payload.signature",
+        "statement": {
+            "approval_id": "payload.approval_id",
+            "case_id": "case_id",
+            "content_sha256": "payload.content_sha256",
+            "pack": "cause.payload.pack",
+            "approver": "payload.approver",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/approval/1",
+            "verdict": "=denied",
+            "reason": "payload.message",
+        },
+        "also": None,
+        "when": {},
+    },
+    "TaskRetried": {
+        "ring": "operators",
+        "signer": "payload.operator",
+        "signature": "payload.signature",
+        "statement": {
+            "case_id": "case_id",
+            "failed": "parents.0",
+            "command": "payload.command.digest",
+            "closed": "payload.closed",
+            "operator": "payload.operator",
+            "reason": "payload.reason",
+            "requested_at": "payload.requested_at",
+            "purpose": "=switchyard/retry/1",
+        },
+        "also": None,
+        "when": {},
+    },
+    "PlaybookHalted": {
+        "ring": "operators",
+        "signer": "payload.operator",
+        "signature": "payload.signature",
+        "statement": {
+            "command_id": "payload.command_id",
+            "target": "payload.playbook",
+            "operator": "payload.operator",
+            "reason": "payload.why",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/command/1",
+            "action": "=halt",
+        },
+        "also": None,
+        "when": {},
+    },
+    "PlaybookResumed": {
+        "ring": "operators",
+        "signer": "payload.operator",
+        "signature": "payload.signature",
+        "statement": {
+            "command_id": "payload.command_id",
+            "target": "payload.playbook",
+            "operator": "payload.operator",
+            "reason": "payload.why",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/command/1",
+            "action": "=resume",
+        },
+        "also": None,
+        "when": {},
+    },
+    "CaseClosed": {
+        "ring": "operators",
+        "signer": "payload.cancellation.operator",
+        "signature": "payload.cancellation.signature",
+        "statement": {
+            "command_id": "payload.cancellation.command_id",
+            "action": "=cancel",
+            "target": "case_id",
+            "operator": "payload.cancellation.operator",
+            "reason": "payload.cancellation.reason",
+            "signed_at": "payload.cancellation.signed_at",
+            "purpose": "=switchyard/command/1",
+        },
+        "also": None,
+        "when": {"payload.outcome": "cancelled"},
+    },
+    "SendingResolved": {
+        "ring": "operators",
+        "signer": "payload.operator",
+        "signature": "payload.signature",
+        "statement": {
+            "resolution_id": "payload.resolution_id",
+            "case_id": "case_id",
+            "content_sha256": "payload.content_sha256",
+            "provider_message_id": "payload.provider_message_id",
+            "operator": "payload.operator",
+            "evidence": "payload.evidence",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/resolution/1",
+        },
+        "also": None,
+        "when": {"payload.operator": "!service:email_sender"},
+    },
+}
+"""Which events a person signed, and where each field of the statement is; a value itself after `=`. `when` says which
+of them must be signed, by values that paths have, or after `!` have not."""
+
+CLOCK_SKEW = timedelta(minutes=5)
+FULL_CHECKPOINT = 16_384
 CASE_FACTS = ("case_id", "opened_on", "tenant", "session_id", "playbook_version", "case_deadline")
 JsonObject = dict[str, Any]
 
@@ -151,7 +281,9 @@ def check_checkpoints(found: Any, keys: BundleKeys) -> dict[int, JsonObject]:
     for each in found:
         checkpoint = require_names("a checkpoint", each, "body signature")
         body = require_names(
-            "a checkpoint's body", checkpoint["body"], "format log number first last root previous made_at key"
+            "a checkpoint's body",
+            checkpoint["body"],
+            "format log number first last root previous not_before made_at key",
         )
         name = f"checkpoint {body['number']}"
         if invalid_reason := keys.invalid_reason(body, base64.b64decode(checkpoint["signature"], validate=True)):
@@ -160,10 +292,29 @@ def check_checkpoints(found: Any, keys: BundleKeys) -> dict[int, JsonObject]:
             raise InvalidBundle(f"{name} has an unknown format")
         if before is not None:
             goes_on = (before["log"], before["number"] + 1, before["last"] + 1, sha256_hex(canonical_json(before)))
-            if goes_on != (body["log"], body["number"], body["first"], body["previous"]):
+            if (*goes_on, next_not_before(before)) != (
+                *(body[name] for name in ("log", "number", "first", "previous", "not_before")),
+            ):
                 raise InvalidBundle(f"{name} does not continue checkpoint {before['number']}")
         bodies[body["number"]] = before = body
     return bodies
+
+
+def next_not_before(body: JsonObject) -> Any:
+    """`not_before` of the next checkpoint: what it covers waited for its log index no longer than `CLOCK_SKEW`, unless
+    this one was full."""
+    if body["last"] - body["first"] + 1 >= FULL_CHECKPOINT:
+        return body["not_before"]
+    return (datetime.fromisoformat(body["made_at"]) - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def check_time(recorded_at: str, body: JsonObject) -> None:
+    """Raises `InvalidBundle` for an event that was not recorded between the checkpoints around it."""
+    recorded = datetime.fromisoformat(recorded_at)
+    if body["not_before"] is not None and recorded < datetime.fromisoformat(body["not_before"]):
+        raise InvalidBundle(f"it was recorded before the checkpoint before: {recorded_at} is backdated")
+    if recorded - datetime.fromisoformat(body["made_at"]) > CLOCK_SKEW:
+        raise InvalidBundle(f"it was recorded after its checkpoint was made: {recorded_at}")
 
 
 def check_event(entry: JsonObject, checkpoints: dict[int, JsonObject]) -> JsonObject:
@@ -189,6 +340,8 @@ def check_event(entry: JsonObject, checkpoints: dict[int, JsonObject]) -> JsonOb
         "digest": event["digest"],
         "recorded_at": entry["recorded_at"],
         "body_sha256": sha256_hex(entry["body"]),
+        "mac": entry["mac"],
+        "mac_key": entry["mac_key"],
     }
     node = hashlib.sha256(b"\x00" + canonical_json(leaf).encode()).digest()
     size, index = body["last"] - body["first"] + 1, entry["log_index"] - body["first"]
@@ -196,7 +349,56 @@ def check_event(entry: JsonObject, checkpoints: dict[int, JsonObject]) -> JsonOb
         raise InvalidBundle(
             f"it differs from what checkpoint {body['number']} of {body['made_at']} covers at this log index"
         )
+    check_time(entry["recorded_at"], body)
     return event
+
+
+Signers = dict[str, dict[str, str]]
+
+
+def must_be_signed(event: JsonObject) -> bool:
+    """Whether a person must have signed this event."""
+    if event["type"] not in SIGNED_EVENTS:
+        return False
+    values = [(value_at(event, None, path), value) for path, value in SIGNED_EVENTS[event["type"]]["when"].items()]
+    return all((found == value.removeprefix("!")) != value.startswith("!") for found, value in values)
+
+
+def check_signatures(event: JsonObject, cause: JsonObject | None, signers: Signers) -> Iterator[str]:
+    """The signatures that are not those of the people that the event names."""
+    signed = SIGNED_EVENTS[event["type"]]
+    further = value_at(event, cause, signed["also"]) if signed["also"] else ()
+    for each in ({}, *(further if isinstance(further, list) else ())):
+        one = event | {"payload": event["payload"] | each}
+        signer = value_at(one, cause, signed["signer"])
+        statement = {name: value_at(one, cause, path) for name, path in signed["statement"].items()}
+        key = signers.get(signed["ring"], {}).get(signer)
+        if key is None:
+            yield f"{event['type']} {event['event_id']}: {signer} is not among the {signed['ring']} that you named"
+            continue
+        try:
+            signature = bytes.fromhex(value_at(one, cause, signed["signature"]))
+            public = ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+            public.verify(signature, canonical_json(statement).encode())
+        except InvalidSignature:
+            yield f"{event['type']} {event['event_id']}: it is not signed by {signer}"
+
+
+def value_at(event: JsonObject, cause: JsonObject | None, path: str) -> Any:
+    """What a path of `SIGNED_EVENTS` leads to; an empty text if it leads nowhere."""
+    if path.startswith("="):
+        return path[1:]
+    found: Any = event
+    for name in path.split("."):
+        if name == "cause":
+            found = cause
+        elif isinstance(found, dict):
+            found = found.get(name)
+        elif isinstance(found, list) and name.isdigit():
+            found = found[int(name)] if int(name) < len(found) else None
+        else:
+            return ""
+    return "" if found is None else found
 
 
 def check_case_events(case_id: str, events: list[JsonObject]) -> Iterator[str]:
@@ -252,15 +454,17 @@ def references(value: Any) -> Iterator[JsonObject]:
         yield from references(item)
 
 
-def verify_bundle(bundle: JsonObject, keys: BundleKeys) -> Iterator[str]:
-    """The errors in a bundle."""
+def verify_bundle(bundle: JsonObject, keys: BundleKeys, signers: Signers | None = None) -> Iterator[str]:
+    """The errors in a bundle. Without `signers` people's signatures are not checked."""
     require_names("the bundle", bundle, "format case_id public_keys checkpoints events artefacts")
     if bundle["format"] != "switchyard-bundle/1":
         raise InvalidBundle("its format is unknown")
     checkpoints = check_checkpoints(bundle["checkpoints"], keys)
     events = []
     for number, each in enumerate(bundle["events"], start=1):
-        entry = require_names(f"event {number}", each, "log_index recorded_at body checkpoint inclusion_proof")
+        entry = require_names(
+            f"event {number}", each, "log_index recorded_at mac mac_key body checkpoint inclusion_proof"
+        )
         try:
             events.append(check_event(entry, checkpoints))
         except InvalidBundle as error:
@@ -269,6 +473,10 @@ def verify_bundle(bundle: JsonObject, keys: BundleKeys) -> Iterator[str]:
         yield "the bundle has no event"
     elif len(events) == len(bundle["events"]):
         yield from check_case_events(bundle["case_id"], events)
+        by_digest = {event["digest"]: event for event in events}
+        for event in events:
+            if signers is not None and must_be_signed(event):
+                yield from check_signatures(event, by_digest.get((event["parents"] or [""])[0]), signers)
         used = {entry["checkpoint"] for entry in bundle["events"]}
         if set(checkpoints) != set(range(min(used), max(used) + 1)):
             yield "the bundle has checkpoints that cover none of its events"
@@ -277,22 +485,30 @@ def verify_bundle(bundle: JsonObject, keys: BundleKeys) -> Iterator[str]:
             yield "its list of artefacts differs from those that the events name"
 
 
+def event_of(entry: JsonObject) -> JsonObject:
+    """The event in an entry."""
+    event: JsonObject = parse_json(entry["body"])["detail"]
+    return event
+
+
 def main(arguments: list[str]) -> int:
     """Read the bundle, verify it and print the result."""
     parser = argparse.ArgumentParser(description="Verify an exported case.", epilog="See the top of this file.")
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--key", action="append", default=[], help="a trusted public key: base64 of DER, or a file")
+    parser.add_argument("--signers", type=Path, help="a file with people's public keys; see the top of this file")
     options = parser.parse_args(arguments)
     keys = BundleKeys()
     try:
         bundle = parse_json(options.bundle.read_text(encoding="utf-8"))
         for key in options.key or bundle.get("public_keys", []):
             keys.add(Path(key).read_text(encoding="utf-8") if options.key and Path(key).is_file() else key)
+        signers = parse_json(options.signers.read_text(encoding="utf-8")) if options.signers else None
     except (OSError, ValueError, TypeError) as error:
         sys.stdout.write(f"cannot read the bundle or a key: {error}\n")
         return 2
     try:
-        findings = list(verify_bundle(bundle, keys))
+        findings = list(verify_bundle(bundle, keys, signers))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         findings = [f"the bundle is malformed: {type(error).__name__}: {error}"]
     for finding in findings:
@@ -302,8 +518,14 @@ def main(arguments: list[str]) -> int:
     last = bundle["checkpoints"][-1]["body"]
     what = f"case {bundle['case_id']}: {len(bundle['events'])} events, as they were on {last['made_at']}"
     sys.stdout.write(f"{what}\nsigned by the key {last['key']}\n")
+    signed = filter(must_be_signed, map(event_of, bundle["events"]))
+    unchecked = [event["type"] for event in signed] if not signers else []
+    if unchecked:
+        named = ", ".join(sorted(set(unchecked)))
+        sys.stdout.write(f"NOT PROVEN  the signatures of {named}; name the people's keys with --signers\n")
     if not options.key:
         sys.stdout.write("NOT PROVEN  the bundle is consistent; name the key that you trust with --key\n")
+    if unchecked or not options.key:
         return 3
     sys.stdout.write("PROVEN  nothing altered, nothing inserted, every cause and sibling there, and the ending\n")
     return 0

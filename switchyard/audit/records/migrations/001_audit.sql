@@ -10,6 +10,35 @@ end
 $$;
 comment on function refuse_change() is 'Refuses every change of an append-only table, also by its owner.';
 
+-- A row of a hostile owner may hold a time that a client cannot read, and would then stop every query that meets it.
+create function clamped(moment timestamptz) returns timestamptz
+language sql immutable parallel safe
+as $$ select least(greatest(moment, timestamptz '0001-01-03 00:00:00+00'), timestamptz '9999-12-29 00:00:00+00') $$;
+comment on function clamped(timestamptz) is 'The time itself, or the nearest one that every client can hold, in any time zone.';
+create function clamped(day date) returns date
+language sql immutable parallel safe
+as $$ select least(greatest(day, date '0001-01-03'), date '9999-12-29') $$;
+comment on function clamped(date) is 'The same of a day.';
+create function json_of(body text) returns jsonb
+language sql stable parallel safe
+as $$ select case when pg_input_is_valid(body, 'jsonb') then body::jsonb end $$;
+comment on function json_of(text) is 'A text as JSON; null if it is no JSON that PostgreSQL can hold.';
+create function whole_number(value jsonb) returns bigint
+language sql stable parallel safe
+as $$
+  select case when pg_input_is_valid(value #>> '{}', 'bigint') and (value #>> '{}')::bigint between 0 and 1000000000000
+    then (value #>> '{}')::bigint end
+$$;
+comment on function whole_number(jsonb) is 'A JSON value as a count, of tokens or milliseconds; null if it is no count.';
+create function elements_of(value jsonb) returns jsonb
+language sql immutable parallel safe
+as $$ select case when jsonb_typeof(value) = 'array' then value else '[]' end $$;
+comment on function elements_of(jsonb) is 'A JSON array itself; an empty one in place of anything else.';
+create function milliseconds(earlier timestamptz, later timestamptz) returns bigint
+language sql immutable parallel safe
+as $$ select (extract(epoch from audit.clamped(later) - audit.clamped(earlier)) * 1000)::bigint $$;
+comment on function milliseconds(timestamptz, timestamptz) is 'From one time to another.';
+
 -- The log: one row per event that the bus delivered. The body is the text as received; the other columns are read from it.
 create table transition (
   opened_on       date not null,
@@ -44,6 +73,8 @@ create table transition (
   bus_id          text,
   bus_ts          timestamptz,
   recorded_at     timestamptz not null default clock_timestamp(),
+  mac             bytea not null,
+  mac_key         uuid not null,
   body            text,
   primary key (opened_on, event_id)
 ) partition by range (opened_on);
@@ -91,6 +122,8 @@ comment on column transition.source is 'EventBridge source: switchyard. and the 
 comment on column transition.bus_id is 'EventBridge''s id of this delivery: a claim; a producer''s retry gets a new one.';
 comment on column transition.bus_ts is 'When EventBridge accepted the event, in whole seconds: a claim.';
 comment on column transition.recorded_at is 'When it was written here, by this database''s clock, which the writer cannot set: evidence.';
+comment on column transition.mac is 'HMAC-SHA-256 over opened_on, event_id, the body''s SHA-256 and transcript_hash, made by the audit process at ingest.';
+comment on column transition.mac_key is 'The key of the MAC, in mac_key.';
 comment on column transition.body is 'The SQS message body, verbatim: the EventBridge event with the envelope as its detail. Personal fields in it are sealed. Null once it is retired: retention_receipt has its SHA-256.';
 
 create table integrity_alarm (
@@ -110,7 +143,7 @@ comment on table integrity_alarm is
   'Messages that reached audit and are invalid or suspicious, with the reason. Append-only, like the log.';
 comment on column integrity_alarm.alarm_id is 'In the order of recording; gaps have no meaning.';
 comment on column integrity_alarm.kind is
-  'forged_source, forged_type, digest_mismatch, malformed, unstorable: not recorded in the log. unknown_type, not_in_catalogue: recorded in the log as well. duplicate_differs: the log has another event with this id.';
+  'forged_source, forged_type, digest_mismatch, malformed, unstorable: not recorded in the log. unknown_type, not_in_catalogue: recorded in the log as well. bus_time: recorded without the bus''s time, which no database holds. duplicate_differs: the log has another event with this id. forged_row: in the log, but not recorded by the audit process; it gets no log index.';
 comment on column integrity_alarm.event_id is 'The event id that the message claims; null if it is missing.';
 comment on column integrity_alarm.case_id is 'The case id that the message claims; null if it is missing.';
 comment on column integrity_alarm.reason is 'What is wrong, for people; never payload text.';
@@ -120,27 +153,35 @@ comment on column integrity_alarm.body is
 comment on column integrity_alarm.body_sha256 is 'SHA-256 of the body: a redelivery raises no second alarm.';
 comment on column integrity_alarm.recorded_at is 'When it was written here, by this database''s clock.';
 
--- The transparency log (RFC 9162): each committed row gets the next log index, without a gap, and checkpoints cover the
--- log indexes. The statement that writes a row also queues it; one sequencer moves the queue into log_entry. Writers never
--- wait for the sequencer, and no row is skipped, however late its transaction commits: a queued row becomes visible with it.
--- Log indexes: one number for each committed row of the log, without a gap, and checkpoints over them. A row that commits is
--- queued by the statement that wrote it; one sequencer moves the queue into log indexes. Writers never wait for it, and no
--- row is skipped, however late its transaction commits: the queue's row becomes visible with it.
+-- The keys of the rows' MACs, wrapped by a key that this database does not have.
+create table mac_key (
+  key_id      uuid primary key,
+  not_before  timestamptz not null,
+  not_after   timestamptz not null,
+  wrapped     bytea not null,
+  recorded_at timestamptz not null default clock_timestamp()
+);
+comment on table mac_key is 'Keys with which the audit process authenticates rows, wrapped by KMS. Append-only; a changed row cannot be unwrapped.';
+comment on column mac_key.key_id is 'Identity of the key; authenticated with it.';
+comment on column mac_key.not_before is 'When the key was made, by the clock of the audit process; authenticated with it.';
+comment on column mac_key.not_after is 'Until when rows may be recorded with it; authenticated with it.';
+comment on column mac_key.wrapped is 'The key, encrypted by KMS.';
+comment on column mac_key.recorded_at is 'When it was written here, by this database''s clock.';
 
+-- The transparency log (RFC 9162): each committed row gets the next log index, without a gap, and checkpoints cover the
+-- log indexes. The statement that writes a row also queues it; one sequencer checks its MAC and moves it into log_entry.
+-- Writers never wait for the sequencer, and no row is skipped, however late its transaction commits: a queued row becomes
+-- visible with it.
 create table unindexed (
   opened_on   date not null,
   event_id    uuid not null,
-  digest      text not null,
   recorded_at timestamptz not null,
-  body_sha256 bytea not null,
   primary key (opened_on, event_id)
 );
 comment on table unindexed is 'Rows of the log that wait for their log index: a queue, emptied within seconds.';
 comment on column unindexed.opened_on is 'As in transition.';
 comment on column unindexed.event_id is 'As in transition.';
-comment on column unindexed.digest is 'transcript_hash at the time of writing.';
-comment on column unindexed.recorded_at is 'As in transition.';
-comment on column unindexed.body_sha256 is 'SHA-256 of the body''s UTF-8 at the time of writing.';
+comment on column unindexed.recorded_at is 'As in transition; the order of the queue.';
 create table log_entry (
   log_index   bigint not null primary key check (log_index > 0),
   opened_on   date not null,
@@ -148,6 +189,8 @@ create table log_entry (
   digest      text not null,
   recorded_at timestamptz not null,
   body_sha256 bytea not null,
+  mac         bytea not null,
+  mac_key     uuid not null,
   indexed_at  timestamptz not null default clock_timestamp(),
   unique (opened_on, event_id)
 );
@@ -156,9 +199,11 @@ comment on table log_entry is
 comment on column log_entry.log_index is 'From 1, without a gap.';
 comment on column log_entry.opened_on is 'As in transition.';
 comment on column log_entry.event_id is 'As in transition. An event keeps its log index.';
-comment on column log_entry.digest is 'transcript_hash at the time of writing.';
-comment on column log_entry.recorded_at is 'recorded_at at the time of writing.';
-comment on column log_entry.body_sha256 is 'SHA-256 of the body''s UTF-8 at the time of writing: it covers what the digest leaves out.';
+comment on column log_entry.digest is 'transcript_hash when it was indexed.';
+comment on column log_entry.recorded_at is 'recorded_at when it was indexed.';
+comment on column log_entry.body_sha256 is 'SHA-256 of the body''s UTF-8: it covers what the digest leaves out, and the MAC covers it.';
+comment on column log_entry.mac is 'As in transition.';
+comment on column log_entry.mac_key is 'As in transition.';
 comment on column log_entry.indexed_at is 'When the entry got its log index, by this database''s clock; not part of the leaf.';
 create table checkpoint (
   log         text not null,
@@ -177,7 +222,7 @@ comment on column checkpoint.log is 'Name of the log; part of the signed body.';
 comment on column checkpoint.number is 'From 1, without a gap.';
 comment on column checkpoint.first_index is 'The first log index that it covers: the last one of the checkpoint before, plus one.';
 comment on column checkpoint.last_index is 'The last log index that it covers.';
-comment on column checkpoint.body is 'The signed text: RFC 8785 JSON with format, log, number, first, last, root, previous, made_at and key.';
+comment on column checkpoint.body is 'The signed text: RFC 8785 JSON with format, log, number, first, last, root, previous, not_before, made_at and key.';
 comment on column checkpoint.signature is 'Ed25519, or ECDSA on P-256 with SHA-256 in DER, by the key whose SHA-256 the body names.';
 comment on column checkpoint.recorded_at is 'When it was written here, by this database''s clock.';
 
@@ -262,12 +307,12 @@ comment on column retention_receipt.recorded_at is 'By this database''s clock.';
 create view retired_event as
 select
   r.opened_on, r.case_id, r.part,
-  (e.value ->> 'event_id')::uuid as event_id,
+  case when pg_input_is_valid(e.value ->> 'event_id', 'uuid') then (e.value ->> 'event_id')::uuid end as event_id,
   e.value ->> 'digest' as transcript_hash,
-  array(select jsonb_array_elements_text(e.value -> 'parents')) as parents,
+  array(select jsonb_array_elements_text(audit.elements_of(e.value -> 'parents'))) as parents,
   e.value ->> 'body_sha256' as body_sha256
 from retention_receipt r
-cross join lateral jsonb_array_elements(r.statement::jsonb -> 'events') e;
+cross join lateral jsonb_array_elements(audit.elements_of(audit.json_of(r.statement) -> 'events')) e;
 comment on view retired_event is 'Events with retired bodies, as their receipts name them. They stay here when their partition is dropped.';
 create table artefact_removal (
   opened_on  date not null,
@@ -319,7 +364,7 @@ declare
   name text;
 begin
   foreach name in array array[
-    'integrity_alarm', 'log_entry', 'checkpoint', 'retention_policy', 'legal_hold', 'legal_hold_release',
+    'integrity_alarm', 'mac_key', 'log_entry', 'checkpoint', 'retention_policy', 'legal_hold', 'legal_hold_release',
     'retention_receipt', 'artefact_removal', 'partition_drop', 'erasure_receipt']
   loop
     execute format('create trigger append_only before update or delete on %I for each row execute function refuse_change()', name);
@@ -337,8 +382,7 @@ security definer
 set search_path = audit, pg_temp
 as $$
 begin
-  insert into unindexed (opened_on, event_id, digest, recorded_at, body_sha256)
-  select opened_on, event_id, transcript_hash, recorded_at, sha256(convert_to(body, 'UTF8')) from inserted;
+  insert into unindexed (opened_on, event_id, recorded_at) select opened_on, event_id, recorded_at from inserted;
   return null;
 end
 $$;
@@ -347,7 +391,9 @@ revoke execute on function queue_rows() from public;
 create trigger queued after insert on transition
   referencing new table as inserted for each statement execute function queue_rows();
 alter table transition enable always trigger queued;
-create function index_rows(at_most integer default 10000) returns integer
+create function index_rows(
+  days date[], ids uuid[], digests text[], times timestamptz[], body_hashes bytea[], macs bytea[], keys uuid[]
+) returns integer
 language plpgsql
 security definer
 set search_path = audit, pg_temp
@@ -356,31 +402,41 @@ declare
   last_index bigint;
   taken      integer;
 begin
-  if not exists (select from unindexed) then
-    return 0;
-  end if;
   -- One at a time, also if two processes take themselves for the sequencer. Each statement sees the commits before it.
   perform pg_advisory_xact_lock(hashtextextended('audit.index_rows', 0));
   select coalesce(max(e.log_index), 0) into last_index from log_entry e;
-  with next as (
-    select u.opened_on, u.event_id from unindexed u order by u.recorded_at, u.event_id limit at_most
-  ), moved as (
-    delete from unindexed u using next n where u.opened_on = n.opened_on and u.event_id = n.event_id returning u.*
+  with checked as (
+    select * from unnest(days, ids, digests, times, body_hashes, macs, keys)
+      with ordinality as c (opened_on, event_id, digest, recorded_at, body_sha256, mac, mac_key, place)
+  ), taken_off as (
+    delete from unindexed u using checked c where u.opened_on = c.opened_on and u.event_id = c.event_id
+    returning u.opened_on, u.event_id
   ), indexed as (
-    insert into log_entry (log_index, opened_on, event_id, digest, recorded_at, body_sha256)
-    select last_index + row_number() over (order by m.recorded_at, m.event_id),
-      m.opened_on, m.event_id, m.digest, m.recorded_at, m.body_sha256
-    from moved m
+    insert into log_entry (log_index, opened_on, event_id, digest, recorded_at, body_sha256, mac, mac_key)
+    select last_index + row_number() over (order by c.place),
+      c.opened_on, c.event_id, c.digest, c.recorded_at, c.body_sha256, c.mac, c.mac_key
+    from checked c join taken_off using (opened_on, event_id)
     -- A row that was removed and delivered again keeps its old log index; verification finds that it is another row.
-    where not exists (select from log_entry e where e.opened_on = m.opened_on and e.event_id = m.event_id)
+    where not exists (select from log_entry e where e.opened_on = c.opened_on and e.event_id = c.event_id)
   )
-  select count(*) into taken from moved;
+  select count(*) into taken from taken_off;
   return taken;
 end
 $$;
-comment on function index_rows(integer) is
-  'Gives the oldest rows of the queue the next log indexes, in one transaction; returns how many it took.';
-revoke execute on function index_rows(integer) from public;
+comment on function index_rows(date[], uuid[], text[], timestamptz[], bytea[], bytea[], uuid[]) is
+  'Gives queued rows, as the sequencer has checked them, the next log indexes, in one transaction; returns how many it took.';
+create function refuse_rows(days date[], ids uuid[]) returns void
+language sql
+security definer
+set search_path = audit, pg_temp
+as $$
+  delete from unindexed u using unnest(days, ids) as r (opened_on, event_id)
+  where clamped(u.opened_on) = r.opened_on and u.event_id = r.event_id
+$$;
+comment on function refuse_rows(date[], uuid[]) is
+  'Takes rows off the queue that the audit process did not record. They stay in the log without a log index, which is a finding.';
+revoke execute on function
+  index_rows(date[], uuid[], text[], timestamptz[], bytea[], bytea[], uuid[]), refuse_rows(date[], uuid[]) from public;
 
 -- Retirement, erasure and the placing of a hold exclude each other, so that a hold never comes a moment too late.
 create function one_at_a_time() returns void
@@ -611,8 +667,8 @@ revoke execute on function drop_partition(text), case_retention(date, uuid), one
 -- A view must answer even if a body in the log is not JSON: such a row has null details.
 create view transition_detail as
 select
-  t.opened_on, t.case_id, t.seq, t.ordinal, t.event_id, t.node_from, t.node_to, t.transition, t.event_ts,
-  t.parents, t.transcript_hash,
+  t.opened_on, t.case_id, t.seq, t.ordinal, t.event_id, t.node_from, t.node_to, t.transition,
+  audit.clamped(t.event_ts) as event_ts, t.parents, t.transcript_hash,
   d.detail,
   d.detail -> 'payload' as payload,
   d.detail -> 'state' as state,
@@ -623,7 +679,7 @@ select
   d.detail -> 'storage_refs' as storage_refs
 from transition t
 -- offset 0 keeps the planner from parsing the body once per column.
-cross join lateral (select case when t.body is json object then t.body::jsonb -> 'detail' end as detail offset 0) d;
+cross join lateral (select audit.json_of(t.body) -> 'detail' as detail offset 0) d;
 comment on view transition_detail is 'The event itself, as JSON, beside the columns that identify it. Narrow it by case_id: each row is parsed.';
 comment on column transition_detail.detail is 'The whole envelope; null if the body is not a JSON object.';
 comment on column transition_detail.payload is 'The event''s payload.';
@@ -641,7 +697,7 @@ select
   c.state as post_state
 from transition_detail c
 left join lateral (
-  select t.event_id, case when t.body is json object then t.body::jsonb #> '{detail,state}' end as state
+  select t.event_id, audit.json_of(t.body) #> '{detail,state}' as state
   from transition t
   where t.opened_on = c.opened_on and t.case_id = c.case_id and t.transcript_hash = c.parents[1]
   limit 1
@@ -655,8 +711,9 @@ create view case_timeline as
 select
   opened_on, case_id,
   row_number() over ordered as step,
-  seq, ordinal, event_id, event_ts, recorded_at, node_from, node_to, transition, model_id, latency_ms, rubric_score,
-  (extract(epoch from event_ts - first_value(event_ts) over ordered) * 1000)::bigint as since_opened_ms,
+  seq, ordinal, event_id, audit.clamped(event_ts) as event_ts, audit.clamped(recorded_at) as recorded_at,
+  node_from, node_to, transition, model_id, latency_ms, rubric_score,
+  audit.milliseconds(first_value(event_ts) over ordered, event_ts) as since_opened_ms,
   terminal, outcome, transcript_hash
 from transition
 window ordered as (partition by opened_on, case_id order by seq, ordinal, recorded_at, event_id);
@@ -675,10 +732,10 @@ select
   coalesce(array_agg(distinct node_to) filter (where node_from = 'router' and time_limit_ms is not null), '{}') as agents,
   coalesce(array_agg(distinct model_id) filter (where model_id is not null), '{}') as model_ids,
   count(*) as hops,
-  min(event_ts) filter (where parents = '{}') as opened_at,
-  case when ended then max(event_ts) filter (where terminal) end as closed_at,
+  audit.clamped(min(event_ts) filter (where parents = '{}')) as opened_at,
+  case when ended then audit.clamped(max(event_ts) filter (where terminal)) end as closed_at,
   case when ended then
-    (extract(epoch from max(event_ts) filter (where terminal) - min(event_ts) filter (where parents = '{}')) * 1000)::bigint
+    audit.milliseconds(min(event_ts) filter (where parents = '{}'), max(event_ts) filter (where terminal))
   end as duration_ms,
   case
     when ended then 'closed'
@@ -686,7 +743,7 @@ select
     else 'open'
   end as status,
   case when ended then (array_agg(outcome order by seq desc, event_ts desc, recorded_at desc) filter (where terminal))[1] end as outcome,
-  case when ended then (array_agg(case when terminal and body is json object then body::jsonb #>> '{detail,payload,code}' end
+  case when ended then (array_agg(case when terminal then audit.json_of(body) #>> '{detail,payload,code}' end
     order by seq desc, event_ts desc, recorded_at desc) filter (where terminal))[1] end as code
 from (
   select *,
@@ -723,15 +780,15 @@ select
   t.opened_on, t.tenant, t.node_from as agent,
   c.call ->> 'vendor' as vendor, t.model_id, c.call ->> 'role' as role, t.prompt_version,
   count(*) as answers,
-  sum((c.call ->> 'calls')::bigint)::bigint as calls,
-  sum((c.call ->> 'input_tokens')::bigint)::bigint as input_tokens,
-  sum((c.call ->> 'output_tokens')::bigint)::bigint as output_tokens,
-  sum((c.call ->> 'loser_tokens')::bigint)::bigint as lost_tokens,
+  sum(audit.whole_number(c.call -> 'calls'))::bigint as calls,
+  sum(audit.whole_number(c.call -> 'input_tokens'))::bigint as input_tokens,
+  sum(audit.whole_number(c.call -> 'output_tokens'))::bigint as output_tokens,
+  sum(audit.whole_number(c.call -> 'loser_tokens'))::bigint as lost_tokens,
   count(*) filter (where t.transition = 'TaskFailed') as failures
 from transition t
 -- offset 0 keeps the planner from parsing the body once per column.
 cross join lateral (
-  select case when t.body is json object then t.body::jsonb #> '{detail,model_call}' end as call offset 0
+  select audit.json_of(t.body) #> '{detail,model_call}' as call offset 0
 ) c
 where t.model_id is not null
 group by 1, 2, 3, 4, 5, 6, 7;
@@ -751,18 +808,19 @@ comment on column model_usage.lost_tokens is 'Tokens of calls whose answer was n
 comment on column model_usage.failures is 'Runs that failed although a model was called.';
 create view failovers as
 select
-  t.opened_on, t.case_id, t.tenant, t.session_id, t.event_id, t.event_ts, t.node_from as agent, c.call ->> 'reason' as reason,
+  t.opened_on, t.case_id, t.tenant, t.session_id, t.event_id, audit.clamped(t.event_ts) as event_ts,
+  t.node_from as agent, c.call ->> 'reason' as reason,
   p.attempt ->> 'vendor' as left_vendor, p.attempt ->> 'model_id' as left_model_id,
-  (p.attempt ->> 'ended_ms')::bigint - (p.attempt ->> 'started_ms')::bigint as left_after_ms,
+  audit.whole_number(p.attempt -> 'ended_ms') - audit.whole_number(p.attempt -> 'started_ms') as left_after_ms,
   c.call ->> 'vendor' as vendor, t.model_id, t.latency_ms,
   c.call -> 'decision' as decision
 from transition t
 cross join lateral (
-  select case when t.body is json object then t.body::jsonb #> '{detail,model_call}' end as call offset 0
+  select audit.json_of(t.body) #> '{detail,model_call}' as call offset 0
 ) c
 left join lateral (
   select a.value as attempt
-  from jsonb_array_elements(c.call #> '{decision,attempts}') with ordinality as a (value, number)
+  from jsonb_array_elements(audit.elements_of(c.call #> '{decision,attempts}')) with ordinality as a (value, number)
   where a.value ->> 'role' = 'primary'
   order by a.number limit 1
 ) p on true
@@ -775,7 +833,7 @@ comment on column failovers.session_id is 'The conversation.';
 comment on column failovers.event_id is 'The answer.';
 comment on column failovers.event_ts is 'When it answered, by the producer''s clock.';
 comment on column failovers.agent is 'The agent that failed over.';
-comment on column failovers.reason is 'ttft, projected, error, throttled, breaker, hedge_win, budget or policy.';
+comment on column failovers.reason is 'ttft, projected, error, throttled, truncated, filtered, breaker, hedge_win, budget or policy.';
 comment on column failovers.left_vendor is 'The primary''s vendor; null if it was not called at all.';
 comment on column failovers.left_model_id is 'The primary; null if it was not called at all.';
 comment on column failovers.left_after_ms is 'How long the agent waited for the primary, in milliseconds.';
@@ -787,12 +845,12 @@ create view tokens_by_agent_and_session as
 select
   t.opened_on, t.tenant, t.session_id, t.node_from as agent,
   count(*) as answers,
-  sum((c.call ->> 'input_tokens')::bigint)::bigint as input_tokens,
-  sum((c.call ->> 'output_tokens')::bigint)::bigint as output_tokens,
-  sum((c.call ->> 'loser_tokens')::bigint)::bigint as lost_tokens
+  sum(audit.whole_number(c.call -> 'input_tokens'))::bigint as input_tokens,
+  sum(audit.whole_number(c.call -> 'output_tokens'))::bigint as output_tokens,
+  sum(audit.whole_number(c.call -> 'loser_tokens'))::bigint as lost_tokens
 from transition t
 cross join lateral (
-  select case when t.body is json object then t.body::jsonb #> '{detail,model_call}' end as call offset 0
+  select audit.json_of(t.body) #> '{detail,model_call}' as call offset 0
 ) c
 where t.model_id is not null
 group by 1, 2, 3, 4;
@@ -819,7 +877,7 @@ select
 from transition t
 join transition command
   on command.opened_on = t.opened_on and command.case_id = t.case_id and command.transcript_hash = t.parents[1]
-cross join lateral (select (extract(epoch from t.event_ts - command.event_ts) * 1000)::bigint as step_ms) s
+cross join lateral (select audit.milliseconds(command.event_ts, t.event_ts) as step_ms) s
 where command.node_to = t.node_from and command.time_limit_ms is not null
 group by 1, 2, 3;
 comment on view latency_by_agent is

@@ -27,7 +27,7 @@ class AuditCommands(LazyGroup):
     }
 
 
-app = typer.Typer(cls=AuditCommands, no_args_is_help=True)
+app = typer.Typer(cls=AuditCommands, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

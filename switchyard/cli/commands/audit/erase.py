@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from switchyard.app.application import load_app
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import console, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.keys import load_receipt_keys, open_receipt_signer
+from switchyard.cli.app.lazy import load_app
 from switchyard.cli.app.options import EnvOption, OperatorOption, ReasonOption
 from switchyard.cli.app.target import Env, Target, resolve_target
 

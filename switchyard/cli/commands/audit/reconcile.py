@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,9 +14,9 @@ import typer
 from switchyard.cli.app.connections import open_aws_client, open_pool
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
+from switchyard.cli.app.lazy import load_app
 from switchyard.cli.app.options import EnvOption, JsonOption
 from switchyard.cli.app.target import Env, Target, resolve_target
-from switchyard.protocol.catalogue import CASE_MANAGER
 
 if TYPE_CHECKING:
     from switchyard.audit.reconciliation.completeness import Gap
@@ -26,12 +25,17 @@ if TYPE_CHECKING:
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 MAX_SHOWN_GAPS = 20
+OVERLAP = timedelta(hours=1)
+"""How far a round of `--every` reaches back before the one before it, among what producers stored."""
 
 _COLUMNS = ("producer", "published", "in_flight", "lag_s", "holes", "filled", "differ", "unclaimed")
 
 
 async def reconcile(  # noqa: PLR0917 - options, each by its name
-    since: Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d, or a day; at most 14 days.")] = "24h",
+    since: Annotated[
+        str | None, typer.Option(help="Narrow it to 30m, 24h, 7d, or since a day; else everything.")
+    ] = None,
+    after: Annotated[int, typer.Option(min=0, help="With --since: cases with a later log index, of any time.")] = 0,
     repair: Annotated[bool, typer.Option("--repair", help="Publish again what the log lacks.")] = False,
     grace: Annotated[float | None, typer.Option(help="Seconds that a delivery may take.")] = None,
     wait: Annotated[float, typer.Option(help="With --repair: seconds to wait for the log to be complete.")] = 60,
@@ -43,21 +47,26 @@ async def reconcile(  # noqa: PLR0917 - options, each by its name
 
     Exit code 1 if the log lacks an event that will not arrive by itself, or has one that no producer published.
     """
+    from asyncio import sleep
+
     import asyncpg
 
     from switchyard.audit.reconciliation.completeness import DELIVERY_GRACE, GapKind
     from switchyard.runtime.core.errors import Unavailable
 
     allowed = DELIVERY_GRACE if grace is None else timedelta(seconds=grace)
-    parse_since(since, datetime.now(UTC))  # an invalid value is refused before anything is opened
+    start, indexed = None if since is None else parse_since(since, datetime.now(UTC)), after
     async with open_reconciler(resolve_target(env), allowed) as reconciler:
         while True:
-            start = parse_since(since, datetime.now(UTC))
+            began = datetime.now(UTC)
             try:
-                found = await reconciler.run(start)
+                found = await reconciler.run(start, after_index=indexed)
                 if repair and found.of(GapKind.HOLE):
                     await reconciler.repair(found, wait_s=wait)
                 _print_report(found, as_json=as_json)
+                if not found.open_gaps:
+                    # The next round compares what is new; what is not settled is compared again.
+                    start, indexed = began - OVERLAP, found.last_index
             except (Unavailable, asyncpg.PostgresError) as error:
                 if every is None:
                     remedy = "check that both databases run and are migrated by this version: switchyard migrate"
@@ -65,37 +74,29 @@ async def reconcile(  # noqa: PLR0917 - options, each by its name
                 print_text(f"not compared: {error}", style="yellow")
             if every is None:
                 break
-            await asyncio.sleep(every)
+            await sleep(every)
     if not found.ok:
         raise typer.Exit(1)
 
 
 def parse_since(since: str, now: datetime) -> datetime:
-    """The moment that `--since` names. Raises `InvalidArgument` for an invalid one, or one before what queues keep."""
-    from switchyard.protocol.topology import DEAD_LETTER_RETENTION_SECONDS
-
+    """The moment that `--since` names. Raises `InvalidArgument` for an invalid one."""
     span = _SPAN.fullmatch(since)
     try:
         if span is not None:
-            moment = now - timedelta(seconds=int(span[1]) * _SECONDS[span[2]])
-        else:
-            moment = datetime.fromisoformat(since).replace(tzinfo=UTC)
-    except ValueError as error:
+            return now - timedelta(seconds=int(span[1]) * _SECONDS[span[2]])
+        return datetime.fromisoformat(since).replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
         remedy = "write 30m, 24h, 7d, or 2026-11-21"
         raise InvalidArgument(f"--since {since} is invalid: expected a span or a day", remedy=remedy) from error
-    if now - moment > timedelta(seconds=DEAD_LETTER_RETENTION_SECONDS):
-        # No queue has an event that is older, and a retired event must not be published into the log again.
-        days = DEAD_LETTER_RETENTION_SECONDS // _SECONDS["d"]
-        raise InvalidArgument(f"--since {since} is more than {days} days ago", remedy=f"compare at most {days} days")
-    return moment
 
 
 @asynccontextmanager
 async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Reconciler]:
     """A reconciler of a deployment. Raises `CommandFailed` if a database cannot be reached."""
-    from switchyard.app.application import load_app
     from switchyard.audit.reconciliation.producers import Producers
     from switchyard.audit.reconciliation.reconciler import LogPresence, Reconciler
+    from switchyard.protocol.catalogue import CASE_MANAGER
     from switchyard.protocol.topology import consumers
     from switchyard.runtime.core.clock import SystemClock
 
@@ -145,7 +146,9 @@ def _print_report(found: ReconciliationReport, *, as_json: bool) -> None:
     wrong = [gap for kind in (GapKind.HOLE, GapKind.DIFFERS, GapKind.UNCLAIMED) for gap in found.of(kind)]
     if as_json:
         gaps = [asdict(gap) for gap in wrong]
-        print_json({"cases": found.cases, "producers": rows, "gaps": gaps, "ok": found.ok})
+        print_json(
+            {"cases": found.cases, "last_index": found.last_index, "producers": rows, "gaps": gaps, "ok": found.ok}
+        )
         return
     print_rows(rows, map(Field, _COLUMNS))
     for gap in found.filled[:MAX_SHOWN_GAPS]:
@@ -154,4 +157,4 @@ def _print_report(found: ReconciliationReport, *, as_json: bool) -> None:
         where = f"case {gap.case_id} event {gap.event_id} ({gap.type} from {gap.producer}, {gap.since:%F %T})"
         print_text(f"alarm=completeness {gap.kind}: {where}", style="red")
     verdict = "[green]complete[/green]" if found.ok else f"[red]{count(len(wrong), 'event')} not as published[/red]"
-    console.print(f"{count(found.cases, 'case')}, log: {verdict}")
+    console.print(f"{count(found.cases, 'case')}, log to index {found.last_index}: {verdict}")

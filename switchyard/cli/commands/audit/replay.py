@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import aclosing
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from switchyard.app.application import load_app
 from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
 from switchyard.cli.app.console import console, count, print_json, print_text
-from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.keys import report_invalid_keys
+from switchyard.cli.app.lazy import load_app
 from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption
 from switchyard.cli.app.target import Env, Target, open_readable_target
 
@@ -159,14 +158,5 @@ def _load_keys(target: Target) -> ReplayKeys:
     from switchyard.protocol.signing import OperatorKeys
     from switchyard.router.state_seal import StateSeal
 
-    state, signers = target.settings.state_keys, target.settings.operators
-    try:
-        return (
-            StateSeal({name: bytes.fromhex(key) for name, key in json.loads(state).items()}),
-            OperatorKeys({name: bytes.fromhex(key) for name, key in json.loads(signers).items()}),
-        )
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CommandFailed(
-            'SWITCHYARD_STATE_KEYS or SWITCHYARD_OPERATORS is invalid: expected JSON {"name": "32 bytes in hex"}',
-            remedy="export them as the router has them",
-        ) from error
+    with report_invalid_keys():
+        return StateSeal(target.settings.state_keys), OperatorKeys(target.settings.operators)

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from switchyard.app.application import load_app
 from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
 from switchyard.cli.app.connections import open_aws_client, open_pool
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.keys import load_receipt_keys, open_receipt_signer
-from switchyard.cli.app.lazy import CommandGroup
+from switchyard.cli.app.lazy import CommandGroup, load_app
 from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption
 from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
 

@@ -34,13 +34,17 @@ async def verify(
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Prove the chain: no event is altered, missing or forged, and no case lacks its ending. Exit code 1 otherwise."""
+    """Prove the chain: no event is altered, missing or forged, and no case lacks its ending. Exit code 1 otherwise.
+
+    MACs are checked with SWITCHYARD_ROW_KMS_KEY_ID, signatures with SWITCHYARD_APPROVERS and SWITCHYARD_OPERATORS.
+    """
     checkpointed = None
     async with open_readable_target(env) as target:
         async with open_audit_reader(target) as log:
             case_id = await resolve_case_id(log, case) if case else None
             report = await log.verify(case_id=case_id, day=day.date() if day else None)
             alarms = await log.alarms(case_id=case_id)
+        authenticated = target.settings.row_kms_key_id is not None or target.settings.row_key is not None
         if checkpoints:
             async with open_checkpoint_verifier(target) as verifier:
                 checkpointed = await verifier.verify()
@@ -51,10 +55,13 @@ async def verify(
             "findings": [asdict(finding) for finding in report.findings],
             "alarms": [asdict(alarm) for alarm in alarms],
             "checkpoints": None if checkpointed is None else asdict(checkpointed),
+            "macs_checked": authenticated,
             "ok": ok,
         })  # fmt: skip
     else:
         _print_report(report, alarms)
+        if not authenticated:
+            console.print("MACs were not checked: set SWITCHYARD_ROW_KMS_KEY_ID, as a role that may decrypt with it")
         if checkpointed is not None:
             _print_checkpoints(checkpointed)
     if not ok:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import console, print_json, print_text
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.keys import report_invalid_keys
 from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption
-from switchyard.cli.app.target import Env, Target, open_readable_target
+from switchyard.cli.app.target import Env, open_readable_target
 
 if TYPE_CHECKING:
     from switchyard.case_manager.principals import PrincipalKeys
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
 
 async def verify_principal(case: CaseArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
     """Verify who asked, by the statement that the ingress signed and its public key. Exit code 1 if it is invalid."""
+    from switchyard.case_manager.principals import PrincipalKeys
+
     async with open_readable_target(env) as target:
-        keys = load_principal_keys(target)
+        with report_invalid_keys():
+            keys = PrincipalKeys(target.settings.principal_keys)
         async with audit_log.open_audit_reader(target) as log:
             case_id = await audit_log.resolve_case_id(log, case)
             events = await audit_log.read_events(log, case_id)
-        first = next((event for event in events if event["type"] == "CaseOpened"), None)
+        first = next((event for event in events if not event["parents"]), None)
         if first is None:
-            raise CommandFailed(f"the log has no CaseOpened of case {case_id}", remedy="see `switchyard case show`")
+            raise CommandFailed(f"the log has no first event of case {case_id}", remedy="see `switchyard case show`")
         async with audit_log.open_artefact_reader(target) as artefacts:
             claims, kid = await verify_principal_statement(first, artefacts, keys)
     if as_json:
@@ -40,22 +44,6 @@ async def verify_principal(case: CaseArgument, as_json: JsonOption = False, env:
     console.print(f"signed by {claims.iss} with its key {kid}: [green]ok[/green]")
 
 
-def load_principal_keys(target: Target) -> PrincipalKeys:
-    """The public keys, as the case manager has them, and those that are retired. Raises `CommandFailed`."""
-    from switchyard.case_manager.principals import PrincipalKeys
-
-    text = target.settings.principal_keys
-    try:
-        return PrincipalKeys({
-            source: {kid: bytes.fromhex(key) for kid, key in keys.items()} for source, keys in json.loads(text).items()
-        })  # fmt: skip
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CommandFailed(
-            'SWITCHYARD_PRINCIPAL_KEYS is invalid: expected JSON {"upstream.name": {"kid": "32 bytes in hex"}}',
-            remedy="get the public keys from their owner",
-        ) from error
-
-
 async def verify_principal_statement(
     first: Json, artefacts: Artefacts, keys: PrincipalKeys
 ) -> tuple[PrincipalClaims, str]:
@@ -64,19 +52,20 @@ async def verify_principal_statement(
     from switchyard.protocol.digest import event_digest
     from switchyard.protocol.envelope import Envelope
     from switchyard.protocol.events.case_manager import Attestation
-    from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE
-    from switchyard.protocol.principals import question_digest
+    from switchyard.protocol.fields import ROLE_SCOPE
+    from switchyard.protocol.principals import content_digest
     from switchyard.runtime.core.clock import moment
 
     event = Envelope.model_validate_json(json.dumps(first))
-    submitted_by = str(event.payload["submitted_by"])
+    submitted_by = str(event.payload.get("submitted_by"))
     if event.payload.get("attested") is None:
         remedy = "name it in SWITCHYARD_PRINCIPAL_KEYS"
         raise CommandFailed(f"{submitted_by} does not have to sign who asks", remedy=remedy)
     attested = Attestation.model_validate_json(json.dumps(event.payload["attested"]))
     reference = first["payload"]["attested"]["statement"]
     statement = (await audit_log.read_artefact(artefacts, first, reference)).decode()
-    question = (await audit_log.read_artefact(artefacts, first, first["payload"]["question"])).decode()
+    sealed = [value for value in first["payload"].values() if audit_log.is_artefact(value)]
+    contents = {content_digest(await audit_log.read_artefact(artefacts, first, each)) for each in sealed}
     if hashlib.sha256(statement.encode()).hexdigest() != attested.statement_sha256:
         raise CommandFailed("the statement is not the one that the event names", remedy="see `alarm=integrity`")
     try:
@@ -85,13 +74,13 @@ async def verify_principal_statement(
     except PrincipalInvalid as problem:
         raise CommandFailed(f"{problem.code}: {problem.message}", remedy=problem.remedy) from problem
     claims = principal.claims
-    scopes = (WAREHOUSE_ROLE_SCOPE + claims.role,) if claims.role else ()
+    scopes = (ROLE_SCOPE + claims.role,) if claims.role else ()
     same = {
         "case_id": claims.case_id == event.case_id,
         "tenant": claims.tenant == event.tenant,
         "session_id": claims.session_id == event.session_id,
         "role": scopes == event.principal.scopes,
-        "question_sha256": claims.question_sha256 == question_digest(question),
+        "content_sha256": contents == {claims.content_sha256},
         "kid": principal.kid == attested.kid,
         # The pseudonym stands for `sub` only if the statement was sealed under its key.
         "subject": attested.statement.subject == event.principal.subject,

@@ -23,7 +23,7 @@ from switchyard.devstack.simulators.models.exchange import (
     read_model_request,
     to_json,
 )
-from switchyard.devstack.simulators.models.plan import FailureResponse
+from switchyard.devstack.simulators.models.plan import FailureResponse, Omission
 
 _CODES = {
     400: ("ValidationException", "The request is not valid."),
@@ -132,7 +132,11 @@ class BedrockWire:
         ]
         message = {"role": "assistant", "content": content}
         return to_json(
-            {"output": {"message": message}, "stopReason": _STOPS[reply.stop], **_metadata(usage, elapsed_ms)}
+            {
+                "output": {"message": message},
+                "stopReason": _STOPS.get(reply.stop, reply.stop),
+                **_metadata(usage, elapsed_ms),
+            }
         )
 
     def opening(self) -> bytes:
@@ -153,9 +157,12 @@ class BedrockWire:
         """contentBlockStop."""
         return encode_event("contentBlockStop", {"contentBlockIndex": index})
 
-    def closing(self, reply: ModelReply, usage: tuple[int, int], elapsed_ms: int) -> bytes:
+    def closing(
+        self, reply: ModelReply, usage: tuple[int, int], elapsed_ms: int, omit: frozenset[Omission] = frozenset()
+    ) -> bytes:
         """messageStop, and metadata with the usage."""
-        stop = encode_event("messageStop", {"stopReason": _STOPS[reply.stop]})
+        reason = {"stopReason": _STOPS.get(reply.stop, reply.stop)}
+        stop = b"" if "stop" in omit else encode_event("messageStop", reason)
         return stop + encode_event("metadata", _metadata(usage, elapsed_ms))
 
     def error(self, failure: FailureResponse) -> tuple[int, bytes, dict[str, str]]:
@@ -175,12 +182,16 @@ class BedrockWire:
 
 def encode_event(kind: str, payload: Any, *, message_type: Literal["event", "exception"] = "event") -> bytes:
     """An event-stream message with a JSON payload."""
+    return frame_event(kind, to_json(payload), message_type=message_type)
+
+
+def frame_event(kind: str, body: bytes, *, message_type: Literal["event", "exception"] = "event") -> bytes:
+    """An event-stream message with this payload."""
     headers = b""
     named = {f":{message_type}-type": kind, ":content-type": "application/json", ":message-type": message_type}
     for name, value in named.items():
         headers += struct.pack(f"!B{len(name)}sBH", len(name), name.encode(), _STRING_HEADER, len(value))
         headers += value.encode()
-    body = to_json(payload)
     prelude = struct.pack("!II", 16 + len(headers) + len(body), len(headers))
     framed = prelude + struct.pack("!I", crc32(prelude)) + headers + body
     return framed + struct.pack("!I", crc32(framed))

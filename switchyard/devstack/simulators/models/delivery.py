@@ -46,6 +46,8 @@ class ResponseDelivery:
 
     def __post_init__(self) -> None:
         self._plan = self.decision.plan
+        if self._plan.stop_reason is not None:
+            self.reply = replace(self.reply, stop=self._plan.stop_reason)
         self._ends: dict[asyncio.Task[object], CallOutcome] = {}
         blocks = enumerate(self.reply.blocks)
         self._pieces = [(index, piece) for index, block in blocks for piece in split_tokens(block.text)]
@@ -96,7 +98,8 @@ class ResponseDelivery:
                 await self._flush(self.wire.error_frame(self._failure()), more=False)
                 return "failed"
         stop = self.wire.block_stop(self._pieces[-1][0]) if self._pieces else b""
-        await self._flush(stop + self.wire.closing(self.reply, self._usage, self._elapsed_ms()), more=False)
+        closing = self.wire.closing(self.reply, self._usage, self._elapsed_ms(), self._plan.omit)
+        await self._flush(stop + closing, more=False)
         return "completed"
 
     def _frames(self, start: int, end: int) -> bytes:
@@ -108,7 +111,8 @@ class ResponseDelivery:
             if index != previous:
                 if previous is not None:
                     frames.append(self.wire.block_stop(previous))
-                frames.append(self.wire.block_start(index, block))
+                if "block_start" not in self._plan.omit:
+                    frames.append(self.wire.block_start(index, block))
             frames.append(self.wire.delta(index, block, "".join(piece for _, piece in pieces)))
             previous = index
         return b"".join(frames)

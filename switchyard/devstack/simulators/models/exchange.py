@@ -132,7 +132,7 @@ class ReplyBlock:
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """One answer: its blocks in order, and why it ends."""
+    """One answer: its blocks in order, and why it ends: a `StopReason`, or the word of the wire."""
 
     blocks: tuple[ReplyBlock, ...]
-    stop: StopReason
+    stop: str

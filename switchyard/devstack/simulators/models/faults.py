@@ -15,6 +15,7 @@ from switchyard.devstack.simulators.models.plan import (
     CallCount,
     Distribution,
     FailureResponse,
+    Omission,
     ResponsePlan,
     SimulatedMilliseconds,
     StallSeconds,
@@ -25,6 +26,7 @@ FaultLabel = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^
 """One line: labels and names go into response headers."""
 
 _TIMING = ("latency", "tokens_per_second", "stall", "stall_after_tokens", "error", "throttle", "error_after_tokens")
+_ENDING = ("stop_reason", "omit")
 
 
 class _FaultPart(BaseModel):
@@ -58,6 +60,8 @@ class ModelFault(_FaultPart):
     error: ErrorSpec | None = None
     throttle: Throttle | None = None
     error_after_tokens: CallCount | None = None
+    stop_reason: str | None = None
+    omit: frozenset[Omission] = frozenset()
     distribution: Distribution | None = None
 
     @field_validator("error", mode="before")
@@ -72,11 +76,13 @@ class ModelFault(_FaultPart):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        given = [name for name in _TIMING if name in self.model_fields_set]
+        given = [name for name in (*_TIMING, *_ENDING) if name in self.model_fields_set]
         if self.distribution is not None and given:
             raise ValueError(f"a distribution decides everything itself: remove {', '.join(given)}")
         if self.distribution is None and not given:
-            raise ValueError(f"says nothing of what shall happen: give a distribution, or some of {', '.join(_TIMING)}")
+            raise ValueError(
+                f"says nothing of what shall happen: give a distribution, or some of {', '.join((*_TIMING, *_ENDING))}"
+            )
         if self.error is not None and self.throttle is not None:
             raise ValueError("error and throttle exclude each other: keep one")
         stalls = self.stall or self.stall_after_tokens is not None
@@ -92,7 +98,7 @@ class ModelFault(_FaultPart):
             return self.distribution.plan(call)
         return ResponsePlan(
             self.latency, self.tokens_per_second, self.stall, self.stall_after_tokens, self.stall_seconds,
-            self._failure(), self.error_after_tokens,
+            self._failure(), self.error_after_tokens, self.stop_reason, self.omit,
         )  # fmt: skip
 
     def _failure(self) -> FailureResponse | None:

@@ -17,7 +17,7 @@ from switchyard.devstack.simulators.models.exchange import (
     read_model_request,
     to_json,
 )
-from switchyard.devstack.simulators.models.plan import FailureResponse
+from switchyard.devstack.simulators.models.plan import FailureResponse, Omission
 
 _ERRORS = {
     400: ("invalid_request_error", None, "The request is not valid."),
@@ -126,7 +126,7 @@ class OpenAIWire:
         ]
         if calls:
             message["tool_calls"] = calls
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _STOPS[reply.stop]}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _STOPS.get(reply.stop, reply.stop)}
         return to_json({**self._head, "object": "chat.completion", "choices": [choice], "usage": _usage(usage)})
 
     def opening(self) -> bytes:
@@ -152,12 +152,14 @@ class OpenAIWire:
         """Nothing: the wire does not mark it."""
         return b""
 
-    def closing(self, reply: ModelReply, usage: tuple[int, int], elapsed_ms: int) -> bytes:
+    def closing(
+        self, reply: ModelReply, usage: tuple[int, int], elapsed_ms: int, omit: frozenset[Omission] = frozenset()
+    ) -> bytes:
         """The chunk with the finish reason, the one with the usage if it was asked for, and the end mark."""
-        end = self._choice({}, _STOPS[reply.stop])
+        end = b"" if "stop" in omit else self._choice({}, _STOPS.get(reply.stop, reply.stop))
         if self._include_usage:
             end += self._chunk(choices=[], usage=_usage(usage))
-        return end + b"data: [DONE]\n\n"
+        return end if "done" in omit else end + b"data: [DONE]\n\n"
 
     def error(self, failure: FailureResponse) -> tuple[int, bytes, dict[str, str]]:
         """An error as OpenAI answers it."""

@@ -21,6 +21,9 @@ MIN_STEP_MS = 5.0
 """At higher rates tokens are grouped: event loops do not keep shorter intervals."""
 
 ReplyEnd = Literal["done", "failure", "stall"]
+Omission = Literal["block_start", "stop", "done"]
+"""Parts of a stream: a tool call's start (Bedrock), the stop reason, and the end mark (OpenAI's `[DONE]`)."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 SimulatedMilliseconds = Annotated[float, Field(ge=0, le=600_000)]
 TokenRate = Annotated[float, Field(gt=0)]
@@ -45,6 +48,7 @@ class ResponsePlan:
 
     `stall`: nothing at all is sent, not even headers. A stall lasts `stall_seconds` if the client does not leave first.
     Without `error_after_tokens` a failure is the response's status; with it, it comes in the open stream.
+    `stop_reason` replaces the reply's own, in the words of the wire; parts named in `omit` are not sent.
     """
 
     first_token_ms: float = 0.0
@@ -54,6 +58,8 @@ class ResponsePlan:
     stall_seconds: float = 60.0
     failure: FailureResponse | None = None
     error_after_tokens: int | None = None
+    stop_reason: str | None = None
+    omit: frozenset[Omission] = frozenset()
 
     @property
     def opens(self) -> bool:

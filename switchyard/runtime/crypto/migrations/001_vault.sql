@@ -38,3 +38,77 @@ create trigger append_only before update or delete on erased_subject for each ro
 create trigger append_only_truncate before truncate on erased_subject for each statement execute function refuse_change();
 alter table erased_subject enable always trigger append_only;
 alter table erased_subject enable always trigger append_only_truncate;
+
+-- Only the vault's owner reads the table of keys. Roles get one key at a time, from these functions.
+
+create table card (
+  node      text not null,
+  artefact  text not null,
+  playbooks text[] not null,
+  primary key (node, artefact)
+);
+comment on table card is 'What each agent''s card decrypts, and the playbooks that give it tasks. Written by every migration.';
+
+create function find_subject(of_tenant text, of_person bytea) returns table (subject uuid, wrapped_key bytea)
+language sql stable security definer rows 1 set search_path = vault, pg_temp as $$
+  select k.subject, k.wrapped_key from subject_key k where k.tenant = of_tenant and k.fingerprint = of_person
+$$;
+comment on function find_subject is 'A person''s pseudonym and key, for intake. The fingerprint needs the case manager''s key: a caller without it finds no person.';
+
+create function add_subject(new_subject uuid, of_tenant text, of_person bytea, wrapped bytea, named bytea)
+returns table (subject uuid, wrapped_key bytea)
+language sql security definer rows 1 set search_path = vault, pg_temp as $$
+  insert into subject_key as k (subject, tenant, fingerprint, wrapped_key, external_id)
+  values (new_subject, of_tenant, of_person, wrapped, named)
+  on conflict (tenant, fingerprint) do update set tenant = excluded.tenant
+  returning k.subject, k.wrapped_key
+$$;
+comment on function add_subject is 'Add a person unless somebody else was first; the pseudonym and key that count.';
+
+create function has_key(the_subject uuid) returns boolean
+language sql stable security definer set search_path = vault, pg_temp as $$
+  select exists (select from subject_key where subject = the_subject)
+$$;
+comment on function has_key is 'Whether a person''s key was not erased.';
+
+create function key_for_task(the_case uuid, the_artefact text)
+returns table (subject uuid, wrapped_key bytea, problem text)
+language plpgsql stable security definer rows 1 set search_path = vault, pg_temp as $$
+declare
+  facts record;
+  open_task boolean := false;
+begin
+  select f.subject, f.playbook, f.cancelled or f.ending_outcome is not null as over
+    into facts from case_manager.case_facts(the_case) f;
+  -- `session_user` is who logged in; inside this function `current_user` is the vault's owner.
+  if not exists (
+    select from card c
+    where c.node = session_user and c.artefact = the_artefact and facts.playbook = any(c.playbooks)
+  ) then
+    return query select null::uuid, null::bytea, 'not_on_card';
+    return;
+  end if;
+  if facts.over then
+    return query select null::uuid, null::bytea, 'case_over';
+    return;
+  end if;
+  execute format(
+    'select exists (select from %I.inbox where case_id = $1 and outputs is null and lease_until > clock_timestamp())',
+    session_user
+  ) into open_task using the_case;
+  if not open_task then
+    return query select null::uuid, null::bytea, 'no_open_task';
+    return;
+  end if;
+  return query select k.subject, k.wrapped_key, null::text from subject_key k where k.subject = facts.subject;
+end $$;
+comment on function key_for_task is 'The key of the person whom an open case is about, for an agent that has a task of that case and whose card decrypts such an artefact; else a problem; no row if the key was erased.';
+
+create function key_for_review(the_case uuid) returns table (subject uuid, wrapped_key bytea, problem text)
+language sql stable security definer rows 1 set search_path = vault, pg_temp as $$
+  select k.subject, k.wrapped_key, null::text
+  from case_manager.case_facts(the_case) f join subject_key k on k.subject = f.subject
+$$;
+comment on function key_for_review is 'The key of the person whom one case is about, for a reviewer who knows the case.';
+
+revoke execute on all functions in schema vault from public;

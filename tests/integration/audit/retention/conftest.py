@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
+from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.retention.retention import CaseObjects, RetentionStore
 from switchyard.audit.verification.audit_reader import AuditReader
@@ -15,11 +17,14 @@ from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys
-from switchyard.runtime.database.connections import connect_pool
+from switchyard.runtime.crypto.vault import LocalKeyWrapper
+from switchyard.runtime.database.connections import Pool, connect_pool
 from tests.integration.audit.aged import age, make_month
 from tests.integration.audit.conftest import Owner, UrlFor
+from tests.integration.audit.proof import ROW_KEY
 from tests.integration.audit.retention.retiring import LONG_AGO, MONTH, SIGNER
 from tests.integration.cloud import Cloud
+from tests.integration.manual_clock import ManualClock
 from tests.unit.audit import cases
 
 
@@ -40,11 +45,24 @@ async def prover(url_for: UrlFor) -> AsyncIterator[AuditReader]:
 
 
 @pytest.fixture
-async def events(store: AuditStore, owner: Owner) -> list[Json]:
+def row_clock() -> ManualClock:
+    """The clock of the rows' keys: a row of long ago was authenticated then."""
+    return ManualClock(LONG_AGO)
+
+
+@pytest.fixture
+def row_keys(writer: Pool, row_clock: ManualClock) -> MacKeys:
+    """The keys of the rows' MACs, as the service had them."""
+    return MacKeys(writer, LocalKeyWrapper(ROW_KEY), row_clock)
+
+
+@pytest.fixture
+async def events(store: AuditStore, owner: Owner, row_clock: ManualClock) -> list[Json]:
     """A case of long ago, beside a recent one."""
     await make_month(owner, MONTH)
     old = cases.answered(1, opened=LONG_AGO)
     await store.record(cases.bodies(old))
     await age(owner)
+    row_clock.advance((datetime.now(UTC) - LONG_AGO).total_seconds())
     await store.record(cases.bodies(cases.answered(2)))
     return old

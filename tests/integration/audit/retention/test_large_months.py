@@ -149,10 +149,11 @@ async def test_a_month_with_a_case_of_thousands_of_events_is_counted_in_seconds(
         insert into {PARTITION} (
           opened_on, event_id, case_id, tenant, session_id, principal_sub, node_from, node_to, transition,
           type_version, seq, ordinal, siblings, parents, transcript_hash, playbook_version, case_deadline, terminal,
-          catalogued, event_ts, source, body
+          catalogued, event_ts, source, body, mac, mac_key
         )
         select '2024-03-05', md5('e' || n)::uuid, $1, 'acme', 's', 'service:t', 'case_manager', 'router', 'Step', 1,
-          n, 0, 1, array[md5('p')], md5(n::text), 'assist/1', now(), false, true, now(), 'switchyard.case_manager', null
+          n, 0, 1, array[md5('p')], md5(n::text), 'assist/1', now(), false, true, now(), 'switchyard.case_manager',
+          null, '', gen_random_uuid()
         from generate_series(1, 4000) n
         """,
         case,

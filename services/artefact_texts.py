@@ -1,0 +1,20 @@
+"""How a person reads a sealed artefact: for `switchyard case show --open` and `switchyard approval show`."""
+
+from __future__ import annotations
+
+import json
+from email import message_from_bytes
+from email.policy import default
+
+
+def read_answer(data: bytes) -> str:
+    """An answer without its citations."""
+    return str(json.loads(data)["text"])
+
+
+def read_email(data: bytes) -> str:
+    """The email's addresses, subject and plain text."""
+    message = message_from_bytes(data, policy=default)
+    part = message.get_body(("plain",))
+    text = part.get_content() if part is not None else ""
+    return "\n".join((*(f"{name}: {message[name]}" for name in ("From", "To", "Subject")), "", text))

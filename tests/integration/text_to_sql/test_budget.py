@@ -1,0 +1,154 @@
+"""What a user may cost the warehouse per day is reserved before a query and settled after it, however many run."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+
+from services.specialists.text_to_sql.budget import UserBudget, WarehouseBudget
+from services.specialists.text_to_sql.rows import Rows
+from services.specialists.text_to_sql.warehouse import MAX_RESULT_BYTES, QueryLimits
+from switchyard.protocol.fields import Principal
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
+from tests.integration.conftest import PoolFor
+from tests.integration.manual_clock import ManualClock
+
+LIMITS = QueryLimits(timeout_s=30)
+
+
+class Warehouse:
+    """Answers after so many seconds of the test's clock, with so many bytes."""
+
+    def __init__(self, clock: ManualClock, *, seconds: float = 1.0, size: int = 1_000) -> None:
+        self.clock, self.seconds, self.size = clock, seconds, size
+        self.runs = 0
+        self.failure: Exception | None = None
+
+    async def run(self) -> Rows:
+        self.runs += 1
+        await asyncio.sleep(0)
+        self.clock.advance(self.seconds)
+        if self.failure is not None:
+            raise self.failure
+        return Rows(
+            columns=(),
+            rows=(),
+            row_count=0,
+            truncated=False,
+            sql="",
+            elapsed_ms=round(self.seconds * 1_000),
+            size=self.size,
+        )
+
+
+class Desk:
+    """One user's budget, its clock and a warehouse."""
+
+    def __init__(self, budget: WarehouseBudget, clock: ManualClock, user: str) -> None:
+        self.budget, self.clock, self.user = budget, clock, user
+        self.warehouse = Warehouse(clock)
+
+    def of(self, user: str = "", tenant: str = "harbor") -> UserBudget:
+        return self.budget.of(Principal(sub=user or self.user, tenant=tenant))
+
+    async def ask(self, user: str = "", tenant: str = "harbor") -> Rows:
+        return await self.of(user, tenant).spend(self.warehouse.run, LIMITS)
+
+    async def refusal(self) -> PermanentTaskError:
+        with pytest.raises(PermanentTaskError) as caught:
+            await self.ask()
+        return caught.value
+
+
+@pytest.fixture
+async def desk(pool_for: PoolFor) -> Desk:
+    clock = ManualClock(datetime(2026, 11, 28, 22, 0, tzinfo=UTC))
+    pool = await pool_for("text_to_sql")
+    budget = WarehouseBudget(pool, clock, seconds_per_day=60, bytes_per_day=10 * MAX_RESULT_BYTES)
+    return Desk(budget, clock, uuid.uuid4().hex)
+
+
+async def test_budget_that_is_used_up_refuses_with_when_it_is_free_again(desk: Desk) -> None:
+    desk.warehouse.seconds = 25.0
+    await desk.ask()
+    await desk.ask()
+    error = await desk.refusal()
+    assert error.code == "warehouse_budget_spent"
+    assert "60 s" in error.message
+    assert "2026-11-29T00:00:00.000000Z" in error.message
+    assert error.remedy == "ask again after 2026-11-29T00:00:00.000000Z"
+    assert desk.warehouse.runs == 2
+    desk.clock.advance(2 * 3_600)
+    await desk.ask()
+
+
+async def test_budget_is_settled_to_what_a_query_cost(desk: Desk) -> None:
+    for _ in range(25):
+        await desk.ask()
+    assert desk.warehouse.runs == 25
+
+
+async def test_bytes_count_as_well_as_seconds(desk: Desk) -> None:
+    desk.warehouse.size = MAX_RESULT_BYTES
+    for _ in range(10):
+        await desk.ask()
+    assert (await desk.refusal()).code == "warehouse_budget_spent"
+
+
+async def test_users_and_tenants_have_budgets_of_their_own(desk: Desk) -> None:
+    desk.warehouse.seconds = 25.0
+    await desk.ask()
+    await desk.ask()
+    await desk.refusal()
+    await desk.ask(user=uuid.uuid4().hex)
+    await desk.ask(tenant="other")
+
+
+async def test_attempts_at_once_never_exceed_the_budget(desk: Desk) -> None:
+    results = await asyncio.gather(*(desk.ask() for _ in range(20)), return_exceptions=True)
+    # Sixty seconds hold two reservations of thirty at a time.
+    refused = [result for result in results if isinstance(result, PermanentTaskError)]
+    assert all(error.code == "warehouse_budget_spent" for error in refused)
+    assert len(refused) + desk.warehouse.runs == 20
+    assert desk.warehouse.runs >= 2
+    reserved = await asyncio.gather(
+        *(desk.budget.reserve("raced" + desk.user, 30_000, 1) for _ in "abcd"),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, PermanentTaskError) for each in reserved) == 2
+
+
+async def test_attempt_whose_end_is_lost_stays_spent(desk: Desk) -> None:
+    desk.warehouse.failure = RetryableTaskError("warehouse_unreachable", "no answer")
+    for _ in range(2):
+        with pytest.raises(RetryableTaskError):
+            await desk.ask()
+    assert (await desk.refusal()).code == "warehouse_budget_spent"
+
+
+async def test_attempt_that_was_cancelled_stays_spent(desk: Desk) -> None:
+    async def endless() -> Rows:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await desk.of().spend(endless, LIMITS)
+    assert (await desk.refusal()).code == "warehouse_budget_spent"
+
+
+async def test_query_that_failed_costs_the_time_it_ran_and_a_refused_login_nothing(desk: Desk) -> None:
+    desk.warehouse.failure = PermanentTaskError("query_timeout", "too long")
+    desk.warehouse.seconds = 25.0
+    with pytest.raises(PermanentTaskError):
+        await desk.ask()
+    desk.warehouse.failure = PermanentTaskError("needs_reauth", "sign in")
+    for _ in range(5):
+        assert (await desk.refusal()).code == "needs_reauth"
+    desk.warehouse.failure = None
+    await desk.ask()
+    assert (await desk.refusal()).code == "warehouse_budget_spent"

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from contextlib import closing
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from evals.cases import AnalystCase, HostileCase, analyst_cases, hostile_cases
+from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
+from services.specialists.text_to_sql.schema import Schema, load_schema
+from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
+
+if TYPE_CHECKING:
+    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
+
+MAX_ANALYSTS_REFUSED = 0.05
+SCHEMA = load_schema()
+NOT_IN_DUCKDB = {
+    "snowflake-12": "APPROX_TOP_K",
+    "snowflake-22": "WIDTH_BUCKET",
+    "snowflake-55": "HLL",
+    "own-1": "RATIO_TO_REPORT",
+    "own-33": "CONDITIONAL_CHANGE_EVENT",
+    "own-53": "MATCH_CONDITION",
+    "snowflake-42": "ARRAY_TO_STRING over ARRAY_AGG",
+    "snowflake-41": "the order of ARRAY_AGG",
+}
+"""Queries that the simulator's engine cannot run, with the part that it lacks."""
+OTHER_IN_DUCKDB = {"snowflake-17", "snowflake-21", "snowflake-31", "snowflake-47", "own-21"}
+"""Queries that run otherwise there as they were written: the simulator merges columns of one name, and DuckDB takes a
+table's name for a column."""
+
+
+def guarded(sql: str) -> GuardedQuery | UnsafeQuery:
+    try:
+        return guard_query(sql, SCHEMA)
+    except UnsafeQuery as error:
+        return error
+
+
+ACCEPTED = {case.id: (case, query) for case in analyst_cases() if isinstance(query := guarded(case.sql), GuardedQuery)}
+RUNNABLE = [pytest.param(*pair, id=name) for name, pair in ACCEPTED.items() if name not in NOT_IN_DUCKDB]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in hostile_cases()])
+def test_hostile_statement_is_refused_with_what_to_write_instead(case: HostileCase, schema: Schema) -> None:
+    with pytest.raises(UnsafeQuery) as caught:
+        guard_query(case.sql, schema)
+    assert caught.value.what
+    assert caught.value.remedy
+
+
+def test_analysts_queries_are_refused_at_most_one_in_twenty() -> None:
+    refused = [case.id for case in analyst_cases() if case.id not in ACCEPTED]
+    assert len(refused) <= MAX_ANALYSTS_REFUSED * len(analyst_cases()), refused
+
+
+@pytest.mark.parametrize(("case", "query"), [pytest.param(*pair, id=name) for name, pair in ACCEPTED.items()])
+def test_analysts_query_is_reported_to_read_what_it_reads(case: AnalystCase, query: GuardedQuery) -> None:
+    assert query.columns == case.columns
+    assert query.tables == tuple(sorted(case.reads))
+
+
+Run = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture(scope="module")
+def run(snowflake_simulator: SnowflakeSimulator) -> Run:
+    """Runs a query on the tables of one DuckDB schema, as the simulator does."""
+    from switchyard.devstack.simulators.snowflake.simulator import RoleConnection
+
+    fake = snowflake_simulator._fake
+
+    def execute(sql: str, namespace: str = "PROD") -> list[tuple[Any, ...]]:
+        connection = RoleConnection(
+            fake.duck_conn.cursor(),
+            fake.results_cache,
+            SCHEMA.database,
+            namespace,
+            create_database=False,
+            create_schema=False,
+            warehouse_schema=SCHEMA,
+            timeout_s=60,
+        )
+        with warnings.catch_warnings(), closing(connection), closing(connection.cursor()) as cursor:
+            warnings.simplefilter("ignore")
+            return [tuple(row) for row in cursor.execute(sql).fetchall()]
+
+    return execute
+
+
+@pytest.fixture(scope="module")
+def views(snowflake_simulator: SnowflakeSimulator) -> Callable[[tuple[str, ...]], str]:
+    """Builds a schema of the same tables that has only the columns to keep."""
+    engine = snowflake_simulator._fake.duck_conn.cursor()
+    engine.execute("CREATE SCHEMA OILFIELD.ONLY_REPORTED")
+
+    def build(keep: tuple[str, ...]) -> str:
+        for name, table in SCHEMA.tables.items():
+            columns = ", ".join(column for column in table.columns if f"{name}.{column}" in keep)
+            engine.execute(
+                f"CREATE OR REPLACE VIEW OILFIELD.ONLY_REPORTED.{name} AS "
+                f"SELECT {columns or '1 AS NOTHING'} FROM OILFIELD.PROD.{name}"
+            )
+        return "ONLY_REPORTED"
+
+    return build
+
+
+def comparable(rows: list[tuple[Any, ...]]) -> list[str]:
+    return sorted(json.dumps([_rounded(value) for value in row], default=str) for row in rows)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float | Decimal):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        value = ", ".join(json.loads(json.dumps(value)))
+    # The guard cuts long texts.
+    return sorted(value[:501]) if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize(("case", "query"), [each for each in RUNNABLE if each.id not in OTHER_IN_DUCKDB])
+def test_what_runs_returns_what_was_written(case: AnalystCase, query: GuardedQuery, run: Run) -> None:
+    whole = guard_query(case.sql, SCHEMA, max_rows=10_000_000)
+    assert comparable(run(whole.sql)) == comparable(run(case.sql))
+
+
+@pytest.mark.parametrize(("case", "query"), RUNNABLE)
+def test_what_runs_reads_no_column_that_is_not_reported(
+    case: AnalystCase, query: GuardedQuery, run: Run, views: Callable[[tuple[str, ...]], str]
+) -> None:
+    whole = guard_query(case.sql, SCHEMA, max_rows=10_000_000)
+    assert comparable(run(whole.sql, views(query.columns))) == comparable(run(whole.sql))
