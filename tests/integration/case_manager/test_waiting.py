@@ -205,11 +205,11 @@ async def test_timers_with_a_step_that_fails_still_do_the_others(
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
     await waits(case_manager, asked)
     decision = await stated(owner, asked, clock)
-    await owner.execute("alter table case_manager.control_change rename to renamed")
+    await owner.execute("alter table case_manager.operator_command rename to renamed")
     try:
         assert await case_manager.timers.tick() == 1
     finally:
-        await owner.execute("alter table case_manager.renamed rename to control_change")
+        await owner.execute("alter table case_manager.renamed rename to operator_command")
     assert await result(owner, decision) == "granted"
 
 
