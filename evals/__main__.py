@@ -20,7 +20,7 @@ RESULTS_FOLDER = Path(".switchyard") / "evals"
 def main() -> int:
     """Run a suite; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m evals", description="Evals of the agents. See evals/README.md.")
-    parser.add_argument("suite", choices=("compliance", "compliance_rules", "text_to_sql", "triage"))
+    parser.add_argument("suite", choices=("compliance", "compliance_rules", "sql_guard", "text_to_sql", "triage"))
     parser.add_argument(
         "--model", default=SIMULATOR_MODEL, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)"
     )
@@ -38,9 +38,13 @@ def main() -> int:
         from evals.rules_suite import report_rules
 
         return report_rules(rule_cases())
-    with open_model(given.model, given.base_url, SUITE_SCRIPTS) as model:
-        suite = {"compliance": _compliance, "text_to_sql": _text_to_sql, "triage": _triage}[given.suite]
-        result = asyncio.run(suite(model, EvalRun(given.model, given.runs, given.concurrency)))
+    run = EvalRun(given.model, given.runs, given.concurrency)
+    if given.suite == "sql_guard":
+        result = asyncio.run(_sql_guard(run))
+    else:
+        with open_model(given.model, given.base_url, SUITE_SCRIPTS) as model:
+            suite = {"compliance": _compliance, "text_to_sql": _text_to_sql, "triage": _triage}[given.suite]
+            result = asyncio.run(suite(model, run))
     out = given.out or RESULTS_FOLDER / f"{given.suite}.json"
     result.write(out)
     _print(result, out)
@@ -68,6 +72,18 @@ async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
     finally:
         await guard.close()
         snowflake_simulator.close()
+
+
+async def _sql_guard(run: EvalRun) -> SuiteResult:
+    from evals.guard_suite import run_guard
+    from services.specialists.text_to_sql.guard_process import GuardProcess
+    from services.specialists.text_to_sql.schema import load_schema
+
+    guard = GuardProcess(load_schema())
+    try:
+        return await asyncio.to_thread(run_guard, guard, run)
+    finally:
+        await guard.close()
 
 
 async def _triage(model: Any, run: EvalRun) -> SuiteResult:
@@ -106,7 +122,7 @@ def _print(result: SuiteResult, out: Path) -> None:
         print(f"  {name.replace('_', ' ')}: {rate:.1%}")
     for violation in result.violations:
         print(f"  must never happen: {violation}")
-    if result.model == SIMULATOR_MODEL:
+    if result.model == SIMULATOR_MODEL and result.prompt_version:
         print("  The simulator is scripted, some wrong answers included: this score says that the plumbing works.")
     print(f"  written to {out}")
 

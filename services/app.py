@@ -128,7 +128,7 @@ APP = App(
         SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),
         SimulatorDescriptor(
             "ses_simulator",
-            ("switchyard.devstack.simulators.ses", "--upstream", "{aws}", "--domain", "harborline.example"),
+            ("switchyard.devstack.simulators.ses",),
             health="/outbox/health",
         ),
     ),

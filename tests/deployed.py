@@ -20,6 +20,7 @@ from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader
 from switchyard.cli.app.submissions import open_publisher, publish_submissions
 from switchyard.cli.app.target import Target
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
+from tests.reference import consumers
 
 T = TypeVar("T")
 
@@ -87,6 +88,34 @@ class Deployed:
             return {row["case_id"]: json.loads(row["body"])["detail"]["payload"] for row in rows}
 
         return await self.until(ended, seconds=seconds, what=f"{len(case_ids)} closed cases")
+
+    async def moved_on(self, case_ids: Sequence[str], since: int = 0, *, endings: int = 1) -> int:
+        """Wait until the log holds more than `since` events of these cases, or every ending; how many it holds."""
+        sql = (
+            "select count(*) as events, count(*) filter (where terminal) as ended from audit.transition"
+            " where case_id = any($1::uuid[])"
+        )
+
+        async def more() -> int | None:
+            (row,) = await self.rows(sql, case_ids)
+            return int(row["events"]) if row["events"] > since or row["ended"] >= endings * len(case_ids) else None
+
+        return await self.until(more, seconds=30, what="progress of the cases")
+
+    async def quiet(self) -> None:
+        """Wait until no queue holds anything."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        async with self.client("sqs") as sqs:
+
+            async def empty() -> bool | None:
+                held = 0
+                for consumer in consumers():
+                    url = (await sqs.get_queue_url(QueueName=consumer.queue))["QueueUrl"]
+                    answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
+                    held += sum(int(value) for value in answer["Attributes"].values())
+                return True if held == 0 else None
+
+            await self.until(empty, seconds=30, what="empty queues")
 
     async def answer(self, case_id: str) -> dict[str, Any]:
         """The case's answer, opened."""

@@ -87,10 +87,6 @@ class Emulator:
         "the specs of KMS keys that a checkpoint may be signed with. LocalStack 4.14.0 knows no Ed25519",
         aws=("ECC_NIST_P256", "ECC_NIST_EDWARDS25519"),
     )
-    sends_email: bool = _trait(
-        "SES v2 answers. LocalStack's free edition has none: switchyard/devstack/simulators/ses.py answers there",
-        aws=True,
-    )
 
     def oddities(self) -> list[str]:
         """What this emulator does otherwise than AWS, a line each."""
@@ -127,7 +123,6 @@ LOCALSTACK = Emulator(
     target_sets_trace_header=False,
     refuses_locks_without_object_lock=False,
     signing_keys=("ECC_NIST_P256",),
-    sends_email=False,
 )
 
 NOT_SHOWN = (

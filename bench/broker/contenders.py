@@ -16,6 +16,7 @@ from typing import Any
 
 REGION = "us-east-1"
 CLIENT_OPTIONS = {"region_name": REGION, "aws_access_key_id": "bench", "aws_secret_access_key": "bench"}
+_BATCH = 10  # messages per request: SQS's and EventBridge's limit
 SOURCE, DETAIL_TYPE = "switchyard.text_to_sql", "FindingsReady"
 
 DETAIL: dict[str, Any] = {
@@ -149,14 +150,9 @@ class Contender:
 
 
 class BareLoop(Contender):
-    """The yardstick: aiobotocore alone. No lease, no retry, no concurrency, no check but that all was accepted.
+    """The yardstick: aiobotocore alone, in tens. No lease, retry or concurrency; it checks that all was accepted."""
 
-    Args:
-        size: messages per request; with 1, the requests are those for single messages.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self) -> None:
         self._stack = AsyncExitStack()
 
     async def start(self, site: ContenderQueues, work: CountingHandler, requests: RequestCounter) -> None:
@@ -168,7 +164,7 @@ class BareLoop(Contender):
         self._site = site
         self._sqs = await self._stack.enter_async_context(session.create_client("sqs", **options))
         self._events = await self._stack.enter_async_context(session.create_client("events", **options))
-        self._loop = asyncio.create_task(self._consume(work) if self._size > 1 else self._consume_singly(work))
+        self._loop = asyncio.create_task(self._consume(work))
 
     async def stop(self) -> None:
         self._loop.cancel()
@@ -178,7 +174,7 @@ class BareLoop(Contender):
     async def _consume(self, work: CountingHandler) -> None:
         url = self._site.queue_url
         while True:
-            answer = await self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=self._size, WaitTimeSeconds=10)
+            answer = await self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=_BATCH, WaitTimeSeconds=10)
             entries = []
             for i, message in enumerate(answer.get("Messages", ())):
                 await work.do(_detail(message))
@@ -188,21 +184,9 @@ class BareLoop(Contender):
                 if settled.get("Failed"):
                     raise RuntimeError(f"not deleted: {settled['Failed']}")
 
-    async def _consume_singly(self, work: CountingHandler) -> None:
-        url = self._site.queue_url
-        while True:
-            answer = await self._sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10)
-            for message in answer.get("Messages", ()):
-                await work.do(_detail(message))
-                await self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-
     async def publish(self, details: Sequence[Any], queue: str) -> None:
         url = self._site.queue_url if queue == self._site.queue else self._site.sink_url
-        if self._size == 1:
-            for detail in details:
-                await self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(detail))
-            return
-        for some in _parts(details, self._size):
+        for some in _parts(details):
             entries = [{"Id": str(i), "MessageBody": json.dumps(detail)} for i, detail in enumerate(some)]
             sent = await self._sqs.send_message_batch(QueueUrl=url, Entries=entries)
             if sent.get("Failed"):
@@ -210,7 +194,7 @@ class BareLoop(Contender):
 
     async def publish_events(self, details: Sequence[Any]) -> None:
         event = {"EventBusName": self._site.bus, "Source": SOURCE, "DetailType": DETAIL_TYPE}
-        for some in _parts(details, self._size):
+        for some in _parts(details):
             put = await self._events.put_events(Entries=[{**event, "Detail": json.dumps(detail)} for detail in some])
             if put["FailedEntryCount"]:
                 raise RuntimeError(f"not put: {put}")
@@ -318,9 +302,8 @@ class Dramatiq(Contender):
 BASELINE = "bare"
 OUR_BROKER = "faststream_sqs"
 CONTENDERS: dict[str, Callable[[], Contender]] = {
-    BASELINE: lambda: BareLoop(10),
+    BASELINE: BareLoop,
     OUR_BROKER: FastStreamSQS,
-    "bare one by one": lambda: BareLoop(1),
     "taskiq-aio-sqs": Taskiq,
     "dramatiq-sqs": Dramatiq,
 }
@@ -331,6 +314,6 @@ def _detail(message: dict[str, Any]) -> Any:
     return event.get("detail", event)  # a message of `publish` has no envelope
 
 
-def _parts(details: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(details), size):
-        yield details[start : start + size]
+def _parts(details: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(details), _BATCH):
+        yield details[start : start + _BATCH]

@@ -124,7 +124,7 @@ def measure_cpu(admin: BenchAdmin, size: BenchSize) -> tuple[dict[str, Any], dic
     for names, loop, rounds, count in series:
         with _start_contenders(names, loop, admin) as children:
             for discipline, run in _DISCIPLINES.items():
-                able = [each for each in children if discipline != "put events" or each.name in (*_PAIR, _OTHERS[1])]
+                able = [each for each in children if discipline != "put events" or each.name in _PAIR]
                 used = _take_turns(able, run, rounds, count)
                 samples = {name: [each["cpu"] / count * 1e6 for each in some] for name, some in used.items()}
                 key = f"{discipline}, {loop}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from switchyard.devstack.simulators.models import plan as weather
-from switchyard.devstack.simulators.models.plan import ResponsePlan, reply_timeline
+from switchyard.devstack.simulators.models.plan import Behaviour, ResponsePlan, reply_timeline
 
 SEED = 20_261_121
 TRACE_CALLS = 1_000
@@ -17,7 +16,7 @@ PROMPT_TOKENS = 300
 NO_ANSWER_MS = 60_000
 """The latency of a call without an answer: a usual read timeout. Giving up early must not look fast."""
 
-FALLBACK = weather.Steady(seed=SEED + 1, first_token_ms=550, tokens_per_second=70)
+FALLBACK = Behaviour(name="steady", seed=SEED + 1, first_token_ms=550, tokens_per_second=70)
 """A little slower than a healthy primary, so that leaving the primary for nothing shows."""
 
 SLOW_START_MS = 603
@@ -36,7 +35,7 @@ class Scenario:
     """
 
     name: str
-    primary: weather.Behaviour
+    primary: Behaviour
     description: str
     detection_ms: int
     faulty: bool = True
@@ -61,20 +60,32 @@ class TracedCall:
         return min(duration_ms(self.primary, self.tokens), duration_ms(self.fallback, self.tokens))
 
 
-_STALL = weather.StallAfter(seed=SEED)
+_STALL = Behaviour(name="stall_after_tokens", seed=SEED)
 _STALL_MS = MID_STREAM_MS + round(1_000 * _STALL.tokens / _STALL.tokens_per_second)
-_OUTAGE = weather.Outage(seed=SEED, starts_at=300, lasts=200)
-_RECOVERY = weather.Recovery(seed=SEED, down=100, climbing=200)
+_OUTAGE = Behaviour(name="outage", seed=SEED, starts_at=300, lasts=200)
+_RECOVERY = Behaviour(name="recovery", seed=SEED, lasts=100, climbing=200, slow_first_token_ms=8_000)
 _RECOVERS = "100 calls fail, then 200 get faster from 8 s to 0.4 s"
-_COLD = weather.Bimodal(seed=SEED + 7, slow_share=0.15)
+_COLD = Behaviour(name="bimodal", seed=SEED + 7, share=0.15)
 _RESTARTS = "bimodal, and the process is new after every 50 calls"
 
 SCENARIOS = (
-    Scenario("steady", weather.Steady(seed=SEED), "always healthy", 0, faulty=False),
-    Scenario("bimodal", weather.Bimodal(seed=SEED), "one call in ten takes 6 s to its first token", SLOW_START_MS),
-    Scenario("slow_drip", weather.SlowDrip(seed=SEED), "three in ten trickle at 4 tokens a second", MID_STREAM_MS),
+    Scenario("steady", Behaviour(name="steady", seed=SEED), "always healthy", 0, faulty=False),
+    Scenario(
+        "bimodal", Behaviour(name="bimodal", seed=SEED), "one call in ten takes 6 s to its first token", SLOW_START_MS
+    ),
+    Scenario(
+        "slow_drip",
+        Behaviour(name="slow_drip", seed=SEED, share=0.3),
+        "three in ten trickle at 4 tokens a second",
+        MID_STREAM_MS,
+    ),
     Scenario("stall_after_tokens", _STALL, "one in ten stops after 12 tokens", _STALL_MS),
-    Scenario("throttling_storm", weather.ThrottlingStorm(seed=SEED), "20 calls of every 60: 90 % refused", 0),
+    Scenario(
+        "throttling_storm",
+        Behaviour(name="throttling_storm", seed=SEED, share=0.9),
+        "20 calls of every 60: 90 % refused",
+        0,
+    ),
     Scenario("outage", _OUTAGE, "200 calls get a 503", 0, sample_from=270),
     Scenario("recovery", _RECOVERY, _RECOVERS, SLOW_START_MS, sample_from=60),
     Scenario("cold_start", _COLD, _RESTARTS, SLOW_START_MS, restart_every=50),

@@ -69,7 +69,7 @@ class ProcessDescriptor:
 @dataclass(frozen=True)
 class SimulatorDescriptor:
     """What the local stack runs in place of a system that the application calls. `command` is the module and its
-    arguments, with `{aws}` for the emulator; the stack appends `--host HOST --port PORT`. `name` is its port's, too."""
+    arguments; the stack appends `--host HOST --port PORT`. `name` is its port's, too."""
 
     name: str
     command: tuple[str, ...]

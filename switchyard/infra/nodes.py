@@ -71,6 +71,20 @@ class NodeNeeds:
         """Whether it records tasks in an inbox, stores artefacts and puts dead letters back on its queue."""
         return self.database == "work"
 
+    @property
+    def held(self) -> dict[str, str]:
+        """The secrets that are in its environment without AWS, by variable. In AWS, IAM makes the added ones needless.
+
+        A database's secret is the login of the process's own role.
+        """
+        parts = (
+            (self.database is not None, {f"SWITCHYARD_{self.database}_DB_URL".upper(): f"{self.database}_login"}),
+            (self.has_inbox, {"SWITCHYARD_VAULT_KEY": "vault_key"}),
+            (self.writes_checkpoints, {"SWITCHYARD_CHECKPOINT_KEY": "checkpoint_key", "SWITCHYARD_ROW_KEY": "row_key"}),
+            ("openai_api_key" in self.fetches, {"SWITCHYARD_MODEL_OPENAI_API_KEY": "openai_api_key"}),
+        )
+        return self.secrets | {name: value for applies, part in parts if applies for name, value in part.items()}
+
 
 def needs(app: App) -> dict[str, NodeNeeds]:
     """The needs of every consumer, by node, in the catalogue's order."""

@@ -17,6 +17,7 @@ from switchyard.audit.transparency.sequencer import Sequencer
 from switchyard.processes.audit_settings import AuditSettings
 from switchyard.protocol.catalogue import AUDIT, Catalogue
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
+from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner, Signer, TrustedKeys, public_keys
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper
 from switchyard.runtime.database.circuit_breaker import CircuitBreaker, DatabaseCircuitBreaker
@@ -31,7 +32,9 @@ async def run_audit(catalogue: Catalogue) -> None:
         pool = await process.connect(settings.audit_db_url, schema=SCHEMA)
         breaker = DatabaseCircuitBreaker(pool)
         await process.on_exit(breaker.close)
-        keys = MacKeys(pool, await open_key_wrapper(process, settings), process.clock)
+        # Compared with the database's clock, which a drill does not shift.
+        clock = SystemClock()
+        keys = MacKeys(pool, await open_key_wrapper(process, settings), clock)
         key_breaker = CircuitBreaker(keys.serving, alarm="mac_key")
         await process.on_exit(key_breaker.close)
         store = AuditStore(pool, catalogue, keys)
@@ -42,7 +45,7 @@ async def run_audit(catalogue: Catalogue) -> None:
         sequencer = Sequencer(
             pool,
             keys,
-            await build_checkpointer(process, settings),
+            await build_checkpointer(process, settings, clock),
             LogWatch(process.clock).raise_due_alarms,
             every_s=settings.sequence_every_s,
         )
@@ -60,7 +63,7 @@ async def open_key_wrapper(process: ServiceProcess, settings: AuditSettings) -> 
     raise ValueError("set SWITCHYARD_ROW_KMS_KEY_ID, or SWITCHYARD_ROW_KEY in the local stack")
 
 
-async def build_checkpointer(process: ServiceProcess, settings: AuditSettings) -> Checkpointer | None:
+async def build_checkpointer(process: ServiceProcess, settings: AuditSettings, clock: Clock) -> Checkpointer | None:
     """The checkpointer; None without a bucket. Raises `ValueError` for a bucket without a key."""
     if settings.checkpoint_bucket is None:
         return None
@@ -78,7 +81,7 @@ async def build_checkpointer(process: ServiceProcess, settings: AuditSettings) -
     )
     objects = LockedObjects(await process.client("s3"), settings.checkpoint_bucket, mode=settings.checkpoint_lock_mode)
     keys = TrustedKeys([signer.public, *public_keys(settings.checkpoint_public_keys)])
-    return Checkpointer(objects, signer, keys, process.clock, schedule, name=settings.checkpoint_log)
+    return Checkpointer(objects, signer, keys, clock, schedule, name=settings.checkpoint_log)
 
 
 def subscribe_audit(

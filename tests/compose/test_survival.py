@@ -47,9 +47,10 @@ async def _started(stack: ComposeStack, cases: list[str]) -> None:
 async def test_killed_containers_lose_no_event_and_repeat_none(stack: ComposeStack) -> None:
     cases = await stack.submit([stack.question(QUESTION) for _ in range(40)])
     await _started(stack, cases)
+    events = 0
     for service in ("case-manager", "text-to-sql", "router"):
         await stack.kill_and_replace(service)
-        await asyncio.sleep(1.0)
+        events = await stack.moved_on(cases, events)
     await _ended_once_each(stack, cases)
     for service in ("case-manager", "text-to-sql", "router"):
         await stack.healthy(service)

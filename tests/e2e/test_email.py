@@ -10,9 +10,11 @@ import random
 import urllib.request
 from collections import Counter
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
+from contracts.documents.opt_out import OPT_OUT_PATH
 from demo.emails import DEMO_EMAILS, build_email_submission
 from services.specialists.compliance.pack import pack_in_force, released_packs
 from switchyard.cli.app.operator_commands import submit_command
@@ -112,7 +114,7 @@ async def test_halt_stops_every_email_and_resumption_sends_each_once(deployment:
     await deployment.until(all_rest, seconds=60, what="cases that rest")
     halted_at = len(_outbox(deployment))
     assert halted_at - before <= len(cases)
-    await asyncio.sleep(2)
+    await deployment.quiet()
     assert len(_outbox(deployment)) == halted_at, "an email was sent while the playbook was halted"
     assert await _operate(deployment, "resume") == "resumed"
     closed = await deployment.closed([*cases, *late], seconds=90)
@@ -130,9 +132,17 @@ async def test_republished_events_of_a_sent_email_send_nothing(deployment: Deplo
     random.Random(11).shuffle(again)
     before = len(_outbox(deployment))
     await deployment.put(*again)
-    await asyncio.sleep(4)
+    await deployment.quiet()
     assert len(_outbox(deployment)) == before
     await _sent_once_as_passed(deployment, cases, closed)
+
+
+def test_opt_out_page_answers_a_bad_link(deployment: Deployment) -> None:
+    link = f"http://127.0.0.1:{deployment.stack.ports()['email_feedback_http']}{OPT_OUT_PATH}/no-token"
+    with pytest.raises(HTTPError) as refused:
+        urllib.request.urlopen(link, timeout=10)
+    assert (refused.value.code, refused.value.headers.get_content_type()) == (400, "text/html")
+    refused.value.close()
 
 
 @pytest.mark.slow
@@ -144,7 +154,7 @@ async def test_kill_9_at_random_moments_over_200_emails(deployment: Deployment) 
     async def kill() -> int:
         kills = 0
         while True:
-            await asyncio.sleep(chance.uniform(0.5, 4.0))
+            await asyncio.sleep(chance.uniform(0.5, 4.0))  # real time: a kill comes at any moment
             await deployment.kill(chance.choice(WORKERS))
             kills += 1
             if kills == 15:

@@ -19,8 +19,9 @@ pytestmark = pytest.mark.e2e
 
 async def test_audit_kill_9_keeps_rows_covered_and_case_exportable(deployment: Deployment, tmp_path: Path) -> None:
     cases = await deployment.submit([deployment.question(f"e2e slow proof {number}") for number in range(12)])
+    events = 0
     for _ in range(4):
-        await asyncio.sleep(0.7)
+        events = await deployment.moved_on(cases, events)
         await deployment.kill("audit")
     await deployment.closed(cases, seconds=90)
     await deployment.settled(cases, seconds=40)

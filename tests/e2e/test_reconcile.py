@@ -87,19 +87,24 @@ def reported(ran: subprocess.CompletedProcess[str], kind: str) -> set[str]:
 async def test_unread_event_is_late_and_lost_event_is_republished(
     deployment: Deployment,
 ) -> None:
+    async def all_late() -> ReconciliationReport | None:
+        found = await reconciled(deployment)
+        return found if found.lag("case_manager", datetime.now(UTC)) > GRACE else None
+
+    async def lost_ones_are_holes() -> bool | None:
+        return ids(await reconciled(deployment), GapKind.HOLE, cases) == lost or None
+
     await deployment.do(deployment.stack["audit"].stop())
     try:
         cases = await deployment.submit([deployment.question("e2e wells by basin") for _ in range(2)])
         await case_manager_closed(deployment, cases)
-        await asyncio.sleep(5)
-        late = await reconciled(deployment)
+        late = await deployment.until(all_late, seconds=20, what="events that are late")
         # One of an agent, one of the router, one of the case manager: each is filled on another way.
         lost = await lose(deployment, cases[0], "AgentChosen", "DraftAnswer", "CaseClosed")
     finally:
         await deployment.do(deployment.stack["audit"].start())
     # Other tests put forged events on this bus; what they left in the log is theirs.
     assert {gap.kind for gap in late.gaps if gap.case_id in cases} == {GapKind.LAG}
-    assert late.lag("case_manager", datetime.now(UTC)) > GRACE, "what waits on audit's queue is late, not lost"
     await deployment.settled([cases[1]])
 
     async def only_the_lost_are_missing() -> bool | None:
@@ -107,8 +112,7 @@ async def test_unread_event_is_late_and_lost_event_is_republished(
         return row["n"] == 6 or None
 
     await deployment.until(only_the_lost_are_missing, seconds=20, what="six of nine events in the log")
-    await asyncio.sleep(4)
-    assert ids(await reconciled(deployment), GapKind.HOLE, cases) == lost
+    await deployment.until(lost_ones_are_holes, seconds=20, what="the lost events, and no others, as holes")
     repaired = await asyncio.to_thread(_run, deployment, "--repair")
     assert reported(repaired, "filled") == lost, repaired.stdout + repaired.stderr
     assert not reported(repaired, "hole") & lost

@@ -88,6 +88,7 @@ async def test_retry_under_kill_9_loses_and_repeats_no_case(
     deployment: Deployment,
 ) -> None:
     cases = await failed(deployment, 3)
+    logged = await deployment.settled(cases)
     running = asyncio.gather(
         *(
             retry_case(deployment.target, case, operator="oncall", reason="fixed", key_file=None, wait_s=90)
@@ -95,7 +96,7 @@ async def test_retry_under_kill_9_loses_and_repeats_no_case(
         )
     )
     for name in ("case_manager", "router", "case_manager", "drafter"):
-        await asyncio.sleep(0.7)
+        logged = await deployment.moved_on(cases, logged, endings=2)
         await deployment.kill(name)
     await running
     await deployment.settled(cases, seconds=40)

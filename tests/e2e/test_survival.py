@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Deployment
-from tests.reference import consumers
 
 pytestmark = pytest.mark.e2e
 SERVICES = ("router", "case_manager", "triage", "text_to_sql", "drafter", "audit")
@@ -32,8 +31,9 @@ async def _one_of_each(deployment: Deployment, cases: list[str]) -> None:
 
 async def test_each_service_kill_9_loses_nothing_and_answers_once(deployment: Deployment) -> None:
     cases = await deployment.submit([deployment.question(f"e2e slow {number}") for number in range(40)])
+    events = 0
     for name in SERVICES:
-        await asyncio.sleep(0.4)
+        events = await deployment.moved_on(cases, events)
         await deployment.kill(name)
     closed = await deployment.closed(cases, seconds=120)
     assert {payload["outcome"] for payload in closed.values()} == {"answered"}
@@ -46,9 +46,9 @@ async def test_postgres_stopped_for_20_seconds_fails_no_case(deployment: Deploym
     cases = await deployment.submit(
         [deployment.question(f"e2e slow outage of the database {n}", agent="text_to_sql") for n in range(12)]
     )
-    await asyncio.sleep(1.0)
+    await deployment.moved_on(cases)
     await deployment.do(deployment.stack["postgres"].stop())
-    await asyncio.sleep(20)
+    await asyncio.sleep(20)  # real time: longer than the leases and back-offs of the running processes
     await deployment.do(deployment.stack["postgres"].start())
     closed = await deployment.closed(cases, seconds=90)
     assert {payload["outcome"] for payload in closed.values()} == {"answered"}
@@ -71,7 +71,7 @@ async def test_every_event_again_twice_and_in_random_order_changes_nothing(deplo
     again = [(f"switchyard.{event['node_from']}", event["type"], json.dumps(event)) for event in events * 2]
     random.Random(7).shuffle(again)
     await deployment.put(*again)
-    await _quiet(deployment)
+    await deployment.quiet()
     assert await deployment.settled(cases) == before
     assert await deployment.closed(cases) == closed
     assert _model_calls(deployment) == calls, "a model was asked again for work that has its outcome"
@@ -82,19 +82,3 @@ def _model_calls(deployment: Deployment) -> dict[str, Any]:
     with urllib.request.urlopen(f"{deployment.stack.endpoints.simulator}/sim/calls", timeout=5) as answer:
         found: dict[str, Any] = json.load(answer)["by_model"]
     return found
-
-
-async def _quiet(deployment: Deployment) -> None:
-    """Wait until no queue holds anything."""
-    async with deployment.client("sqs") as sqs:
-
-        async def empty() -> bool | None:
-            held = 0
-            for queue in (queue for consumer in consumers() for queue in (consumer.queue, *consumer.lanes)):
-                url = (await sqs.get_queue_url(QueueName=queue))["QueueUrl"]
-                names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-                answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
-                held += sum(int(value) for value in answer["Attributes"].values())
-            return True if held == 0 else None
-
-        await deployment.until(empty, seconds=30, what="empty queues")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
@@ -71,14 +69,3 @@ async def test_a_key_signs_as_listed(aws: None, aws_session: AioSession, emulato
         else:
             with pytest.raises(ClientError, match=spec):
                 await make
-
-
-async def test_email_is_sent_as_listed(aws: None, aws_session: AioSession, emulator: Emulator) -> None:
-    once = AioConfig(retries={"total_max_attempts": 1})
-    async with aws_session.create_client("sesv2", config=once) as ses:
-        listed: Any = ses.list_email_identities()
-        if emulator.sends_email:
-            assert (await listed)["EmailIdentities"]
-        else:
-            with pytest.raises(ClientError, match="sesv2"):
-                await listed

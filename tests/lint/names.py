@@ -27,6 +27,9 @@ VARIABLES = re.compile(
 ALLOWED = {
     # A channel of contact: paper mail.
     "letter": ("contracts/", "tests/contract/golden/", "demo/emails.py", "tests/accounts.py", "tests/unit/compliance/"),
+    # CSS's words: a font and a property.
+    "courier": ("services/specialists/compliance/email_text/",),
+    "letter-spacing": ("services/specialists/compliance/email_text/",),
     "refusal": ("switchyard/devstack/simulators/models/openai_wire.py",),  # a field of OpenAI's messages
     "_mailbox": ("services/drafter/mime.py",),  # RFC 5322's word
 }

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from services.app import APP
-from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
 from switchyard.devstack.stack.local_stack import (
     LOCAL_OPERATOR,
     list_services,
@@ -29,6 +29,7 @@ from switchyard.protocol.topology import VISIBILITY_SECONDS
 from switchyard.runtime.core.settings import InvalidSettings
 from switchyard.runtime.crypto.signing import LocalSigner
 from switchyard.runtime.models.clients import ModelSettings
+from tests.holdings import secrets_in
 from tests.reference import images, needs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,14 +163,19 @@ def test_process_starts_with_exactly_the_settings_of_compose(name: str, monkeypa
 def test_process_has_the_settings_of_the_local_stack(name: str) -> None:
     endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
     [local] = (each for each in list_services(endpoints) if each.name == needs_of(name).node)
-    elsewhere = {*compose()["x-aws"], "SWITCHYARD_CLOCK_FILE"}
+    elsewhere = {*compose()["x-aws"], *sdk_environment(endpoints.aws), "SWITCHYARD_CLOCK_FILE"}
     # In a container email-feedback listens on every address, and it does not read the address of its own page.
     added, unread = (
         ({"SWITCHYARD_OPTOUT_HOST"}, {"SWITCHYARD_OPTOUT_URL"}) if name == "email-feedback" else (set(), set())
     )
-    if not (needs_of(name).bedrock or "openai" in needs_of(name).egress):
-        unread |= {variable for variable in local.env if variable.startswith("SWITCHYARD_MODEL_")}
     assert set(environment(name)) - elsewhere - added == set(local.env) - elsewhere - unread
+
+
+def test_public_page_has_its_own_port() -> None:
+    endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
+    for service_ in list_services(endpoints):
+        ports = {value for value in service_.env.values() if value.startswith("{port:")}
+        assert f"{{port:{service_.name}}}" not in ports, "its health page listens there"
 
 
 @each_process
@@ -190,13 +196,12 @@ def test_process_logs_in_with_its_own_role_to_its_own_database(name: str) -> Non
 
 @each_process
 def test_process_has_its_own_secrets_only(name: str) -> None:
-    found = {variable for variable in environment(name) if re.fullmatch(r"SWITCHYARD_\w+_(KEYS?|TOKEN)", variable)}
-    needed = needs_of(name)
-    allowed = set(needed.secrets)
-    allowed |= {"SWITCHYARD_VAULT_KEY"} if needed.database == "work" else set()
-    allowed |= {"SWITCHYARD_CHECKPOINT_KEY", "SWITCHYARD_ROW_KEY"} if needed.writes_checkpoints else set()
-    allowed |= {"SWITCHYARD_MODEL_OPENAI_API_KEY"} if "openai" in needed.egress else set()
-    assert found == allowed
+    assert set(secrets_in(environment(name))) == set(needs_of(name).held)
+
+
+@pytest.mark.parametrize("name", sorted(SIMULATORS - {"provisioner"}))
+def test_simulator_has_no_secret(name: str) -> None:
+    assert secrets_in(environment(name) if "environment" in service(name) else {}) == {}
 
 
 def needs_of(name: str) -> NodeNeeds:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
 
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope
@@ -35,6 +34,11 @@ SHOWN_TEXT = 501
 
 _JOIN_REMEDY = "join every table by an equality of columns, for example ON d.api_number = w.api_number"
 _SMALL_LIMIT = 100
+_KEEPS_VALUES_APART = (
+    exp.Column, exp.Identifier, exp.Paren, exp.Cast, exp.DataType, exp.Upper, exp.Lower, exp.Trim, exp.Year, exp.Month,
+    exp.Quarter, exp.TimestampTrunc, exp.DateTrunc, exp.TsOrDsToDate, exp.LastDay, exp.Literal, exp.Var,
+)  # fmt: skip
+"""What both sides of an equality between two sources may be made of."""
 
 
 def check_expansion(tree: exp.Expr) -> None:
@@ -123,68 +127,103 @@ def _grouping(part: exp.Expr) -> int:
     return sum(map(_grouping, part.expressions)) if isinstance(part, exp.GroupingSets) else 1
 
 
-def check_joins(tree: exp.Expr) -> None:
-    """Refuses a cross product of tables. Only what is small may stand without a join condition: one row, or one list
-    of distinct values; and one condition of the query may be other than an equality. Raises `UnsafeQuery`."""
+def check_joins(tree: exp.Expr, schema: Schema) -> None:
+    """Refuses a cross product of tables. Only what is small needs no join condition: one row, or one list of distinct
+    values; and one condition of the query may be other than an equality. Raises `UnsafeQuery`."""
     unequal = 0
     for scope in traverse_scope(tree):
         if isinstance(scope.expression, exp.Select) and len(scope.selected_sources) > 1:
-            unequal += _check_joined(scope)
+            unequal += _check_joined(scope, schema)
+        if scope.is_correlated_subquery and not _is_equated(scope):
+            unequal += 1
     if unequal > 1:
         raise too_costly("more than one join without an equality", _JOIN_REMEDY)
 
 
-def _check_joined(scope: Scope) -> int:
-    groups = {name: {name} for name in scope.selected_sources}
-
-    def connect(pairs: Iterable[frozenset[str]]) -> int:
-        merged = 0
-        for pair in pairs:
-            left, right = (groups[name] for name in pair)
-            if left is not right:
-                left |= right
-                merged += 1
-                for name in right:
-                    groups[name] = left
-        return merged
-
+def _check_joined(scope: Scope, schema: Schema) -> int:
+    """How many joins of a SELECT have a condition, but no equality."""
+    sizes = {name: _rows(source) for name, (_, source) in scope.selected_sources.items()}
+    groups = {name: {name} for name in sizes}
     conditions = [join.args["on"] for join in scope.expression.args.get("joins") or () if join.args.get("on")]
     if where := scope.expression.args.get("where"):
         conditions.append(where.this)
-    connect([pair for condition in conditions for pair in _links(condition, groups, equal=True)])
-    apart = {id(group): group for group in groups.values()}.values()
-    rest = [group for group in apart if any(_rows(scope.selected_sources[name][1]) != "one" for name in group)]
-    if len(rest) < 2:
+    for condition in conditions:
+        _connect(groups, _links(condition, scope, schema, equal=True))
+    if _is_small(groups, sizes):
         return 0
-    large = [group for group in rest if any(_rows(scope.selected_sources[name][1]) == "many" for name in group)]
-    if len(rest) == 2 and len(large) < 2:
-        return 0
-    unequal = connect([pair for condition in conditions for pair in _links(condition, groups, equal=False)])
-    if len({id(group) for group in groups.values()}) > 1 + len(groups) - sum(map(len, rest)):
+    unequal = sum(_connect(groups, _links(condition, scope, schema, equal=False)) for condition in conditions)
+    if not _is_small(groups, sizes):
         raise too_costly("tables that are joined without a condition", _JOIN_REMEDY)
     return unequal
 
 
-def _links(condition: exp.Expr, names: Mapping[str, Any], *, equal: bool) -> set[frozenset[str]]:
+def _is_equated(scope: Scope) -> bool:
+    """Whether a correlated subquery is tied to the query around it by an equality."""
+    where = scope.expression.args.get("where")
+    outside = {id(column) for column in scope.external_columns}
+    return any(
+        id(side.unnest()) in outside
+        for each in (where.find_all(exp.EQ, exp.NullSafeEQ) if where else ())
+        for side in (each.this, each.expression)
+    )
+
+
+def _connect(groups: dict[str, set[str]], pairs: Iterable[frozenset[str]]) -> int:
+    merged = 0
+    for pair in pairs:
+        left, right = (groups[name] for name in pair)
+        if left is not right:
+            merged += 1
+            for name in right:
+                left.add(name)
+                groups[name] = left
+    return merged
+
+
+def _is_small(groups: Mapping[str, set[str]], sizes: Mapping[str, str]) -> bool:
+    """Whether the product of what no condition connects is small."""
+    apart = {id(group): {sizes[name] for name in group} for group in groups.values()}.values()
+    larger = [kinds for kinds in apart if kinds != {"one"}]
+    return len(larger) < 2 or (len(larger) == 2 and any("many" not in kinds for kinds in larger))
+
+
+def _links(condition: exp.Expr, scope: Scope, schema: Schema, *, equal: bool) -> set[frozenset[str]]:
     """The pairs of sources that a condition connects in every case."""
     if isinstance(condition, exp.Paren):
-        return _links(condition.this, names, equal=equal)
+        return _links(condition.this, scope, schema, equal=equal)
     if isinstance(condition, exp.And):
-        return set().union(*(_links(part, names, equal=equal) for part in condition.flatten()))
+        return set().union(*(_links(part, scope, schema, equal=equal) for part in condition.flatten()))
     if isinstance(condition, exp.Or):
-        return set.intersection(*(_links(part, names, equal=equal) for part in condition.flatten()))
+        return set.intersection(*(_links(part, scope, schema, equal=equal) for part in condition.flatten()))
     if equal and isinstance(condition, exp.EQ | exp.NullSafeEQ | exp.EqualNull):
-        left, right = (_sources_of(side, names) for side in (condition.this, condition.expression))
-        simple = not any(side.find(exp.Mul, exp.Sub, exp.Nullif) for side in (condition.this, condition.expression))
-        both = len(left) == len(right) == 1 and left != right
-        return {frozenset(left | right)} if simple and both else set()
+        sides = (condition.this, condition.expression)
+        names = [_sources_of(side, scope, schema) for side in sides]
+        one_each = len(names[0]) == len(names[1]) == 1 and names[0] != names[1]
+        return {names[0] | names[1]} if one_each and _varied(*sides) else set()
     if equal or isinstance(condition, exp.NEQ | exp.Not):
         return set()
-    return {frozenset(pair) for pair in combinations(sorted(_sources_of(condition, names)), 2)}
+    return {frozenset(pair) for pair in combinations(sorted(_sources_of(condition, scope, schema)), 2)}
 
 
-def _sources_of(node: exp.Expr, names: Mapping[str, Any]) -> set[str]:
-    return {column.table for column in node.find_all(exp.Column) if column.table in names}
+def _varied(left: exp.Expr, right: exp.Expr) -> bool:
+    """Whether an equality can hold for some rows only: an expression may have the same value for all of them."""
+    if any(isinstance(side.unnest(), exp.Column) for side in (left, right)):
+        return True
+    return all(isinstance(node, _KEEPS_VALUES_APART) for side in (left, right) for node in side.walk())
+
+
+def _sources_of(node: exp.Expr, scope: Scope, schema: Schema) -> frozenset[str]:
+    return frozenset(
+        column.table
+        for column in node.find_all(exp.Column)
+        if column.table in scope.selected_sources and not _is_constant(column, scope, schema)
+    )
+
+
+def _is_constant(column: exp.Column, scope: Scope, schema: Schema) -> bool:
+    """Whether every row has the same value: to join on it is a cross product."""
+    source = scope.selected_sources[column.table][1]
+    return isinstance(source, exp.Table) and len(schema.tables[source.name].columns[column.name].values) == 1
 
 
 def _rows(source: object) -> str:
@@ -229,10 +268,12 @@ class TextLengths:
 
     schema: Schema
     _known: dict[int, int] = field(default_factory=dict)
+    _scopes: dict[int, Scope] = field(default_factory=dict)
 
     def check(self, tree: exp.Expr) -> None:
         """Refuses a query whose texts may grow without bound. Raises `UnsafeQuery`."""
-        for scope in traverse_scope(tree):
+        self._scopes = {id(scope.expression): scope for scope in traverse_scope(tree)}
+        for scope in self._scopes.values():
             if isinstance(scope.expression, exp.Select):
                 for node in scope.expression.iter_expressions():
                     if not isinstance(node, exp.With | exp.From | exp.Limit | exp.Offset):
@@ -255,7 +296,8 @@ class TextLengths:
         if isinstance(node, exp.Column):
             return self._of_column(node, scope)
         if isinstance(node, (*QUERIES, exp.Subquery)):
-            return OTHER_TEXT
+            inner = self._scopes.get(id(node.unnest()))
+            return self._at(inner, 0) if inner is not None else OTHER_TEXT
         parts = [self.of(each, scope) for each in node.iter_expressions()]
         longest = max(parts, default=0)
         if isinstance(node, exp.DPipe | exp.Concat | exp.ConcatWs | exp.Stuff):

@@ -16,7 +16,7 @@ CLAUSES = frozenset({
     exp.RespectNulls, exp.Any, exp.All,
 })  # fmt: skip
 
-REWRITTEN = frozenset({exp.Pivot, exp.PivotAlias, exp.Fetch, exp.LimitOptions})
+REWRITTEN = frozenset({exp.Pivot, exp.PivotAlias, exp.Fetch, exp.LimitOptions, exp.Values})
 """Parts that a query may contain and that never run: the guard rewrites them."""
 
 VALUES = frozenset({
@@ -88,13 +88,14 @@ PARTS: dict[type[exp.Expr], set[str]] = {
     exp.Intersect: {"with_", "this", "expression", "distinct", "order", "limit", "offset"},
     exp.Table: {"this", "db", "catalog", "alias", "pivots"},
     exp.TableAlias: {"this", "columns"},
-    exp.Column: {"this", "table"},
+    exp.Column: {"this", "table", "db", "catalog"},
     exp.Identifier: {"this", "quoted"},
     exp.Join: {"this", "on", "using", "side", "kind", "method", "match_condition"},
     exp.With: {"expressions"},
     exp.CTE: {"this", "alias"},
     exp.Subquery: {"this", "alias", "pivots"},
     exp.Limit: {"expression"},
+    exp.Values: {"expressions", "alias"},
     exp.Fetch: {"direction", "count", "limit_options"},
     exp.LimitOptions: {"rows"},
     exp.Star: {"except_"},
@@ -130,9 +131,8 @@ INSTEAD = {
     "UNNEST": "join a table, or test a list in a text with CONTAINS or LIKE",
     "BRACKET": "use SPLIT_PART(text, separator, number)",
     "JSON_EXTRACT": "the columns hold no JSON: use the columns that describe_table lists",
-    "VALUES": "write SELECT 'a' AS x UNION ALL SELECT 'b'",
     "MATCH_RECOGNIZE": "use LAG, LEAD or ROW_NUMBER in a CTE",
-    "TABLE_SAMPLE": "order by a column and limit",
+    "PIVOTANY": "list the values: PIVOT (SUM(value) FOR key IN ('a', 'b'))",
     "RAND": "order by a column and limit",
     "REPEAT": "leave the repetition out",
     "COLLATE": "compare UPPER(text), or use ILIKE",

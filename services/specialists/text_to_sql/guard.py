@@ -96,10 +96,11 @@ def _guarded(tree: exp.Query, schema: Schema, max_rows: int) -> GuardedQuery:
     check_expansion(tree)
     check_scans(tree)
     tree = _qualified(tree, schema)
+    _put_in_order(tree)
     # Qualifying rewrites the tree (USING, positions, names), so the query that runs is checked again.
     _check_nodes(tree)
     tables, columns = _read(tree, schema)
-    check_joins(tree)
+    check_joins(tree, schema)
     _bound_texts(tree, schema)
     _limit(tree, max_rows)
     return GuardedQuery(
@@ -173,6 +174,9 @@ def _check_nodes(tree: exp.Expr, *, before: bool = False) -> None:
 
 def _check_parts_of(node: exp.Expr, before: bool) -> None:
     extra = {name for name, value in node.args.items() if value} - PARTS.get(type(node), set(node.args))
+    if "recursive" in extra:
+        remedy = "take the values from a table, for example SELECT DISTINCT production_month FROM monthly_production"
+        raise bad_construct("a recursive CTE", remedy)
     if extra:
         parts = ", ".join(sorted(extra)).upper().replace("_", "")
         raise bad_construct(f"{node.key.upper()} with {parts}", f"use plain {_PLAIN}")
@@ -251,9 +255,20 @@ def _column_read(column: exp.Column, scope: Scope, schema: Schema) -> str | None
 
 def _is_output(column: exp.Column) -> bool:
     """Whether a column without a table is a name of the select list, as ORDER BY takes it before any column."""
-    order = column.find_ancestor(exp.Order)
-    query = order.parent if order else None
+    ordered = column.parent
+    query = ordered.parent.parent if isinstance(ordered, exp.Ordered) and ordered.parent else None
     return isinstance(query, QUERIES) and not column.table and column.name in query.named_selects
+
+
+def _put_in_order(tree: exp.Query) -> None:
+    """Writes out a name of the select list that ORDER BY uses inside an expression, where it could be a column's."""
+    for query in tree.find_all(exp.Select):
+        order = query.args.get("order")
+        named = {item.alias_or_name: item.unalias() for item in query.expressions}
+        for column in list(order.find_all(exp.Column)) if order else ():
+            inside = column.find_ancestor(*QUERIES) is query and not isinstance(column.parent, exp.Ordered)
+            if inside and not column.table and column.name in named:
+                column.replace(exp.paren(named[column.name]))
 
 
 def _bound_texts(tree: exp.Query, schema: Schema) -> None:

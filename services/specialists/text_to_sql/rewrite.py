@@ -92,6 +92,7 @@ class Rewriter:
         for inner in list(_nested(node, handled)):
             self._query(inner, visible)
         for column in _columns_of(node, handled):
+            self._without_namespace(column)
             _require_unambiguous(column, sources, merged)
         if isinstance(node.parent, exp.Exists) and len(node.expressions) == 1 and _is_star(node.expressions[0]):
             # Which columns EXISTS selects makes no difference, so it reads none.
@@ -100,6 +101,8 @@ class Rewriter:
 
     def _source(self, source: exp.Expr, visible: Visible) -> tuple[str, SourceColumns]:
         """A table or query in FROM or JOIN: its name there, and its columns."""
+        if isinstance(source, exp.Values):
+            source = self._values(source)
         if isinstance(source, exp.Table):
             columns = self._table(source, visible)
         elif isinstance(source, exp.Subquery) and isinstance(source.unnest(), QUERIES):
@@ -136,6 +139,35 @@ class Rewriter:
         if fold(name) not in self.schema.tables:
             raise self._unknown_table(name.sql("snowflake"))
         return SourceColumns(tuple(self.schema.tables[fold(name)].columns))
+
+    def _without_namespace(self, column: exp.Column) -> None:
+        """`PROD.WELLS.STATE` is `WELLS.STATE`: the connection is set to the only permitted namespace."""
+        database, namespace = fold(column.args.get("catalog")), fold(column.args.get("db"))
+        if database not in {"", self.schema.database} or namespace not in {"", self.schema.namespace}:
+            raise unknown_column(column.sql("snowflake"))
+        column.set("catalog", None)
+        column.set("db", None)
+
+    def _values(self, values: exp.Values) -> exp.Subquery:
+        """`VALUES (1, 'a'), (2, 'b')` as SELECTs joined by UNION ALL."""
+        rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in values.expressions]
+        parts = [
+            exp.Select(
+                expressions=[
+                    exp.alias_(value.copy(), exp.to_identifier(f"COLUMN{number}", quoted=True))
+                    for number, value in enumerate(row, 1)
+                ]
+            )
+            for row in rows
+        ]
+        query: exp.Query = parts[0]
+        for part in parts[1:]:
+            query = exp.Union(this=query, expression=part, distinct=False)
+        alias = values.args.get("alias") or exp.TableAlias(this=exp.to_identifier(self._fresh(), quoted=True))
+        written = exp.Subquery(this=query, alias=alias.copy())
+        self._spend(sum(1 for _ in written.walk()))
+        values.replace(written)
+        return written
 
     def _renamed(self, holder: exp.Expr, columns: SourceColumns) -> SourceColumns:
         """Gives a query's columns the names that its alias lists: `AS t (a, b)`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +11,9 @@ from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.transparency.checkpoint import Checkpoint, UnreadableCheckpoint, checkpoint_key
 from switchyard.audit.transparency.merkle import inclusion_proof
 from switchyard.protocol.canonical import canonical_json
+from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
+from switchyard.protocol.received import read_bus_event
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.database.connections import Database, Pool
@@ -61,9 +62,17 @@ def _event(row: Mapping[str, Any], checkpoint: Checkpoint | None) -> Json:
 
 def _artefacts(bodies: Sequence[str]) -> list[Json]:
     """Each artefact that the events name, once. The events' storage_refs have the places of the bytes."""
-    payloads = [json.loads(body)["detail"]["payload"] for body in bodies]
+    payloads = [_payload(body) for body in bodies]
     found = {canonical_json(reference): reference for payload in payloads for reference in _references(payload)}
     return [found[key] for key in sorted(found)]
+
+
+def _payload(body: str) -> Any:
+    """The event's payload; nothing of a body that is no event, which the verifier reports."""
+    try:
+        return read_bus_event(body)[2].get("payload")
+    except InvalidEvent:
+        return None
 
 
 def _references(value: Any) -> Iterator[Json]:

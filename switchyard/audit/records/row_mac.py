@@ -81,6 +81,7 @@ class MacKeys:
     clock: Clock
     _: KW_ONLY
     _known: dict[str, MacKey] = field(default_factory=dict, init=False)
+    _altered: set[str] = field(default_factory=set, init=False)
     _serving: MacKey | None = field(default=None, init=False)
     _ask_again: float = field(default=0.0, init=False)
 
@@ -117,12 +118,13 @@ class MacKeys:
 
         Raises `Unavailable` if the database or KMS cannot be reached.
         """
-        wanted = sorted({key_id for key_id in key_ids if key_id not in self._known})
+        wanted = sorted({key_id for key_id in key_ids if key_id not in self._known} - self._altered)
         for row in await self._database.rows("keys", wanted) if wanted else ():
             times = row["not_before"], row["not_after"]
             try:
                 secret = await self.wrapper.unwrap(row["wrapped"], subject=_context(row["key_id"], *times))
             except PermanentTaskError:
+                self._altered.add(row["key_id"])
                 log.error("mac_key.altered", alarm="integrity", key_id=row["key_id"])  # noqa: TRY400 - it is what it says
                 continue
             self._known[row["key_id"]] = MacKey(row["key_id"], *times, secret)

@@ -1,7 +1,7 @@
 """`switchyard stack up`, `down` and `status`: the embedded stack in the foreground of a terminal or in the background.
 
 A *plan* is a function named as `module:function` that makes the stack; a detached stack imports it in its own process.
-Run as a module (`python -m switchyard.devstack.stack.daemon HOME PLAN PIPE`) this is that process.
+Run as a module (`python -m switchyard.devstack.stack.daemon HOME PLAN`) this is that process.
 """
 
 from __future__ import annotations
@@ -130,21 +130,17 @@ async def _until_cancelled(stack: EmbeddedStack, on_ready: Callable[[Endpoints],
 
 
 def _up_detached(plan: str, home: Home) -> None:
-    """Start the daemon and wait for its word: nothing when all is ready, else the error, else the end of the pipe."""
+    """Start the daemon and read its word: that all is ready, or the error. Raises StackError."""
     if (holder := home.supervisor()) is not None:
         raise AlreadyRunning(home.folder, holder)
     home.prepare()
-    word_read, word_write = os.pipe()
-    with home.log("stack").open("ab") as output:
-        subprocess.run(
-            [sys.executable, "-m", "switchyard.devstack.stack.daemon", str(home.folder), plan, str(word_write)],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(word_write,), start_new_session=True,
-            check=True,
-        )  # fmt: skip
-    os.close(word_write)
-    with os.fdopen(word_read, encoding="utf-8") as words:
+    command = [sys.executable, "-m", "switchyard.devstack.stack.daemon", str(home.folder), plan]
+    with home.log("stack").open("ab") as log:
         try:
-            word = words.read()
+            word = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+                text=True, check=True,
+            ).stdout  # fmt: skip
         except KeyboardInterrupt:
             if (started := home.supervisor()) is not None:
                 os.kill(started, signal.SIGTERM)
@@ -154,23 +150,19 @@ def _up_detached(plan: str, home: Home) -> None:
         raise StackError(f"the stack did not start: {reason}")
 
 
-def _main(home: str, plan: str, pipe: str) -> int:
-    """The detached process: its parent reads `READY_MESSAGE` or the reason why not from the pipe."""
+def _main(home: str, plan: str) -> int:
+    """The detached process, whose starter reads its standard output until it is closed."""
     if os.fork() != 0:
         return 0  # init becomes the daemon's parent
-    words = os.fdopen(int(pipe), "w", encoding="utf-8")
 
     def ready(_: Endpoints) -> None:
-        words.write(READY_MESSAGE)
-        words.close()
+        os.write(sys.stdout.fileno(), READY_MESSAGE.encode())
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     try:
         start_stack(plan, Path(home), on_ready=ready)
     except StackError as error:
-        if words.closed:
-            raise
-        words.write(str(error))
-        words.close()
+        os.write(sys.stdout.fileno(), str(error).encode())
         return 1
     return 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, OWNER_ROLE, WORK_DATABASE
@@ -13,8 +12,8 @@ from switchyard.devstack.supervisor.ports import LOOPBACK
 
 EMULATOR_REGION = "us-east-1"
 EMULATOR_ACCESS_KEY = "local"
-# Not handed down to services: a real account's credentials or another database must not leak into a local stack.
-PRIVATE_PREFIXES = ("AWS_", "OPENAI_", "PG", "SWITCHYARD_")
+INHERITED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR")
+"""What a process takes over from the shell: where programs are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +49,17 @@ class Endpoints:
         return None if self.simulator_port is None else f"http://{LOOPBACK}:{self.simulator_port}"
 
     def environment(self) -> dict[str, str]:
-        """The variables to export to reach this stack from a service, a shell or a test."""
-        exports = {
+        """The variables to export to reach this stack from an operator's shell or a test, as the databases' owner."""
+        return {
             **sdk_environment(self.aws),
             "SWITCHYARD_WORK_DB_OWNER_URL": self.dsn(WORK_DATABASE),
             "SWITCHYARD_AUDIT_DB_OWNER_URL": self.dsn(AUDIT_DATABASE),
         }
-        if self.simulator is not None:
-            exports |= {
-                "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.simulator,
-                "OPENAI_BASE_URL": f"{self.simulator}/v1",
-                "OPENAI_API_KEY": "local",
-            }
-        return exports
 
 
-def inherited_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Our own environment without what could lead a service to another account or database."""
-    return {name: value for name, value in environ.items() if not name.startswith(PRIVATE_PREFIXES)}
+def inherited_environment() -> dict[str, str]:
+    """What every process gets; all else is passed to it by name."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 def sdk_environment(endpoint: str) -> dict[str, str]:

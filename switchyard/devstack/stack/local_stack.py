@@ -10,23 +10,18 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from switchyard.app.application import (
-    APP_VARIABLE,
-    App,
-    ProcessDescriptor,
-    load_app,
-    resource_path,
-)
+from switchyard.app.application import APP_VARIABLE, App, load_app, resource_path
 from switchyard.audit.records.roles import RETENTION
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
-from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
 from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from switchyard.devstack.supervisor.process import ServiceSpec
+from switchyard.infra.nodes import NodeNeeds, needs
 from switchyard.processes.databases import OPERATOR_ROLE, RECONCILER_ROLE, REVIEWER_ROLE, migrate_audit, migrate_work
-from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
+from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER
 from switchyard.protocol.signing import derive_public_key
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.crypto.signing import LocalSigner
@@ -84,18 +79,18 @@ def reader_environment(endpoints: Endpoints) -> dict[str, str]:
     """What the CLI needs to read the log, to open sealed answers and to check checkpoints."""
     return clock_environment() | {
         "SWITCHYARD_AUDIT_DB_URL": endpoints.role_dsn(AUDIT_DATABASE, "audit_reader"),
-        "SWITCHYARD_VAULT_KEY": endpoints.secret("vault"),
+        "SWITCHYARD_VAULT_KEY": endpoints.secret("vault_key"),
         "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
         "SWITCHYARD_CHECKPOINT_REQUIRE_LOCK": "false",  # the emulator forgets locks whenever it stops
-        "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": _public_key(endpoints, "checkpoint"),
-        "SWITCHYARD_ROW_KEY": endpoints.secret("rows"),
-        **_local_operator(endpoints, "SWITCHYARD_APPROVERS"),
-        **_local_operator(endpoints, "SWITCHYARD_OPERATORS"),
+        "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": _public_key(endpoints, "checkpoint_key"),
+        "SWITCHYARD_ROW_KEY": endpoints.secret("row_key"),
+        "SWITCHYARD_APPROVERS": _local_operator(endpoints),
+        "SWITCHYARD_OPERATORS": _local_operator(endpoints),
         "SWITCHYARD_RECONCILER_DB_URL": endpoints.role_dsn(WORK_DATABASE, RECONCILER_ROLE),
         "SWITCHYARD_OPERATOR_DB_URL": endpoints.role_dsn(WORK_DATABASE, OPERATOR_ROLE),
         "SWITCHYARD_REVIEWER_DB_URL": endpoints.role_dsn(WORK_DATABASE, REVIEWER_ROLE),
-        "SWITCHYARD_OPERATOR_KEY": endpoints.secret("operator-key"),
-        "SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipts"),
+        "SWITCHYARD_OPERATOR_KEY": endpoints.secret("operator_key"),
+        "SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key"),
     }
 
 
@@ -104,7 +99,7 @@ def operator_environment(endpoints: Endpoints) -> dict[str, str]:
     return {
         "SWITCHYARD_AUDIT_RETENTION_DB_URL": endpoints.role_dsn(AUDIT_DATABASE, RETENTION),
         "SWITCHYARD_VAULT_ERASER_DB_URL": endpoints.role_dsn(WORK_DATABASE, ERASER_ROLE),
-        "SWITCHYARD_RECEIPT_KEY": endpoints.secret("receipts"),
+        "SWITCHYARD_RECEIPT_KEY": endpoints.secret("receipt_key"),
     }
 
 
@@ -122,70 +117,58 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
 
 
 def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
-    """One row for each process."""
-    app, operators = load_app(), _local_operator(endpoints, "SWITCHYARD_OPERATORS")
+    """One row for each process, with its own secrets only."""
+    app = load_app()
     return [
         *(
             ServiceSpec(
                 name=simulator.name,
-                argv=(
-                    *(sys.executable, "-m"),
-                    *(part.replace("{aws}", endpoints.aws) for part in simulator.command),
-                    *("--host", LOOPBACK, "--port", "{port}"),
-                ),
+                argv=(sys.executable, "-m", *simulator.command, "--host", LOOPBACK, "--port", "{port}"),
                 health=simulator.health,
                 grace=5.0,
             )
             for simulator in app.simulators
         ),
-        _engine_service(ROUTER, _common() | operators | {"SWITCHYARD_STATE_KEYS": _named_secret(endpoints, "state")}),
-        _engine_service(
-            CASE_MANAGER,
-            _work(endpoints, CASE_MANAGER)
-            | _approvers(endpoints, app)
-            | operators
-            | {"SWITCHYARD_MAC_KEY": endpoints.secret("mac")},
-        ),
-        *(_application_service(endpoints, app, process) for process in app.processes),
-        _engine_service(
-            AUDIT,
-            _common()
-            | {
-                "SWITCHYARD_AUDIT_DB_URL": endpoints.role_dsn(AUDIT_DATABASE, "audit"),
-                "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
-                "SWITCHYARD_CHECKPOINT_KEY": endpoints.secret("checkpoint"),
-                "SWITCHYARD_ROW_KEY": endpoints.secret("rows"),
-                "SWITCHYARD_CHECKPOINT_EVERY_S": "2",
-                "SWITCHYARD_CHECKPOINT_KEEP_DAYS": "1",
-            },
-        ),
+        *(_service(endpoints, app, needed) for needed in needs(app).values()),
     ]
 
 
-def _engine_service(node: str, environment: dict[str, str]) -> ServiceSpec:
-    return ServiceSpec(name=node, argv=(sys.executable, "-m", load_app().programs[node], node), env=environment)
-
-
-def _application_service(endpoints: Endpoints, app: App, process: ProcessDescriptor) -> ServiceSpec:
-    card = app.cards.get(process.node)
-    models = {
-        "SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL": endpoints.simulator or "",
-        "SWITCHYARD_MODEL_OPENAI_BASE_URL": f"{endpoints.simulator}/v1",
-        "SWITCHYARD_MODEL_OPENAI_API_KEY": "local",
-        "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
+def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
+    node = needed.node
+    process = next((process for process in app.processes if process.node == node), None)
+    approvers = {
+        "SWITCHYARD_APPROVERS": _local_operator(endpoints),
+        "SWITCHYARD_SUBMITTER_IDENTITIES": json.dumps(dict(app.local_submitters)),
     }
-    environment = {
-        **(_work(endpoints, process.node) if card else _common()),
-        **(models if card and card.vendors else {}),
-        **(_approvers(endpoints, app) if process.signers else {}),
-        **(_local_operator(endpoints, "SWITCHYARD_OPERATORS") if process.signers else {}),
-        **{name: _named_secret(endpoints, secret) for name, secret in process.secrets.items()},
-        **({f"{process.http}_PORT": f"{{port:{process.node}_http}}"} if process.http else {}),
-        **process.local,
-    }
-    return ServiceSpec(
-        name=process.node, argv=(sys.executable, "-m", "switchyard.processes", process.run), env=environment
+    signers = node == CASE_MANAGER or (process is not None and process.signers)
+    parts = (
+        (node == ROUTER or signers, {"SWITCHYARD_OPERATORS": _local_operator(endpoints)}),
+        (signers, approvers),
+        (needed.bedrock or "openai" in needed.egress, _models(endpoints)),
+        (needed.writes_checkpoints, _CHECKPOINTS),
+        (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}_http}}"}),
+        (True, {variable: _secret(endpoints, node, name) for variable, name in needed.held.items()}),
+        (process is not None, process.local if process else {}),
     )
+    program = ("switchyard.processes", process.run) if process else (app.programs[node], node)
+    return ServiceSpec(
+        name=node,
+        argv=(sys.executable, "-m", *program),
+        env=_common(endpoints) | {name: value for applies, part in parts if applies for name, value in part.items()},
+    )
+
+
+def _secret(endpoints: Endpoints, node: str, name: str) -> str:
+    """The value of one of a process's secrets: a login of its own role, a key ring, or a key."""
+    match name:
+        case "work_login":
+            return endpoints.role_dsn(WORK_DATABASE, node)
+        case "audit_login":
+            return endpoints.role_dsn(AUDIT_DATABASE, node)
+        case "openai_api_key":
+            return "local"
+    key = endpoints.secret(name)
+    return json.dumps({"local": key}) if name.endswith("_keys") else key
 
 
 def read_visibility_s() -> float:
@@ -199,8 +182,9 @@ def clock_environment() -> dict[str, str]:
     return {"SWITCHYARD_CLOCK_FILE": str(Path(file).absolute())} if file else {}
 
 
-def _common() -> dict[str, str]:
+def _common(endpoints: Endpoints) -> dict[str, str]:
     return {
+        **sdk_environment(endpoints.aws),
         **clock_environment(),
         **{name: os.environ[name] for name in (APP_VARIABLE,) if name in os.environ},
         OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
@@ -212,24 +196,21 @@ def _common() -> dict[str, str]:
     }
 
 
-def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
-    return _common() | {
-        "SWITCHYARD_WORK_DB_URL": endpoints.role_dsn(WORK_DATABASE, node),
-        "SWITCHYARD_VAULT_KEY": endpoints.secret("vault"),
+def _models(endpoints: Endpoints) -> dict[str, str]:
+    return {
+        "SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL": endpoints.simulator or "",
+        "SWITCHYARD_MODEL_OPENAI_BASE_URL": f"{endpoints.simulator}/v1",
+        "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
     }
 
 
-def _local_operator(endpoints: Endpoints, variable: str) -> dict[str, str]:
+_CHECKPOINTS = {
+    "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
+    "SWITCHYARD_CHECKPOINT_EVERY_S": "2",
+    "SWITCHYARD_CHECKPOINT_KEEP_DAYS": "1",
+}
+
+
+def _local_operator(endpoints: Endpoints) -> str:
     """The local operator's public key, as an approver or as one who may retry; the private key is an export."""
-    public = derive_public_key(bytes.fromhex(endpoints.secret("operator-key")))
-    return {variable: json.dumps({LOCAL_OPERATOR: public})}
-
-
-def _approvers(endpoints: Endpoints, app: App) -> dict[str, str]:
-    """Who may approve here, and under which identities people submit."""
-    identities = {"SWITCHYARD_SUBMITTER_IDENTITIES": json.dumps(dict(app.local_submitters))}
-    return _local_operator(endpoints, "SWITCHYARD_APPROVERS") | identities
-
-
-def _named_secret(endpoints: Endpoints, purpose: str) -> str:
-    return json.dumps({"local": endpoints.secret(purpose)})
+    return json.dumps({LOCAL_OPERATOR: derive_public_key(bytes.fromhex(endpoints.secret("operator_key")))})

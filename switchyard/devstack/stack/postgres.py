@@ -29,7 +29,7 @@ import psutil
 from switchyard.devstack.errors import StackError
 from switchyard.devstack.stack.home import Home
 from switchyard.devstack.supervisor.ports import LOOPBACK
-from switchyard.devstack.supervisor.process import ProcessSpec
+from switchyard.devstack.supervisor.process import ServiceSpec
 
 POSTGRES_VERSION = "18"
 OWNER_ROLE = "owner"
@@ -97,11 +97,11 @@ class PostgresServer:
             )
         self._clear_stale_pid_file()
 
-    def process(self) -> ProcessSpec:
+    def process(self) -> ServiceSpec:
         """The server in the foreground. SIGINT is its fast shutdown: it ends the sessions and writes everything."""
         settings = [part for name, value in SERVER_SETTINGS.items() for part in ("-c", f"{name}={value}")]
         owner = self._data.stat()  # as root: the account may have changed since initdb
-        return ProcessSpec(
+        return ServiceSpec(
             name="postgres",
             argv=(str(self._install / "bin" / "postgres"), "-D", str(self._data), "-p", str(self.port), *settings),
             env=ENVIRONMENT,

@@ -13,10 +13,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from switchyard.devstack.errors import AlreadyRunning
@@ -25,7 +25,7 @@ from switchyard.devstack.stack.home import Home
 from switchyard.devstack.stack.postgres import PostgresServer
 from switchyard.devstack.supervisor.managed_process import ManagedProcess
 from switchyard.devstack.supervisor.ports import LOOPBACK, PortAllocator
-from switchyard.devstack.supervisor.process import ProcessSpec, ProcessStatus, ServiceSpec, http_probe, spec_for_service
+from switchyard.devstack.supervisor.process import ProcessStatus, ServiceSpec
 from switchyard.devstack.supervisor.supervisor import Supervisor, run_concurrently
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ LEFTOVER_GRACE = 20.0  # seconds to wait for a dead supervisor's watchdogs to st
 
 ServiceSource = Sequence[ServiceSpec] | Callable[[Endpoints], Sequence[ServiceSpec]]
 # Migrations and provisioning. It runs before the services start, and again when the emulator had to be restarted, so it
-# must be safe to repeat. What it returns is added to every service's environment.
+# must be safe to repeat. What it returns is exported, for people and not for services.
 PrepareStack = Callable[[Endpoints], Awaitable[Mapping[str, str] | None]]
 
 
@@ -47,6 +47,9 @@ class EmbeddedStack:
     is in use and StartFailed when a process does not become ready; everything is stopped then.
     """
 
+    endpoints: Endpoints
+    """Where the parts answer, once it is started."""
+
     def __init__(
         self,
         home: Path | None = None,
@@ -56,69 +59,50 @@ class EmbeddedStack:
         simulator: ServiceSpec | None = None,
     ) -> None:
         self.home = Home(home)
+        self.exports: dict[str, str] = {}
+        """What people export to reach this stack: the endpoints and what `prepare` returned. No service has them."""
         self._services, self._prepare, self._simulator = services, prepare, simulator
-        self._lock: int | None = None
         self._started_at = time.time()
-        self._log_handler: logging.Handler | None = None
-        self._supervisor: Supervisor | None = None
-        self._endpoints: Endpoints | None = None
-        self._exports: dict[str, str] = {}
+        self._supervisor = Supervisor(self.home, self._write_state)
         self._ports = PortAllocator()
+        self._on_close = ExitStack()
 
     async def __aenter__(self) -> Self:
         self.home.prepare()
-        self._lock = await self._take_lock()
+        self._supervisor.lock = lock = await self._take_lock()
+        self._on_close.callback(os.close, lock)
         try:
-            self._open_log()
-            await self._start(self._lock)
+            self._on_close.enter_context(_log_to(self.home.log("stack")))
+            await self._start()
         except BaseException:
             await self.close()
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
         """Stop everything in reverse order: the services first, with time to drain. Interrupted, it leaves the rest to
         the watchdogs, which stop it within seconds."""
-        processes = self._supervisor.processes if self._supervisor is not None else {}
+        processes = self._supervisor.processes
         try:
-            if self._supervisor is not None:
-                log.info("stack.stopping home=%s", self.home.folder)
-                await self._supervisor.stop(name for name in processes if name not in INFRASTRUCTURE_NAMES)
-                await self._supervisor.stop(name for name in processes if name in INFRASTRUCTURE_NAMES)
+            log.info("stack.stopping home=%s", self.home.folder)
+            await self._supervisor.stop(name for name in processes if name not in INFRASTRUCTURE_NAMES)
+            await self._supervisor.stop(name for name in processes if name in INFRASTRUCTURE_NAMES)
         finally:
             for process in processes.values():
                 process.abandon()
-            self._close_log()
-            if self._lock is not None:
-                os.close(self._lock)
-                self._lock = None
+            self._on_close.close()
 
     def force(self) -> None:
         """SIGKILL for every process, also while `close` waits for them to drain."""
-        if self._supervisor is not None:
-            for process in self._supervisor.processes.values():
-                process.force()
-
-    @property
-    def endpoints(self) -> Endpoints:
-        """Where the parts answer."""
-        if self._endpoints is None:
-            raise RuntimeError("the stack has not been started")
-        return self._endpoints
-
-    @property
-    def exports(self) -> dict[str, str]:
-        """The variables to export to reach this stack: the endpoints and what `prepare` returned."""
-        return dict(self._exports)
+        for process in self._supervisor.processes.values():
+            process.force()
 
     def __getitem__(self, name: str) -> ManagedProcess:
         """One process, to kill, to stop, to start again or to wait for. Raises StackError for an unknown name."""
-        return self._running()[name]
+        return self._supervisor[name]
 
     def ports(self) -> dict[str, int]:
         """Every port of the stack, by the name that the plan gives it."""
@@ -126,46 +110,44 @@ class EmbeddedStack:
 
     def status(self) -> list[ProcessStatus]:
         """All processes as they are now."""
-        return self._running().status()
+        return self._supervisor.status()
 
-    async def _start(self, lock: int) -> None:
-        base, simulator = inherited_environment(), self._simulator
+    async def _start(self) -> None:
+        simulator = self._simulator
         self._ports = PortAllocator((self.home.read_state() or {}).get("ports", {}))
         postgres = PostgresServer(self.home, self._ports.allocate("postgres"))
-        self._endpoints = Endpoints(
+        self.endpoints = Endpoints(
             postgres_port=postgres.port,
             emulator_port=self._ports.allocate("emulator"),
             simulator_port=None if simulator is None else self._ports.allocate("simulator"),
             password=postgres.password,
         )
-        self._exports = self._endpoints.environment()
-        self._supervisor = Supervisor(self.home, lock, self._write_state)
-        emulators = [_emulator_process(self.home, self._ports.allocate("emulator"), base, self._provision_again)]
+        self.exports |= self.endpoints.environment()
+        emulators = [self._process(_emulator(self.home, self.endpoints.emulator_port, self._provision_again))]
         if simulator is not None:
-            emulators.append(spec_for_service(simulator, self._ports.allocate("simulator"), base))
-        await run_concurrently(self._start_postgres(postgres, lock), self._supervisor.start(emulators))
+            emulators.append(self._process(simulator))
+        await run_concurrently(self._start_postgres(postgres), self._supervisor.start(emulators))
         await self._run_prepare()
-        services = self._services(self._endpoints) if callable(self._services) else self._services
+        services = self._services(self.endpoints) if callable(self._services) else self._services
         await self._supervisor.start([self._process(service) for service in services])
         log.info("stack.ready home=%s processes=%d", self.home.folder, len(self._supervisor.processes))
 
-    async def _start_postgres(self, postgres: PostgresServer, lock: int) -> None:
-        await postgres.prepare(lock)
-        await self._running().start([postgres.process()])
+    async def _start_postgres(self, postgres: PostgresServer) -> None:
+        await postgres.prepare(self._supervisor.lock)
+        await self._supervisor.start([postgres.process()])
         await postgres.create_databases()
 
-    def _process(self, service: ServiceSpec) -> ProcessSpec:
+    def _process(self, service: ServiceSpec) -> ServiceSpec:
         """`{port:NAME}` in a variable is the port of that process."""
         env = {
             name: _PORT_OF.sub(lambda found: str(self._ports.allocate(found[1])), value)
             for name, value in service.env.items()
         }
-        base = {**inherited_environment(), **self._exports}
-        return spec_for_service(replace(service, env=env), self._ports.allocate(service.name), base)
+        return replace(service, env=env).on_port(self._ports.allocate(service.name), inherited_environment())
 
     async def _run_prepare(self) -> None:
         if self._prepare is not None:
-            self._exports |= await self._prepare(self.endpoints) or {}
+            self.exports |= await self._prepare(self.endpoints) or {}
 
     async def _provision_again(self) -> None:
         log.warning("stack.emulator.restarted: messages in its queues since the last clean stop are lost")
@@ -182,11 +164,6 @@ class EmbeddedStack:
                     raise
             await asyncio.sleep(0.05)
 
-    def _running(self) -> Supervisor:
-        if self._supervisor is None:
-            raise RuntimeError("the stack has not been started")
-        return self._supervisor
-
     def _write_state(self) -> None:
         self.home.write_state(
             {
@@ -194,37 +171,35 @@ class EmbeddedStack:
                 "started_at": self._started_at,
                 "ports": self._ports.taken(),
                 "endpoints": asdict(self.endpoints),
-                "exports": self._exports,
+                "exports": self.exports,
                 "processes": [asdict(status) for status in self.status()],
             }
         )
 
-    def _open_log(self) -> None:
-        self._log_handler = logging.FileHandler(self.home.log("stack"), encoding="utf-8")
-        self._log_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger = logging.getLogger("switchyard.devstack")
-        logger.addHandler(self._log_handler)
-        logger.setLevel(logging.INFO)
 
-    def _close_log(self) -> None:
-        if self._log_handler is not None:
-            logging.getLogger("switchyard.devstack").removeHandler(self._log_handler)
-            self._log_handler.close()
-            self._log_handler = None
+@contextmanager
+def _log_to(file: Path) -> Iterator[None]:
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("switchyard.devstack")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
-def _emulator_process(
-    home: Home, port: int, env: Mapping[str, str], on_restart: Callable[[], Awaitable[None]]
-) -> ProcessSpec:
+def _emulator(home: Home, port: int, on_restart: Callable[[], Awaitable[None]]) -> ServiceSpec:
     """The emulator's process. It keeps its state in memory and saves it when it is stopped, so a restart after kill -9
     begins with what the last stop had saved: `on_restart` must provision it again."""
     folder = home.folder / "emulator"
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
-    return ProcessSpec(
+    return ServiceSpec(
         name="emulator",
         argv=(sys.executable, "-m", "ministack"),
         env={
-            **env,
             "BIND_HOST": LOOPBACK,
             "GATEWAY_PORT": str(port),
             "MINISTACK_HOST": LOOPBACK,  # queue URLs name it
@@ -238,7 +213,6 @@ def _emulator_process(
             "S3_DATA_DIR": str(folder / "s3"),
             "TMPDIR": str(folder / "tmp"),
         },
-        probe=http_probe(port, "/_ministack/ready"),
-        port=port,
+        health="/_ministack/ready",
         on_restart=on_restart,
     )

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import signal
 import sys
 import time
@@ -17,23 +16,14 @@ import psutil
 
 from switchyard.devstack.errors import StackError, StartFailed
 from switchyard.devstack.supervisor import watchdog
-from switchyard.devstack.supervisor.process import ProcessSpec, ProcessState, ProcessStatus
+from switchyard.devstack.supervisor.process import ProcessState, ProcessStatus, ServiceSpec
+from switchyard.runtime.core.backoff import backoff_s
 
 log = logging.getLogger(__name__)
 
 FIRST_DELAY, LAST_DELAY = 0.2, 5.0  # seconds before the first restart, and at most
 HEALTHY_AFTER = 10.0  # seconds of being ready after which earlier crashes are forgotten
-PROBE_EVERY, SLOW_PROBE_EVERY = 0.05, 1.0  # seconds; slow when a restarted process takes longer than its start should
-
-
-def restart_delay(crashes: int, jitter: float) -> float:
-    """Seconds to wait before the restart that follows `crashes` earlier ones; `jitter` in [0, 1) takes up to half."""
-    return float(min(LAST_DELAY, FIRST_DELAY * 2 ** min(crashes, 10))) * (1 - jitter / 2)
-
-
-def crashes_in_a_row(crashes: int, ready_for: float | None) -> int:
-    """How many of the earlier crashes count, `ready_for` seconds after it became ready (None: it never did)."""
-    return 0 if ready_for is not None and ready_for >= HEALTHY_AFTER else crashes
+PROBE_EVERY = 0.05  # seconds
 
 
 def describe_exit(status: int) -> str:
@@ -46,7 +36,7 @@ def describe_exit(status: int) -> str:
 class ManagedProcess:
     """One process and its state. `changed` is called after each change of state; `lock` is the home's."""
 
-    def __init__(self, process: ProcessSpec, log_file: Path, lock: int, changed: Callable[[], None]) -> None:
+    def __init__(self, process: ServiceSpec, log_file: Path, lock: int, changed: Callable[[], None]) -> None:
         self.process = process
         self.log_file = log_file
         self.state = ProcessState.STOPPED
@@ -58,8 +48,8 @@ class ManagedProcess:
         self._changed = changed
         self._watchdog: asyncio.subprocess.Process | None = None
         self._supervision: asyncio.Task[None] | None = None
+        self._failure: StartFailed | None = None
         self._stopping = asyncio.Event()
-        self._state_changed = asyncio.Event()  # replaced at each change of state
 
     def status(self) -> ProcessStatus:
         """What it is doing now."""
@@ -67,11 +57,10 @@ class ManagedProcess:
 
     async def start(self) -> None:
         """Start it and wait until it is ready. Raises StartFailed, then it is not running."""
-        if self._supervision is not None and not self._supervision.done():
+        if self._supervised():
             raise StackError(f"{self.process.name} is {self.state} already")
-        self._stopping = asyncio.Event()
+        self._stopping, self._failure = asyncio.Event(), None
         self._supervision = asyncio.create_task(self._supervise(), name=f"supervise {self.process.name}")
-        self._supervision.add_done_callback(self._on_supervision_end)
         await self.ready()
 
     async def stop(self) -> None:
@@ -85,13 +74,11 @@ class ManagedProcess:
 
     async def kill(self) -> None:
         """SIGKILL for it and all that it started, and wait for the end; it is then restarted like after any crash."""
-        if self.pid is None or self._watchdog is None:
+        if self.pid is None:
             raise StackError(f"{self.process.name} is not running: it is {self.state}")
         restarts = self.restarts
         self._kill_descendants()
-        await self._watchdog.wait()
-        while self.restarts == restarts and self._supervision is not None and not self._supervision.done():
-            await self._state_changed.wait()
+        await self._until(lambda: self.restarts > restarts)
 
     def force(self) -> None:
         """SIGKILL without waiting, and no restart."""
@@ -107,34 +94,54 @@ class ManagedProcess:
 
     async def ready(self, restarts: int = 0) -> None:
         """Wait until it is ready and was restarted at least `restarts` times. Raises StackError if it never will."""
-        while not (self.state is ProcessState.READY and self.restarts >= restarts):
-            if self._supervision is None or self._supervision.done():
-                if self.state is ProcessState.FAILED and self._supervision is not None:
-                    self._supervision.result()
-                raise StackError(f"{self.process.name} will not become ready: it is {self.state}")
-            await self._state_changed.wait()
+
+        def holds() -> bool:
+            return self.state is ProcessState.READY and self.restarts >= restarts
+
+        await self._until(holds)
+        if not holds():
+            raise self._failure or StackError(f"{self.process.name} will not become ready: it is {self.state}")
+
+    def _supervised(self) -> bool:
+        return self._supervision is not None and not self._supervision.done()
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        """Wait until it holds or the process is no longer kept running."""
+        while not holds() and self._supervised():  # noqa: ASYNC110 - simpler than to signal each change of state
+            await asyncio.sleep(PROBE_EVERY / 5)
 
     async def _supervise(self) -> None:
+        try:
+            await self._keep_running()
+        except StartFailed as failure:
+            log.warning("stack.process.failed name=%s error=%s", self.process.name, failure)
+            self._failure = failure
+            self._set_state(ProcessState.FAILED)
+        else:
+            self._set_state(ProcessState.STOPPED)
+
+    async def _keep_running(self) -> None:
         first, crashes = True, 0
         while not self._stopping.is_set():
             running = await self._spawn()
             self._set_state(ProcessState.STARTING)
-            ready_at = await self._until_ready(running, first=first)
+            ready_at = await self._until_ready(
+                running, time.monotonic() + self.process.start_timeout if first else None
+            )
             if ready_at is not None and not first:
-                await self._run_restart_hook(running)
+                await self._run_restart_hook()
             if ready_at is not None and running.returncode is None:
                 self._set_state(ProcessState.READY)
                 log.info("stack.process.ready name=%s pid=%d", self.process.name, self.pid)
-            status = await self._wait(running)
+            how = describe_exit(await self._wait(running))
             if self._stopping.is_set():
-                break
-            how = describe_exit(status)
+                return
             if ready_at is None and first:
                 raise StartFailed(self.process.name, f"ended before it was ready ({how})", self.log_file)
-            first = False
-            crashes = crashes_in_a_row(crashes, None if ready_at is None else time.monotonic() - ready_at)
-            delay = restart_delay(crashes, random.random())  # noqa: S311 - not a secret
-            crashes += 1
+            if ready_at is not None and time.monotonic() - ready_at >= HEALTHY_AFTER:
+                crashes = 0
+            first, crashes = False, crashes + 1
+            delay = backoff_s(crashes, base=FIRST_DELAY, longest=LAST_DELAY)
             self.restarts += 1
             self._set_state(ProcessState.RESTARTING)
             log.warning(
@@ -143,7 +150,6 @@ class ManagedProcess:
             )  # fmt: skip
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
-        self._set_state(ProcessState.STOPPED)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         """Run it under a watchdog, which alone holds the end of a pipe of ours. Raises StartFailed."""
@@ -178,36 +184,27 @@ class ManagedProcess:
         self.pid = None
         return status
 
-    async def _until_ready(self, running: asyncio.subprocess.Process, *, first: bool) -> float | None:
-        """The time it became ready, or None when it ended before. A first start that takes too long is a failure."""
-        started = time.monotonic()
+    async def _until_ready(self, running: asyncio.subprocess.Process, deadline: float | None) -> float | None:
+        """The time it became ready, or None when it ended before. Raises StartFailed after the deadline."""
         while running.returncode is None:
-            if await self.process.probe() and running.returncode is None:
+            if await self.process.is_ready() and running.returncode is None:
                 return time.monotonic()
-            late = time.monotonic() - started > self.process.start_timeout
-            if late and first and not self._stopping.is_set():
+            if deadline is not None and time.monotonic() > deadline and not self._stopping.is_set():
                 self._kill_descendants()
                 await self._wait(running)
                 reason = f"was not ready after {self.process.start_timeout:g} s"
                 raise StartFailed(self.process.name, reason, self.log_file)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(running.wait(), SLOW_PROBE_EVERY if late else PROBE_EVERY)
+                await asyncio.wait_for(running.wait(), PROBE_EVERY)
         return None
 
-    async def _run_restart_hook(self, running: asyncio.subprocess.Process) -> None:
-        """Run the caller's hook to its end, or the process's. A hook that fails is logged."""
-        if self.process.on_restart is None:
-            return
-        hook = asyncio.ensure_future(self.process.on_restart())
-        ended = asyncio.ensure_future(running.wait())
-        try:
-            await asyncio.wait({hook, ended}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            hook.cancel()
-            ended.cancel()
-            await asyncio.wait({hook, ended})
-        if not hook.cancelled() and (error := hook.exception()) is not None:
-            log.error("stack.restart_hook.failed name=%s", self.process.name, exc_info=error)
+    async def _run_restart_hook(self) -> None:
+        """Run the caller's hook. One that fails is logged."""
+        if self.process.on_restart is not None:
+            try:
+                await self.process.on_restart()
+            except Exception:
+                log.exception("stack.restart_hook.failed name=%s", self.process.name)
 
     def _kill_descendants(self) -> None:
         if self._watchdog is not None and self._watchdog.returncode is None:
@@ -217,13 +214,4 @@ class ManagedProcess:
     def _set_state(self, state: ProcessState) -> None:
         self.state = state
         self._since = time.time()
-        previous_event, self._state_changed = self._state_changed, asyncio.Event()
-        previous_event.set()
         self._changed()
-
-    def _on_supervision_end(self, supervision: asyncio.Task[None]) -> None:
-        if supervision.cancelled():
-            self._state_changed.set()  # `ready` must not wait any longer
-        elif (error := supervision.exception()) is not None:
-            log.error("stack.process.failed name=%s error=%s", self.process.name, error)
-            self._set_state(ProcessState.FAILED)

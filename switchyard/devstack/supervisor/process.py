@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import re
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _PROBE_TIMEOUT = 2.0  # seconds
-
-ReadinessProbe = Callable[[], Awaitable[bool]]
 
 
 class ProcessState(StrEnum):
@@ -31,35 +30,22 @@ class ProcessState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
-    """A service: a command that answers GET `health` with 200 on a port of its own when it is ready.
+    """A command that is ready once GET `health` answers 200 on `port`, or once `probe` says so.
 
-    The port arrives as SWITCHYARD_HEALTH_PORT; `{port}` in an argument is replaced by it. `env` is added to what every
-    service gets (the endpoints). Times are in seconds.
+    The stack allots `port`; it arrives as SWITCHYARD_HEALTH_PORT, and `{port}` in an argument is replaced by it.
+    `env` is all that it gets beside where programs are. `account` is the (uid, gid) to run under, None for one's own.
+    `stop_signal` asks it to end, SIGKILL follows after `grace` seconds. `on_restart` runs each time before it is ready
+    again after it ended unasked. Times are in seconds.
     """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     health: str = "/health/ready"
+    port: int = 0
     start_timeout: float = 120.0
     grace: float = 15.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessSpec:
-    """A command with everything it takes to run it. `env` is its whole environment.
-
-    `account` is the (uid, gid) to run under, None for one's own. `stop_signal` asks it to end, SIGKILL follows after
-    `grace` seconds. `on_restart` runs each time it is ready again after it ended unasked.
-    """
-
-    name: str
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    probe: ReadinessProbe
-    port: int
-    start_timeout: float = 120.0
-    grace: float = 15.0
+    probe: Callable[[], Awaitable[bool]] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     account: tuple[int, int] | None = None
     cwd: Path | None = None
@@ -68,6 +54,25 @@ class ProcessSpec:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"the process name {self.name!r} must be lower-case letters, digits, '.', '_' and '-'")
+
+    def on_port(self, port: int, base: Mapping[str, str]) -> Self:
+        """The same on an allotted port, with a base environment below its own."""
+        argv = tuple(argument.replace("{port}", str(port)) for argument in self.argv)
+        return replace(self, port=port, argv=argv, env={**base, **self.env, "SWITCHYARD_HEALTH_PORT": str(port)})
+
+    async def is_ready(self) -> bool:
+        """Whether it says that it is ready."""
+        return await (self.probe() if self.probe is not None else asyncio.to_thread(self._answers))
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=_PROBE_TIMEOUT)
+        try:
+            connection.request("GET", self.health)
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,36 +94,3 @@ class ProcessStatus:
     def from_json(cls, row: dict[str, Any]) -> ProcessStatus:
         """The status in a row of the state file."""
         return cls(**row | {"state": ProcessState(row["state"])})
-
-
-def spec_for_service(service: ServiceSpec, port: int, env: Mapping[str, str]) -> ProcessSpec:
-    """The process for a service, on the port allotted to it."""
-    return ProcessSpec(
-        name=service.name,
-        argv=tuple(argument.replace("{port}", str(port)) for argument in service.argv),
-        env={**env, **service.env, "SWITCHYARD_HEALTH_PORT": str(port)},
-        probe=http_probe(port, service.health),
-        port=port,
-        start_timeout=service.start_timeout,
-        grace=service.grace,
-    )
-
-
-def http_probe(port: int, path: str) -> ReadinessProbe:
-    """A probe that is true once GET `path` on the loopback port answers 200."""
-
-    async def probe() -> bool:
-        try:
-            async with asyncio.timeout(_PROBE_TIMEOUT):
-                reader, writer = await asyncio.open_connection(LOOPBACK, port)
-                try:
-                    writer.write(
-                        f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nConnection: close\r\n\r\n".encode()
-                    )
-                    return (await reader.readline()).split(b" ")[1:2] == [b"200"]
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError):
-            return False
-
-    return probe

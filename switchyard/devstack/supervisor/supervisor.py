@@ -9,15 +9,19 @@ from typing import Any
 from switchyard.devstack.errors import StackError
 from switchyard.devstack.stack.home import Home
 from switchyard.devstack.supervisor.managed_process import ManagedProcess
-from switchyard.devstack.supervisor.process import ProcessSpec, ProcessStatus
+from switchyard.devstack.supervisor.process import ProcessStatus, ServiceSpec
 
 
 class Supervisor:
-    """All managed processes of a home, in the order of their start. `changed` is called after each change of state."""
+    """All managed processes of a home, in the order of their start. `changed` is called after each change of state.
 
-    def __init__(self, home: Home, lock: int, changed: Callable[[], None]) -> None:
+    `lock` is the home's, which has to be taken before anything is started.
+    """
+
+    lock: int
+
+    def __init__(self, home: Home, changed: Callable[[], None]) -> None:
         self._home = home
-        self._lock = lock
         self._changed = changed
         self.processes: dict[str, ManagedProcess] = {}
 
@@ -27,9 +31,14 @@ class Supervisor:
             raise StackError(f"there is no process {name!r} in this stack; there are {', '.join(self.processes)}")
         return self.processes[name]
 
-    async def start(self, processes: Iterable[ProcessSpec]) -> None:
+    async def start(self, processes: Iterable[ServiceSpec]) -> None:
         """Start all of them at once and wait until all are ready. Raises StartFailed for the first that fails."""
-        group = [self._add(process) for process in processes]
+        group = []
+        for process in processes:
+            if process.name in self.processes:
+                raise StackError(f"two processes of this stack are called {process.name!r}; give each its own name")
+            managed = ManagedProcess(process, self._home.new_log(process.name), self.lock, self._changed)
+            group.append(self.processes.setdefault(process.name, managed))
         await run_concurrently(*(managed.start() for managed in group))
 
     async def stop(self, names: Iterable[str]) -> None:
@@ -39,13 +48,6 @@ class Supervisor:
     def status(self) -> list[ProcessStatus]:
         """All processes as they are now."""
         return [managed.status() for managed in self.processes.values()]
-
-    def _add(self, process: ProcessSpec) -> ManagedProcess:
-        if process.name in self.processes:
-            raise StackError(f"two processes of this stack are called {process.name!r}; give each its own name")
-        managed = ManagedProcess(process, self._home.new_log(process.name), self._lock, self._changed)
-        self.processes[process.name] = managed
-        return managed
 
 
 async def run_concurrently(*work: Coroutine[Any, Any, None]) -> None:

@@ -371,6 +371,27 @@ async def entry_past_the_sequencer(log: Attacked) -> None:
     )
 
 
+async def index_rows_replaced(log: Attacked) -> None:
+    """The function that gives log indexes is the owner's: it adds an entry of its own to what the sequencer checked."""
+    await log.insert(cases.first(20))
+    source = await log.owner.fetchval("select prosrc from pg_proc where proname = 'index_rows'")
+    await log.owner.execute(
+        "create or replace function index_rows(days date[], ids uuid[], digests text[], times timestamptz[],"
+        " body_hashes bytea[], macs bytea[], keys uuid[]) returns integer language plpgsql security definer"
+        " set search_path = audit, pg_temp as $attack$"
+        + source.replace(
+            "return taken;",
+            "insert into log_entry (log_index, opened_on, event_id, digest, recorded_at, body_sha256, mac, mac_key)"
+            " select (select max(log_index) + 1 from log_entry), opened_on, event_id, transcript_hash, recorded_at,"
+            " sha256(convert_to(body, 'UTF8')), mac, mac_key from transition"
+            " where mac = decode(repeat('00', 32), 'hex')"
+            " on conflict do nothing; return taken;",
+        )
+        + "$attack$"
+    )
+    await log.store.record([cases.body(cases.first(30))])
+
+
 async def gap_in_log_indexes(log: Attacked) -> None:
     event = cases.first(30)
     await log.store.record([cases.body(event)])
@@ -441,6 +462,7 @@ ATTACKS: dict[Attack, set[FindingKind]] = {
     row_dropped_at_insert: {K.MISSING_PARENT},
     queue_emptied: {K.ROW_UNINDEXED},
     entry_past_the_sequencer: {K.FORGED_ROW},
+    index_rows_replaced: {K.FORGED_ROW},
     gap_in_log_indexes: {K.INDEX_MISSING},
     same_event_twice_in_the_index: {K.INDEX_DUPLICATE},
     checkpoint_added: {K.CHECKPOINT_MISSING},
@@ -520,3 +542,14 @@ async def test_thief_of_the_checkpoint_key_convinces_a_verifier_without_the_rows
     keys.add(base64.b64encode(SIGNER.public).decode())
     assert list(verify_bundle.verify_bundle(bundle, keys, {})) == []
     assert await log.verify() == {K.FORGED_ROW}
+
+
+@pytest.mark.parametrize("attack", [entry_past_the_sequencer, index_rows_replaced, gap_in_log_indexes])
+async def test_no_checkpoint_is_signed_over_an_entry_that_the_service_did_not_make(
+    log: Attacked, attack: Attack
+) -> None:
+    await attack(log)
+    await log.goes_on()
+
+    assert await log.owner.fetchval("select max(number) from checkpoint") == 2
+    assert (await log.proof.verify()).covered_rows == 30

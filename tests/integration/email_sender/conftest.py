@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import aiohttp
 import pytest
 from aiobotocore.session import AioSession
 
@@ -34,10 +33,9 @@ from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.process.web import WebServer
 from switchyard.runtime.storage.artefacts import Artefacts
 from tests.accounts import facts
-from tests.emulators import Emulator
 from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, command, fresh_id, opened, rewritten
-from tests.integration.infrastructure import Infrastructure, Owner
+from tests.integration.infrastructure import Owner
 from tests.integration.known_cases import Person, known_cases
 from tests.integration.manual_clock import ManualClock
 from tests.operators import OPERATORS
@@ -235,11 +233,10 @@ class Case:
 
 @dataclass
 class Outbox:
-    """The provider: what it took, with its bytes, and what the emulator behind it lists."""
+    """The provider: what it took, with its bytes."""
 
     ses_simulator: SesSimulator
     url: str
-    emulator_url: str
 
     def plan(self, *faults: SesFault) -> None:
         """What happens to the next requests."""
@@ -248,15 +245,6 @@ class Outbox:
     def of(self, case_id: str) -> list[AcceptedEmail]:
         """What was taken for a case."""
         return [each for each in self.ses_simulator.taken if each.tags["case_id"] == case_id]
-
-    async def listed(self, message_id: str) -> list[Json]:
-        """What the emulator's outbox has under an id."""
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"{self.emulator_url}/_ministack/ses/messages") as answer,
-        ):
-            accounts: dict[str, list[Json]] = (await answer.json())["messages"]
-        return [each for messages in accounts.values() for each in messages if each["MessageId"] == message_id]
 
 
 @dataclass
@@ -304,12 +292,11 @@ async def case(open_case: OpenCase) -> Case:
 
 
 @pytest.fixture
-async def outbox(infrastructure: Infrastructure, emulator: Emulator) -> AsyncIterator[Outbox]:
-    """The provider on the wire: in front of the emulator's SES, or in its place where it has none."""
-    address = infrastructure.environment["AWS_ENDPOINT_URL"]
-    ses_simulator = SesSimulator(upstream=address if emulator.sends_email else None)
+async def outbox() -> AsyncIterator[Outbox]:
+    """The provider on the wire."""
+    ses_simulator = SesSimulator()
     server = WebServer(ses_simulator, "127.0.0.1", 0)
-    yield Outbox(ses_simulator, f"http://127.0.0.1:{server.port}", address)
+    yield Outbox(ses_simulator, f"http://127.0.0.1:{server.port}")
     await server.stop()
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import email
-from email import policy
-from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -16,7 +13,6 @@ from services.specialists.email_sender.handlers import MAX_PRECONDITION_AGE_S, S
 from services.specialists.email_sender.ledger import SendLedger
 from switchyard.devstack.simulators.ses import SesFault
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, Unavailable
-from tests.emulators import Emulator
 from tests.integration.email_sender.conftest import TIMEOUT_S, Case, EmailSender, OpenCase, Outbox, StartEmailSender
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
@@ -35,25 +31,6 @@ async def test_the_bytes_that_passed_are_the_bytes_that_are_sent(
     assert (taken.sender, taken.recipients) == ("accounts@harborline.example", (case.to,))
     assert taken.configuration_set == "outbound"
     assert taken.tags == {"case_id": case.case_id, "content_sha256": case.content_sha256}
-
-
-async def test_the_emulators_own_outbox_has_it_once_and_unchanged(
-    case: Case, email_sender: EmailSender, outbox: Outbox, emulator: Emulator
-) -> None:
-    await email_sender.send(case.command(email_sender.soon))
-
-    [taken] = outbox.of(case.case_id)
-    if not emulator.sends_email:
-        assert base64.b64decode(taken.raw) == case.raw, "the mailbox is the only outbox"
-        return
-    [listed] = await outbox.listed(taken.message_id)
-    message = email.message_from_bytes(case.raw, _class=EmailMessage, policy=policy.default)
-    text, html = (message.get_body((kind,)) for kind in ("plain", "html"))
-    assert isinstance(text, EmailMessage)
-    assert isinstance(html, EmailMessage)
-    assert (listed["Source"], listed["To"], listed["CC"], listed["BCC"]) == (taken.sender, [case.to], [], [])
-    assert listed["Subject"] == message["Subject"]
-    assert (listed["BodyText"], listed["BodyHtml"]) == (text.get_content(), html.get_content())
 
 
 async def test_a_command_that_comes_again_sends_nothing_and_answers_the_same(

@@ -38,6 +38,14 @@ def test_the_gate_fails_and_lists_what_newly_fails(tmp_path: Path) -> None:
     assert f"newly failing: {', '.join(failing)}" in done.stdout
 
 
+@pytest.mark.slow
+def test_the_guards_counts_still_hold(tmp_path: Path) -> None:
+    baseline = BASELINES / "sql_guard.simulator.json"
+    done = run("sql_guard", "--out", str(tmp_path / "out.json"), "--baseline", str(baseline), "--gate")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert SuiteResult.read(tmp_path / "out.json").rates["hostile_accepted"] == 0.0
+
+
 def test_a_gate_without_a_baseline_is_refused() -> None:
     done = run("triage", "--gate")
     assert done.returncode == 2

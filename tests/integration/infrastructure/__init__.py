@@ -5,18 +5,15 @@ Where they run is one choice (tests/where.py), and each place has a module here 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias
 
 import asyncpg
 
-from switchyard.devstack.simulators.ses import verify_domains
 from switchyard.devstack.stack.postgres import WORK_DATABASE
 from switchyard.devstack.stack.provision import provision_emulator
 from switchyard.processes.databases import migrate_work
-from tests.emulators import identify
 from tests.where import Where
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -75,7 +72,4 @@ def password(role: str) -> str:
 async def prepare(work_url: str, environment: Mapping[str, str]) -> None:
     """The work database's schemas and roles; bus, queues, rules and buckets. May be repeated."""
     await migrate_work(work_url, password_for=password)
-    emulator = await asyncio.to_thread(identify, environment["AWS_ENDPOINT_URL"])
     await provision_emulator(environment, visibility_s=QUEUE_VISIBILITY_S)
-    if emulator.sends_email:
-        await verify_domains(environment["AWS_ENDPOINT_URL"], ["harborline.example"])

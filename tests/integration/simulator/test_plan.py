@@ -7,21 +7,8 @@ import statistics
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
-from switchyard.devstack.simulators.models.plan import (
-    Bimodal,
-    Distribution,
-    FailureResponse,
-    Outage,
-    Recovery,
-    ResponsePlan,
-    SlowDrip,
-    StallAfter,
-    Steady,
-    ThrottlingStorm,
-    reply_timeline,
-)
+from switchyard.devstack.simulators.models.plan import Behaviour, FailureResponse, ResponsePlan, reply_timeline
 
 EVERY_NAME = ["steady", "bimodal", "slow_drip", "stall_after_tokens", "throttling_storm", "outage", "recovery"]
 
@@ -68,7 +55,7 @@ def test_a_fault_beyond_the_end_of_the_reply_never_comes() -> None:
 @pytest.mark.parametrize("name", EVERY_NAME)
 def test_the_same_call_always_gets_the_same_plan(name: str) -> None:
     def read(seed: int) -> list[ResponsePlan]:
-        behaviour = TypeAdapter[Distribution](Distribution).validate_python({"name": name, "seed": seed})
+        behaviour = Behaviour.model_validate({"name": name, "seed": seed})
         return [behaviour.plan(call) for call in range(200)]
 
     assert read(1) == read(1)
@@ -76,41 +63,52 @@ def test_the_same_call_always_gets_the_same_plan(name: str) -> None:
 
 
 def test_a_steady_service_keeps_its_median_and_its_tail() -> None:
-    times = sorted(Steady(seed=3).plan(call).first_token_ms for call in range(4000))
+    times = sorted(Behaviour(name="steady", seed=3).plan(call).first_token_ms for call in range(4000))
     assert statistics.median(times) == pytest.approx(400, rel=0.05)
     assert times[3800] == pytest.approx(600, rel=0.1)
 
 
 def test_a_bimodal_service_is_slow_for_its_share_of_the_calls() -> None:
-    slow = [Bimodal(seed=3).plan(call).first_token_ms > 2000 for call in range(4000)]
+    slow = [Behaviour(name="bimodal", seed=3).plan(call).first_token_ms > 2000 for call in range(4000)]
     assert statistics.mean(slow) == pytest.approx(0.1, abs=0.02)
 
 
 def test_a_slow_drip_starts_on_time_and_then_trickles() -> None:
-    dripping = [plan for call in range(400) if (plan := SlowDrip().plan(call)).tokens_per_second == 4]
+    dripping = [
+        plan
+        for call in range(400)
+        if (plan := Behaviour(name="slow_drip", share=0.3).plan(call)).tokens_per_second == 4
+    ]
     assert len(dripping) == pytest.approx(120, abs=40)
     assert statistics.median(plan.first_token_ms for plan in dripping) < 500
 
 
 def test_a_share_of_the_streams_stalls() -> None:
-    stalled = [StallAfter(tokens=5).plan(call).stall_after_tokens == 5 for call in range(2000)]
+    stalled = [
+        Behaviour(name="stall_after_tokens", tokens=5).plan(call).stall_after_tokens == 5 for call in range(2000)
+    ]
     assert statistics.mean(stalled) == pytest.approx(0.1, abs=0.03)
 
 
 def test_a_throttling_storm_passes_and_comes_back() -> None:
-    refused = [ThrottlingStorm(every=60, lasts=20).plan(call).failure is not None for call in range(120)]
+    refused = [
+        Behaviour(name="throttling_storm", share=0.9, every=60, lasts=20).plan(call).failure is not None
+        for call in range(120)
+    ]
     assert sum(refused[:20]) >= 14
     assert not any(refused[20:60])
     assert sum(refused[60:80]) >= 14
 
 
 def test_an_outage_has_a_beginning_and_an_end() -> None:
-    down = [Outage(starts_at=5, lasts=3).plan(call).failure == FailureResponse(503) for call in range(12)]
+    down = [
+        Behaviour(name="outage", starts_at=5, lasts=3).plan(call).failure == FailureResponse(503) for call in range(12)
+    ]
     assert down == [False] * 5 + [True] * 3 + [False] * 4
 
 
 def test_a_recovering_service_gets_faster_call_by_call() -> None:
-    recovery = Recovery(down=2, climbing=4, jitter=0, first_token_ms=400, slowest_first_token_ms=8400)
+    recovery = Behaviour(name="recovery", lasts=2, climbing=4, jitter=0, first_token_ms=400, slow_first_token_ms=8400)
     calls = [recovery.plan(call) for call in range(8)]
     assert [plan.failure is not None for plan in calls] == [True] * 2 + [False] * 6
     assert [plan.first_token_ms for plan in calls[2:]] == [8400, 6400, 4400, 2400, 400, 400]

@@ -81,8 +81,8 @@ async def supervisor(home: Path) -> AsyncIterator[Supervisor]:
     """A supervisor without processes; what a test starts under it is stopped afterwards."""
     place = Home(home)
     place.prepare()
-    lock = place.lock()
-    supervisor = Supervisor(place, lock, lambda: None)
+    supervisor = Supervisor(place, lambda: None)
+    supervisor.lock = lock = place.lock()
     yield supervisor
     await supervisor.stop(supervisor.processes)
     os.close(lock)

@@ -17,7 +17,7 @@ import pytest
 from aiobotocore.session import get_session
 
 from switchyard.devstack.errors import AlreadyRunning, StartFailed
-from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.endpoints import INHERITED, Endpoints
 from switchyard.devstack.stack.home import Home
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.stack import EmbeddedStack
@@ -162,28 +162,27 @@ async def test_a_killed_emulator_is_provisioned_again(used_home: Path) -> None:
             assert (await sqs.get_queue_url(QueueName="case_manager"))["QueueUrl"].startswith(stack.endpoints.aws)
 
 
-async def test_services_get_stack_endpoints_and_no_user_credentials(
+async def test_service_gets_what_it_is_given_and_nothing_of_the_shell_or_the_owner(
     used_home: Path, toy: MakeToy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "production")
-    monkeypatch.setenv("PGHOST", "db.example.com")
+    for name in ("AWS_PROFILE", "PGHOST", "GITHUB_TOKEN", "DATABASE_URL", "SWITCHYARD_VAULT_KEY", "HOME"):
+        monkeypatch.setenv(name, "production")
 
     async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
         assert await run_sql(endpoints.dsn(AUDIT_DATABASE), "SELECT 1") == 1
-        return {"SWITCHYARD_BUS": "switchyard"}
+        return {"SWITCHYARD_OPERATOR_KEY": "of the operator"}
 
     def services(endpoints: Endpoints) -> list[ServiceSpec]:
         return [toy("router", env={"ROUTER_DSN": endpoints.dsn(WORK_DATABASE, user="router", password="secret")})]
 
     async with EmbeddedStack(used_home, services=services, prepare=prepare) as stack:
-        seen = await environment_of(stack, "router")
+        seen = (await environment_of(stack, "router")).partition("\r\n\r\n")[2].splitlines()
         port = stack.endpoints.postgres_port
-        assert f"SWITCHYARD_HEALTH_PORT={stack['router'].process.port}\n" in seen
-        assert "SWITCHYARD_BUS=switchyard\n" in seen
-        assert f"ROUTER_DSN=postgresql://router:secret@127.0.0.1:{port}/switchyard_work\n" in seen
-        assert f"AWS_ENDPOINT_URL={stack.endpoints.aws}\n" in seen
-        assert "production" not in seen
-        assert "PGHOST" not in seen
+        assert set(seen) - {f"{name}={os.environ[name]}" for name in INHERITED if name in os.environ} == {
+            f"SWITCHYARD_HEALTH_PORT={stack['router'].process.port}",
+            f"ROUTER_DSN=postgresql://router:secret@127.0.0.1:{port}/switchyard_work",
+        }
+        assert stack.exports["SWITCHYARD_OPERATOR_KEY"] == "of the operator"
 
 
 async def test_a_second_stack_on_the_same_home_is_refused(used_home: Path) -> None:

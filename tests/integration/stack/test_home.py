@@ -19,7 +19,7 @@ from switchyard.devstack.stack.postgres import (
     find_unprivileged_account,
 )
 from switchyard.devstack.supervisor.ports import LOOPBACK, PORT_RANGE, PortAllocator
-from switchyard.devstack.supervisor.process import ServiceSpec, spec_for_service
+from switchyard.devstack.supervisor.process import ServiceSpec
 
 pytestmark = pytest.mark.integration
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL refuses only root")
@@ -82,7 +82,7 @@ def test_a_reused_pid_is_not_mistaken_for_the_supervisor_that_had_it(home: Path)
 
 def test_a_name_that_is_no_file_name_is_refused() -> None:
     with pytest.raises(ValueError, match="must be lower-case letters"):
-        spec_for_service(ServiceSpec(name="../evil", argv=("true",)), 1, {})
+        ServiceSpec(name="../evil", argv=("true",))
 
 
 @root_only

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from switchyard.devstack.errors import StackError, StartFailed
-from switchyard.devstack.supervisor.managed_process import HEALTHY_AFTER, LAST_DELAY, crashes_in_a_row, restart_delay
+from switchyard.devstack.supervisor import managed_process
 from switchyard.devstack.supervisor.ports import PortAllocator
-from switchyard.devstack.supervisor.process import ProcessSpec, ProcessState, ServiceSpec, spec_for_service
+from switchyard.devstack.supervisor.process import ProcessState, ServiceSpec
 from switchyard.devstack.supervisor.supervisor import Supervisor
 from tests.integration.stack.alive import is_alive
 
@@ -24,23 +24,27 @@ MakeToy = Callable[..., ServiceSpec]
 PORTS = PortAllocator()
 
 
-def as_process(service: ServiceSpec) -> ProcessSpec:
-    return spec_for_service(service, PORTS.allocate(service.name), {"PATH": os.defpath})
+def as_process(service: ServiceSpec) -> ServiceSpec:
+    return service.on_port(PORTS.allocate(service.name), {"PATH": os.defpath})
 
 
-def test_the_delay_doubles_from_the_first_to_the_last() -> None:
-    assert [restart_delay(crashes, 0.0) for crashes in range(6)] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
-    assert restart_delay(10_000, 0.0) == LAST_DELAY
+async def test_delay_grows_with_each_crash_and_starts_over_after_a_healthy_run(
+    supervisor: Supervisor, toy: MakeToy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashes: list[int] = []
 
+    def no_delay(failures: int, **_: float) -> float:
+        crashes.append(failures)
+        return 0.0
 
-def test_jitter_takes_up_to_half_of_the_delay() -> None:
-    assert restart_delay(2, 0.999) == pytest.approx(0.4, abs=0.001)
-
-
-def test_healthy_process_restart_delay_starts_over() -> None:
-    assert crashes_in_a_row(5, ready_for=HEALTHY_AFTER - 0.1) == 5
-    assert crashes_in_a_row(5, ready_for=None) == 5
-    assert crashes_in_a_row(5, ready_for=HEALTHY_AFTER) == 0
+    monkeypatch.setattr(managed_process, "backoff_s", no_delay)
+    await supervisor.start([as_process(toy())])
+    for number in range(1, 4):
+        if number == 3:
+            monkeypatch.setattr(managed_process, "HEALTHY_AFTER", 0.0)
+        await supervisor["toy"].kill()
+        await supervisor["toy"].ready(restarts=number)
+    assert crashes == [1, 2, 1]
 
 
 async def test_a_killed_process_is_restarted_on_the_same_port(supervisor: Supervisor, toy: MakeToy) -> None:

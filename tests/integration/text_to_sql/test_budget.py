@@ -44,7 +44,7 @@ class Warehouse:
         )
 
 
-class Desk:
+class Asker:
     """One user's budget, its clock and a warehouse."""
 
     def __init__(self, budget: WarehouseBudget, clock: ManualClock, user: str) -> None:
@@ -57,79 +57,79 @@ class Desk:
     async def ask(self, user: str = "", tenant: str = "harbor") -> Rows:
         return await self.of(user, tenant).spend(self.warehouse.run, LIMITS)
 
-    async def refusal(self) -> PermanentTaskError:
+    async def rejected(self) -> PermanentTaskError:
         with pytest.raises(PermanentTaskError) as caught:
             await self.ask()
         return caught.value
 
 
 @pytest.fixture
-async def desk(pool_for: PoolFor) -> Desk:
+async def asker(pool_for: PoolFor) -> Asker:
     clock = ManualClock(datetime(2026, 11, 28, 22, 0, tzinfo=UTC))
     pool = await pool_for("text_to_sql")
     budget = WarehouseBudget(pool, clock, seconds_per_day=60, bytes_per_day=10 * MAX_RESULT_BYTES)
-    return Desk(budget, clock, uuid.uuid4().hex)
+    return Asker(budget, clock, uuid.uuid4().hex)
 
 
-async def test_budget_that_is_used_up_refuses_with_when_it_is_free_again(desk: Desk) -> None:
-    desk.warehouse.seconds = 25.0
-    await desk.ask()
-    await desk.ask()
-    error = await desk.refusal()
+async def test_budget_that_is_used_up_refuses_with_when_it_is_free_again(asker: Asker) -> None:
+    asker.warehouse.seconds = 25.0
+    await asker.ask()
+    await asker.ask()
+    error = await asker.rejected()
     assert error.code == "warehouse_budget_spent"
     assert "60 s" in error.message
     assert "2026-11-29T00:00:00.000000Z" in error.message
     assert error.remedy == "ask again after 2026-11-29T00:00:00.000000Z"
-    assert desk.warehouse.runs == 2
-    desk.clock.advance(2 * 3_600)
-    await desk.ask()
+    assert asker.warehouse.runs == 2
+    asker.clock.advance(2 * 3_600)
+    await asker.ask()
 
 
-async def test_budget_is_settled_to_what_a_query_cost(desk: Desk) -> None:
+async def test_budget_is_settled_to_what_a_query_cost(asker: Asker) -> None:
     for _ in range(25):
-        await desk.ask()
-    assert desk.warehouse.runs == 25
+        await asker.ask()
+    assert asker.warehouse.runs == 25
 
 
-async def test_bytes_count_as_well_as_seconds(desk: Desk) -> None:
-    desk.warehouse.size = MAX_RESULT_BYTES
+async def test_bytes_count_as_well_as_seconds(asker: Asker) -> None:
+    asker.warehouse.size = MAX_RESULT_BYTES
     for _ in range(10):
-        await desk.ask()
-    assert (await desk.refusal()).code == "warehouse_budget_spent"
+        await asker.ask()
+    assert (await asker.rejected()).code == "warehouse_budget_spent"
 
 
-async def test_users_and_tenants_have_budgets_of_their_own(desk: Desk) -> None:
-    desk.warehouse.seconds = 25.0
-    await desk.ask()
-    await desk.ask()
-    await desk.refusal()
-    await desk.ask(user=uuid.uuid4().hex)
-    await desk.ask(tenant="other")
+async def test_users_and_tenants_have_budgets_of_their_own(asker: Asker) -> None:
+    asker.warehouse.seconds = 25.0
+    await asker.ask()
+    await asker.ask()
+    await asker.rejected()
+    await asker.ask(user=uuid.uuid4().hex)
+    await asker.ask(tenant="other")
 
 
-async def test_attempts_at_once_never_exceed_the_budget(desk: Desk) -> None:
-    results = await asyncio.gather(*(desk.ask() for _ in range(20)), return_exceptions=True)
+async def test_attempts_at_once_never_exceed_the_budget(asker: Asker) -> None:
+    results = await asyncio.gather(*(asker.ask() for _ in range(20)), return_exceptions=True)
     # Sixty seconds hold two reservations of thirty at a time.
     refused = [result for result in results if isinstance(result, PermanentTaskError)]
     assert all(error.code == "warehouse_budget_spent" for error in refused)
-    assert len(refused) + desk.warehouse.runs == 20
-    assert desk.warehouse.runs >= 2
+    assert len(refused) + asker.warehouse.runs == 20
+    assert asker.warehouse.runs >= 2
     reserved = await asyncio.gather(
-        *(desk.budget.reserve("raced" + desk.user, 30_000, 1) for _ in "abcd"),
+        *(asker.budget.reserve("raced" + asker.user, 30_000, 1) for _ in "abcd"),
         return_exceptions=True,
     )
     assert sum(isinstance(each, PermanentTaskError) for each in reserved) == 2
 
 
-async def test_attempt_whose_end_is_lost_stays_spent(desk: Desk) -> None:
-    desk.warehouse.failure = RetryableTaskError("warehouse_unreachable", "no answer")
+async def test_attempt_whose_end_is_lost_stays_spent(asker: Asker) -> None:
+    asker.warehouse.failure = RetryableTaskError("warehouse_unreachable", "no answer")
     for _ in range(2):
         with pytest.raises(RetryableTaskError):
-            await desk.ask()
-    assert (await desk.refusal()).code == "warehouse_budget_spent"
+            await asker.ask()
+    assert (await asker.rejected()).code == "warehouse_budget_spent"
 
 
-async def test_attempt_that_was_cancelled_stays_spent(desk: Desk) -> None:
+async def test_attempt_that_was_cancelled_stays_spent(asker: Asker) -> None:
     async def endless() -> Rows:
         await asyncio.Event().wait()
         raise AssertionError
@@ -137,18 +137,18 @@ async def test_attempt_that_was_cancelled_stays_spent(desk: Desk) -> None:
     for _ in range(2):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
-                await desk.of().spend(endless, LIMITS)
-    assert (await desk.refusal()).code == "warehouse_budget_spent"
+                await asker.of().spend(endless, LIMITS)
+    assert (await asker.rejected()).code == "warehouse_budget_spent"
 
 
-async def test_query_that_failed_costs_the_time_it_ran_and_a_refused_login_nothing(desk: Desk) -> None:
-    desk.warehouse.failure = PermanentTaskError("query_timeout", "too long")
-    desk.warehouse.seconds = 25.0
+async def test_query_that_failed_costs_the_time_it_ran_and_a_refused_login_nothing(asker: Asker) -> None:
+    asker.warehouse.failure = PermanentTaskError("query_timeout", "too long")
+    asker.warehouse.seconds = 25.0
     with pytest.raises(PermanentTaskError):
-        await desk.ask()
-    desk.warehouse.failure = PermanentTaskError("needs_reauth", "sign in")
+        await asker.ask()
+    asker.warehouse.failure = PermanentTaskError("needs_reauth", "sign in")
     for _ in range(5):
-        assert (await desk.refusal()).code == "needs_reauth"
-    desk.warehouse.failure = None
-    await desk.ask()
-    assert (await desk.refusal()).code == "warehouse_budget_spent"
+        assert (await asker.rejected()).code == "needs_reauth"
+    asker.warehouse.failure = None
+    await asker.ask()
+    assert (await asker.rejected()).code == "warehouse_budget_spent"

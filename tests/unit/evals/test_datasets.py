@@ -42,7 +42,7 @@ def snowflake_simulator() -> Iterator[SnowflakeSimulator]:
 
 def first_rule(question: str, *, tools: tuple[str, ...], system: str) -> ScriptRule | None:
     text = f"<question>{question}</question>"
-    match = match_rule(RULES, Prompt("openai", "m", False, system, text, text, (), tools, False, None))
+    match = match_rule(RULES, Prompt("openai", "m", False, system, text, text, (), tools, False))
     return match.rule if match else None
 
 

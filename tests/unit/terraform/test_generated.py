@@ -14,6 +14,7 @@ from switchyard.infra.generate import GENERATED_FOLDER, main, terraform_files
 from switchyard.infra.settings_page import process_settings, variable_name
 from switchyard.processes.settings import CaseManagerSettings
 from switchyard.runtime.models.clients import ModelSettings
+from tests.holdings import secret_variables
 from tests.reference import consumers, feedback_consumer, needs, topology
 from tests.unit.terraform.reading import ENVIRONMENTS, values
 from tests.unit.terraform.rendering import rendered
@@ -68,6 +69,12 @@ def test_container_has_all_settings_of_its_process(node: str, monkeypatch: pytes
     assert (ModelSettings().openai_secret_arn is not None) == ("openai" in needs()[node].egress)
     known = {variable_name(settings, name) for settings in SETTINGS[node] for name in settings.model_fields}
     assert {each["name"] for part in container.values() for each in part} <= known
+
+
+@pytest.mark.parametrize("node", list(needs()))
+def test_secrets_of_a_process_are_those_that_its_settings_name(node: str) -> None:
+    wanted = {variable for settings in SETTINGS[node] for variable in secret_variables(settings)}
+    assert set(needs()[node].held) == wanted
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -193,6 +193,7 @@ def test_audit_alone_writes_checkpoints_and_cannot_delete_them() -> None:
             node == "audit"
         )
         assert kms(node, "kms:Sign", "checkpoints_key_arn", es256) == (node == "audit")
+        assert kms(node, "kms:Decrypt", "rows_key_arn", {}) == (node == "audit")
         assert not kms(node, "kms:Sign", "checkpoints_key_arn", {"kms:SigningAlgorithm": "RSASSA_PSS_SHA_256"})
 
 

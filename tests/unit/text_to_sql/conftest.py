@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def schema() -> Schema:
 def guard(schema: Schema) -> Iterator[GuardProcess]:
     made = GuardProcess(schema)
     yield made
-    asyncio.run(made.close())
+    made.close_now()
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,50 @@ def snowflake_simulator() -> Iterator[SnowflakeSimulator]:
     made = open_warehouse()
     yield made
     made.close()
+
+
+Run = Callable[..., list[tuple[Any, ...]]]
+Views = Callable[[tuple[str, ...]], str]
+
+
+@pytest.fixture(scope="session")
+def run(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> Run:
+    """Runs a query on the tables of one DuckDB schema, as the simulator does."""
+    from switchyard.devstack.simulators.snowflake.simulator import RoleConnection
+
+    fake = snowflake_simulator._fake
+
+    def execute(sql: str, namespace: str = "PROD") -> list[tuple[Any, ...]]:
+        connection = RoleConnection(
+            fake.duck_conn.cursor(),
+            fake.results_cache,
+            schema.database,
+            namespace,
+            create_database=False,
+            create_schema=False,
+            warehouse_schema=schema,
+            timeout_s=60,
+        )
+        with warnings.catch_warnings(), closing(connection), closing(connection.cursor()) as cursor:
+            warnings.simplefilter("ignore")
+            return [tuple(row) for row in cursor.execute(sql).fetchall()]
+
+    return execute
+
+
+@pytest.fixture(scope="session")
+def views(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> Views:
+    """Builds a schema of the same tables that has only the columns to keep."""
+    engine = snowflake_simulator._fake.duck_conn.cursor()
+    engine.execute("CREATE schema OILFIELD.ONLY_REPORTED")
+
+    def build(keep: tuple[str, ...]) -> str:
+        for name, table in schema.tables.items():
+            columns = ", ".join(column for column in table.columns if f"{name}.{column}" in keep)
+            engine.execute(
+                f"CREATE OR REPLACE VIEW OILFIELD.ONLY_REPORTED.{name} AS "
+                f"SELECT {columns or '1 AS NOTHING'} FROM OILFIELD.PROD.{name}"
+            )
+        return "ONLY_REPORTED"
+
+    return build

@@ -1,21 +1,17 @@
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Callable
-from contextlib import closing
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from evals.cases import AnalystCase, HostileCase, analyst_cases, hostile_cases
+from evals.compare import same_result
 from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
 from services.specialists.text_to_sql.schema import Schema, load_schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
-
-if TYPE_CHECKING:
-    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
+from tests.unit.text_to_sql.conftest import Run, Views
 
 MAX_ANALYSTS_REFUSED = 0.05
 SCHEMA = load_schema()
@@ -65,52 +61,6 @@ def test_analysts_query_is_reported_to_read_what_it_reads(case: AnalystCase, que
     assert query.tables == tuple(sorted(case.reads))
 
 
-Run = Callable[..., list[tuple[Any, ...]]]
-
-
-@pytest.fixture(scope="module")
-def run(snowflake_simulator: SnowflakeSimulator) -> Run:
-    """Runs a query on the tables of one DuckDB schema, as the simulator does."""
-    from switchyard.devstack.simulators.snowflake.simulator import RoleConnection
-
-    fake = snowflake_simulator._fake
-
-    def execute(sql: str, namespace: str = "PROD") -> list[tuple[Any, ...]]:
-        connection = RoleConnection(
-            fake.duck_conn.cursor(),
-            fake.results_cache,
-            SCHEMA.database,
-            namespace,
-            create_database=False,
-            create_schema=False,
-            warehouse_schema=SCHEMA,
-            timeout_s=60,
-        )
-        with warnings.catch_warnings(), closing(connection), closing(connection.cursor()) as cursor:
-            warnings.simplefilter("ignore")
-            return [tuple(row) for row in cursor.execute(sql).fetchall()]
-
-    return execute
-
-
-@pytest.fixture(scope="module")
-def views(snowflake_simulator: SnowflakeSimulator) -> Callable[[tuple[str, ...]], str]:
-    """Builds a schema of the same tables that has only the columns to keep."""
-    engine = snowflake_simulator._fake.duck_conn.cursor()
-    engine.execute("CREATE SCHEMA OILFIELD.ONLY_REPORTED")
-
-    def build(keep: tuple[str, ...]) -> str:
-        for name, table in SCHEMA.tables.items():
-            columns = ", ".join(column for column in table.columns if f"{name}.{column}" in keep)
-            engine.execute(
-                f"CREATE OR REPLACE VIEW OILFIELD.ONLY_REPORTED.{name} AS "
-                f"SELECT {columns or '1 AS NOTHING'} FROM OILFIELD.PROD.{name}"
-            )
-        return "ONLY_REPORTED"
-
-    return build
-
-
 def comparable(rows: list[tuple[Any, ...]]) -> list[str]:
     return sorted(json.dumps([_rounded(value) for value in row], default=str) for row in rows)
 
@@ -121,18 +71,31 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         value = ", ".join(json.loads(json.dumps(value)))
     # The guard cuts long texts.
-    return sorted(value[:501]) if isinstance(value, str) else value
+    return "".join(sorted(value[:501])) if isinstance(value, str) else value
+
+
+def same(left: list[tuple[Any, ...]], right: list[tuple[Any, ...]]) -> bool:
+    """Whether two results are equal; sums of floats may differ in the last digit that is compared."""
+    if comparable(left) == comparable(right):
+        return True
+    return len(left) < 2_000 and same_result(
+        *([_plain_row(row) for row in rows] for rows in (left, right)), ordered=False
+    )
+
+
+def _plain_row(row: tuple[Any, ...]) -> list[Any]:
+    return [str(value) if isinstance(value, float | Decimal) else _rounded(value) for value in row]
 
 
 @pytest.mark.parametrize(("case", "query"), [each for each in RUNNABLE if each.id not in OTHER_IN_DUCKDB])
 def test_what_runs_returns_what_was_written(case: AnalystCase, query: GuardedQuery, run: Run) -> None:
     whole = guard_query(case.sql, SCHEMA, max_rows=10_000_000)
-    assert comparable(run(whole.sql)) == comparable(run(case.sql))
+    assert same(run(whole.sql), run(case.sql))
 
 
 @pytest.mark.parametrize(("case", "query"), RUNNABLE)
 def test_what_runs_reads_no_column_that_is_not_reported(
-    case: AnalystCase, query: GuardedQuery, run: Run, views: Callable[[tuple[str, ...]], str]
+    case: AnalystCase, query: GuardedQuery, run: Run, views: Views
 ) -> None:
     whole = guard_query(case.sql, SCHEMA, max_rows=10_000_000)
-    assert comparable(run(whole.sql, views(query.columns))) == comparable(run(whole.sql))
+    assert same(run(whole.sql, views(query.columns)), run(whole.sql))

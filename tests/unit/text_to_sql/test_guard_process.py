@@ -80,7 +80,7 @@ def started(schema: Schema, **limits: int) -> Iterator[GuardProcess]:
     try:
         yield guard
     finally:
-        guard._close()
+        guard.close_now()
 
 
 def pid_of(guard: GuardProcess) -> int:
@@ -99,7 +99,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def refusal(guard: GuardProcess, sql: str) -> UnsafeQuery:
+def rejected(guard: GuardProcess, sql: str) -> UnsafeQuery:
     with pytest.raises(UnsafeQuery) as caught:
         guard.check_now(sql)
     return caught.value
@@ -109,7 +109,7 @@ def refusal(guard: GuardProcess, sql: str) -> UnsafeQuery:
 def test_bomb_is_refused_in_little_time_and_memory(sql: str, guard: GuardProcess) -> None:
     pid = pid_of(guard)
     before = cpu_s(pid)
-    assert refusal(guard, sql).remedy
+    assert rejected(guard, sql).remedy
     # The same process: it was its own bounds that refused, not the limits of the operating system.
     assert pid_of(guard) == pid
     assert cpu_s(pid) - before < MAX_CPU_S
@@ -118,7 +118,7 @@ def test_bomb_is_refused_in_little_time_and_memory(sql: str, guard: GuardProcess
 
 async def test_process_answers_as_the_guard_does(guard: GuardProcess, schema: Schema) -> None:
     assert await guard.check(COUNT, 7) == guard_query(COUNT, schema, max_rows=7)
-    refused = refusal(guard, "SELECT home_address FROM technicians")
+    refused = rejected(guard, "SELECT home_address FROM technicians")
     assert (refused.code, refused.what) == ("sql_unknown_column", "the column HOME_ADDRESS") or refused.remedy
 
 
@@ -140,7 +140,7 @@ def test_query_that_uses_up_its_cpu_time_is_refused_and_the_next_one_is_answered
 def test_query_that_needs_more_memory_than_allowed_is_refused(schema: Schema) -> None:
     with started(schema, memory_bytes=1) as guard:
         wide = "SELECT " + ", ".join(f"lateral_length_ft + {n} AS x{n}" for n in range(90)) + " FROM wells"
-        assert refusal(guard, wide).code == "sql_too_costly"
+        assert rejected(guard, wide).code == "sql_too_costly"
 
 
 def test_process_that_was_killed_is_replaced(schema: Schema) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,12 @@ from snowflake.connector import errors
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.rows import Rows
 from services.specialists.text_to_sql.schema import Schema
-from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse, WarehouseEndpoint
+from services.specialists.text_to_sql.warehouse import (
+    MAX_RESULT_BYTES,
+    QueryLimits,
+    SnowflakeWarehouse,
+    WarehouseEndpoint,
+)
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError
 
 if TYPE_CHECKING:
@@ -182,3 +188,92 @@ async def test_the_connection_is_the_users_and_names_the_case(schema: Schema) ->
 
 def test_the_token_is_not_shown_when_the_warehouse_is_printed() -> None:
     assert "the-token" not in repr(warehouse(None))
+
+
+class Answer:
+    """A connection and a cursor that answer with rows, or fail on the way."""
+
+    def __init__(self, names: list[str], rows: list[tuple[Any, ...]], failure: Exception | None = None) -> None:
+        self.description = [SimpleNamespace(name=name, type_code=99) for name in names]
+        self.rows = rows
+        self.failure = failure
+
+    def __call__(self, **_: Any) -> Answer:
+        return self
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def cursor(self) -> Answer:
+        return self
+
+    def execute(self, sql: str) -> None: ...
+
+    def fetchmany(self, count: int) -> list[tuple[Any, ...]]:
+        if self.failure is not None:
+            raise self.failure
+        taken, self.rows = self.rows[:count], self.rows[count:]
+        return taken
+
+
+async def answered(answer: Answer, schema: Schema, limits: QueryLimits | None = None) -> Rows:
+    query = guard_query("SELECT api_number, state FROM wells", schema)
+    return await warehouse(answer).run(query, case_id="c", role="FIELD_ALL", limits=limits or QueryLimits())
+
+
+async def test_two_columns_of_one_name_and_an_unknown_type_are_returned(schema: Schema) -> None:
+    found = await answered(Answer(["A", "A"], [("1", "2")]), schema)
+    assert [(column.name, column.type) for column in found.columns] == [("A", "other"), ("A", "other")]
+    assert found.rows == (("1", "2"),)
+
+
+async def test_another_number_of_columns_than_expected_is_returned_without_units(schema: Schema) -> None:
+    found = await answered(Answer(["A"], [("1",)]), schema)
+    assert [column.unit for column in found.columns] == [None]
+
+
+async def test_a_join_of_stars_that_repeats_a_name_is_answered(
+    snowflake_simulator: SnowflakeSimulator, schema: Schema
+) -> None:
+    found = await rows(
+        "WITH j AS (SELECT * FROM wells w JOIN downtime d ON w.api_number = d.api_number) "
+        "SELECT * FROM j WHERE hours > 10",
+        snowflake_simulator,
+        schema,
+    )
+    names = [column.name for column in found.columns]
+    assert len(set(names)) == len(names)
+    assert found.rows[0][names.index("API_NUMBER")] == found.rows[0][names.index("API_NUMBER_2")]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ValueError("year 10000 is out of range"),
+        OverflowError("date value out of range"),
+        errors.InterfaceError(msg="Failed to convert", errno=252005),
+        errors.OperationalError(msg="Failed to read the arrow stream", errno=255005),
+    ],
+)
+async def test_a_value_that_cannot_be_read_ends_the_task_by_name(failure: Exception, schema: Schema) -> None:
+    with pytest.raises(PermanentTaskError) as caught:
+        await answered(Answer(["A", "B"], [], failure), schema)
+    assert caught.value.code == "unreadable_result"
+    assert caught.value.remedy
+
+
+async def test_a_result_is_cut_at_its_size_and_says_so(schema: Schema) -> None:
+    wide = [("x" * 500,) * 2] * 9_000
+    found = await answered(Answer(["A", "B"], wide), schema, QueryLimits(max_rows=10_000))
+    assert found.truncated
+    assert found.size <= MAX_RESULT_BYTES + 1_000
+    assert 0 < found.row_count < 9_000
+
+
+async def test_a_long_text_is_cut_in_the_warehouse(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> None:
+    query = guard_query("SELECT LISTAGG(api_number, ', ') AS wells, ARRAY_AGG(api_number) AS listed FROM wells", schema)
+    assert query.sql.count("501") == 2
+    found = await rows("SELECT LISTAGG(api_number, ', ') AS wells FROM wells", snowflake_simulator, schema)
+    assert len(str(found.rows[0][0])) == 500

@@ -1,7 +1,7 @@
 """Makes the reply that the script has for a prompt, or says plainly that it has none.
 
-Placeholders in a reply: `$name` or `${name}` is a value, `$$` a dollar sign. `${name:int}`, `${name:number}` and
-`${name:json}` alone in a string give a number or parsed JSON. `${rows.0.total}` goes into objects and lists.
+Placeholders in a reply: `$name` or `${name}` is a value, `$$` a dollar sign, `${rows.0.total}` goes into objects and
+lists.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, ReplyBlock, StopReason, split_tokens
-from switchyard.devstack.simulators.models.script import PLACEHOLDER, ComposeSpec, ReplySpec, RuleCondition, ScriptRule
+from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, ReplyBlock, StopReason
+from switchyard.devstack.simulators.models.script import ComposeSpec, ReplySpec, RuleCondition, ScriptRule
 
 NO_RULE_REPLY = (
     "[model simulator] No rule of the script fits this prompt, so there is no answer to it. "
-    "This is a scripted simulator, not a model: GET /sim/script lists what it knows."
+    "This is a scripted simulator, not a model."
 )
-_CONVERSIONS: dict[str, Callable[[str], Any]] = {"int": int, "number": float, "json": json.loads}
+_PLACEHOLDER = re.compile(r"\$(?:(?P<dollar>\$)|(?P<plain>[A-Za-z_]\w*|\d+)|\{(?P<braced>[A-Za-z_][\w.-]*|\d+)\})")
 
 
 class MissingPlaceholderValue(Exception):
@@ -49,12 +49,18 @@ def answer_prompt(rules: Iterable[ScriptRule], prompt: Prompt) -> ScriptedAnswer
     """What the script says to this prompt. Never invented: without a rule, the reply says so."""
     match = match_rule(rules, prompt)
     if match is None:
-        return ScriptedAnswer(_limit((ReplyBlock(NO_RULE_REPLY),), prompt), None, "no rule fits")
+        return ScriptedAnswer(_text(NO_RULE_REPLY), None, "no rule fits")
     try:
-        return ScriptedAnswer(_limit(_blocks(match, prompt), prompt), match.rule)
+        blocks = _blocks(match, prompt)
+        stop: StopReason = "tools" if any(block.tool for block in blocks) else "end"
+        return ScriptedAnswer(ModelReply(blocks, stop), match.rule)
     except MissingPlaceholderValue as reason:
         text = f"[model simulator] The rule {match.rule.name!r} fits this prompt but cannot answer it: {reason}."
-        return ScriptedAnswer(_limit((ReplyBlock(text),), prompt), match.rule, str(reason))
+        return ScriptedAnswer(_text(text), match.rule, str(reason))
+
+
+def _text(text: str) -> ModelReply:
+    return ModelReply((ReplyBlock(text),), "end")
 
 
 def match_rule(rules: Iterable[ScriptRule], prompt: Prompt) -> RuleMatch | None:
@@ -116,8 +122,7 @@ def _compose(compose: ComposeSpec, prompt: Prompt) -> str:
         items = json.loads(source[start + len(tag) + 2 : end])
     except ValueError as error:
         raise MissingPlaceholderValue(f"the text in <{tag}> is not JSON: {error}") from error
-    sentences = [_fill_text(compose.each, item) for item in (items if isinstance(items, list) else [items])]
-    return compose.join.join(sentences) if sentences else compose.none
+    return " ".join(_fill_text(compose.each, item) for item in items) or compose.none
 
 
 def _structured(reply: ReplySpec, output: dict[str, Any], prompt: Prompt) -> ReplyBlock:
@@ -136,52 +141,28 @@ def _call(name: str, args: dict[str, Any]) -> ReplyBlock:
     return ReplyBlock(json.dumps(args, ensure_ascii=False), name, args, f"call_{uuid.uuid4().hex[:24]}")
 
 
-def _limit(blocks: tuple[ReplyBlock, ...], prompt: Prompt) -> ModelReply:
-    """The reply within the caller's token limit: text is cut, and a tool call that does not fit is left out."""
-    stop: StopReason = "tools" if any(block.tool for block in blocks) else "end"
-    if prompt.max_tokens is None:
-        return ModelReply(blocks, stop)
-    left = prompt.max_tokens
-    kept: list[ReplyBlock] = []
-    for block in blocks:
-        pieces = split_tokens(block.text)
-        if len(pieces) > left:
-            cut = [] if block.tool else [ReplyBlock("".join(pieces[:left]))]
-            return ModelReply((*kept, *cut), "length")
-        left -= len(pieces)
-        kept.append(block)
-    return ModelReply(blocks, stop)
-
-
 def _fill(value: Any, values: Mapping[str, Any]) -> Any:
     """A JSON value with the placeholders in its strings filled. Raises `MissingPlaceholderValue`."""
-    if isinstance(value, str):
-        alone = PLACEHOLDER.fullmatch(value)
-        return _value(alone, values) if alone and alone["kind"] else _fill_text(value, values)
     if isinstance(value, dict):
         return {key: _fill(item, values) for key, item in value.items()}
-    return [_fill(item, values) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_fill(item, values) for item in value]
+    return _fill_text(value, values) if isinstance(value, str) else value
 
 
 def _fill_text(template: str, values: Any) -> str:
     def replace(found: re.Match[str]) -> str:
-        value = "$" if found["dollar"] else _value(found, values)
+        value = "$" if found["dollar"] else _value(found["plain"] or found["braced"], values)
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
-    return PLACEHOLDER.sub(replace, template)
+    return _PLACEHOLDER.sub(replace, template)
 
 
-def _value(found: re.Match[str], values: Any) -> Any:
-    path = found["plain"] or found["braced"]
+def _value(path: str, values: Any) -> Any:
     value = values
     for part in path.split("."):
         try:
             value = value[int(part) if isinstance(value, list) else part]
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise MissingPlaceholderValue(f"there is no {path}") from error
-    if found["kind"] is None or not isinstance(value, str):
-        return value
-    try:
-        return _CONVERSIONS[found["kind"]](value)
-    except ValueError as error:
-        raise MissingPlaceholderValue(f"{path} is {value!r}, which is not {found['kind']}") from error
+    return value

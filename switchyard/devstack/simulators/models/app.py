@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -13,7 +11,7 @@ from starlette.types import ASGIApp
 
 from switchyard.devstack.simulators.models.answer import answer_prompt
 from switchyard.devstack.simulators.models.bedrock import BedrockWire, read_converse_request
-from switchyard.devstack.simulators.models.calls import CallLog, RecordedCall
+from switchyard.devstack.simulators.models.calls import RecordedCall, report_calls
 from switchyard.devstack.simulators.models.delivery import SCRIPTED_HEADER, ResponseDelivery, WireFormat
 from switchyard.devstack.simulators.models.exchange import InvalidModelRequest, Prompt
 from switchyard.devstack.simulators.models.faults import FaultBoard, InjectedFault
@@ -21,25 +19,18 @@ from switchyard.devstack.simulators.models.openai_wire import OpenAIWire, read_c
 from switchyard.devstack.simulators.models.plan import FailureResponse
 from switchyard.devstack.simulators.models.script import SimulatorScript
 
-SIMULATOR_DESCRIPTION = (
-    "A scripted simulator: no model runs here. It answers what its rules say, and says so when no rule fits. "
-    "It proves plumbing, failover and gates, not a model's wit."
-)
-
 
 class ModelSimulator:
-    """One simulator: its script, the faults in force, the log of calls, and its routes."""
+    """One simulator: its script, the faults in force, and its calls."""
 
     def __init__(self, script: SimulatorScript) -> None:
         self.script = script
         self.faults = FaultBoard()
-        self.log = CallLog()
-        self.stopping = asyncio.Event()
-        """Set when every call that waits is to be let go."""
+        self.calls: list[RecordedCall] = []
 
     def app(self) -> ASGIApp:
         """The application."""
-        post = ["POST"]
+        post, rest = ["POST"], ["GET", "POST"]
         return Starlette(
             routes=[
                 # The id may be an ARN: clients escape its slashes, and the server undoes that.
@@ -47,13 +38,12 @@ class ModelSimulator:
                 Route("/model/{model:path}/converse-stream", self._converse, methods=post, name="stream"),
                 Route("/v1/chat/completions", self._chat, methods=post),
                 Route("/sim/health", self._health),
-                Route("/sim/script", self._show_script),
                 Route("/sim/calls", self._calls),
                 Route("/sim/reset", self._reset, methods=post),
-                Route("/sim/faults", self._faults, methods=["GET", "POST", "DELETE"]),
+                Route("/sim/faults", self._inject, methods=post),
                 Route("/sim/faults/{fault_id:int}", self._remove_fault, methods=["DELETE"]),
-                Route("/model/{rest:path}", self._not_simulated, methods=["GET", "POST"]),
-                Route("/v1/{rest:path}", self._not_simulated, methods=["GET", "POST"]),
+                Route("/model/{rest:path}", self._not_simulated, methods=rest),
+                Route("/v1/{rest:path}", self._not_simulated, methods=rest),
             ]
         )
 
@@ -79,8 +69,8 @@ class ModelSimulator:
         decision = self.faults.decide(prompt, rule, found.rule.fault if found.rule else None)
         scripted = found.problem is None
         call = RecordedCall(prompt.wire, prompt.model, rule, prompt.stream, decision.planned, scripted)
-        self.log.begin(call)
-        return ResponseDelivery(wire, prompt, found.reply, decision, call, self.log, self.stopping)
+        self.calls.append(call)
+        return ResponseDelivery(wire, prompt, found.reply, decision, call)
 
     async def _not_simulated(self, request: Request) -> Response:
         if request.url.path.startswith("/v1/"):
@@ -90,35 +80,27 @@ class ModelSimulator:
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok", "simulator": "scripted", "rules": len(self.script.rules)})
 
-    async def _show_script(self, _: Request) -> Response:
-        script = self.script.model_dump(mode="json", exclude_unset=True, exclude={"shared"})
-        return JSONResponse({"about": SIMULATOR_DESCRIPTION, **script})
-
-    async def _faults(self, request: Request) -> Response:
-        if request.method == "GET":
-            return JSONResponse({"faults": self.faults.list_faults()})
-        if request.method == "DELETE":
-            self.faults.clear()
-            return Response(status_code=204)
+    async def _inject(self, request: Request) -> Response:
         try:
             fault = InjectedFault.model_validate_json(await request.body())
-            return JSONResponse({"id": self.faults.inject(fault)}, 201)
         except ValidationError as error:
-            problems = [
+            problems = (
                 f"{'.'.join(map(str, problem['loc'])) or 'the fault'}: {problem['msg'].removeprefix('Value error, ')}"
                 for problem in error.errors(include_url=False)
-            ]
+            )
             return JSONResponse({"error": "; ".join(problems)}, 422)
+        return JSONResponse({"id": self.faults.inject(fault)}, 201)
 
     async def _remove_fault(self, request: Request) -> Response:
         return Response(status_code=204 if self.faults.remove(request.path_params["fault_id"]) else 404)
 
     async def _calls(self, _: Request) -> Response:
-        return JSONResponse(self.log.report())
+        return JSONResponse(report_calls(self.calls))
 
     async def _reset(self, _: Request) -> Response:
-        self.faults.clear()
-        self.log.reset()
+        """Forget faults and calls, also those that still run."""
+        self.faults = FaultBoard()
+        self.calls = []
         return Response(status_code=204)
 
 

@@ -12,15 +12,12 @@ import uuid
 from typing import Any, Literal
 from zlib import crc32
 
-from pydantic import AliasPath, BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
-
 from switchyard.devstack.simulators.models.exchange import (
     ModelReply,
     Prompt,
     ReplyBlock,
     Transcript,
-    read_model_request,
+    reading_request,
     to_json,
 )
 from switchyard.devstack.simulators.models.plan import FailureResponse, Omission
@@ -42,75 +39,39 @@ _STREAM_CODES = {
     500: "internalServerException",
     503: "serviceUnavailableException",
 }
-_STOPS = {"end": "end_turn", "tools": "tool_use", "length": "max_tokens"}
+_STOPS = {"end": "end_turn", "tools": "tool_use"}
 _STRING_HEADER = 7
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel)
-
-
-class _ToolUse(_Part):
-    tool_use_id: str
-    name: str
-    input: Any = {}
-
-
-class _ResultContent(_Part):
-    text: str = ""
-    value: Any = Field(default=None, alias="json")
-
-
-class _ToolResult(_Part):
-    tool_use_id: str
-    content: list[_ResultContent] = []
-
-
-class _Block(_Part):
-    text: str = ""
-    tool_use: _ToolUse | None = None
-    tool_result: _ToolResult | None = None
-
-
-class _Message(_Part):
-    role: Literal["user", "assistant"]
-    content: list[_Block] = []
-
-
-class _ConverseRequest(_Part):
-    system: list[_Block] = []
-    messages: list[_Message] = Field(min_length=1)
-    tools: list[dict[str, Any]] = Field(default=[], validation_alias=AliasPath("toolConfig", "tools"))
-    text_format: str = Field(default="text", validation_alias=AliasPath("outputConfig", "textFormat", "type"))
-    max_tokens: int | None = Field(default=None, ge=1, validation_alias=AliasPath("inferenceConfig", "maxTokens"))
 
 
 def read_converse_request(model: str, body: bytes, *, stream: bool) -> Prompt:
     """The request. Raises `InvalidModelRequest` for one that Bedrock would refuse."""
-    request = read_model_request(_ConverseRequest, body)
     transcript = Transcript()
-    for block in request.system:
-        transcript.system(block.text)
-    for message in request.messages:
-        text = "".join(block.text for block in message.content)
-        if message.role == "assistant":
-            transcript.assistant(text)
-        for block in message.content:
-            if use := block.tool_use:
-                transcript.call(use.tool_use_id, use.name, json.dumps(use.input, ensure_ascii=False))
-            if result := block.tool_result:
-                parts = (part.text or json.dumps(part.value, ensure_ascii=False) for part in result.content)
-                transcript.result(result.tool_use_id, "".join(parts))
-        if message.role == "user":
-            transcript.user(text)
-    return transcript.prompt(
-        wire="bedrock",
-        model=model,
-        stream=stream,
-        tools=tuple(tool["toolSpec"]["name"] for tool in request.tools if "toolSpec" in tool),
-        wants_json=request.text_format == "json_schema",
-        max_tokens=request.max_tokens,
-    )
+    with reading_request():
+        request = json.loads(body)
+        for block in request.get("system", ()):
+            transcript.system(block.get("text", ""))
+        for message in request["messages"]:
+            text = "".join(block.get("text", "") for block in message["content"])
+            if message["role"] == "assistant":
+                transcript.assistant(text)
+            for block in message["content"]:
+                if use := block.get("toolUse"):
+                    transcript.call(use["toolUseId"], use["name"], json.dumps(use["input"], ensure_ascii=False))
+                if result := block.get("toolResult"):
+                    parts = (
+                        part.get("text") or json.dumps(part["json"], ensure_ascii=False) for part in result["content"]
+                    )
+                    transcript.result(result["toolUseId"], "".join(parts))
+            if message["role"] == "user":
+                transcript.user(text)
+        tools = request.get("toolConfig", {}).get("tools", ())
+        return transcript.prompt(
+            wire="bedrock",
+            model=model,
+            stream=stream,
+            tools=tuple(tool["toolSpec"]["name"] for tool in tools if "toolSpec" in tool),
+            wants_json=request.get("outputConfig", {}).get("textFormat", {}).get("type") == "json_schema",
+        )
 
 
 class BedrockWire:
@@ -130,14 +91,8 @@ class BedrockWire:
             else {"text": block.text}
             for block in reply.blocks
         ]
-        message = {"role": "assistant", "content": content}
-        return to_json(
-            {
-                "output": {"message": message},
-                "stopReason": _STOPS.get(reply.stop, reply.stop),
-                **_metadata(usage, elapsed_ms),
-            }
-        )
+        output = {"message": {"role": "assistant", "content": content}}
+        return to_json({"output": output, **_stop(reply), **_metadata(usage, elapsed_ms)})
 
     def opening(self) -> bytes:
         """messageStart."""
@@ -161,8 +116,7 @@ class BedrockWire:
         self, reply: ModelReply, usage: tuple[int, int], elapsed_ms: int, omit: frozenset[Omission] = frozenset()
     ) -> bytes:
         """messageStop, and metadata with the usage."""
-        reason = {"stopReason": _STOPS.get(reply.stop, reply.stop)}
-        stop = b"" if "stop" in omit else encode_event("messageStop", reason)
+        stop = b"" if "stop" in omit else encode_event("messageStop", _stop(reply))
         return stop + encode_event("metadata", _metadata(usage, elapsed_ms))
 
     def error(self, failure: FailureResponse) -> tuple[int, bytes, dict[str, str]]:
@@ -195,6 +149,10 @@ def frame_event(kind: str, body: bytes, *, message_type: Literal["event", "excep
     prelude = struct.pack("!II", 16 + len(headers) + len(body), len(headers))
     framed = prelude + struct.pack("!I", crc32(prelude)) + headers + body
     return framed + struct.pack("!I", crc32(framed))
+
+
+def _stop(reply: ModelReply) -> dict[str, Any]:
+    return {"stopReason": _STOPS.get(reply.stop, reply.stop)}
 
 
 def _metadata(usage: tuple[int, int], elapsed_ms: int) -> dict[str, Any]:

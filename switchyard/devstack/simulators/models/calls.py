@@ -1,10 +1,10 @@
-"""The log of calls: what was asked of the simulator and how each call ended. No text of any prompt is kept."""
+"""What became of every call since the start. Of no prompt any text is kept."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 RECENT_CALLS = 200
 
@@ -27,48 +27,19 @@ class RecordedCall:
     tokens_sent: int = 0
 
 
-class CallLog:
-    """Counts calls, and remembers the most recent ones."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Count from the start. Calls that are still running are forgotten."""
-        self._by: dict[str, Counter[str]] = {name: Counter() for name in ("model", "rule", "fault")}
-        self._outcomes: Counter[tuple[bool, CallOutcome]] = Counter()
-        self._unscripted = 0
-        self._active: set[RecordedCall] = set()
-        self._recent: deque[RecordedCall] = deque(maxlen=RECENT_CALLS)
-
-    def begin(self, call: RecordedCall) -> None:
-        """Count a call that begins."""
-        for name, counts in self._by.items():
-            if (value := getattr(call, name)) is not None:
-                counts[value] += 1
-        self._unscripted += not call.scripted
-        self._outcomes[call.stream, "active"] += 1
-        self._active.add(call)
-        self._recent.append(call)
-
-    def end(self, call: RecordedCall, outcome: CallOutcome) -> None:
-        """Close the record of a call. One that began before the last reset is no longer counted."""
-        call.outcome = outcome
-        if call in self._active:
-            self._active.remove(call)
-            self._outcomes[call.stream, "active"] -= 1
-            self._outcomes[call.stream, outcome] += 1
-
-    def report(self) -> dict[str, object]:
-        """Everything counted since the start or the last reset."""
-        kinds = {
-            kind: {outcome: self._outcomes[stream, outcome] for outcome in get_args(CallOutcome)}
+def report_calls(calls: list[RecordedCall]) -> dict[str, Any]:
+    """The calls in numbers, and the most recent ones."""
+    outcomes = Counter((call.stream, call.outcome) for call in calls)
+    return {
+        "calls": len(calls),
+        "unscripted": sum(not call.scripted for call in calls),
+        **{
+            f"by_{name}": dict(Counter(value for call in calls if (value := getattr(call, name)) is not None))
+            for name in ("model", "rule", "fault")
+        },
+        **{
+            kind: {outcome: outcomes[stream, outcome] for outcome in get_args(CallOutcome)}
             for kind, stream in (("streams", True), ("whole", False))
-        }
-        return {
-            "calls": self._by["model"].total(),
-            "unscripted": self._unscripted,
-            **{f"by_{name}": dict(counts) for name, counts in self._by.items()},
-            **kinds,
-            "recent": [asdict(call) for call in self._recent],
-        }
+        },
+        "recent": [asdict(call) for call in calls[-RECENT_CALLS:]],
+    }

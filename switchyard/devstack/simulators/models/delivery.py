@@ -12,11 +12,11 @@ from operator import itemgetter
 from starlette.types import Receive, Scope, Send
 
 from switchyard.devstack.simulators.models.bedrock import BedrockWire
-from switchyard.devstack.simulators.models.calls import CallLog, CallOutcome, RecordedCall
+from switchyard.devstack.simulators.models.calls import CallOutcome, RecordedCall
 from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, split_tokens
 from switchyard.devstack.simulators.models.faults import FaultDecision
 from switchyard.devstack.simulators.models.openai_wire import OpenAIWire
-from switchyard.devstack.simulators.models.plan import FailureResponse, ReplyStep, reply_timeline
+from switchyard.devstack.simulators.models.plan import FailureResponse, reply_timeline
 
 SCRIPTED_HEADER = "x-simulator"
 """On every answer, so that it is not taken for a model's."""
@@ -25,57 +25,51 @@ WireFormat = BedrockWire | OpenAIWire
 
 
 class ClientDisconnected(Exception):
-    """The client left, or the simulator is being stopped: the rest of the response is not sent."""
-
-    def __init__(self, outcome: CallOutcome) -> None:
-        super().__init__(outcome)
-        self.outcome = outcome
+    """The client left: the rest of the response is not sent."""
 
 
 @dataclass
 class ResponseDelivery:
-    """One response, as an ASGI application. `stopping` is set when the simulator stops."""
+    """One response, as an ASGI application."""
 
     wire: WireFormat
     prompt: Prompt
     reply: ModelReply
     decision: FaultDecision
     call: RecordedCall
-    log: CallLog
-    stopping: asyncio.Event
 
     def __post_init__(self) -> None:
         self._plan = self.decision.plan
         if self._plan.stop_reason is not None:
             self.reply = replace(self.reply, stop=self._plan.stop_reason)
-        self._ends: dict[asyncio.Task[object], CallOutcome] = {}
+        self._leaving: asyncio.Task[None] | None = None
         blocks = enumerate(self.reply.blocks)
         self._pieces = [(index, piece) for index, block in blocks for piece in split_tokens(block.text)]
-        self._usage = self.prompt.input_tokens, len(self._pieces)
+        self._usage = len(split_tokens(self.prompt.everything)), len(self._pieces)
         self._began = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response. The call's record is closed in any case."""
         self._receive, self._send = receive, send
-        outcome: CallOutcome = "dropped"
+        outcome: CallOutcome = "dropped"  # when the simulator stops meanwhile
         try:
             outcome = await (self._stream() if self.prompt.stream and self._plan.opens else self._whole())
-        except ClientDisconnected as closed:
-            outcome = closed.outcome
+        except ClientDisconnected:
+            outcome = "aborted"
         finally:
-            for task in self._ends:
-                task.cancel()
-            self.log.end(self.call, outcome)
+            if self._leaving is not None:
+                self._leaving.cancel()
+            self.call.outcome = outcome
 
     async def _whole(self) -> CallOutcome:
         *_, last = reply_timeline(self._plan, len(self._pieces))
-        await self._until(last)
+        await self._until(last.at_ms)
         if last.end == "stall":
             await self._wait(self._plan.stall_seconds)
             await self._answer(*self.wire.error(self._labelled(FailureResponse(self.wire.timeout_status))))
             return "expired"
         if last.end == "failure":
-            await self._answer(*self.wire.error(self._failure()))
+            await self._answer(*self.wire.error(self._labelled(self._plan.failure)))
             return "failed"
         await self._answer(200, self.wire.whole(self.reply, self._usage, self._elapsed_ms()), self.wire.headers)
         self.call.tokens_sent = len(self._pieces)
@@ -86,7 +80,7 @@ class ResponseDelivery:
         await self._flush(self.wire.opening())
         sent = 0
         for step in reply_timeline(self._plan, len(self._pieces)):
-            await self._until(step)
+            await self._until(step.at_ms)
             if step.tokens:
                 await self._flush(self._frames(sent, sent + step.tokens))
                 sent = self.call.tokens_sent = sent + step.tokens
@@ -95,7 +89,7 @@ class ResponseDelivery:
                 # Returning without an end makes the server cut the connection, as a broken one would be.
                 return "expired"
             if step.end == "failure":
-                await self._flush(self.wire.error_frame(self._failure()), more=False)
+                await self._flush(self.wire.error_frame(self._labelled(self._plan.failure)), more=False)
                 return "failed"
         stop = self.wire.block_stop(self._pieces[-1][0]) if self._pieces else b""
         closing = self.wire.closing(self.reply, self._usage, self._elapsed_ms(), self._plan.omit)
@@ -117,19 +111,17 @@ class ResponseDelivery:
             previous = index
         return b"".join(frames)
 
-    async def _until(self, step: ReplyStep) -> None:
-        late = self._began + step.at_ms / 1000 - time.monotonic()
+    async def _until(self, at_ms: float) -> None:
+        late = self._began + at_ms / 1000 - time.monotonic()
         if late > 0:
             await self._wait(late)
 
     async def _wait(self, seconds: float) -> None:
-        """Let time pass. Raises `ClientDisconnected` at once when the client leaves or the simulator stops."""
-        if not self._ends:  # only a call that waits pays for this: most are answered before a client could leave
-            self._ends[asyncio.ensure_future(self._client_leaves())] = "aborted"
-            self._ends[asyncio.ensure_future(self.stopping.wait())] = "dropped"
-        done, _ = await asyncio.wait(self._ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            raise ClientDisconnected(self._ends[task])
+        """Let time pass. Raises `ClientDisconnected` at once when the client leaves."""
+        if self._leaving is None:  # only a call that waits pays for this: most are answered before a client could leave
+            self._leaving = asyncio.ensure_future(self._client_leaves())
+        if (await asyncio.wait({self._leaving}, timeout=seconds))[0]:
+            raise ClientDisconnected
 
     async def _client_leaves(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -141,8 +133,6 @@ class ResponseDelivery:
 
     async def _start(self, status: int, headers: Mapping[str, str]) -> None:
         named = {**headers, SCRIPTED_HEADER: "scripted"}
-        if self.call.rule is not None:
-            named["x-simulator-rule"] = self.call.rule
         if self.decision.planned is not None:
             named["x-simulator-fault"] = self.decision.planned
         raw = [(name.encode(), value.encode("ascii", "replace")) for name, value in named.items()]
@@ -151,12 +141,8 @@ class ResponseDelivery:
     async def _flush(self, body: bytes, *, more: bool = True) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
-    def _failure(self) -> FailureResponse:
-        if self._plan.failure is None:
-            raise RuntimeError("a timeline ended in a failure that its plan does not have")
-        return self._labelled(self._plan.failure)
-
-    def _labelled(self, failure: FailureResponse) -> FailureResponse:
+    def _labelled(self, failure: FailureResponse | None) -> FailureResponse:
+        failure = failure or FailureResponse(500)
         return replace(failure, message=failure.message or f"Planned by the model simulator: {self.decision.planned}")
 
     def _elapsed_ms(self) -> int:

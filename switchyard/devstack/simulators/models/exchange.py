@@ -1,4 +1,4 @@
-"""A model call in the simulator's own words: what was asked and what is answered, whichever wire it came over.
+"""A model call in the simulator's own words: what was asked and what is answered, over any wire.
 
 Tokens follow a fixed rule, so that counts, pacing and budgets are the same on every run: a token is up to four
 characters of a word with the white space before it. It is not the count that any vendor would bill.
@@ -8,35 +8,32 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any, Literal
 
 WireName = Literal["bedrock", "openai"]
-StopReason = Literal["end", "tools", "length"]
-RequestT = TypeVar("RequestT", bound=BaseModel)
+StopReason = Literal["end", "tools"]
 _TOKEN = re.compile(r"\s*\S{1,4}|\s+$")
 
 
 class InvalidModelRequest(Exception):
-    """The request is not one that the real service would accept. The message says which field and why."""
+    """The request is not one that the real service would accept. The message says why."""
+
+
+@contextmanager
+def reading_request() -> Iterator[None]:
+    """Around code that takes a body apart: raises `InvalidModelRequest` for one of another shape."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidModelRequest(f"the body is no such request: {type(error).__name__}: {error}") from error
 
 
 def split_tokens(text: str) -> list[str]:
     """The tokens of a text, in order. Joined, they are the text."""
     return _TOKEN.findall(text)
-
-
-def read_model_request(model: type[RequestT], body: bytes) -> RequestT:
-    """The body as one of a wire's requests; what the simulator does not need is ignored."""
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InvalidModelRequest(f"{'.'.join(map(str, first['loc'])) or 'the body'}: {first['msg']}") from error
 
 
 def to_json(value: Any) -> bytes:
@@ -61,17 +58,11 @@ class Prompt:
     results: tuple[tuple[str, str], ...]
     tools: tuple[str, ...]
     wants_json: bool
-    max_tokens: int | None
 
-    @cached_property
+    @property
     def everything(self) -> str:
         """All text of the request."""
         return f"{self.system}\n{self.conversation}"
-
-    @cached_property
-    def input_tokens(self) -> int:
-        """Tokens of the system prompt and the messages. Tool definitions are not counted."""
-        return len(split_tokens(self.everything))
 
 
 class Transcript:

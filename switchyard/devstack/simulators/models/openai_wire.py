@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 import uuid
-from typing import Any, Literal
-
-from pydantic import AliasPath, BaseModel, Field
+from typing import Any
 
 from switchyard.devstack.simulators.models.exchange import (
     ModelReply,
     Prompt,
     ReplyBlock,
     Transcript,
-    read_model_request,
+    reading_request,
     to_json,
 )
 from switchyard.devstack.simulators.models.plan import FailureResponse, Omission
@@ -29,48 +28,7 @@ _ERRORS = {
     504: ("server_error", "timeout", "The model took too long to answer."),
 }
 _SERVER_ERROR = ("server_error", None, "The server had an error while processing the request.")
-_STOPS = {"end": "stop", "tools": "tool_calls", "length": "length"}
-
-
-class _Function(BaseModel):
-    name: str
-    arguments: str = ""
-
-
-class _Call(BaseModel):
-    id: str
-    function: _Function
-
-
-class _Content(BaseModel):
-    text: str = ""
-
-
-class _Message(BaseModel):
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[_Content] | None = None
-    tool_calls: list[_Call] | None = None
-    tool_call_id: str = ""
-
-    @property
-    def text(self) -> str:
-        """All text of the message."""
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content or ())
-
-
-class _Tool(BaseModel):
-    function: _Function | None = None
-
-
-class _ChatRequest(BaseModel):
-    model: str = Field(min_length=1)
-    messages: list[_Message] = Field(min_length=1)
-    stream: bool | None = None
-    include_usage: bool | None = Field(default=None, validation_alias=AliasPath("stream_options", "include_usage"))
-    tools: list[_Tool] | None = None
-    response_format: str = Field(default="text", validation_alias=AliasPath("response_format", "type"))
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+_STOPS = {"end": "stop", "tools": "tool_calls"}
 
 
 def read_chat_request(body: bytes) -> tuple[Prompt, bool]:
@@ -78,29 +36,31 @@ def read_chat_request(body: bytes) -> tuple[Prompt, bool]:
 
     Raises `InvalidModelRequest` for one OpenAI would refuse.
     """
-    request = read_model_request(_ChatRequest, body)
     transcript = Transcript()
-    for message in request.messages:
-        match message.role:
-            case "system" | "developer":
-                transcript.system(message.text)
-            case "user":
-                transcript.user(message.text)
-            case "assistant":
-                transcript.assistant(message.text)
-                for call in message.tool_calls or ():
-                    transcript.call(call.id, call.function.name, call.function.arguments)
-            case "tool":
-                transcript.result(message.tool_call_id, message.text)
-    prompt = transcript.prompt(
-        wire="openai",
-        model=request.model,
-        stream=bool(request.stream),
-        tools=tuple(tool.function.name for tool in request.tools or () if tool.function),
-        wants_json=request.response_format != "text",
-        max_tokens=request.max_completion_tokens or request.max_tokens,
-    )
-    return prompt, bool(request.include_usage)
+    with reading_request():
+        request = json.loads(body)
+        for message in request["messages"]:
+            content = message.get("content") or ""
+            text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+            match message["role"]:
+                case "system" | "developer":
+                    transcript.system(text)
+                case "user":
+                    transcript.user(text)
+                case "assistant":
+                    transcript.assistant(text)
+                    for call in message.get("tool_calls") or ():
+                        transcript.call(call["id"], call["function"]["name"], call["function"]["arguments"])
+                case "tool":
+                    transcript.result(message["tool_call_id"], text)
+        prompt = transcript.prompt(
+            wire="openai",
+            model=request["model"],
+            stream=bool(request.get("stream")),
+            tools=tuple(tool["function"]["name"] for tool in request.get("tools") or () if "function" in tool),
+            wants_json=(request.get("response_format") or {}).get("type", "text") != "text",
+        )
+        return prompt, bool((request.get("stream_options") or {}).get("include_usage"))
 
 
 class OpenAIWire:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,17 +29,16 @@ SimulatedMilliseconds = Annotated[float, Field(ge=0, le=600_000)]
 TokenRate = Annotated[float, Field(gt=0)]
 CallCount = Annotated[int, Field(ge=0)]
 StallSeconds = Annotated[float, Field(gt=0, le=600)]
-ServerError = Annotated[int, Field(ge=500, le=599)]
 
 
 @dataclass(frozen=True, slots=True)
 class FailureResponse:
     """An error that the service answers with. Without a code or message, the wire's own for that status is used."""
 
-    status: int
+    status: Annotated[int, Field(ge=400, le=599)]
     code: str | None = None
     message: str | None = None
-    retry_after_s: float | None = None
+    retry_after_s: Annotated[float, Field(ge=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,125 +93,57 @@ def reply_timeline(plan: ResponsePlan, tokens: int) -> Iterator[ReplyStep]:
     yield ReplyStep(plan.first_token_ms + max(tokens - 1, 0) * gap_ms, 0, end)
 
 
+_STRIKING = {"bimodal", "slow_drip", "stall_after_tokens", "throttling_storm"}
+
+
 class Behaviour(BaseModel):
-    """When healthy: a log-normal time to first token around a median, then a constant rate.
+    """What becomes of each call. A healthy one has a log-normal time to its first token, then a constant rate.
 
     `first_token_ms` is the median, `jitter` the standard deviation of the logarithm: 0.25 puts P95 at 1.5 times it.
+    `share` of the calls is struck: slow to start (bimodal), slow to stream (slow_drip), stalled after `tokens`
+    (stall_after_tokens), or refused, in the first `lasts` of `every` calls (throttling_storm). An outage refuses the
+    `lasts` calls from `starts_at`. A recovery refuses the first `lasts`; the next `climbing` get faster call by call.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    name: Literal[
+        "steady", "bimodal", "slow_drip", "stall_after_tokens", "throttling_storm", "outage", "recovery"
+    ]  # fmt: skip
     seed: int = 0
     first_token_ms: SimulatedMilliseconds = 400
     jitter: Annotated[float, Field(ge=0, le=2)] = 0.25
     tokens_per_second: TokenRate = 80
+    share: Share = 0.1
+    slow_first_token_ms: SimulatedMilliseconds = 6_000
+    slow_tokens_per_second: TokenRate = 4
+    tokens: CallCount = 12
+    every: Annotated[int, Field(ge=1)] = 60
+    starts_at: CallCount = 20
+    lasts: CallCount = 20
+    climbing: CallCount = 30
 
     def plan(self, call: int) -> ResponsePlan:
         """How the call with this number goes, counting from 0."""
         # A string seeds through SHA-512, so neighbouring calls are independent and no hash seed matters.
-        return self._decide(Random(f"{self.seed}/{call}"), call)  # noqa: S311
-
-    def _decide(self, rng: Random, call: int) -> ResponsePlan:
-        raise NotImplementedError
-
-    def _healthy(self, rng: Random, median_ms: float | None = None, **more: float) -> ResponsePlan:
-        median = self.first_token_ms if median_ms is None else median_ms
-        first_token_ms = median * rng.lognormvariate(0, self.jitter)
-        return ResponsePlan(first_token_ms, **{"tokens_per_second": self.tokens_per_second, **more})  # type: ignore[arg-type]
-
-
-class Steady(Behaviour):
-    """Always healthy."""
-
-    name: Literal["steady"] = "steady"
-
-    def _decide(self, rng: Random, call: int) -> ResponsePlan:
-        return self._healthy(rng)
-
-
-class Bimodal(Behaviour):
-    """Most calls are healthy; a share takes a slow path."""
-
-    name: Literal["bimodal"] = "bimodal"
-    slow_share: Share = 0.1
-    slow_first_token_ms: SimulatedMilliseconds = 6_000
-
-    def _decide(self, rng: Random, call: int) -> ResponsePlan:
-        return self._healthy(rng, self.slow_first_token_ms if rng.random() < self.slow_share else None)
-
-
-class SlowDrip(Behaviour):
-    """The first token is on time, and then a share of the streams trickles: only a projection sees it early."""
-
-    name: Literal["slow_drip"] = "slow_drip"
-    slow_share: Share = 0.3
-    slow_tokens_per_second: TokenRate = 4
-
-    def _decide(self, rng: Random, call: int) -> ResponsePlan:
-        slow = rng.random() < self.slow_share
-        return self._healthy(rng, tokens_per_second=self.slow_tokens_per_second if slow else self.tokens_per_second)
-
-
-class StallAfter(Behaviour):
-    """A share of the streams stops after some tokens and stays open."""
-
-    name: Literal["stall_after_tokens"] = "stall_after_tokens"
-    stall_share: Share = 0.1
-    tokens: CallCount = 12
-    stall_seconds: StallSeconds = 60
-
-    def _decide(self, rng: Random, call: int) -> ResponsePlan:
-        if rng.random() >= self.stall_share:
-            return self._healthy(rng)
-        return self._healthy(rng, stall_after_tokens=self.tokens, stall_seconds=self.stall_seconds)
-
-
-class ThrottlingStorm(Behaviour):
-    """Every so many calls a storm begins in which most calls are refused."""
-
-    name: Literal["throttling_storm"] = "throttling_storm"
-    every: Annotated[int, Field(ge=1)] = 60
-    lasts: CallCount = 20
-    refused_share: Share = 0.9
-    retry_after_s: Annotated[float, Field(ge=0)] = 1
-
-    def _decide(self, rng: Random, call: int) -> ResponsePlan:
-        refused = rng.random() < self.refused_share
-        if call % self.every < self.lasts and refused:
-            return ResponsePlan(failure=FailureResponse(429, retry_after_s=self.retry_after_s))
-        return self._healthy(rng)
-
-
-class Outage(Behaviour):
-    """Healthy, then down for a number of calls, then healthy."""
-
-    name: Literal["outage"] = "outage"
-    starts_at: CallCount = 20
-    lasts: CallCount = 40
-    status: ServerError = 503
-
-    def _decide(self, rng: Random, call: int) -> ResponsePlan:
-        if self.starts_at <= call < self.starts_at + self.lasts:
-            return ResponsePlan(failure=FailureResponse(self.status))
-        return self._healthy(rng)
-
-
-class Recovery(Behaviour):
-    """Down at first, then slow and getting faster call by call, then healthy: what a half-open probe meets."""
-
-    name: Literal["recovery"] = "recovery"
-    down: CallCount = 20
-    climbing: CallCount = 30
-    slowest_first_token_ms: SimulatedMilliseconds = 8_000
-    status: ServerError = 503
-
-    def _decide(self, rng: Random, call: int) -> ResponsePlan:
-        if call < self.down:
-            return ResponsePlan(failure=FailureResponse(self.status))
-        left = max(0.0, 1 - (call - self.down) / self.climbing) if self.climbing else 0.0
-        return self._healthy(rng, self.first_token_ms + left * (self.slowest_first_token_ms - self.first_token_ms))
-
-
-Distribution = Annotated[
-    Steady | Bimodal | SlowDrip | StallAfter | ThrottlingStorm | Outage | Recovery, Field(discriminator="name")
-]
+        rng = Random(f"{self.seed}/{call}")  # noqa: S311
+        struck = self.name in _STRIKING and rng.random() < self.share
+        refused = ResponsePlan(failure=FailureResponse(503))
+        median, changed = self.first_token_ms, dict[str, Any](tokens_per_second=self.tokens_per_second)
+        match self.name:
+            case "bimodal" if struck:
+                median = self.slow_first_token_ms
+            case "slow_drip" if struck:
+                changed["tokens_per_second"] = self.slow_tokens_per_second
+            case "stall_after_tokens" if struck:
+                changed["stall_after_tokens"] = self.tokens
+            case "throttling_storm" if struck and call % self.every < self.lasts:
+                return ResponsePlan(failure=FailureResponse(429, retry_after_s=1))
+            case "outage" if self.starts_at <= call < self.starts_at + self.lasts:
+                return refused
+            case "recovery" if call < self.lasts:
+                return refused
+            case "recovery" if call < self.lasts + self.climbing:
+                left = 1 - (call - self.lasts) / self.climbing
+                median += left * (self.slow_first_token_ms - median)
+        return ResponsePlan(median * rng.lognormvariate(0, self.jitter), **changed)

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from switchyard.devstack.simulators.models.exchange import WireName
 from switchyard.devstack.simulators.models.faults import FaultLabel, ModelFault
 
 DEFAULT_SCRIPT = Path(__file__).with_name("script.yaml")
-PLACEHOLDER = re.compile(
-    r"\$(?:(?P<dollar>\$)|(?P<plain>[A-Za-z_]\w*|\d+)|\{(?P<braced>[A-Za-z_][\w.-]*|\d+)(?::(?P<kind>int|number|json))?\})"
-)
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 
@@ -47,18 +44,11 @@ class TextMatch(_Part):
 
     @model_validator(mode="after")
     def _compile(self) -> Self:
-        if not self.contains and not self.any and self.regex is None:
-            raise ValueError("matches nothing in particular: write a text, or `contains`, or `any`, or `regex`")
         try:
             self._compiled = re.compile(self.regex or "", re.DOTALL)
         except re.error as error:
             raise ValueError(f"is not a regular expression ({error}): correct it, or use `contains`") from error
         return self
-
-    @property
-    def groups(self) -> tuple[int, set[str]]:
-        """How many groups the expression has, and the names among them."""
-        return self._compiled.groups, set(self._compiled.groupindex)
 
     def find(self, text: str) -> re.Match[str] | None:
         """The match of the expression, which is empty without one; None if the text does not fit."""
@@ -99,7 +89,6 @@ class ComposeSpec(_Part):
 
     block: NonEmpty
     each: NonEmpty
-    join: str = " "
     none: str = ""
 
 
@@ -130,22 +119,6 @@ class ScriptRule(_Part):
     reply: ReplySpec
     fault: ModelFault | None = None
 
-    @model_validator(mode="after")
-    def _placeholders_exist(self) -> Self:
-        counted, known = 0, {"user", "model", *self.compose}
-        for _, match in self.when.texts():
-            groups, names = match.groups
-            counted += groups
-            known |= names
-        known |= {str(number + 1) for number in range(counted)}
-        for name in placeholder_names([self.reply.text, [tool.args for tool in self.reply.tools], self.reply.output]):
-            if name not in known:
-                raise ValueError(
-                    f"uses ${name}, which no group in `when` and no entry in `compose` defines: "
-                    f"known are {', '.join(sorted(known))}; write $$ for a dollar sign"
-                )
-        return self
-
 
 class SimulatorScript(_Part):
     """All rules in the order in which they are tried. `shared` is for YAML anchors that the rules refer to."""
@@ -153,55 +126,33 @@ class SimulatorScript(_Part):
     shared: Any = None
     rules: tuple[ScriptRule, ...] = ()
 
-    @field_validator("rules")
-    @classmethod
-    def _names_are_unique(cls, rules: tuple[ScriptRule, ...]) -> tuple[ScriptRule, ...]:
-        seen: set[str] = set()
-        for rule in rules:
-            if rule.name in seen:
-                raise ValueError(f"two rules are named {rule.name!r}: rename one, counts are kept by name")
-            seen.add(rule.name)
-        return rules
-
-
-def placeholder_names(value: Any) -> Iterator[str]:
-    """The placeholders in a template or anywhere inside a JSON value, without the path into them."""
-    if isinstance(value, str):
-        for found in PLACEHOLDER.finditer(value):
-            if not found["dollar"]:
-                yield (found["plain"] or found["braced"]).split(".", 1)[0]
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from placeholder_names(item)
-
 
 def load_scripts(paths: Sequence[Path]) -> SimulatorScript:
     """Read script files, or all *.yaml files of folders by name, as one script. Raises `ScriptError`."""
-    rules: list[ScriptRule] = []
+    rules: dict[str, ScriptRule] = {}
     for path in paths:
         found = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
         if not found:
             raise ScriptError(f"{path}: the folder has no *.yaml file; name another, or leave --script out")
-        rules += (rule for file in found for rule in _read(file).rules)
-    return _validate({"rules": rules}, "the scripts")
+        for file in found:
+            for rule in _read(file).rules:
+                if rule.name in rules:
+                    raise ScriptError(f"{file}: two rules are named {rule.name!r}: rename one, counts are kept by name")
+                rules[rule.name] = rule
+    return SimulatorScript(rules=tuple(rules.values()))
 
 
 def _read(path: Path) -> SimulatorScript:
+    raw: Any = None
     try:
-        return _validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, str(path))
+        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return SimulatorScript.model_validate(raw)
     except OSError as error:
         raise ScriptError(f"{path}: cannot be read ({error.strerror}); check --script") from error
     except yaml.YAMLError as error:
         raise ScriptError(f"{path}: is not YAML: {error}") from error
-
-
-def _validate(raw: Any, source: str) -> SimulatorScript:
-    try:
-        return SimulatorScript.model_validate(raw)
     except ValidationError as error:
-        lines = (
-            f"{source}: {_place(raw, each['loc'])}: {_remedy(each['type'], each['msg'])}" for each in error.errors()
-        )
+        lines = (f"{path}: {_place(raw, each['loc'])}: {_remedy(each['type'], each['msg'])}" for each in error.errors())
         raise ScriptError("\n".join(lines)) from error
 
 

@@ -15,7 +15,7 @@ DUCKDB_TYPES = {"NUMBER": "DECIMAL", "TIMESTAMP_NTZ": "TIMESTAMP"}
 
 
 class WarehouseSchema(Protocol):
-    """The tables of one namespace. A table has `comment` and `columns`; a column `type`, `unit` and `comment`."""
+    """The tables of one namespace. A table has `columns`, and a column a `type`."""
 
     @property
     def database(self) -> str:
@@ -61,10 +61,6 @@ def load_warehouse(
         qualified = f"{schema.namespace}.{name}"
         types = {column: _duckdb_type(spec.type) for column, spec in table.columns.items()}
         duckdb.execute(f"CREATE TABLE {qualified} ({', '.join(f'{column} {kind}' for column, kind in types.items())})")
-        duckdb.execute(f"COMMENT ON TABLE {qualified} IS {_quoted(table.comment)}")
-        for column, spec in table.columns.items():
-            text = (f"[{spec.unit}] " if spec.unit else "") + spec.comment
-            duckdb.execute(f"COMMENT ON COLUMN {qualified}.{column} IS {_quoted(text)}")
         duckdb.execute(
             f"INSERT INTO {qualified} SELECT * FROM read_csv(?, header = true, columns = ?)",  # noqa: S608
             [str(path), types],
@@ -78,10 +74,6 @@ def load_warehouse(
             )
     # From here on SQL that a model wrote may arrive, and DuckDB, unlike Snowflake, would read local files.
     duckdb.execute("SET enable_external_access = false")
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _duckdb_type(snowflake: str) -> str:

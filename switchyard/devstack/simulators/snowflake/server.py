@@ -8,14 +8,10 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import signal
-import socket
-import sys
 from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
-import uvicorn
 from fakesnow.conn import FakeSnowflakeConnection
 from snowflake.connector.errors import DatabaseError
 from starlette.applications import Starlette
@@ -23,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from switchyard.devstack.simulators.serving import serve_simulator
 from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
 # By name, because the package has a function of the same name, which type checkers take it for.
@@ -73,12 +70,5 @@ async def login_endpoint(request: Request) -> JSONResponse:
 
 
 def serve_warehouse(snowflake_simulator: SnowflakeSimulator, *, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT. Prints one line when ready, with the port."""
-    with socket.create_server((host, port)) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(build_warehouse_app(snowflake_simulator), log_level="warning", timeout_graceful_shutdown=1)
-        )
-        sys.stdout.write(f"warehouse ready on {host}:{listener.getsockname()[1]}\n")
-        sys.stdout.flush()
-        signal.signal(signal.SIGTERM, server.handle_exit)
-        server.run(sockets=[listener])
+    """Serve until SIGTERM or Ctrl-C."""
+    serve_simulator(build_warehouse_app(snowflake_simulator), host=host, port=port, name="warehouse")

@@ -70,7 +70,7 @@ async def test_only_cases_older_than_their_own_policy_are_evaluated(store: Audit
 
 
 async def test_what_looks_at_the_whole_log_is_not_cut_off(
-    url_for: UrlFor, cloud: Cloud, retention: RetentionStore, another: Owner, events: list[Json]
+    url_for: UrlFor, cloud: Cloud, retention: RetentionStore, owner: Owner, another: Owner, events: list[Json]
 ) -> None:
     hasty = await connect_pool(url_for(RETENTION), schema=SCHEMA, statement_timeout_s=0.4)
     store = RetentionStore(hasty, CATALOGUE, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
@@ -79,11 +79,16 @@ async def test_what_looks_at_the_whole_log_is_not_cut_off(
     async def without_rows() -> list[Any]:
         return [verdict async for verdict in receipts.without_rows(None, None)]
 
+    waits_too_long = """select true from pg_stat_activity where datname = current_database()
+        and wait_event_type = 'Lock' and clock_timestamp() - query_start > interval '500 milliseconds'"""
+
     async def slowly(asked: Any) -> Any:
         async with another.transaction():
             await another.execute("lock table legal_hold, retention_receipt in access exclusive mode")
             asking = asyncio.create_task(asked)
-            await asyncio.sleep(0.9)
+            while not await owner.fetchval(waits_too_long):
+                assert not asking.done(), "it did not wait for the lock"
+                await asyncio.sleep(0.01)
         return await asking
 
     assert [due.case_id for due in await slowly(due_now(store))] == [events[0]["case_id"]]
