@@ -1,4 +1,4 @@
-"""Four eyes: an effect that a person asked for is approved by another person, whatever either of them is called.
+"""Four eyes: an effect that a person asked for is approved by another person, under any name of either.
 
 Approvers and submitters are compared as persons, never as text. Configuration says under which identities a person
 submits. A submitter whom it does not name may be anybody, an approver too, so two persons must agree.

@@ -246,9 +246,9 @@ async def test_queues_and_rule_follow_from_the_card(exports: dict[str, str]) -> 
 async def test_schema_role_and_vault_grant_follow_from_the_card(exports: dict[str, str]) -> None:
     sql = """select unnest(array[
         has_schema_privilege($1::text::name, $1::text, 'usage'),
-        has_table_privilege($1::text::name, 'vault.subject_key', 'select'),
+        has_function_privilege($1::text::name, 'vault.key_for_task(uuid, text)', 'execute'),
         has_schema_privilege($1::text::name, 'triage', 'usage'),
-        has_table_privilege($1::text::name, 'vault.subject_key', 'insert')])"""
+        has_table_privilege($1::text::name, 'vault.subject_key', 'select, insert')])"""
     own, keys, others, new_keys = await work(exports, sql, AGENT)
     assert (own, keys) == (True, True)
     assert (others, new_keys) == (False, False)

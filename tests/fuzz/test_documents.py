@@ -25,6 +25,8 @@ from faststream_sqs.json_text import UnreadableJson, read_json
 from faststream_sqs.parser import SQSParser
 from faststream_sqs.queue_session import describe_mismatch
 from faststream_sqs.retry import RetryPolicy
+from services.drafter.agent import build_answer_prompt
+from services.drafter.handlers import read_finding, read_input_document
 from services.ingress.handler import respond
 from services.ingress.principal import PrincipalSigner
 from services.ingress.tokens import InvalidUserToken, JwksUnavailable, TokenVerifier, read_key_set
@@ -33,6 +35,7 @@ from switchyard.protocol.canonical import canonical_json, parse_foreign_json, pa
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.principal_jws import PrincipalStatementInvalid, import_public_key, verify_principal
 from switchyard.protocol.received import read_bus_event, read_envelope
+from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.crypto.tokens import InvalidToken, SignedTokens
 from tests.fuzz.hostile import BOMBS, bodies, bounded, documents
 from tests.reference import examine_message, read_event
@@ -212,7 +215,15 @@ def test_submission_is_opened_or_refused(name: str, data: st.DataObject) -> None
 
 
 @given(bodies(GOOD))
-def test_rule_facts_are_read_or_refused(text: str) -> None:
-    refuse_only(
-        lambda: AccountFacts.model_validate_json(text.encode("utf-8", "surrogatepass")), ValidationError, size=len(text)
-    )
+def test_facts_of_an_account_are_read_or_refused(text: str) -> None:
+    data = text.encode("utf-8", "surrogatepass")
+    refuse_only(lambda: AccountFacts.model_validate_json(data), ValidationError, size=len(text))
+    refuse_only(lambda: read_input_document(AccountFacts, data, "account"), PermanentTaskError, size=len(text))
+
+
+@given(bodies({"tables": ["wells"], "sql": "select 1", "rows": [{"bbl": 1}], "row_count": 1, "truncated": False}))
+def test_finding_of_another_agent_is_read_or_refused(text: str) -> None:
+    def read() -> None:
+        build_answer_prompt("Which?", [read_finding(text.encode("utf-8", "surrogatepass"))])
+
+    refuse_only(read, PermanentTaskError, size=len(text))

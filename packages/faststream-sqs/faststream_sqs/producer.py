@@ -1,17 +1,17 @@
 """Sends messages to SQS and events to EventBridge."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from fast_depends.library.serializer import SerializerProto
 from faststream._internal.constants import ContentTypes
 from faststream._internal.parser import CodecProto, DefaultCodec
 from faststream._internal.producer import ProducerProto
-from faststream.exceptions import FeatureNotSupportedException
+from faststream.exceptions import FeatureNotSupportedException, SetupError
 from faststream.response import PublishCommand
 
-from .batch_call import BatchCall, Results, sqs_results
+from .batch_call import BatchCall, Results, from_error, sqs_results
 from .connection import Connection
 from .errors import PublishFailed, RequestFailed
 from .parser import CONTENT_TYPE_ATTRIBUTE, CORRELATION_ID, REPLY_TO, SQSParser, looks_like_json
@@ -90,12 +90,12 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
         if cmd.body is None:
             return None
         entry = await self.encode(cmd)
-        return await self._queue(await self._connection.queue_url(cmd.destination)).send(entry)
+        return await self._queue(await _found(self._connection.queue_url(cmd.destination))).send(entry)
 
     async def copy(self, queue: str, body: str, attributes: Mapping[str, Any]) -> None:
         """Send a body and attributes in the form of SQS, unchanged."""
         entry = {"MessageBody": body, "MessageAttributes": attributes}
-        await self._queue(await self._connection.queue_url(queue)).send((entry, _weigh_message(entry)))
+        await self._queue(await _found(self._connection.queue_url(queue))).send((entry, _weigh_message(entry)))
 
     def _queue(self, url: str) -> BatchCall[Entry, str]:
         if url not in self._queues:
@@ -201,7 +201,7 @@ class EventBridgeProducer(_BatchingProducer[EventPublishCommand]):
         """
         if self._events is None:
             raise PublishFailed("NotConnected", "connect the broker before publishing")
-        return await self._events.send(await self.encode(cmd, await self._connection.bus(cmd.destination)))
+        return await self._events.send(await self.encode(cmd, await _found(self._connection.bus(cmd.destination))))
 
     async def encode(self, cmd: EventPublishCommand, bus: str) -> Entry:
         """The entry of PutEvents for one event, and its weight in bytes.
@@ -236,6 +236,17 @@ class EventBridgeProducer(_BatchingProducer[EventPublishCommand]):
         response = await self._connection.events.put_events(Entries=[entry for entry, _ in entries])
         results = [_result(entry) for entry in response.get("Entries") or ()][: len(entries)]
         return results + [_no_result()] * (len(entries) - len(results))
+
+
+async def _found(looking: Awaitable[str]) -> str:
+    """A queue or a bus. A failure to ask for it is a failed publish; one that does not exist is named."""
+    try:
+        return await looking
+    except SetupError:
+        raise
+    except Exception as error:
+        failed = from_error(error)
+        raise PublishFailed(failed.code, failed.message) from error
 
 
 def _result(entry: Mapping[str, Any]) -> str | RequestFailed:

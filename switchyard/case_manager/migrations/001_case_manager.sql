@@ -188,7 +188,8 @@ where c.attempt = coalesce(
 comment on view latest_ending is 'Cases that have ended: the ending of the latest attempt. A case that is tried again is not in it.';
 
 create view approval_queue as
-select a.*, p.command
+select a.*, p.command,
+  array(select approver from approval_grant g where g.approval_id = a.approval_id order by granted_at) as agreed_by
 from approval a join pending_command p on p.task_id = a.approval_id
 where not exists (select from latest_ending ended where ended.case_id = a.case_id);
 comment on view approval_queue is 'Approvals of open cases, with the command that names the sealed content.';

@@ -14,10 +14,8 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
 import structlog
 from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, SecretStr
 
 from switchyard.devstack.stack.provision import client_options, provision_emulator
@@ -31,15 +29,6 @@ from switchyard.runtime.process.web import WebServer, build_health_app
 log = structlog.get_logger(__name__)
 BUS_CHECK_INTERVAL_S = 5.0
 PROVISION_RETRY_S = 1.0
-
-UNAVAILABLE_ERRORS = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    BotoCoreError,
-    ClientError,
-)
-"""A server that is not up yet, or not any more; TimeoutError is an OSError."""
 
 
 class ProvisionerSettings(EnvironmentSettings):
@@ -70,7 +59,7 @@ class Provisioner:
             while True:
                 try:
                     await self._provision_if_missing(events)
-                except UNAVAILABLE_ERRORS as error:
+                except Exception as error:  # noqa: BLE001 (this loop must go on: without it nothing is ready)
                     # Without its text, which may name an address with a password.
                     log.warning("provisioner.waiting", error=type(error).__name__)
                 await asyncio.sleep(check_every_s if self.provisioned else PROVISION_RETRY_S)

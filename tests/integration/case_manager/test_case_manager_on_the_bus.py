@@ -127,6 +127,28 @@ async def test_unauthentic_bytes_are_quarantined_and_case_manager_continues(
     assert USER not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"case_id": "00000000-0000-4000-8000-000000000001"}, "case_id"),
+        ({"tenant": "rival"}, "tenant"),
+        ({"principal": {"sub": "service:upstream.portal", "tenant": "acme", "act": ["staff:mallory"]}}, "principal"),
+    ],
+)
+async def test_forged_word_of_the_router_about_a_case_is_quarantined(
+    serve: Serve, cloud: Cloud, tap: Tap, owner: Owner, changes: Json, field: str
+) -> None:
+    await serve("case_manager")
+    case_id = await submit(cloud, submission())
+    [opened] = await tap.next("case_manager", case_id)
+    body = bus_body(rewritten(close_event(opened, "answered"), **changes))
+    await cloud.send(QUEUE, body)
+    await cloud.settled(QUEUE)
+    record = await cloud.quarantine_of("case_manager", body)
+    assert (record["reason"], record["field"]) == ("forged", field)
+    assert await owner.fetchval("select count(*) from case_manager.case_ending") == 0
+
+
 async def test_parked_case_is_released_when_its_playbook_resumes(
     serve: Serve, cloud: Cloud, tap: Tap, owner: Owner
 ) -> None:

@@ -53,9 +53,9 @@ async def opened(case_manager: CaseManager, **changes: Any) -> Json:
     return event
 
 
-async def command(case_manager: CaseManager, *answers: Contract) -> Json:
+async def command(case_manager: CaseManager, *answers: Contract, **changes: Any) -> Json:
     """What the router asks of the case manager after these answers, in a case of its own."""
-    asked = routed(await opened(case_manager))
+    asked = routed(await opened(case_manager, **changes))
     for answer in answers:
         asked = routed(answered(asked, answer))
     return asked
@@ -136,6 +136,43 @@ async def test_a_denied_approval_ends_the_case(
     (denied,) = await answers(tap, asked)
     (following,) = route(received(denied), SEAL)
     assert (following["type"], following["payload"]["outcome"]) == ("CloseCase", "denied")
+
+
+@pytest.mark.parametrize("spelling", ["c.ruiz", "C.Ruiz", "c.ruiz@harbor.example", "C.RUIZ@Harbor.Example"])
+async def test_submitter_approves_under_no_spelling_and_another_person_may(
+    spelling: str, case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
+) -> None:
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE, submitted_for=spelling)
+    await waits(case_manager, asked)
+    own = await stated(owner, asked, clock, approver="c.ruiz")
+    await case_manager.timers.tick()
+    assert "may not approve it" in str(await result(owner, own))
+    assert await answers(tap, asked) == []
+    other = await stated(owner, asked, clock, approver="j.okafor")
+    await case_manager.timers.tick()
+    assert await result(owner, other) == "granted"
+
+
+async def test_unknown_submitter_needs_a_second_approver_and_the_event_names_both(
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
+) -> None:
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE, submitted_for="j.okafor@another.example")
+    await waits(case_manager, asked)
+    first = await stated(owner, asked, clock, approver="j.okafor")
+    await case_manager.timers.tick()
+    assert str(await result(owner, first)).startswith("granted: a second approver must agree")
+    queue = "select agreed_by from case_manager.approval_queue where approval_id = $1::text::uuid"
+    assert await owner.fetchval(queue, asked["event_id"]) == ["j.okafor"]
+    again = await stated(owner, asked, clock, approver="j.okafor")
+    await case_manager.timers.tick()
+    assert str(await result(owner, again)).startswith("refused: this approver has agreed already")
+    assert await answers(tap, asked) == []
+    second = await stated(owner, asked, clock, approver="c.ruiz")
+    await case_manager.timers.tick()
+    assert await result(owner, second) == "granted"
+    [granted] = await tap.next("case_manager", asked["case_id"], 1)
+    assert (granted["type"], granted["payload"]["approver"]) == ("ApprovalGranted", "c.ruiz")
+    assert [each["approver"] for each in granted["payload"]["co_approvals"]] == ["j.okafor"]
 
 
 @pytest.mark.parametrize(

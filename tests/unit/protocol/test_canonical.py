@@ -19,6 +19,7 @@ from switchyard.protocol.canonical import (
     MAX_SAFE_INTEGER,
     canonical_json,
     check_storable,
+    parse_foreign_json,
     parse_json,
 )
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
@@ -174,3 +175,36 @@ def test_canonical_refuses_a_lone_surrogate() -> None:
     for value in ({"a": "\ud800"}, {"\udc00": "a"}):
         with pytest.raises(InvalidEvent, match="UTF-8"):
             canonical_json(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": 1.5, "b": [NaN, Infinity]}', {"a": 1.5, "b": [None, None]}),
+        ('{"a": 1, "a": 2}', {"a": 2}),
+        ('\ufeff{"a": "\\u0000\\ud800"}', {"a": "\ufffd\ufffd"}),
+        ('{"a": "\x00\ttab"}', {"a": "\ufffd\ttab"}),
+        ('{"a": 123456789012345678901234567890}', {"a": 123456789012345678901234567890}),
+        ('{"a": ' + "9" * 5_000 + "}", {"a": math.inf}),
+        ("[" * MAX_JSON_DEPTH + "]" * MAX_JSON_DEPTH, None),
+        (b'{"a": "\xff"}', {"a": "\ufffd"}),
+    ],
+)
+def test_parse_foreign_json_reads_what_others_write(text: str | bytes, value: Any) -> None:
+    assert parse_foreign_json(text) == (value if value is not None else json.loads(text))
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[" * (MAX_JSON_DEPTH + 1), '{"a":' * 5_000, "{} {}"])
+def test_parse_foreign_json_refuses_what_is_not_json(text: str) -> None:
+    with pytest.raises(InvalidEvent):
+        parse_foreign_json(text)
+
+
+@pytest.mark.parametrize("levels", [MAX_JSON_DEPTH, MAX_JSON_DEPTH + 1])
+def test_depth_is_counted_outside_of_strings(levels: int) -> None:
+    text = '{"a":"' + '[{\\"' * 1_000 + '","b":' + "[" * (levels - 1) + "]" * (levels - 1) + "}"
+    if levels <= MAX_JSON_DEPTH:
+        assert len(parse_json(text)["a"]) == 3_000
+    else:
+        with pytest.raises(InvalidEvent, match="nested"):
+            parse_json(text)

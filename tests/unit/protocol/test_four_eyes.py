@@ -1,4 +1,4 @@
-"""Whoever asked for an effect does not approve it, under whatever name they asked."""
+"""The person who asked for an effect does not approve it, under any name."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def spelt(name: str) -> st.SearchStrategy[str]:
     """The same identity as people and systems spell it: case, compatibility forms, blanks."""
 
     def respell(draws: list[tuple[bool, bool]]) -> str:
-        letters = [letter.upper() if upper else letter for letter, (upper, _) in zip(name, draws, strict=True)]
+        signs = [sign.upper() if upper else sign for sign, (upper, _) in zip(name, draws, strict=True)]
         wide = [
-            chr(ord(letter) + 0xFEE0) if widen and "!" <= letter <= "~" else letter
-            for letter, (_, widen) in zip(letters, draws, strict=True)
+            chr(ord(sign) + 0xFEE0) if widen and "!" <= sign <= "~" else sign
+            for sign, (_, widen) in zip(signs, draws, strict=True)
         ]
         return "".join(wide)
 

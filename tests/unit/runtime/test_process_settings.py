@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.loop import run_event_loop
-from switchyard.runtime.core.settings import InvalidSettings, ProcessSettings, WorkSettings
+from switchyard.runtime.core.settings import ApproverSettings, InvalidSettings, ProcessSettings, WorkSettings
 from switchyard.runtime.models.clients import ModelSettings
 
 SECRET = "postgresql://triage:hunter2@db/work"
@@ -148,3 +149,19 @@ def test_process_with_invalid_settings_ends_with_one_line_and_status_1() -> None
 
     with pytest.raises(SystemExit, match=r"^invalid settings: SWITCHYARD_WORK_DB_URL is missing: [^\n]+$"):
         run_event_loop(serve)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"approvers": {"a": "11" * 32, "b": "11" * 32}}, "two approvers have the same key"),
+        ({"approvers": {"oncall": "11" * 32, "Oncall": "22" * 32}}, "belongs to two persons"),
+        (
+            {"approvers": {"a": "11" * 32, "b": "22" * 32}, "submitter_identities": {"a": ["x@y"], "b": ["X@Y"]}},
+            "belongs to two persons",
+        ),
+    ],
+)
+def test_one_person_under_two_names_is_refused_at_start(fields: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        ApproverSettings.model_validate(fields)

@@ -38,6 +38,13 @@ USEFUL = {
     "the table's full name": "SELECT api_number FROM OILFIELD.PROD.WELLS",
     "text that only looks dangerous": "SELECT api_number FROM wells WHERE well_name = '; DROP TABLE wells; --'",
     "other alphabets in text": "SELECT api_number FROM wells WHERE well_name = 'Öl-Größe 油井'",
+    "a column's full name": "SELECT oilfield.prod.wells.state FROM prod.wells",
+    "inline values": "SELECT v.label FROM wells w JOIN (VALUES ('DJ', 'north')) AS v (basin, label) "
+    "ON v.basin = w.basin",
+    "one inequality": "SELECT a.state FROM wells a JOIN wells b ON a.api_number < b.api_number",
+    "one row beside a table": "SELECT w.state, t.n FROM wells w CROSS JOIN (SELECT COUNT(*) AS n FROM downtime) t",
+    "a list of values beside a table": "SELECT w.state, t.cause FROM wells w CROSS JOIN (SELECT "
+    "DISTINCT cause FROM downtime) t",
     "top": "SELECT TOP 5 api_number FROM wells",
     "excluded columns": "SELECT * EXCLUDE (data_label) FROM wells",
 }
@@ -130,3 +137,23 @@ def test_units_follow_through_a_cte(schema: Schema) -> None:
         schema,
     )
     assert query.output[0].unit == "bbl"
+
+
+def test_a_name_inside_an_expression_of_order_by_is_written_out(schema: Schema) -> None:
+    sql = guard_query("SELECT name AS salary FROM technicians ORDER BY UPPER(salary)", schema).sql
+    assert sql.endswith('ORDER BY UPPER(("TECHNICIANS"."NAME")) LIMIT 201')
+
+
+def test_a_pivot_becomes_aggregates(schema: Schema) -> None:
+    query = guard_query(
+        "SELECT * FROM (SELECT state, status, api_number FROM wells) "
+        "PIVOT (COUNT(api_number) FOR status IN ('producing', 'plugged' AS gone)) AS p",
+        schema,
+    )
+    assert "PIVOT" not in query.sql
+    assert [column.name for column in query.output] == ["STATE", "'producing'", "GONE"]
+
+
+def test_exists_reads_no_column_of_its_star(schema: Schema) -> None:
+    query = guard_query("SELECT state FROM wells WHERE EXISTS (SELECT * FROM downtime)", schema)
+    assert (query.tables, query.columns) == (("DOWNTIME", "WELLS"), ("WELLS.STATE",))

@@ -67,8 +67,10 @@ async def reconcile(  # noqa: PLR0917 - options, each by its name
                 if not found.open_gaps:
                     # The next round compares what is new; what is not settled is compared again.
                     start, indexed = began - OVERLAP, found.last_index
-            except (Unavailable, asyncpg.PostgresError) as error:
+            except Exception as error:
                 if every is None:
+                    if not isinstance(error, Unavailable | asyncpg.PostgresError):
+                        raise
                     remedy = "check that both databases run and are migrated by this version: switchyard migrate"
                     raise CommandFailed(f"the comparison failed: {error}", remedy=remedy) from error
                 print_text(f"not compared: {error}", style="yellow")
