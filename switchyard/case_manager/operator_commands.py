@@ -1,7 +1,7 @@
 """Operators' commands: halt, resume and cancel, applied once their signature is verified; the release of parked cases.
 
 A typed name is no evidence, and neither is a login to the database: a row without a valid signature is refused with an
-alarm. The email sender verifies a stop itself, so that it counts from its commit.
+alarm. The performer of an effect verifies a stop itself, so that it counts from its commit.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class SignedEvent:
     for the event that caused it; or, after `=`, the value itself.
 
     `also` names a list in the payload of further signatures, each with its own values of the payload's fields. `when`
-    says which events must be signed, by the values that paths have, or after `!` have not; all of them if it is empty.
+    says which events must be signed, by how the values of paths begin, or after `!` do not begin; all of them if it is empty.
     """
 
     ring: Ring
@@ -118,7 +118,7 @@ SIGNED_EVENTS: Mapping[str, SignedEvent] = {
             "signed_at": "payload.signed_at",
             "purpose": "=switchyard/resolution/1",
         },
-        when={"payload.operator": "!service:email_sender"},
+        when={"payload.operator": "!service:"},
     ),
 }
 CAUSES = frozenset({"AskApproval"})
@@ -146,7 +146,7 @@ def check_signatures(event: Json, cause: Json | None, signers: SignerRings) -> I
 
 def _must_be_signed(event: Json, when: Mapping[str, str]) -> bool:
     values = [(_value(event, None, path), value) for path, value in when.items()]
-    return all((found == value.removeprefix("!")) != value.startswith("!") for found, value in values)
+    return all(str(found).startswith(value.lstrip("!")) != value.startswith("!") for found, value in values)
 
 
 def _value(event: Json, cause: Json | None, path: str) -> Any:

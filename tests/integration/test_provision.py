@@ -84,7 +84,7 @@ async def test_a_queue_takes_messages_from_its_own_rules_alone(cloud: Cloud, top
         assert "Policy" not in dead, "nobody but SQS itself puts a dead letter there"
 
 
-async def test_quarantine_of_a_laptop_expires(cloud: Cloud, infrastructure: Infrastructure) -> None:
+async def test_quarantine_of_the_local_stack_expires(cloud: Cloud, infrastructure: Infrastructure) -> None:
     keys = f"quarantine/router/{fresh_id()}.json", f"artefacts/{fresh_id()}"
     for key in keys:
         await cloud.s3.put_object(Bucket=OBJECT_BUCKET, Key=key, Body=b"{}")

@@ -19,7 +19,7 @@ from switchyard.protocol.statements import resolution_statement
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, moment, timestamp
 from switchyard.runtime.core.periodic import SetAside
-from switchyard.runtime.database.connections import Database, Pool
+from switchyard.runtime.database.connections import Database, Pool, Session
 from switchyard.runtime.database.queries import load_queries
 from switchyard.runtime.messaging.outbox import event_text
 from switchyard.runtime.messaging.publisher import Publisher
@@ -68,7 +68,7 @@ class Resolution:
         return resolution_statement(**fields)
 
 
-async def request_resolution(pool: Pool, found: Resolution) -> None:
+async def request_resolution(pool: Pool | Session, found: Resolution) -> None:
     """Hand in a signed resolution, as an operator; the email sender verifies it."""
     await pool.execute(
         "select email_sender.request_resolution($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -77,7 +77,7 @@ async def request_resolution(pool: Pool, found: Resolution) -> None:
     )
 
 
-async def resolution_result(pool: Pool, resolution_id: str) -> str | None:
+async def resolution_result(pool: Pool | Session, resolution_id: str) -> str | None:
     """What the email sender made of a resolution; None while it is open."""
     result: str | None = await pool.fetchval("select email_sender.resolution_result($1)", resolution_id)
     return result

@@ -115,7 +115,7 @@ create table operator_command (
 );
 create index operator_command_open on operator_command (received_at) where decided_at is null;
 comment on table operator_command is 'Commands of operators, signed. A row has no effect before its signature was verified, and none afterwards: an id is used once.';
-comment on column operator_command.result is 'What the case manager made of it; null until then. The email sender obeys a signed stop at once.';
+comment on column operator_command.result is 'What the case manager made of it; null until then. The performer of an effect obeys a signed stop at once.';
 
 create table pending_command (
   task_id     uuid primary key,

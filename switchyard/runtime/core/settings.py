@@ -217,12 +217,12 @@ ObjectsBucket = Annotated[str, Field(description="The S3 bucket of large artefac
 
 
 class OperatorSettings(BaseModel):
-    """Whose signed commands count: the router, the case manager and the email sender check them."""
+    """Whose signed commands count: the router, the case manager and the performers of effects check them."""
 
     operators: PublicKeys = Field(
         default={},
-        description='Ed25519 public keys of operators, as JSON {"name": "hex of 32 bytes"}: the same for router, case '
-        "manager and email sender. Without any, each halt, resumption, cancellation, resolution and retry is refused.",
+        description='Ed25519 public keys of operators, as JSON {"name": "hex of 32 bytes"}: the same for every '
+        "process. Without any, each halt, resumption, cancellation, resolution and retry is refused.",
     )
 
     def operator_keys(self) -> OperatorKeys:

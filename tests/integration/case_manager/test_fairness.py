@@ -126,6 +126,7 @@ async def test_a_submission_that_waits_is_sealed_and_an_altered_one_opens_nothin
     word = fresh_id()
     await arrivals.receive(submission(question=word))
     row = await owner.fetchrow("select arrival::text as text, sealed from case_manager.arrival")
+    assert row is not None
     assert word not in row["text"]
     assert word.encode() not in row["sealed"]
     await owner.execute("update case_manager.arrival set source = 'upstream.other'")
@@ -152,6 +153,7 @@ async def test_a_tenant_over_its_limit_is_rejected_once_an_hour_and_another_is_n
     assert rejected["payload"]["remedy"]
     assert await queue.receive(submission(tenant="quiet")) == []
     row = await owner.fetchrow("select count, events from case_manager.rejection")
+    assert row is not None
     assert tuple(row) == (30, 1)
     await queue.queue.tick()
     assert await queue.receive(submission(tenant="noisy")) == [], "there is room again"

@@ -159,11 +159,11 @@ SIGNED_EVENTS: dict[str, dict[str, Any]] = {
             "purpose": "=switchyard/resolution/1",
         },
         "also": None,
-        "when": {"payload.operator": "!service:email_sender"},
+        "when": {"payload.operator": "!service:"},
     },
 }
 """Which events a person signed, and where each field of the statement is; a value itself after `=`. `when` says which
-of them must be signed, by values that paths have, or after `!` have not."""
+of them must be signed, by how the values of paths begin, or after `!` do not begin."""
 
 CLOCK_SKEW = timedelta(minutes=5)
 FULL_CHECKPOINT = 16_384
@@ -361,7 +361,7 @@ def must_be_signed(event: JsonObject) -> bool:
     if event["type"] not in SIGNED_EVENTS:
         return False
     values = [(value_at(event, None, path), value) for path, value in SIGNED_EVENTS[event["type"]]["when"].items()]
-    return all((found == value.removeprefix("!")) != value.startswith("!") for found, value in values)
+    return all(str(found).startswith(value.lstrip("!")) != value.startswith("!") for found, value in values)
 
 
 def check_signatures(event: JsonObject, cause: JsonObject | None, signers: Signers) -> Iterator[str]:
