@@ -26,7 +26,8 @@ class SignedEvent:
     for the event that caused it; or, after `=`, the value itself.
 
     `also` names a list in the payload of further signatures, each with its own values of the payload's fields. `when`
-    says which events must be signed, by how the values of paths begin, or after `!` do not begin; all of them if it is empty.
+    says which events must be signed, by how the values of paths begin, or after `!` do not begin; all of them if it is
+    empty.
     """
 
     ring: Ring
