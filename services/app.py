@@ -88,7 +88,7 @@ PROCESSES = (
         environment={"SWITCHYARD_SES_CONFIGURATION_SET": "configuration_set"},
         local={"SWITCHYARD_SES_ENDPOINT_URL": "http://127.0.0.1:{port:ses_simulator}"},
         iam=(SEND_EMAIL,),
-        approvers=True,
+        signers=True,
     ),
     ProcessDescriptor(
         EMAIL_FEEDBACK,

@@ -200,7 +200,7 @@ module "dashboards" {
   source       = "./modules/dashboards"
   bus          = module.bus.name
   region       = var.region
-  consumers    = { for node, consumer in local.topology.consumers : node => { queue = consumer.queue, dead_letter_queue = consumer.dead_letter_queue } }
+  consumers    = { for node, consumer in local.topology.consumers : node => { queues = concat([consumer.queue], consumer.lanes), dead_letter_queue = consumer.dead_letter_queue } }
   logs_key_arn = module.telemetry.logs_key_arn
   log_days     = var.log_days
 }

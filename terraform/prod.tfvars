@@ -56,13 +56,14 @@ ingress = {
   }
 }
 
-# Ed25519 public keys of operators and approvers, by name: without keys there are no approvals and no retries. The email
-# sender checks approvals again, so both services need the same approvers.
+# Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
+# service checks signatures itself, so all need the same keys.
 settings = {
   router = {
     SWITCHYARD_OPERATORS = "{}"
   }
   email_sender = {
+    SWITCHYARD_OPERATORS = "{}"
     SWITCHYARD_APPROVERS = "{}"
     # Under which identities people submit; what others ask for, two approvers must approve.
     SWITCHYARD_SUBMITTER_IDENTITIES = "{}"

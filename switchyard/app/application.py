@@ -64,8 +64,8 @@ class ProcessDescriptor:
     local stack is named `NODE_http`."""
     database: bool = False
     """Whether a process that is no agent has a schema and a role of its own in the work database."""
-    approvers: bool = False
-    """Whether the process checks approvers' signatures, and needs their public keys."""
+    signers: bool = False
+    """Whether the process checks signatures of approvers and operators, and needs their public keys."""
 
 
 @dataclass(frozen=True)

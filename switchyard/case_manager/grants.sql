@@ -2,7 +2,7 @@
 grant usage on schema case_manager to operator, reviewer;
 grant select on case_manager.approval_queue, case_manager.halted to operator;
 grant execute on function
-  case_manager.halt, case_manager.resume, case_manager.cancel, case_manager.decide, case_manager.decided
+  case_manager.command, case_manager.commanded, case_manager.decide, case_manager.decided
 to operator;
 grant select, insert (request_id, case_id, request) on case_manager.retry_request to operator;
 

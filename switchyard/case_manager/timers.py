@@ -9,8 +9,8 @@ import structlog
 
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.lifecycle import CaseCloser
+from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommands
-from switchyard.case_manager.playbook_halts import PlaybookHalts
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.messaging.publisher import Publisher
@@ -26,7 +26,7 @@ class Timers:
     closing: CaseCloser
     pending: PendingCommands
     approvals: ApprovalService
-    halts: PlaybookHalts
+    commands: OperatorCommands
     publisher: Publisher
     steps_aside: SetAside = field(default_factory=lambda: SetAside("timers", first_s=1.0, longest_s=60.0))
     aside: SetAside = field(default_factory=lambda: SetAside("pending_command"))
@@ -42,11 +42,11 @@ class Timers:
             return answers
 
         steps: dict[str, Callable[[], Awaitable[list[Json]]]] = {
+            "commands": self.commands.apply,
             "approvals": decide,
             "expired": self.closing.close_expired,
             "cancelled": self.closing.close_cancelled,
-            "halts": self.halts.report_changes,
-            "parked": self.halts.release_parked,
+            "parked": self.commands.release_parked,
             "due": self._answer_due,
         }
         waiting = self.steps_aside.names()

@@ -62,8 +62,12 @@ def topology(app: App) -> dict[str, Any]:
             node: {
                 "name": node.replace("_", "-"),
                 "queue": needed.consumer.queue,
+                "lanes": list(needed.consumer.lanes),
                 "dead_letter_queue": needed.consumer.dead_letter_queue,
-                "rules": {rule.name: {"bus": rule.bus, "pattern": rule.pattern_json} for rule in needed.consumer.rules},
+                "rules": {
+                    rule.name: {"bus": rule.bus, "pattern": rule.pattern_json, "queue": rule.queue}
+                    for rule in needed.consumer.rules
+                },
                 "database": needed.database,
                 "calls_models": needed.bedrock,
                 "egress": list(needed.egress),

@@ -75,13 +75,18 @@ def _allow(
 
 def _queue(needed: NodeNeeds) -> list[IamStatement]:
     base = f"{_PARTITION}:sqs:{_HERE}:"
-    queues = [base + needed.consumer.queue, base + needed.consumer.dead_letter_queue]
+    own = [base + queue for queue in (needed.consumer.queue, *needed.consumer.lanes)]
+    queues = [*own, base + needed.consumer.dead_letter_queue]
     actions = ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ReceiveMessage"]
     key_actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if needed.has_inbox else [])]
     context: dict[str, str | list[str]] = {"aws:sqs:arn": queues}
     return [
         _allow("ConsumeOwnQueue", [f"sqs:{action}" for action in actions], queues),
-        *([_allow("RedriveToOwnQueue", "sqs:SendMessage", queues[0])] if needed.has_inbox else []),
+        *(
+            [_allow("RedriveToOwnQueue", "sqs:SendMessage", own if len(own) > 1 else own[0])]
+            if needed.has_inbox
+            else []
+        ),
         _key_statement("DecryptOwnMessages", key_actions, "${queues_key_arn}", service="sqs", context=context),
     ]
 

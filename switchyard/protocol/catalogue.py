@@ -155,4 +155,5 @@ def _system_types(agents: tuple[str, ...]) -> tuple[EventType, ...]:
         EventType(case_manager.CaseClosed, outside, terminal=True),
         EventType(case_manager.TaskRetried, ((CASE_MANAGER, ROUTER),)),
         EventType(case_manager.SubmissionRejected, outside, terminal=True),
+        EventType(case_manager.RejectionsCounted, outside, terminal=True),
     )

@@ -48,6 +48,7 @@ async def test_the_emulator_comes_back_at_its_address_with_bus_queues_and_rules(
     assert infrastructure.environment["AWS_ENDPOINT_URL"] == address
     async with aws_session.create_client("events") as events, aws_session.create_client("sqs") as sqs:
         for consumer in consumers():
-            await sqs.get_queue_url(QueueName=consumer.queue)
+            for queue in (consumer.queue, *consumer.lanes):
+                await sqs.get_queue_url(QueueName=queue)
             for rule in consumer.rules:
                 assert (await events.list_targets_by_rule(Rule=rule.name, EventBusName=BUS))["Targets"]

@@ -41,7 +41,12 @@ def test_every_alarm_has_its_section_and_every_section_its_alarm() -> None:
     assert sorted(_HEADING.findall(RUNBOOK.read_text(encoding="utf-8"))) == sorted(alarms())
 
 
-_PLACES = {"${var.consumer.name}": "NODE", "${each.key}": "RULE", "${var.name}": "DATABASE"}
+_PLACES = {
+    "${var.consumer.name}": "NODE",
+    "${each.key}": "RULE",
+    "${each.value.name}": "QUEUE",
+    "${var.name}": "DATABASE",
+}
 
 
 def made_by_terraform() -> list[str]:

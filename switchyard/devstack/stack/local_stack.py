@@ -140,9 +140,10 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
         "SWITCHYARD_APPROVERS": _local_operator(endpoints),
         "SWITCHYARD_SUBMITTER_IDENTITIES": json.dumps(dict(app.local_submitters)),
     }
+    signers = node == CASE_MANAGER or (process is not None and process.signers)
     parts = (
-        (node in {ROUTER, CASE_MANAGER}, {"SWITCHYARD_OPERATORS": _local_operator(endpoints)}),
-        (node == CASE_MANAGER or (process is not None and process.approvers), approvers),
+        (node == ROUTER or signers, {"SWITCHYARD_OPERATORS": _local_operator(endpoints)}),
+        (signers, approvers),
         (needed.bedrock or "openai" in needed.egress, _models(endpoints)),
         (needed.writes_checkpoints, _CHECKPOINTS),
         (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}_http}}"}),

@@ -12,17 +12,24 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import structlog
 from aiobotocore.session import get_session
 from pydantic import Field, SecretStr
 
-from switchyard.devstack.stack.provision import client_options, provision_emulator
+from switchyard.devstack.stack.provision import (
+    EXPIRY_INTERVAL_S,
+    client_options,
+    expire_quarantine,
+    provision_emulator,
+)
 from switchyard.processes.databases import migrate_audit, migrate_work
 from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.aws import create_aws_client
 from switchyard.runtime.core.logs import configure_logs
+from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.core.settings import EnvironmentSettings
 from switchyard.runtime.process.web import WebServer, build_health_app
 
@@ -97,12 +104,15 @@ async def serve_provisioner() -> None:
     checks = {"databases": lambda: provisioner.migrated, "bus": lambda: provisioner.provisioned}
     health = WebServer(build_health_app(checks), settings.health_host, settings.health_port)
     provisioning = asyncio.ensure_future(provisioner.run())
+    expire = partial(expire_quarantine, os.environ)
+    expiring = asyncio.ensure_future(run_periodically("quarantine", expire, every_s=EXPIRY_INTERVAL_S))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, provisioning.cancel)
     try:
         await asyncio.wait({provisioning})
     finally:
+        expiring.cancel()
         await health.stop()
     if not provisioning.cancelled():
         provisioning.result()

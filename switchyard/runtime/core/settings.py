@@ -216,6 +216,20 @@ class ProcessSettings(EnvironmentSettings):
 ObjectsBucket = Annotated[str, Field(description="The S3 bucket of large artefacts and quarantined messages.")]
 
 
+class OperatorSettings(BaseModel):
+    """Whose signed commands count: the router, the case manager and the performers of effects check them."""
+
+    operators: PublicKeys = Field(
+        default={},
+        description='Ed25519 public keys of operators, as JSON {"name": "hex of 32 bytes"}: the same for every '
+        "process. Without any, each halt, resumption, cancellation, resolution and retry is refused.",
+    )
+
+    def operator_keys(self) -> OperatorKeys:
+        """The operators with their keys. Raises `ValueError` for a key that is no point of the curve."""
+        return OperatorKeys(self.operators)
+
+
 class ApproverSettings(BaseModel):
     """Who may approve: the case manager, and the process that performs the effect, check each approval."""
 

@@ -193,7 +193,7 @@ async def test_a_dead_letter_is_tried_again(serve: Serve, cloud: Cloud, tap: Tap
     await cloud.settled(QUEUE, DEAD_LETTERS)
 
 
-async def test_submission_dead_letter_is_rejected_and_unreadable_quarantined(
+async def test_submission_dead_letter_becomes_a_case_and_unreadable_is_quarantined(
     serve: Serve, cloud: Cloud, tap: Tap
 ) -> None:
     await serve("case_manager")
@@ -204,7 +204,7 @@ async def test_submission_dead_letter_is_rejected_and_unreadable_quarantined(
     assert (await cloud.quarantine_of("case_manager", other))["reason"] == "malformed"
     await cloud.settled(QUEUE, DEAD_LETTERS)
     [event] = await tap.seen("case_manager")
-    assert (event["type"], event["payload"]["code"]) == ("SubmissionRejected", "not_handled")
+    assert event["type"] == "CaseOpened"
     assert all(USER not in body for body in tap.bodies)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration.conftest import PoolFor
 from tests.integration.infrastructure import Owner
+from tests.operators import OPERATOR, hand_in, signed_command
 
 pytestmark = pytest.mark.integration
 
@@ -19,9 +20,8 @@ async def test_security_definer_functions_search_pg_temp_last(owner: Owner) -> N
            where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema')"""
     )
     assert {row["name"] for row in rows} >= {
-        "case_manager.halt",
-        "case_manager.resume",
-        "case_manager.cancel",
+        "case_manager.command",
+        "case_manager.commanded",
         "case_manager.decide",
     }
     assert [row["name"] for row in rows if not row["config"].endswith("pg_temp")] == []
@@ -31,9 +31,9 @@ async def test_operator_creates_no_temporary_table_to_stand_in_for_the_owners(po
     pool = await pool_for("operator")
     async with pool.acquire() as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("create temp table control (kind text, key text, by text, why text)")
-        assert await connection.fetchval("select case_manager.halt('assist', 'm.allory', 'a trial')")
-    assert await owner.fetchval("select by from case_manager.control where key = 'assist'") == "m.allory"
+            await connection.execute("create temp table operator_command (command_id uuid, action text)")
+        await hand_in(connection, signed_command("halt", "assist"))
+    assert await owner.fetchval("select operator from case_manager.operator_command") == OPERATOR
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ async def test_operator_creates_no_temporary_table_to_stand_in_for_the_owners(po
         "submission",
         "case_ending",
         "control",
-        "control_change",
+        "operator_command",
         "approval",
         "approval_decision",
         "pending_command",
@@ -59,9 +59,13 @@ async def test_an_operator_reads_and_writes_no_table_of_the_case_manager(pool_fo
 @pytest.mark.parametrize(
     "call",
     [
-        "select case_manager.halt('assist', 'Jane Doe', 'a blank')",
-        "select case_manager.halt('Not A Name', 'ana', 'a playbook that cannot be one')",
-        "select case_manager.halt('assist', 'ana', repeat('x', 2001))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'assist', 'Jane Doe', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'Not A Name', 'ana', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'cancel', 'assist', 'ana', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'erase', 'assist', 'ana', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'a', 'an', repeat('x', 2001), now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'assist', 'ana', '', now(), 'signed')",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'assist', 'ana', '', '20026-11-28', repeat('a', 128))",
         "select case_manager.decide(gen_random_uuid(), 'granted', 'c', 'Jane Doe', '', now(), 's')",
         "select case_manager.decide(gen_random_uuid(), 'granted', 'c', 'ana', repeat('x', 2001), now(), 's')",
     ],

@@ -29,6 +29,7 @@ from tests.integration.case_manager.conftest import (
     close_event,
     halt,
     make_overdue,
+    operate,
     resume,
     submission,
 )
@@ -369,19 +370,24 @@ async def test_the_operators_role_may_ask_and_nothing_else(pool_for: PoolFor) ->
 
 
 async def test_retried_case_counts_as_open_and_can_be_cancelled(
-    fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager, owner: Owner
+    fail: Fail,
+    ask: Ask,
+    reopening: CaseRetrier,
+    tap: Tap,
+    case_manager: CaseManager,
+    owner: Owner,
+    clock: ManualClock,
 ) -> None:
     failure = await fail()
     case = uuid.UUID(failure.case_id)
     ending = "select ending_outcome from case_manager.case_facts($1)"
     assert await owner.fetchval(ending, case) == "failed"
-    assert await owner.fetchval("select case_manager.cancel($1, 'ana', 'too late')", case) == "closed"
+    assert "closed already" in str(await operate(case_manager, owner, clock, "cancel", failure.case_id))
     await ask(failure, failure.request())
     await reopening.tick()
     (event,) = await tap.next("case_manager", failure.case_id)
     assert await owner.fetchval(ending, case) is None
-    assert await owner.fetchval("select case_manager.cancel($1, 'ana', 'after all')", case) == "cancelled"
-    await case_manager.timers.tick()
+    assert await operate(case_manager, owner, clock, "cancel", failure.case_id) == "cancelled"
     _, cancelled = await tap.next("case_manager", failure.case_id, 2)
     assert (cancelled["payload"]["outcome"], cancelled["attempt"]) == ("cancelled", "retry-1")
     assert cancelled["parents"] == [event["digest"]]
@@ -389,15 +395,13 @@ async def test_retried_case_counts_as_open_and_can_be_cancelled(
 
 
 async def test_what_the_case_manager_published_is_what_its_outbox_says(
-    case_manager: CaseManager, owner: Owner, tap: Tap
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
-    await owner.fetchval("select case_manager.halt('assist', 'ana', 'incident')")
-    await case_manager.timers.tick()
+    await operate(case_manager, owner, clock, "halt", "assist")
     assert await case_manager.intake.open_case(SOURCE, submission(), "CaseSubmitted") == [], (
         "parked while the playbook is halted"
     )
-    await owner.fetchval("select case_manager.resume('assist', 'ana', 'over')")
-    await case_manager.timers.tick()
+    await operate(case_manager, owner, clock, "resume", "assist")
     await case_manager.outbox.tick()
     sql = "select event_id::text, digest, type from case_manager.outbox where published_at is not null"
     rows = await owner.fetch(sql)

@@ -21,6 +21,7 @@ from tests.integration.case_manager.conftest import (
     close_case,
     halt,
     make_overdue,
+    operate,
     resume,
     submission,
 )
@@ -206,12 +207,13 @@ async def test_a_crash_between_releasing_a_parked_case_and_publishing_it_publish
     assert released["type"] == "CaseOpened"
 
 
-async def test_halting_twice_keeps_who_did_it_first(owner: Owner) -> None:
-    assert await owner.fetchval("select case_manager.halt('assist', 'ada', 'a bad prompt')")
-    assert not await owner.fetchval("select case_manager.halt('assist', 'grace', 'me too')")
-    row = await owner.fetchrow("select by, why from case_manager.control")
-    assert row is not None
-    assert tuple(row) == ("ada", "a bad prompt")
+async def test_halting_twice_keeps_who_did_it_first(
+    case_manager: CaseManager, owner: Owner, clock: ManualClock
+) -> None:
+    assert await operate(case_manager, owner, clock, "halt", "assist") == "halted"
+    first = await owner.fetchval("select command_id from case_manager.control")
+    assert await operate(case_manager, owner, clock, "halt", "assist") == "was halted already"
+    assert await owner.fetchval("select command_id from case_manager.control") == first
 
 
 async def test_cases_that_are_open_already_are_not_held_up_by_a_halt(case_manager: CaseManager, owner: Owner) -> None:

@@ -22,7 +22,7 @@ from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import sign_statement
 from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import timestamp
-from tests.integration.case_manager.conftest import SIGNING_KEYS, CaseManager, StartCaseManager, make_overdue
+from tests.integration.case_manager.conftest import SIGNING_KEYS, CaseManager, StartCaseManager, make_overdue, operate
 from tests.integration.cloud import Tap
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Owner
@@ -242,11 +242,11 @@ async def test_timers_with_a_step_that_fails_still_do_the_others(
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
     await waits(case_manager, asked)
     decision = await stated(owner, asked, clock)
-    await owner.execute("alter table case_manager.control_change rename to renamed")
+    await owner.execute("alter table case_manager.operator_command rename to renamed")
     try:
         assert await case_manager.timers.tick() == 1
     finally:
-        await owner.execute("alter table case_manager.renamed rename to control_change")
+        await owner.execute("alter table case_manager.renamed rename to operator_command")
     assert await result(owner, decision) == "granted"
 
 
@@ -265,8 +265,7 @@ async def test_nobody_decides_on_a_closed_case(
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
     await waits(case_manager, asked)
-    await owner.fetchval("select case_manager.cancel($1, 'a.lindqvist', 'a mistake')", asked["case_id"])
-    await case_manager.timers.tick()
+    assert await operate(case_manager, owner, clock, "cancel", asked["case_id"]) == "cancelled"
     ended = (await tap.seen("case_manager", asked["case_id"]))[-1]
     assert ended["payload"]["outcome"] == "cancelled"
     decision = await stated(owner, asked, clock)
@@ -305,19 +304,17 @@ async def test_a_case_waits_for_its_hour(case_manager: CaseManager, tap: Tap, cl
 
 
 async def test_a_halted_case_waits_for_the_resumption_and_the_log_hears_of_both(
-    case_manager: CaseManager, owner: Owner, tap: Tap
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, PASSED, SENDABLE, SendingHalted())
-    assert await owner.fetchval("select case_manager.halt('outbound_email', 'a.lindqvist', 'complaints')")
+    assert await operate(case_manager, owner, clock, "halt", "outbound_email") == "halted"
     await waits(case_manager, asked)
     await case_manager.timers.tick()
     assert await answers(tap, asked) == []
-    assert await owner.fetchval("select case_manager.resume('outbound_email', 'a.lindqvist', 'fixed')")
-    assert not await owner.fetchval("select case_manager.resume('outbound_email', 'a.lindqvist', 'fixed')")
-    await case_manager.timers.tick()
+    assert await operate(case_manager, owner, clock, "resume", "outbound_email") == "resumed"
+    assert await operate(case_manager, owner, clock, "resume", "outbound_email") == "was not halted"
     (over,) = await answers(tap, asked)
     assert over["payload"] == {"waited_for": "resume"}
-    assert await owner.fetchval("select count(*) from case_manager.control_change") == 0
     reports = await tap.seen("case_manager")
     assert [
         (event["type"], event["payload"]["operator"]) for event in reports if event["type"].startswith("Playbook")

@@ -38,6 +38,7 @@ from tests.integration.events import bus_body, command, fresh_id, opened, rewrit
 from tests.integration.infrastructure import Owner
 from tests.integration.known_cases import Person, known_cases
 from tests.integration.manual_clock import ManualClock
+from tests.operators import OPERATORS
 from tests.reference import read_event
 
 PACK = "2026-09-01.1"
@@ -56,11 +57,28 @@ VAULT_KEY = b"v" * 32
 TABLES = ", ".join(
     [
         f"case_manager.{table}"
-        for table in ("submission", "case_ending", "control", "approval", "approval_grant", "outbox")
+        for table in (
+            "submission",
+            "case_ending",
+            "control",
+            "operator_command",
+            "approval",
+            "approval_grant",
+            "outbox",
+        )
     ]
     + [
         f"email_sender.{table}"
-        for table in ("sending", "resolution", "domain_rate", "turn", "send_lock", "inbox", "outbox")
+        for table in (
+            "sending",
+            "resolution",
+            "resolution_request",
+            "domain_rate",
+            "turn",
+            "send_lock",
+            "inbox",
+            "outbox",
+        )
     ]
 )
 
@@ -299,7 +317,7 @@ async def start_email_sender(
         handler = partial(
             send_email,
             artefacts=Artefacts(None, Vault(pool, LocalKeyWrapper(VAULT_KEY), clock), decrypts=("email", "address")),  # type: ignore[arg-type]
-            ledger=SendLedger(pool, APPROVALS),
+            ledger=SendLedger(pool, APPROVALS, OPERATORS),
             provider=SesProvider(client, configuration_set="outbound"),
             clock=clock,
             timeout_s=TIMEOUT_S,

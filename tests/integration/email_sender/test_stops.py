@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from contracts.events.email_sender import EmailSent, SendingHalted, SendingStopped, SendingTooLate
 from services.specialists.email_sender.ledger import SESSION_SETTINGS, SendLedger
-from switchyard.runtime.core.clock import timestamp
+from switchyard.case_manager.operator_commands import OperatorCommands
+from switchyard.protocol.operator_commands import CommandAction
+from switchyard.runtime.core.clock import SystemClock, timestamp
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
-from switchyard.runtime.database.connections import connect_pool, translate_errors
+from switchyard.runtime.database.connections import Database, connect_pool, translate_errors
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import (
     APPROVER,
@@ -29,6 +33,7 @@ from tests.integration.email_sender.conftest import (
     Outbox,
 )
 from tests.integration.infrastructure import Infrastructure, Owner
+from tests.operators import OPERATORS, hand_in, signed_command
 
 Stop = Callable[[Owner, Case], Awaitable[object]]
 
@@ -50,12 +55,12 @@ async def close(owner: Owner, case: Case) -> object:
 
 async def cancel(owner: Owner, case: Case) -> object:
     """As an operator does."""
-    return await owner.fetchval("select case_manager.cancel($1, 'operator', 'why')", case.case_id)
+    return await hand_in(owner, signed_command("cancel", case.case_id))
 
 
 async def halt(owner: Owner, _: Case) -> object:
     """As an operator does."""
-    return await owner.fetchval("select case_manager.halt($1, 'operator', 'why')", PLAYBOOK)
+    return await hand_in(owner, signed_command("halt", PLAYBOOK))
 
 
 async def opt_out(owner: Owner, case: Case) -> object:
@@ -88,6 +93,18 @@ async def test_a_late_command_after_a_stop_sends_nothing(
     assert await owner.fetchval("select count(*) from email_sender.sending") == 0
 
 
+@pytest.mark.parametrize("action", ["halt", "cancel"])
+async def test_a_stop_that_no_operator_signed_stops_nothing_and_raises_an_alarm(
+    action: CommandAction, case: Case, email_sender: EmailSender, owner: Owner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = PLAYBOOK if action == "halt" else case.case_id
+    await hand_in(owner, signed_command(action, target, key=b"\x09" * 32))
+    await hand_in(owner, replace(signed_command(action, target), reason="another than was signed"))
+    await hand_in(owner, signed_command(action, target, operator="m.allory"))
+    assert isinstance(await email_sender.send(case.command(email_sender.soon)), EmailSent)
+    assert capsys.readouterr().out.count("stop.not_signed") >= 3
+
+
 async def test_a_stop_of_one_case_or_address_stops_no_other(
     case: Case, open_case: OpenCase, email_sender: EmailSender, owner: Owner
 ) -> None:
@@ -104,10 +121,18 @@ async def test_an_opt_out_stops_every_case_of_that_address(
     assert is_stopped(await email_sender.send(sibling.command(email_sender.soon)), "opted_out")
 
 
-async def test_a_resumed_playbook_sends_what_was_held(case: Case, email_sender: EmailSender, owner: Owner) -> None:
+async def test_a_resumed_playbook_sends_what_was_held(
+    case: Case, email_sender: EmailSender, owner: Owner, pool_for: PoolFor
+) -> None:
+    database = Database(await pool_for("case_manager"), "the work database")
+    commands = OperatorCommands(database, CATALOGUE, OPERATORS, SystemClock())
     await halt(owner, case)
     assert await email_sender.send(case.command(email_sender.soon)) == SendingHalted()
-    await owner.fetchval("select case_manager.resume($1, 'operator', 'why')", PLAYBOOK)
+    assert [event["type"] for event in await commands.apply()] == ["PlaybookHalted"]
+    assert await email_sender.send(case.command(email_sender.soon, note="still")) == SendingHalted()
+    await hand_in(owner, signed_command("resume", PLAYBOOK))
+    assert await email_sender.send(case.command(email_sender.soon, note="not yet")) == SendingHalted()
+    assert [event["type"] for event in await commands.apply()] == ["PlaybookResumed"]
     assert isinstance(await email_sender.send(case.command(email_sender.soon, note="checked again")), EmailSent)
 
 
@@ -293,7 +318,7 @@ async def test_email_sender_reads_of_case_manager_one_case_and_one_approval(pool
         "select * from case_manager.approval_grant",
         "select * from case_manager.case_ending",
         "select * from compliance.verdict",
-        "select case_manager.halt('outbound_email', 'email_sender', 'why')",
+        "select case_manager.commanded(gen_random_uuid())",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await pool.execute(statement)

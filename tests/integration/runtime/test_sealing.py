@@ -89,7 +89,8 @@ async def test_key_of_a_closed_or_cancelled_case_is_refused(vault: Vault, agents
     closed, cancelled = working_on(subject), working_on(subject)
     sql = "insert into case_manager.case_ending (case_id, outcome, event_id) values ($1, 'expired', gen_random_uuid())"
     await owner.execute(sql, closed["case_id"])
-    await owner.fetchval("select case_manager.cancel($1, 'ada', 'why')", cancelled["case_id"])
+    sql = "insert into case_manager.control (kind, key, by, why) values ('cancelled_case', $1, 'ada', 'why')"
+    await owner.execute(sql, cancelled["case_id"])
     for over in (closed, cancelled):
         with pytest.raises(PermanentTaskError, match="case_over"):
             await agents.seal(subject, SECRET, **over)

@@ -63,7 +63,7 @@ async def test_it_provisions_an_emulator_again_that_has_forgotten_everything(
 ) -> None:
     provisioner = Provisioner(settings_for(stack, monkeypatch), stack.endpoints.environment())
     provisioning = asyncio.create_task(provisioner.run(check_every_s=LOOK_EVERY_S))
-    wanted = {consumer.queue for consumer in consumers()}
+    wanted = {queue for consumer in consumers() for queue in (consumer.queue, *consumer.lanes)}
 
     async def provisioned() -> bool:
         return wanted <= await queues(stack)

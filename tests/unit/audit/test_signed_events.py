@@ -22,7 +22,9 @@ from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.signed_events import CAUSES, SIGNED_EVENTS, SignerRings, check_signatures
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
 from switchyard.protocol.statements import approval_statement, retry_statement
+from tests.operators import OPERATORS, signed_command
 from tests.unit.audit import cases
+from tests.unit.protocol.bus_events import golden
 
 ANA, BEN = b"\1" * 32, b"\2" * 32
 CONTENT = hashlib.sha256(b"email").hexdigest()
@@ -92,7 +94,8 @@ def test_the_auditors_verifier_has_the_same_table() -> None:
 
 def test_every_payload_with_a_signature_is_in_the_table() -> None:
     """A new signed event without an entry would pass unchecked."""
-    signed = {type_.name for type_ in CATALOGUE.types if "signature" in type_.payload.model_fields}
+    named = {"signature", "cancellation"}
+    signed = {type_.name for type_ in CATALOGUE.types if named & type_.payload.model_fields.keys()}
     assert signed == set(SIGNED_EVENTS)
 
 
@@ -170,6 +173,7 @@ JSON = st.recursive(
 @given(st.sampled_from(sorted(SIGNED_EVENTS)), st.dictionaries(st.text(max_size=8), JSON), JSON, JSON, JSON)
 def test_no_event_makes_the_check_raise(name: str, payload: Json, parents: Any, also: Any, cause: Any) -> None:
     payload |= {"approver": "ana", "operator": "ana", "co_approvals": also, "command": also, "signature": "00"}
+    payload |= {"outcome": "cancelled", "cancellation": also}
     event = {"type": name, "case_id": "c", "parents": parents, "payload": payload}
     assert list(check_signatures(event, cause, SIGNERS))
 
@@ -178,3 +182,30 @@ def _standalone(events: list[Json], signers: verify_bundle.Signers | None = None
     given = signers if signers is not None else {"approvers": PUBLIC, "operators": PUBLIC}
     read = json.loads(json.dumps(events))
     return list(verify_bundle.check_signatures(read[-1], read[-2], given))
+
+
+@pytest.mark.parametrize("name", ["PlaybookHalted", "PlaybookResumed", "SendingResolved"])
+def test_golden_command_of_an_operator_is_signed_and_any_change_is_noticed(name: str) -> None:
+    event = golden(name)
+    payload = event["payload"]
+    signers: SignerRings = {
+        "operators": OperatorKeys({payload["operator"]: bytes.fromhex(derive_public_key(b"\x07" * 32))})
+    }
+    assert list(check_signatures(event, None, signers)) == []
+    for field in set(payload) - {"sent", "signature"}:
+        changed = event | {"payload": payload | {field: "0" * 8}}
+        assert list(check_signatures(changed, None, signers)), field
+
+
+def test_cancelled_case_without_a_signed_command_is_noticed_and_another_ending_needs_none() -> None:
+    command = signed_command("cancel", "5a3ed2a8-0000-4000-8000-000000000000")
+    fields = {name: getattr(command, name) for name in ("command_id", "operator", "reason", "signed_at", "signature")}
+    ending = {"type": "CaseClosed", "case_id": command.target, "parents": []}
+    signers: SignerRings = {"operators": OPERATORS}
+    for payload, found in (
+        ({"outcome": "cancelled", "cancellation": fields}, 0),
+        ({"outcome": "cancelled", "cancellation": fields | {"reason": "another"}}, 1),
+        ({"outcome": "cancelled"}, 1),
+        ({"outcome": "answered"}, 0),
+    ):
+        assert len(list(check_signatures(ending | {"payload": payload}, None, signers))) == found

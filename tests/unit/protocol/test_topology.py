@@ -17,6 +17,7 @@ from switchyard.protocol.topology import (
     RETENTION_SECONDS,
     VISIBILITY_SECONDS,
     ConsumerQueues,
+    queue_name,
 )
 from tests.reference import consumers
 from tests.unit.protocol.event_patterns import matches
@@ -50,8 +51,22 @@ def test_consumer_has_queue_dead_letter_queue_and_rule(consumer: ConsumerQueues)
     assert consumer.rules
 
 
+def queues_of(event: dict[str, Any]) -> set[str]:
+    """The queues to which the bus delivers an event."""
+    return {rule.queue for consumer in consumers() for rule in consumer.rules if matches(rule.pattern, event)}
+
+
+def test_submissions_suppressions_and_events_of_the_router_have_a_queue_each() -> None:
+    queue = queue_name(CASE_MANAGER)
+    for type_ in ("CaseSubmitted", "EmailCaseSubmitted"):
+        assert queues_of(on_the_bus("upstream.portal", type_, "")) == {f"{queue}-submissions"}
+    assert queues_of(on_the_bus("upstream.portal", "SuppressionRequested", "")) == {f"{queue}-suppressions"}
+    for type_ in ("AskApproval", "CloseCase", "Wait"):
+        assert queues_of(on_the_bus("switchyard.router", type_, CASE_MANAGER)) == {queue, queue_name(AUDIT)}
+
+
 def test_consumers_have_different_names() -> None:
-    queues = [name for consumer in consumers() for name in (consumer.queue, consumer.dead_letter_queue)]
+    queues = [name for each in consumers() for name in (each.queue, *each.lanes, each.dead_letter_queue)]
     rules = [rule.name for consumer in consumers() for rule in consumer.rules]
     assert len(set(queues)) == len(queues)
     assert len(set(rules)) == len(rules)

@@ -44,7 +44,10 @@ def test_queues_and_rules_are_those_of_the_local_stack() -> None:
     for consumer in (*consumers(), feedback_consumer()):
         made = found[consumer.node]
         assert (made["queue"], made["dead_letter_queue"]) == (consumer.queue, consumer.dead_letter_queue)
-        assert made["rules"] == {rule.name: {"bus": rule.bus, "pattern": rule.pattern_json} for rule in consumer.rules}
+        assert made["lanes"] == list(consumer.lanes)
+        assert made["rules"] == {
+            rule.name: {"bus": rule.bus, "pattern": rule.pattern_json, "queue": rule.queue} for rule in consumer.rules
+        }
     assert set(found) == {consumer.node for consumer in (*consumers(), feedback_consumer())}
 
 

@@ -40,7 +40,7 @@ def queue(name: str) -> str:
 @pytest.mark.parametrize("node", EVERYONE)
 def test_consumer_receives_from_its_own_queues_only(node: str) -> None:
     for other in EVERYONE:
-        for name in (queue_name(other), dead_letter_queue_name(other)):
+        for name in (queue_name(other), *needs()[other].consumer.lanes, dead_letter_queue_name(other)):
             for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"):
                 assert may(node, action, queue(name)) == (other == node), (action, name)
             assert not may(node, "sqs:PurgeQueue", queue(name))
@@ -49,7 +49,8 @@ def test_consumer_receives_from_its_own_queues_only(node: str) -> None:
 @pytest.mark.parametrize("node", EVERYONE)
 def test_consumer_with_an_inbox_sends_to_its_own_queue_only(node: str) -> None:
     for other in EVERYONE:
-        assert may(node, "sqs:SendMessage", queue(queue_name(other))) == (other == node and needs()[node].has_inbox)
+        for name in (queue_name(other), *needs()[other].consumer.lanes):
+            assert may(node, "sqs:SendMessage", queue(name)) == (other == node and needs()[node].has_inbox)
         assert not may(node, "sqs:SendMessage", queue(dead_letter_queue_name(other)))
 
 

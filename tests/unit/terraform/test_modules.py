@@ -46,7 +46,7 @@ def test_queue_is_encrypted_and_has_the_times_of_the_topology() -> None:
 
 def test_queue_and_rule_have_a_policy_and_a_dead_letter_queue() -> None:
     assert {policy["queue_url"] for policy in of("aws_sqs_queue_policy").values()} == {
-        "${aws_sqs_queue.this.id}",
+        "${each.value.id}",
         "${aws_sqs_queue.dead_letters.id}",
     }
     assert "aws_sqs_queue.dead_letters.arn" in str(of("aws_sqs_queue")["agent.this"]["redrive_policy"])
@@ -91,13 +91,15 @@ def test_queue_accepts_messages_of_its_own_rules_over_tls_only() -> None:
 
 def test_queue_names_come_from_the_topology_only() -> None:
     queue = of("aws_sqs_queue")["agent.this"]
-    assert (queue["name"], queue.get("fifo_queue")) == ("${var.consumer.queue}", None)
+    assert queue["for_each"] == "${toset(concat([${var.consumer.queue}], var.consumer.lanes))}"
+    assert (queue["name"], queue.get("fifo_queue")) == ("${each.key}", None)
     assert of("aws_sqs_queue")["agent.dead_letters"]["name"] == "${var.consumer.dead_letter_queue}"
     rule = of("aws_cloudwatch_event_rule")["agent.this"]
     assert (rule["for_each"], rule["event_pattern"]) == ("${var.consumer.rules}", "${each.value.pattern}")
     [agent] = [block["agent"] for block in blocks(ROOT, "module") if "agent" in block]
     assert agent["for_each"] == "${local.topology.consumers}"
-    for name in {consumer["queue"] for consumer in topology()["consumers"].values()}:
+    consumers = topology()["consumers"].values()
+    for name in {queue for consumer in consumers for queue in (consumer["queue"], *consumer["lanes"])}:
         for path in ROOT.rglob("*.tf"):
             assert f'"{name}"' not in path.read_text(), f"{path} must not name the queue {name}"
 

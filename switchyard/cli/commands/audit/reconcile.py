@@ -113,7 +113,7 @@ async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Rec
             counts = {}
             for consumer in consumers(app.catalogue):
                 counts[consumer.node] = 0
-                for queue in (consumer.queue, consumer.dead_letter_queue):
+                for queue in (consumer.queue, *consumer.lanes, consumer.dead_letter_queue):
                     url = (await sqs.get_queue_url(QueueName=queue))["QueueUrl"]
                     names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
                     answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
