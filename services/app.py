@@ -108,16 +108,6 @@ PROCESSES = (
     ),
 )
 
-IDENTITY_PROCESS = ProcessDescriptor(
-    "identity",
-    "services.identity.main:run",
-    settings="switchyard.processes.identity_settings:IdentitySettings",
-    code=("services/__init__.py", "services/identity"),
-    migrations=("switchyard.identity:migrations",),
-    grants=("switchyard.identity:grants.sql",),
-    database=True,
-)
-
 APP = App(
     catalogue=CATALOGUE,
     cards=AGENT_CARDS,
@@ -125,7 +115,7 @@ APP = App(
     current=CURRENT,
     submissions=SUBMISSIONS,
     outcomes=OUTCOMES,
-    processes=(*PROCESSES, IDENTITY_PROCESS),
+    processes=PROCESSES,
     secrets={
         "optout_keys": "Keys that sign opt-out links, as JSON.",
         "snowflake_token": "The OAuth token that text_to_sql logs in to Snowflake with.",

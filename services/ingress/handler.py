@@ -11,13 +11,11 @@ from typing import Any
 from urllib.request import urlopen
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.grants import GrantRefused, Grants, IdentityService, IdentityUnavailable
 from services.ingress.principal import PrincipalSigner, SigningKeyUnavailable, bus_payload
 from services.ingress.settings import IngressSettings
 from services.ingress.submission import InvalidRequest, build_submission, read_api_request
 from services.ingress.tokens import TokenVerifier
-from switchyard.identity.jwt_verifier import InvalidToken, JwksUnavailable, JwtVerifier
-from switchyard.identity.tls import client_tls
+from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier
 from switchyard.protocol.submissions import case_id_for
 
 log = logging.getLogger(__name__)
@@ -36,33 +34,22 @@ PutSubmission = Callable[[CaseSubmitted], None]
 def handle(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """The entry point of Lambda."""
     parts = _build_dependencies()
-    return respond(
-        event, tokens=parts.tokens, signer=parts.signer, grants=parts.grants, put=parts.put, source=parts.source
-    )
+    return respond(event, tokens=parts.tokens, signer=parts.signer, put=parts.put, source=parts.source)
 
 
 def respond(
-    event: Mapping[str, Any],
-    *,
-    tokens: TokenVerifier,
-    signer: PrincipalSigner,
-    grants: Grants,
-    put: PutSubmission,
-    source: str,
+    event: Mapping[str, Any], *, tokens: TokenVerifier, signer: PrincipalSigner, put: PutSubmission, source: str
 ) -> dict[str, Any]:
     """The response to a request: 202 once the bus has accepted the event, otherwise an error with its remedy."""
     try:
         call = read_api_request(event)
-        user = tokens.authenticated_user(call.headers.get("authorization"))
-        submission = build_submission(call, user)
-        grant = grants.grant_of(user, signer.current_key())
-        submitted = signer.signed(submission.model_copy(update={"grant": grant}))
+        submitted = signer.signed(build_submission(call, tokens.authenticated_user(call.headers.get("authorization"))))
         put(submitted)
-    except (InvalidToken, GrantRefused) as refused:
+    except InvalidJwt as refused:
         return _response(401, {"error": str(refused)}) | {"headers": _HEADERS | {"WWW-Authenticate": "Bearer"}}
     except InvalidRequest as refused:
         return _response(400, {"error": str(refused)})
-    except (JwksUnavailable, SigningKeyUnavailable, IdentityUnavailable, SubmissionNotPublished) as unavailable:
+    except (JwksUnavailable, SigningKeyUnavailable, SubmissionNotPublished) as unavailable:
         log.error("%s: %s", type(unavailable).__name__, unavailable)  # noqa: TRY400 - a cause may quote a secret
         return _response(503, {"error": str(unavailable)})
     case_id = case_id_for(submitted.tenant, source, submitted.user_id, submitted.idempotency_key)
@@ -99,7 +86,6 @@ def _response(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
 class _Dependencies:
     tokens: TokenVerifier
     signer: PrincipalSigner
-    grants: Grants
     put: PutSubmission
     source: str
 
@@ -118,15 +104,11 @@ def _build_dependencies() -> _Dependencies:
         tenant_claim=settings.tenant_claim,
         role_claim=settings.role_claim,
     )
-    tls = client_tls(
-        ca=settings.identity_tls_ca, certificate=settings.identity_tls_certificate, key=settings.identity_tls_key
-    )
-    grants = Grants(IdentityService(settings.identity_url, tls).register, settings.grant_policy, settings.source)
     secrets = boto3.client("secretsmanager", config=once)
     fetch = partial(read_secret, secrets, settings.principal_key_secret_arn)
     signer = PrincipalSigner(source=settings.source, fetch=fetch)
     put = partial(put_event, boto3.client("events", config=once), settings.bus, settings.source)
-    return _Dependencies(tokens, signer, grants, put, settings.source)
+    return _Dependencies(tokens, signer, put, settings.source)
 
 
 def read_secret(client: Any, arn: str) -> str:

@@ -38,7 +38,7 @@ class PrincipalSigner:
 
     def signed(self, submitted: CaseSubmitted) -> CaseSubmitted:
         """The submission with its statement. Raises `SigningKeyUnavailable`."""
-        kid, key = self.current_key()
+        kid, key = self._current()
         now = int(self._now())
         claims = PrincipalClaims(
             iss=self._source,
@@ -54,8 +54,7 @@ class PrincipalSigner:
         )
         return submitted.model_copy(update={"principal": sign_principal(claims, kid, key)})
 
-    def current_key(self) -> tuple[str, OKPKey]:
-        """The key that signs, with its id. Raises `SigningKeyUnavailable`."""
+    def _current(self) -> tuple[str, OKPKey]:
         if self._key is None or self._now() - self._fetched > SIGNING_KEY_CACHE_S:
             try:
                 secret = self._fetch()

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, Json
-
-from services.ingress.grants import GrantPolicy
-
-IdentityUrl = Annotated[str, Field(pattern=r"^https://")]
-"""https only: users' tokens go there."""
+from pydantic import BaseModel, Field
 
 JwksUrl = Annotated[str, Field(pattern=r"^https://")]
 """https only: these keys authenticate every user."""
@@ -26,14 +20,6 @@ class IngressSettings(BaseModel):
     tenant_claim: str = Field(description="The claim that holds the tenant.")
     role_claim: str = Field(description="The claim that holds the role to read with.")
     principal_key_secret_arn: str = Field(description="The secret with the key that signs principals.")
-    identity_url: IdentityUrl = Field(description="The identity service.")
-    identity_tls_ca: Path = Field(description="Certificates of the authority that signs the identity service's.")
-    identity_tls_certificate: Path = Field(description="The function's own certificate.")
-    identity_tls_key: Path = Field(description="The key of that certificate.")
-    grant_policy: Json[GrantPolicy] = Field(
-        description='What each grant covers, as JSON {"agents": [..], "audiences": [..], "scopes": [..]}; the scopes '
-        "of the user's roles are added."
-    )
     bus: str = Field(description="The EventBridge bus.")
     source: str = Field(description="The source of the function's events.")
 

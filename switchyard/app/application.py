@@ -62,8 +62,6 @@ class ProcessDescriptor:
     http: str | None = None
     """Prefix of the variables that say where the process serves HTTP: `_HOST` and `_PORT` are appended. Its port in the
     local stack is named `NODE_http`."""
-    database: bool = False
-    """Whether a process that is no agent has a schema and a role of its own in the work database."""
     signers: bool = False
     """Whether the process checks signatures of approvers and operators, and needs their public keys."""
 

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from switchyard.identity.grant_store import GrantStore
-from switchyard.identity.jwt_verifier import InvalidToken, JwksUnavailable, JwtVerifier
+from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier
 from switchyard.identity.permissions import TokenRequest
 from switchyard.identity.token_exchange import UserCredential
 from switchyard.identity.token_issuer import GrantKeys, TokenDenied, TokenIssuer, read_grant
@@ -71,7 +71,7 @@ class UserTokens:
         """Until when the token is valid, in seconds since 1970. Raises `_Rejected` unless it permits the grant."""
         try:
             found = self.verifier.verify(token, audience=self.audience)
-        except InvalidToken as error:
+        except InvalidJwt as error:
             raise _Rejected(403, "token_invalid", str(error), "token") from None
         roles = found.get(self.role_claim)
         names = [roles] if isinstance(roles, str) else roles if isinstance(roles, list) else []

@@ -24,7 +24,7 @@ _SQL = load_queries(__file__)
 
 @dataclass(frozen=True)
 class RegisteredGrant:
-    """A grant as it was registered. `credential` is None once it was revoked or has expired."""
+    """A grant as it was registered. Its credential is deleted at revocation and expiry."""
 
     statement: str
     wrapped_key: bytes | None

@@ -25,7 +25,7 @@ MAX_TOKEN_CHARS = 16_384
 TOKEN_LEEWAY_S = 30
 
 
-class InvalidToken(Exception):
+class InvalidJwt(Exception):
     """The token is invalid. The message names the reason and never quotes the token."""
 
 
@@ -45,7 +45,7 @@ class JwtVerifier:
         self._tried = float("-inf")
 
     def verify(self, text: str, *, audience: str) -> Mapping[str, Any]:
-        """The claims of a token for this audience; `sub` is text. Raises `InvalidToken` or `JwksUnavailable`."""
+        """The claims of a token for this audience; `sub` is text. Raises `InvalidJwt` or `JwksUnavailable`."""
         kid = _key_id(text)
         keys = self._key_set()
         if kid not in {key.kid for key in keys.keys} and self._now() - self._tried >= JWKS_MIN_REFETCH_S:
@@ -63,9 +63,9 @@ class JwtVerifier:
             registry.validate(token.claims)
         except Exception as error:
             # The boundary: any error that a token makes the library raise is a fault of the token.
-            raise InvalidToken(f"the token is invalid ({type(error).__name__})") from error
+            raise InvalidJwt(f"the token is invalid ({type(error).__name__})") from error
         if not isinstance(token.claims["sub"], str):
-            raise InvalidToken("the claim sub is invalid: it must be text")
+            raise InvalidJwt("the claim sub is invalid: it must be text")
         return token.claims
 
     def _key_set(self) -> KeySet:
@@ -102,11 +102,11 @@ def _read_key(document: Any) -> Key | None:
 
 
 def _key_id(token: str) -> str | None:
-    """The key that a token names. Raises `InvalidToken`."""
+    """The key that a token names. Raises `InvalidJwt`."""
     if len(token) > MAX_TOKEN_CHARS:
-        raise InvalidToken("the token is too long")
+        raise InvalidJwt("the token is too long")
     try:
         kid = read_jws_header(token).get("kid")
     except InvalidEvent:
-        raise InvalidToken("the token is not a JWT") from None
+        raise InvalidJwt("the token is not a JWT") from None
     return kid if isinstance(kid, str) else None

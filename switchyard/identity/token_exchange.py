@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from switchyard.identity.jwt_verifier import InvalidToken, JwksUnavailable, JwtVerifier
+from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier
 from switchyard.runtime.core.errors import Unavailable
 
 EXCHANGE_GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -138,7 +138,7 @@ class TokenExchange:
         try:
             text = _Answer.model_validate(answer).access_token
             claims = await asyncio.to_thread(self._verifier.verify, text, audience=audience)
-        except (ValidationError, InvalidToken):
+        except (ValidationError, InvalidJwt):
             raise ExchangeDenied("the token exchange answered with an invalid token") from None
         except JwksUnavailable as error:
             raise Unavailable("token_exchange", str(error)) from error

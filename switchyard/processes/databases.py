@@ -70,16 +70,6 @@ def list_work_owners() -> tuple[SchemaOwner, ...]:
         migrations += map(resource_path, process.migrations)
         grants += map(resource_path, process.grants)
         owners.append(SchemaOwner(node, tuple(migrations), node, tuple(grants)))
-    owners += [
-        SchemaOwner(
-            process.node,
-            tuple(map(resource_path, process.migrations)),
-            process.node,
-            (WORK_GRANTS, *map(resource_path, process.grants)),
-        )
-        for process in app.processes
-        if process.database
-    ]
     owners.append(SchemaOwner("vault", (vault / "migrations",), CASE_MANAGER, (vault / "grants.sql",)))
     return tuple(owners)
 
@@ -97,8 +87,7 @@ async def migrate_work(
     settings = {"switchyard.agents": ",".join(cards), "switchyard.cards": json.dumps(decrypting)}
     async with _locked_connection(url, login) as connection:
         await close_database(connection)
-        own_schema = [process.node for process in app.processes if process.database]
-        for role in (CASE_MANAGER, *cards, *own_schema, *PEOPLE_ROLES):
+        for role in (CASE_MANAGER, *cards, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE):
             limits = PEOPLE if role in PEOPLE_ROLES else RoleLimits()
             await ensure_role(connection, role, password=password_for(role), iam=iam, limits=limits)
         applied = await apply_migrations(connection, list_work_owners())

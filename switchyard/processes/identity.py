@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from urllib.request import urlopen
 
 import aiohttp
@@ -19,6 +20,7 @@ from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.principal_jws import import_public_key
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
+from switchyard.runtime.database.migrate import WORK_GRANTS, SchemaOwner
 from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.process.web import MutualTls, serve_web_app
 
@@ -26,6 +28,15 @@ IDENTITY = "identity"
 """The process, its schema and its role."""
 
 FORGET_INTERVAL_S = 60.0
+_IDENTITY_FOLDER = Path(__file__).resolve().parents[1] / "identity"
+
+
+def identity_owner() -> SchemaOwner:
+    """The service's schema in the work database. It is migrated after those of the case manager and the agents: its
+    function reads them."""
+    return SchemaOwner(
+        IDENTITY, (_IDENTITY_FOLDER / "migrations",), IDENTITY, (WORK_GRANTS, _IDENTITY_FOLDER / "grants.sql")
+    )
 
 
 async def run_identity(catalogue: Catalogue) -> None:

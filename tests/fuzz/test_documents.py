@@ -29,8 +29,9 @@ from services.drafter.agent import build_answer_prompt
 from services.drafter.handlers import read_finding, read_input_document
 from services.ingress.handler import respond
 from services.ingress.principal import PrincipalSigner
-from services.ingress.tokens import InvalidUserToken, JwksUnavailable, TokenVerifier, read_key_set
+from services.ingress.tokens import TokenVerifier
 from services.specialists.email_feedback.feedback import read_report, read_suppressions
+from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier, read_key_set
 from switchyard.protocol.canonical import canonical_json, parse_foreign_json, parse_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.principal_jws import PrincipalStatementInvalid, import_public_key, verify_principal
@@ -164,19 +165,17 @@ tokens = st.one_of(
 
 def verifier() -> TokenVerifier:
     return TokenVerifier(
-        issuer="i",
+        JwtVerifier(issuer="i", fetch=lambda: json.dumps(JWKS).encode(), now=lambda: NOW),
         audience="a",
         tenant_claim="tenant",
         role_claim="role",
-        fetch=lambda: json.dumps(JWKS).encode(),
-        now=lambda: NOW,
     )
 
 
 @given(tokens)
 def test_user_token_is_verified_or_refused(token: str) -> None:
     read = lambda: verifier().authenticated_user(f"Bearer {token}")  # noqa: E731
-    refuse_only(read, InvalidUserToken, JwksUnavailable, size=len(token))
+    refuse_only(read, InvalidJwt, JwksUnavailable, size=len(token))
 
 
 @given(st.one_of(tokens, bodies({"alg": "EdDSA"})))

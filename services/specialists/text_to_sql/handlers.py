@@ -12,8 +12,6 @@ from services.specialists.text_to_sql.budget import WarehouseBudget
 from services.specialists.text_to_sql.guard_process import CheckQuery
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse
-from switchyard.identity.client import ConsentRequired, TokenSource
-from switchyard.protocol.events.failures import ReauthNeeded
 from switchyard.protocol.fields import ROLE_SCOPE
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task, TaskResult
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from pydantic_ai import Agent
 
 TEXT_TO_SQL_MARGIN_MS = 2_000
-SESSION_ROLE = "session:role:"
-"""Snowflake's scope for one role."""
 
 
 async def answer_question(
@@ -39,23 +35,16 @@ async def answer_question(
     schema: Schema,
     limits: QueryLimits,
     budget: WarehouseBudget,
-    identity: TokenSource,
-    audience: str,
 ) -> TaskResult:
-    """Find the rows that answer the question, as the asking user; the SQL is their citation. `audience` is the
-    warehouse, as its tokens name it."""
+    """Find the rows that answer the question, in the asking user's role; the SQL is their citation."""
     case_id, role = task.envelope.case_id, role_of(task.envelope.principal.scopes)
-    try:
-        token = await identity.token(task, audience=audience, scopes=(SESSION_ROLE + role,))
-    except ConsentRequired as required:
-        return TaskResult(ReauthNeeded(audience=required.audience))
     question = (await artefacts.read(task, task.payload.question)).decode()
     async with model_budget(model, task, margin_ms=TEXT_TO_SQL_MARGIN_MS) as decisions:
         findings = await query_answer(
             question,
             agent=agent,
             check=check,
-            warehouse=warehouse.as_user(token),
+            warehouse=warehouse,
             schema=schema,
             case_id=case_id,
             role=role,

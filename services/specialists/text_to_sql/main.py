@@ -6,8 +6,6 @@ import logging
 from functools import partial
 from importlib import import_module
 
-import aiohttp
-
 from contracts.cards import TEXT_TO_SQL_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
@@ -19,8 +17,6 @@ from services.specialists.text_to_sql.handlers import answer_question
 from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.settings import TextToSqlSettings
 from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse, WarehouseEndpoint
-from switchyard.identity.client import IdentityClient
-from switchyard.identity.tls import client_tls
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
@@ -43,7 +39,8 @@ async def run() -> None:
             host=settings.snowflake_host,
             port=settings.snowflake_port,
             protocol=settings.snowflake_protocol,
-        )
+        ),
+        settings.snowflake_token,
     )
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
@@ -55,11 +52,6 @@ async def run() -> None:
         await guard.start()
         if process.pool is None:
             raise RuntimeError("serve_agent() gives the process its database")
-        http = aiohttp.ClientSession()
-        await process.on_exit(http.close)
-        tls = client_tls(
-            ca=settings.identity_tls_ca, certificate=settings.identity_tls_certificate, key=settings.identity_tls_key
-        )
         handler = partial(
             answer_question,
             artefacts=artefacts,
@@ -69,8 +61,6 @@ async def run() -> None:
             warehouse=warehouse,
             schema=schema,
             limits=QueryLimits(max_rows=settings.max_rows, timeout_s=settings.query_timeout_s),
-            identity=IdentityClient(http, settings.identity_url, agent=TEXT_TO_SQL_CARD.name, tls=tls),
-            audience=settings.snowflake_audience,
             budget=WarehouseBudget(
                 process.pool,
                 process.clock,

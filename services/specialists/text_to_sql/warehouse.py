@@ -7,10 +7,9 @@ connector blocks, so it runs in a thread.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,7 +17,6 @@ from pydantic import SecretStr
 
 from services.specialists.text_to_sql.guard import GuardedQuery, OutputColumn
 from services.specialists.text_to_sql.rows import TYPE_NAMES, CellValue, ResultColumn, Rows, clean_text, safe_value
-from switchyard.identity.client import UserToken
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
@@ -32,6 +30,7 @@ CANCEL_GRACE_S = 10
 
 # Snowflake's error numbers. Those for tokens are named in snowflake.connector.network, those for roles are not: with
 # another number the task would be retried before it fails.
+_TOKEN = ("needs_reauth", "the user's warehouse token was not accepted", "grant_ref", "sign in again")
 _ROLE = ("role_not_granted", "the warehouse role does not exist or is not granted to the user", "role", "name another")
 _TIMEOUT = ("query_timeout", "the query took too long and was cancelled", None, "ask for a shorter period")
 _ACCESS = (
@@ -40,9 +39,9 @@ _ACCESS = (
     "role",
     "ask the warehouse's owner for access",
 )
-_TOKEN_NUMBERS = frozenset({390303, 390318, 390195, 390144})
 _FAILURES = (
-    dict.fromkeys((390186, 390189, 390317), _ROLE)
+    dict.fromkeys((390303, 390318, 390195, 390144), _TOKEN)
+    | dict.fromkeys((390186, 390189, 390317), _ROLE)
     | dict.fromkeys((604, 630), _TIMEOUT)
     | dict.fromkeys((2003, 3001), _ACCESS)
 )
@@ -78,21 +77,15 @@ class WarehouseEndpoint:
 
 @dataclass(frozen=True)
 class SnowflakeWarehouse:
-    """Snowflake as one user: `as_user` makes one for each question, which is cheap."""
+    """Snowflake as one user: made for each question with the user's token, which is cheap."""
 
     address: WarehouseEndpoint
-    token: SecretStr = field(default_factory=lambda: SecretStr(""))
-    user: str = ""
-    """The user's pseudonym, for the query tag."""
+    token: SecretStr
     executor: Executor | None = None
     """Threads of the blocking calls; default: asyncio's."""
     clock: Clock = field(default_factory=SystemClock)
     connect: Callable[..., Any] | None = None
     """Opens a connection; default: the connector."""
-
-    def as_user(self, token: UserToken) -> SnowflakeWarehouse:
-        """The warehouse in the name of a user."""
-        return replace(self, token=SecretStr(token.token), user=token.access.subject)
 
     async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
         """Run a query in a role.
@@ -140,7 +133,7 @@ class SnowflakeWarehouse:
             "token": self.token.get_secret_value(),
             "role": role,
             "session_parameters": {
-                "QUERY_TAG": json.dumps({"case": case_id, "agent": "text_to_sql", "user": self.user}),
+                "QUERY_TAG": case_id,
                 "STATEMENT_TIMEOUT_IN_SECONDS": limits.timeout_s,
                 "TIMEZONE": "UTC",
                 "CLIENT_TELEMETRY_ENABLED": False,
@@ -194,12 +187,6 @@ def _translate_error(error: Any, errors: Any) -> PermanentTaskError | RetryableT
     from snowflake.connector.errorcode import ER_FAILED_TO_CONVERT_ROW_TO_PYTHON_TYPE, ER_FAILED_TO_READ_ARROW_STREAM
 
     number = int(error.errno) if str(error.errno).lstrip("-").isdigit() else -1
-    if number in _TOKEN_NUMBERS:
-        # It was valid when it was issued, minutes ago at most: the next attempt asks for another.
-        message = f"Snowflake did not accept the user's token (Snowflake error {number})"
-        return RetryableTaskError(
-            "token_not_accepted", message, remedy="compare its issuer with the account's OAuth integration"
-        )
     if number in _FAILURES:
         code, message, subject, remedy = _FAILURES[number]
         return PermanentTaskError(code, f"{message} (Snowflake error {number})", subject, remedy)

@@ -33,7 +33,7 @@ create function open_task(the_agent text, the_case uuid, the_task uuid) returns 
 language plpgsql stable security definer set search_path = identity, pg_temp as $$
 declare
   its_facts text;
-  held boolean := false;
+  holds_it boolean := false;
 begin
   select f.facts into its_facts from case_manager.case_facts(the_case) f
   where f.ending_outcome is null and not f.cancelled;
@@ -43,8 +43,8 @@ begin
   execute format(
     'select exists (select from %I.inbox where event_id = $1 and case_id = $2 and outputs is null and lease_until > clock_timestamp())',
     the_agent
-  ) into held using the_task, the_case;
-  return case when held then its_facts end;
+  ) into holds_it using the_task, the_case;
+  return case when holds_it then its_facts end;
 end $$;
 revoke execute on function open_task from public;
 comment on function open_task is 'The facts of an open case, for a task that this agent holds the lease of now; else null.';

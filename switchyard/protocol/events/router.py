@@ -33,12 +33,6 @@ class Wait(Contract):
     halted: bool = False
 
 
-class AwaitConsent(Contract):
-    """To the case manager: say when the user has given consent again."""
-
-    audience: Identifier
-
-
 class CloseCase(Contract):
     """To the case manager: the case is over, with this outcome."""
 

@@ -88,15 +88,23 @@ def identity_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ident
         "SWITCHYARD_LOCAL_FRONT_END_SECRET": "front-end-secret",
         "SWITCHYARD_LOCAL_EXCHANGE_SECRET": "0" * 64,
     }
-    module = [sys.executable, "-m"]
     commands = (
-        [*module, "switchyard.devstack.identity.provider", "--port", str(provider)]
-        + ["--home", str(home / "provider"), "--users", str(home / "users.yaml")],
-        [*module, "switchyard.devstack.identity.exchange", "--port", str(exchange), "--home", str(home / "exchange")]
-        + ["--issuer", f"http://127.0.0.1:{provider}", "--clients", json.dumps(CLIENTS)],
+        ("provider", "--port", str(provider), "--home", str(home / "provider"), "--users", str(home / "users.yaml")),
+        (
+            *("exchange", "--port", str(exchange), "--home", str(home / "exchange")),
+            *("--issuer", f"http://127.0.0.1:{provider}", "--clients", json.dumps(CLIENTS)),
+        ),
     )
     with (home / "log").open("w") as log:
-        running = [subprocess.Popen(command, env=environment, stdout=log, stderr=log) for command in commands]
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-m", f"switchyard.devstack.identity.{name}", *arguments],
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+            for name, *arguments in commands
+        ]
         servers = IdentityServers(
             f"http://127.0.0.1:{provider}",
             f"http://127.0.0.1:{exchange}",
@@ -119,12 +127,13 @@ def _wait_until_ready(servers: IdentityServers, log: Path, running: list[subproc
         try:
             servers.jwks(servers.provider)
             servers.client_of("field_routing")
-            return
         except OSError:
             ended = [process.args for process in running if process.poll() is not None]
             if ended or time.monotonic() > deadline:
                 pytest.fail(f"the identity servers did not start: {ended}\n{log.read_text()[-3000:]}")
             time.sleep(0.1)
+        else:
+            return
 
 
 @pytest.fixture

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 
 from switchyard.devstack.identity.certificates import CA_FILE, write_certificates
 from switchyard.devstack.identity.provider import AUDIENCE
 from switchyard.identity.api import IdentityApi, UserTokens
+from switchyard.identity.client import ConsentRequired, IdentityClient
 from switchyard.identity.grant_store import GrantStore
 from switchyard.identity.jwt_verifier import JwtVerifier
 from switchyard.identity.permissions import AgentCeiling, ServiceGrant
@@ -25,15 +27,21 @@ from switchyard.identity.task_evidence import WorkDatabaseEvidence
 from switchyard.identity.tls import client_tls
 from switchyard.identity.token_exchange import IdentityProvider, TokenExchange
 from switchyard.identity.token_issuer import TokenIssuer
+from switchyard.processes.identity import IDENTITY, identity_owner
+from switchyard.protocol.events.router import Wait
 from switchyard.protocol.grants import GrantClaims, service_grant_id
 from switchyard.protocol.principal_jws import import_private_key, import_public_key, sign_grant
+from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import derive_public_key
+from switchyard.runtime.core.task import Task
 from switchyard.runtime.crypto.vault import LocalKeyWrapper
+from switchyard.runtime.database.migrate import apply_grants, apply_migrations, ensure_role
 from switchyard.runtime.process.web import MutualTls, WebServer
 from tests.integration.conftest import PoolFor
+from tests.integration.events import command, envelope_of, fresh_id, rewritten
 from tests.integration.identity.conftest import WAREHOUSE, WORK_ORDERS, IdentityServers
 from tests.integration.identity.test_token_exchange import claims_of
-from tests.integration.infrastructure import Owner
+from tests.integration.infrastructure import Infrastructure, Owner, password
 
 SOURCE = "upstream.api"
 SEED = bytes(range(32))
@@ -97,7 +105,7 @@ class Service:
         statement = sign_grant(GrantClaims.model_validate(values | changed), "k1", key)
         body = {"grant": statement, "token": credential.token}
         if refresh:
-            body["refresh_token"] = credential.refresh_token
+            body["refresh_token"] = str(credential.refresh_token)
         return await self.post("ingress", "/grants", body)
 
     async def open_task(
@@ -128,8 +136,25 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def migrated(infrastructure: Infrastructure) -> None:
+    """The service's schema and role."""
+
+    async def migrate() -> None:
+        connection = await asyncpg.connect(infrastructure.owner_url())
+        try:
+            await ensure_role(connection, IDENTITY, password=password(IDENTITY))
+            await apply_migrations(connection, [identity_owner()])
+            await apply_grants(connection, [identity_owner()])
+        finally:
+            await connection.close()
+
+    asyncio.run(migrate())
+
+
 @pytest.fixture
 async def service(
+    migrated: None,
     identity_servers: IdentityServers,
     exchange: TokenExchange,
     provider: IdentityProvider,
@@ -185,6 +210,7 @@ async def test_agent_with_the_task_gets_a_token_as_the_user(
     assert (claims["sub"], claims["aud"], claims["scope"]) == ("user:ana", WAREHOUSE, NORTH[0])
     assert claims["act"]["sub"].endswith(identity_servers.client_of("text_to_sql").id)
     row = await service.owner.fetchrow("select * from identity.issued_token where jti = $1", answer["jti"])
+    assert row is not None
     assert (row["agent"], str(row["case_id"]), row["audience"]) == ("text_to_sql", request["case_id"], WAREHOUSE)
 
 
@@ -362,3 +388,30 @@ async def test_database_holds_no_token(service: Service, identity_servers: Ident
             for statement in allowed:
                 line = line.replace(statement, "")
             assert "eyJ" not in line
+
+
+async def test_client_gets_the_token_and_records_the_access(
+    service: Service, identity_servers: IdentityServers
+) -> None:
+    request = await service.open_task(await granted(service, identity_servers))
+    principal = {
+        "sub": "service:upstream.api",
+        "tenant": "operator",
+        "subject": fresh_id(),
+        "grant_ref": request["grant"],
+    }
+    event = command(request["case_id"], known=False)
+    event = rewritten(event, event_id=request["task_id"], principal=principal)
+    task = Task(ReceivedEvent(envelope_of(event), Wait(), event), attempt=1, deadline=None)
+    folder = service.certificates
+    tls = client_tls(ca=folder / CA_FILE, certificate=folder / "text_to_sql.pem", key=folder / "text_to_sql.key")
+    client = IdentityClient(service.http, service.url, agent="text_to_sql", tls=tls)
+
+    token = await client.token(task, audience=WAREHOUSE, scopes=NORTH)
+    assert claims_of(token.token)["sub"] == "user:ana"
+    assert [access.jti for access in task.accesses] == [claims_of(token.token)["jti"]]
+    assert token.token not in repr(token)
+
+    await service.post("ingress", "/revocations", {"grant": request["grant"]})
+    with pytest.raises(ConsentRequired):
+        await client.token(task, audience=WAREHOUSE, scopes=NORTH)

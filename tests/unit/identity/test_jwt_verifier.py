@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 from switchyard.identity.jwt_verifier import (
     JWKS_CACHE_S,
     JWKS_MIN_REFETCH_S,
-    InvalidToken,
+    InvalidJwt,
     JwksUnavailable,
     JwtVerifier,
 )
@@ -72,7 +72,7 @@ WRONG: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("token", WRONG.values(), ids=WRONG.keys())
 def test_wrong_token_is_refused_without_quoting_it(token: Callable[[], str]) -> None:
     text = token()
-    with pytest.raises(InvalidToken) as refused:
+    with pytest.raises(InvalidJwt) as refused:
         Issuer(OLD).verifier.verify(text, audience=AUDIENCE)
     assert not text or text not in str(refused.value)
 
@@ -91,7 +91,7 @@ def test_unknown_key_ids_do_not_fetch_at_every_token() -> None:
     issuer = Issuer(OLD)
     issuer.verifier.verify(sign(), audience=AUDIENCE)
     for _ in range(20):
-        with pytest.raises(InvalidToken):
+        with pytest.raises(InvalidJwt):
             issuer.verifier.verify(sign(NEW, alg="ES256", kid="new"), audience=AUDIENCE)
     assert issuer.fetched == 1
 
@@ -100,7 +100,7 @@ def test_key_that_was_withdrawn_is_refused_after_the_cache() -> None:
     issuer = Issuer(OLD)
     issuer.verifier.verify(sign(), audience=AUDIENCE)
     issuer.keys, issuer.now = (NEW,), NOW + JWKS_CACHE_S + 1
-    with pytest.raises(InvalidToken):
+    with pytest.raises(InvalidJwt):
         issuer.verifier.verify(sign(exp=int(NOW) + 6_000), audience=AUDIENCE)
 
 
