@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -48,6 +47,8 @@ async def submit_command(
 
 async def await_result(read: Callable[[], Awaitable[str | None]], wait_s: float) -> str | None:
     """The answer to what was handed in; None if it has none after `wait_s`. Raises `CommandFailed` for a refusal."""
+    import asyncio
+
     deadline = asyncio.get_running_loop().time() + wait_s
     while (result := await read()) is None and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - another process answers
         await asyncio.sleep(POLL_S)
