@@ -362,9 +362,9 @@ async def test_source_that_acts_for_itself_reads_with_its_own_grant(
     wider = await service.post("text_to_sql", "/token", request | {"scopes": list(SOUTH)})
     assert (wider[0], wider[1]["error"]) == (403, "scope_not_granted")
     foreign = await service.open_task(service_grant_id("upstream.jobs"), tenant="another")
-    assert (await service.post("text_to_sql", "/token", foreign))[0] == 401
+    assert (await service.post("text_to_sql", "/token", foreign))[0] == 403
     unknown = await service.open_task(service_grant_id("upstream.unknown"))
-    assert (await service.post("text_to_sql", "/token", unknown))[0] == 401
+    assert (await service.post("text_to_sql", "/token", unknown))[0] == 403
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 5_000, b'{"grant": 1}', b"\xff", b"x" * 70_000])

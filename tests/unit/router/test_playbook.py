@@ -105,6 +105,22 @@ def test_assist_2_is_assist_1_and_says_what_the_later_steps_need() -> None:
     assert {name: first.later_p95_ms(CATALOGUE, name) for name in first.steps} == dict.fromkeys(first.steps)
 
 
+def test_assist_3_is_assist_2_and_asks_for_consent() -> None:
+    second, third = PLAYBOOKS["assist/2"], PLAYBOOKS["assist/3"]
+    assert third.edges[: len(second.edges)] == second.edges
+    assert {name: third.steps[name] for name in second.steps} == second.steps
+    assert [third.later_p95_ms(CATALOGUE, name) for name in second.steps] == [
+        second.later_p95_ms(CATALOGUE, name) for name in second.steps
+    ]
+    added = [line for line in third.mermaid(CATALOGUE).splitlines() if line not in second.mermaid(CATALOGUE)]
+    assert added == [
+        "  specialist -->|ReauthNeeded, at most 5 times| consent[consent: AskConsent]",
+        "  specialist -->|ReauthNeeded| expired([expired])",
+        "  consent -->|ConsentGranted| specialist[specialist: AnswerQuestion]",
+        "  consent -->|ConsentExpired| expired([expired])",
+    ]
+
+
 def test_way_back_in_the_graph_is_counted_once() -> None:
     book = Playbook(
         "loop/1",
