@@ -17,7 +17,7 @@ from aiobotocore.session import get_session
 from demo.figures import count_published
 from switchyard.audit.verification.findings import Finding
 from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_artefact
-from switchyard.cli.app.submissions import open_publisher, publish_submissions
+from switchyard.cli.app.submissions import open_publisher, publish_details, publish_submissions
 from switchyard.cli.app.target import Target
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from tests.reference import consumers
