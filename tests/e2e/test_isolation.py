@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 BASINS = {"FIELD_PERMIAN": "Permian", "FIELD_WILLISTON": "Williston", "FIELD_EAGLE_FORD": "Eagle Ford"}
 
 
-async def test_same_question_interleaved_answers_in_each_users_role(deployment: Deployment) -> None:
+async def test_question_of_two_users_interleaved_answers_in_each_role(deployment: Deployment) -> None:
     asked = [
         (
             role,
@@ -40,7 +40,7 @@ async def test_same_question_interleaved_answers_in_each_users_role(deployment: 
         assert {event["session_id"] for event in await deployment.events(case)} == {question["session_id"]}
 
 
-async def test_each_user_has_a_key_of_their_own(deployment: Deployment) -> None:
+async def test_data_key_of_each_user_is_their_own(deployment: Deployment) -> None:
     cases = await deployment.submit(
         [deployment.question("e2e wells by basin", user_id=name) for name in ("ann", "bob", "ann")]
     )

@@ -26,7 +26,7 @@ async def test_question_is_answered_with_its_citations(deployment: Deployment) -
     ]  # fmt: skip
 
 
-async def test_an_agent_named_by_upstream_skips_triage(deployment: Deployment) -> None:
+async def test_agent_named_by_upstream_skips_triage(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin", agent="text_to_sql")])
     closed = await deployment.closed([case])
     assert closed[case]["outcome"] == "answered"
@@ -82,7 +82,7 @@ async def test_result_without_rows_is_an_answer(deployment: Deployment) -> None:
     assert "No rows match" in (await deployment.answer(case))["text"]
 
 
-async def test_a_question_without_a_role_ends_naming_the_field(deployment: Deployment) -> None:
+async def test_question_without_a_role_fails_and_names_the_field(deployment: Deployment) -> None:
     question = deployment.question("e2e wells by basin")
     del question["role"]
     (case,) = await deployment.submit([question])

@@ -85,7 +85,7 @@ def pool(proof: Proof) -> Pool:
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-async def test_row_with_time_that_no_client_holds_is_a_finding_and_everything_else_is_read(
+async def test_row_with_an_unreadable_time_is_a_finding_and_the_rest_is_read(
     log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner, column: str
 ) -> None:
     for time in TIMES:

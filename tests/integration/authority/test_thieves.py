@@ -201,9 +201,7 @@ async def test_thief_of_case_manager_finds_no_person_without_the_fingerprint_key
     assert await denied(thief, f"select * from vault.key_for_task('{fresh_id()}', 'question')")
 
 
-async def test_thief_of_reviewer_reads_one_case_that_it_knows_and_decides_nothing(
-    log_in: LogIn, cases: KnownCases
-) -> None:
+async def test_thief_of_reviewer_reads_only_a_known_case_and_decides_nothing(log_in: LogIn, cases: KnownCases) -> None:
     person, case_id = Person(bytes(32)), fresh_id()
     cases.add_case(opened(case_id, known=False, subject=person.subject))
     thief = await log_in("reviewer")
@@ -216,9 +214,7 @@ async def test_thief_of_reviewer_reads_one_case_that_it_knows_and_decides_nothin
         assert await denied(thief, statement)
 
 
-async def test_thief_of_operator_halts_and_hands_in_decisions_that_count_only_signed(
-    log_in: LogIn, owner: Owner
-) -> None:
+async def test_thief_of_operator_hands_in_decisions_that_count_only_if_signed(log_in: LogIn, owner: Owner) -> None:
     thief = await log_in("operator")
     try:
         assert await thief.fetchval("select case_manager.halt('assist', 'thief', 'why')")
@@ -330,7 +326,7 @@ async def test_thief_of_a_work_role_cannot_use_up_the_servers_connections(
 
 
 @pytest.mark.parametrize("role", [*WORK_ROLES, *AUDIT_ROLES])
-async def test_every_role_has_limits_and_is_nothing_more_than_a_login(role: str, owner: Owner) -> None:
+async def test_database_role_has_limits_and_no_right_beyond_login(role: str, owner: Owner) -> None:
     row = await owner.fetchrow("select * from pg_roles where rolname = $1", role)
     if row is None:
         pytest.fail(f"{role} does not exist")

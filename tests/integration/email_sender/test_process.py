@@ -212,7 +212,7 @@ async def test_sender_killed_after_recording_repeats_provider_answer(
 
 
 @pytest.mark.slow
-async def test_two_workers_with_one_message_many_times_send_it_once(
+async def test_message_delivered_repeatedly_to_two_workers_is_sent_once(
     case: Case, serve: Callable[[], None], cloud: Cloud, tap: Tap, outbox: Outbox
 ) -> None:
     serve()
@@ -227,7 +227,7 @@ async def test_two_workers_with_one_message_many_times_send_it_once(
 
 
 @pytest.mark.slow
-async def test_a_provider_that_throttles_uses_up_no_attempt(
+async def test_throttled_provider_uses_no_attempt(
     case: Case,
     serve: Callable[[], None],
     cloud: Cloud,

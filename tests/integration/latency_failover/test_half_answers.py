@@ -198,7 +198,7 @@ AGENTS: dict[str, Callable[[FailoverModel], tuple[Agent[Any, Any], Any]]] = {
 
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.parametrize(("wire", "fault"), [("bedrock", "max_tokens"), ("openai", "length")])
-async def test_no_agent_delivers_a_half_answer(
+async def test_agent_with_a_cut_stream_delivers_no_partial_answer(
     simulator: Running, monkeypatch: pytest.MonkeyPatch, name: str, wire: str, fault: str
 ) -> None:
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

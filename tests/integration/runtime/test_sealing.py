@@ -63,7 +63,7 @@ def working_on(subject: str) -> dict[str, str]:
     return {"case_id": case_id, "name": "question"}
 
 
-async def test_what_was_sealed_for_a_person_is_opened_by_an_agent(vault: Vault, agents: Vault) -> None:
+async def test_bytes_sealed_for_a_person_are_opened_by_an_agent(vault: Vault, agents: Vault) -> None:
     subject = await person(vault)
     asked = working_on(subject)
     sealed = await vault.seal(subject, SECRET, **asked)
@@ -150,7 +150,7 @@ async def test_another_persons_key_is_refused(vault: Vault) -> None:
         await vault.open(await person(vault), sealed, **CASE)
 
 
-async def test_an_erased_key_opens_nothing_once_the_cache_has_expired(
+async def test_erased_key_opens_nothing_after_the_cache_expired(
     vault: Vault, agents: Vault, owner: Owner, clock: ManualClock
 ) -> None:
     subject = await person(vault)
@@ -173,7 +173,7 @@ async def test_intake_that_took_too_long_begins_again(vault: Vault, clock: Manua
         await vault.seal(subject, SECRET, **CASE)
 
 
-async def test_a_person_met_again_after_erasure_is_somebody_new(vault: Vault, owner: Owner) -> None:
+async def test_erased_person_seen_again_has_a_new_subject(vault: Vault, owner: Owner) -> None:
     name = f"user-{fresh_id()}"
     subject = await person(vault, name)
     await owner.execute("delete from vault.subject_key where subject = $1", subject)
@@ -191,7 +191,7 @@ async def test_subject_pseudonym_is_one_across_concurrent_processes(
     assert await vaults[1].open(subjects[0], sealed, **CASE) == SECRET
 
 
-async def test_a_persons_name_is_nowhere_in_the_vault(vault: Vault, owner: Owner) -> None:
+async def test_vault_has_no_name_in_the_clear(vault: Vault, owner: Owner) -> None:
     name = f"user-{fresh_id()}"
     subject = await person(vault, name)
     row = await owner.fetchrow("select * from vault.subject_key where subject = $1", subject)
@@ -203,9 +203,7 @@ async def test_a_persons_name_is_nowhere_in_the_vault(vault: Vault, owner: Owner
     assert AESGCM(key).decrypt(nonce, sealed, subject.encode()) == name.encode()
 
 
-async def test_a_wrapped_key_that_was_swapped_for_another_persons_is_refused(
-    vault: Vault, agents: Vault, owner: Owner
-) -> None:
+async def test_wrapped_key_of_another_person_is_refused(vault: Vault, agents: Vault, owner: Owner) -> None:
     mine, theirs = await person(vault), await person(vault)
     asked = working_on(mine)
     sealed = await vault.seal(theirs, SECRET, **asked)

@@ -31,7 +31,7 @@ def test_several_messages_in_one_piece_are_read_one_by_one() -> None:
     assert [message.headers[":message-type"] for message in buffer] == ["event", "exception"]
 
 
-def test_a_flipped_bit_is_noticed_by_the_checksum() -> None:
+def test_flipped_bit_fails_the_checksum() -> None:
     damaged = bytearray(encode_event("messageStart", {"role": "assistant"}))
     damaged[-8] ^= 1
     buffer = EventStreamBuffer()

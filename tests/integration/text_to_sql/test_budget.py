@@ -141,7 +141,7 @@ async def test_attempt_that_was_cancelled_stays_spent(asker: Asker) -> None:
     assert (await asker.rejected()).code == "warehouse_budget_spent"
 
 
-async def test_query_that_failed_costs_the_time_it_ran_and_a_refused_login_nothing(asker: Asker) -> None:
+async def test_failed_query_costs_its_run_time_and_a_refused_login_nothing(asker: Asker) -> None:
     asker.warehouse.failure = PermanentTaskError("query_timeout", "too long")
     asker.warehouse.seconds = 25.0
     with pytest.raises(PermanentTaskError):
