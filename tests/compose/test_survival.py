@@ -56,7 +56,7 @@ async def test_killed_containers_lose_no_event_and_repeat_none(stack: ComposeSta
         await stack.healthy(service)
 
 
-async def test_stopped_container_drains_in_its_grace_period_and_no_task_is_redelivered(stack: ComposeStack) -> None:
+async def test_stopped_container_drains_in_its_grace_period_without_redelivery(stack: ComposeStack) -> None:
     cases = await stack.submit([stack.question(QUESTION, **DIRECT) for _ in range(30)])
     await _started(stack, cases)
     container = stack.container("text-to-sql")

@@ -25,7 +25,7 @@ Table = list[tuple[Any, ...]]
         ([(1, 2), (2, 1)], [(2, 1), (1, 2)]),
     ],
 )
-def test_same_answers(gold: Table, found: Table) -> None:
+def test_equal_results_match(gold: Table, found: Table) -> None:
     assert same_result(gold, found, ordered=False)
 
 
@@ -68,7 +68,7 @@ def test_shuffled_rows_and_columns_are_the_same_answer(table: Table, random: Any
 
 
 @given(tables)
-def test_a_row_more_or_less_is_another_answer(table: Table) -> None:
+def test_result_with_one_row_more_or_less_differs(table: Table) -> None:
     assert not same_result(table, [*table, table[0]], ordered=False)
     assert not same_result(table, table[1:], ordered=False)
 

@@ -23,13 +23,13 @@ def result(
     )
 
 
-def test_the_same_result_passes() -> None:
+def test_equal_result_passes() -> None:
     verdict = check_regression(result([1] * 20), result([1] * 20))
     assert verdict.passed
     assert (verdict.difference, verdict.upper_bound) == (0, 0)
 
 
-def test_one_flipped_case_of_a_model_may_be_chance() -> None:
+def test_single_flipped_case_of_a_model_passes() -> None:
     verdict = check_regression(result([1] * 50), result([0] + [1] * 49))
     assert verdict.passed
     assert verdict.newly_failing == ("c0",)
@@ -53,7 +53,7 @@ def test_on_a_deterministic_model_one_newly_failing_case_is_a_defect() -> None:
     assert verdict.reasons == ("newly failing on a deterministic model: c0",)
 
 
-def test_a_violation_fails_whatever_the_score() -> None:
+def test_violation_fails_at_any_score() -> None:
     verdict = check_regression(result([0] * 5), result([1] * 5, violations=("c1: 3 rows outside the role",)))
     assert verdict.reasons == ("must never happen: c1: 3 rows outside the role",)
 
@@ -63,7 +63,7 @@ def test_cases_may_be_added_but_not_left_out() -> None:
     assert check_regression(result([1, 1, 1]), result([1, 1])).reasons == ("cases of the baseline were not run: c2",)
 
 
-def test_a_drop_in_reliability_fails_even_if_the_mean_is_kept() -> None:
+def test_reliability_drop_fails_with_an_unchanged_mean() -> None:
     steady = result([3, 3, 0, 0], runs=3)
     flaky = result([2, 2, 1, 1], runs=3)
     assert steady.accuracy == pytest.approx(flaky.accuracy)
@@ -75,7 +75,7 @@ def test_pass_k_is_the_chance_that_k_runs_all_pass() -> None:
     assert result([1], runs=4).pass_all(2) == 0
 
 
-def test_the_bound_is_reproducible_and_above_the_mean() -> None:
+def test_bound_is_reproducible_and_above_the_mean() -> None:
     differences = [-1.0] * 5 + [0.0] * 45
     assert upper_bound(differences) == upper_bound(differences)
     assert upper_bound(differences) > -0.1

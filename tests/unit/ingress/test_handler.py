@@ -107,7 +107,7 @@ def ask(
     return response["statusCode"], json.loads(response["body"]), bus.entries
 
 
-def test_question_is_submitted_for_the_user_of_the_token_and_the_session_of_the_header() -> None:
+def test_question_is_submitted_for_the_tokens_user_and_the_headers_session() -> None:
     status, answer, [entry] = ask()
     assert status == 202
     case_id = case_id_for("acme", "upstream.ingress", "ana@acme.example", "portal-17")
@@ -257,7 +257,7 @@ def test_tokens_of_unknown_keys_fetch_the_keys_at_a_limited_rate() -> None:
     assert verifier.authenticated_user(f"Bearer {token(exp=NOW + 3_600)}").tenant == "acme"
 
 
-def test_key_set_leaves_out_what_it_cannot_read() -> None:
+def test_key_set_omits_unreadable_keys() -> None:
     listed = [{"kty": "AKP", "kid": "new"}, {"kty": "EC"}, 7, None, KEY.as_dict(private=False)]
     assert [key.kid for key in read_key_set(json.dumps({"keys": listed}).encode()).keys] == ["a"]
 

@@ -33,7 +33,7 @@ def inputs(kind: str) -> list[Any]:
 
 
 @given(objects)
-def test_canonical_form_is_what_the_reference_library_writes(value: dict[str, Any]) -> None:
+def test_canonical_form_equals_the_reference_librarys(value: dict[str, Any]) -> None:
     assert canonical_json(value) == rfc8785.dumps(value)
 
 
@@ -49,7 +49,7 @@ def test_canonical_form_reads_back_as_the_same_object(value: dict[str, Any]) -> 
 
 
 @given(objects, st.booleans(), st.sampled_from([None, 0, 3, "\t"]))
-def test_parse_reads_what_the_standard_library_reads(value: dict[str, Any], escaped: bool, indent: Any) -> None:
+def test_parse_equals_the_standard_librarys(value: dict[str, Any], escaped: bool, indent: Any) -> None:
     text = json.dumps(value, ensure_ascii=escaped, indent=indent)
     assert parse_json(text) == parse_json(text.encode()) == value
 
@@ -79,7 +79,7 @@ def test_parse_of_an_unescaped_lone_surrogate_is_refused() -> None:
 
 
 @given(objects, texts, st.floats())
-def test_parse_refuses_a_float_wherever_it_stands(value: dict[str, Any], name: str, number: float) -> None:
+def test_parse_refuses_a_float_at_any_place(value: dict[str, Any], name: str, number: float) -> None:
     text = json.dumps({"first": value, "then": [{name: number}]})
     with pytest.raises(InvalidEvent, match="fraction"):
         parse_json(text)
@@ -157,7 +157,7 @@ def test_names_and_nesting_that_cannot_be_stored_are_refused(value: Any, what: s
 
 
 @given(objects)
-def test_whatever_parse_reads_can_be_stored(value: dict[str, Any]) -> None:
+def test_parsed_value_can_be_stored(value: dict[str, Any]) -> None:
     check_storable(parse_json(json.dumps(value)))
 
 
@@ -190,12 +190,12 @@ def test_canonical_refuses_a_lone_surrogate() -> None:
         (b'{"a": "\xff"}', {"a": "\ufffd"}),
     ],
 )
-def test_parse_foreign_json_reads_what_others_write(text: str | bytes, value: Any) -> None:
+def test_parse_foreign_json_accepts_any_valid_json(text: str | bytes, value: Any) -> None:
     assert parse_foreign_json(text) == (value if value is not None else json.loads(text))
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "[" * (MAX_JSON_DEPTH + 1), '{"a":' * 5_000, "{} {}"])
-def test_parse_foreign_json_refuses_what_is_not_json(text: str) -> None:
+def test_parse_foreign_json_refuses_invalid_json(text: str) -> None:
     with pytest.raises(InvalidEvent):
         parse_foreign_json(text)
 

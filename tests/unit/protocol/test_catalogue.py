@@ -49,7 +49,7 @@ def test_node_consumes_and_produces_unless_audit() -> None:
 
 
 @each_type
-def test_names_say_what_an_event_is(type_: EventType) -> None:
+def test_event_names_are_verbs_for_commands_and_participles_for_facts(type_: EventType) -> None:
     if type_.producers == (ROUTER,):
         assert type_.name.startswith(COMMAND_VERBS)
         assert not FACT.search(type_.name)
@@ -105,7 +105,7 @@ def test_card_equals_the_catalogue(card: AgentCard) -> None:
 
 
 @each_card
-def test_card_decrypts_only_what_its_events_name(card: AgentCard) -> None:
+def test_card_decrypts_only_artefacts_of_its_events(card: AgentCard) -> None:
     handled = [*CATALOGUE.types_for(card.name), *CATALOGUE.types_emitted_by(card.name)]
     artefacts = {
         name

@@ -86,7 +86,7 @@ def test_invalid_event_text_has_kind_field_and_remedy() -> None:
     assert str(rejection) == "invalid: field required (field payload.question). Remedy: send it"
 
 
-def test_invalid_event_field_is_cut_to_what_a_failure_may_carry() -> None:
+def test_invalid_event_field_is_cut_to_its_limit() -> None:
     assert len(InvalidEvent(RejectionReason.INVALID, "extra", field="x" * 500).field or "") == MAX_FIELD_CHARS
 
 

@@ -95,7 +95,7 @@ def test_first_matching_edge_is_taken() -> None:
     assert Playbook("order/1", first, second).edge_for(opened, {}) is first
 
 
-def test_assist_2_is_assist_1_and_says_what_the_later_steps_need() -> None:
+def test_assist_2_equals_assist_1_with_the_p95_of_later_steps() -> None:
     first, second = PLAYBOOKS["assist/1"], PLAYBOOKS["assist/2"]
     assert second.edges == first.edges
     assert [replace(step, p95=None) for step in second.steps.values()] == list(first.steps.values())

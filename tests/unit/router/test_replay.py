@@ -135,11 +135,11 @@ def test_event_failed_then_routed_may_have_both_outcomes() -> None:
     assert replayed([OPENED, stamped(dict(own_failure)), CHOOSE]).divergence is None
 
 
-def test_with_the_keys_a_seal_that_does_not_fit_diverges() -> None:
+def test_invalid_seal_checked_with_the_keys_diverges() -> None:
     assert "forged: " in report(replayed(CASE, StateSeal({"k1": b"9" * 32})))
 
 
-def test_with_the_operators_a_retry_that_nobody_signed_diverges() -> None:
+def test_unsigned_retry_checked_with_the_operators_diverges() -> None:
     bodies = [delivered(event) for event in RETRIED_CASE]
     assert replay_case(bodies, SEAL, operators=OPERATORS).divergence is None
     assert "no operator of that name" in report(replay_case(bodies, SEAL, operators=OperatorKeys({})))

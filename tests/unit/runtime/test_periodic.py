@@ -58,7 +58,7 @@ async def run(ticks: Ticks, breaker: Breaker | None = None, every_s: float = 0.5
     return [line["event"] for line in lines]
 
 
-async def test_loop_whose_tick_raises_anything_goes_on_with_an_alarm_and_growing_delays(delays: list[float]) -> None:
+async def test_loop_continues_after_any_error_with_an_alarm_and_growing_delays(delays: list[float]) -> None:
     lines = await run(Ticks([ValueError(), KeyError(), ZeroDivisionError(), None]))
     assert lines == ["tick.failed"] * 3
     first, second, third, usual = delays
@@ -78,7 +78,7 @@ async def test_loop_whose_tick_ran_long_before_it_failed_starts_the_delays_over(
     assert 0.5 <= third <= 1.0
 
 
-async def test_loop_whose_database_is_unreachable_trips_the_breaker_and_keeps_its_pace(delays: list[float]) -> None:
+async def test_loop_with_an_unreachable_database_trips_the_breaker_at_its_pace(delays: list[float]) -> None:
     breaker = Breaker()
     assert await run(Ticks([Unavailable("database_unreachable", "away")]), breaker) == ["tick.deferred"]
     assert (breaker.trips, delays) == (1, [0.5])
@@ -107,7 +107,7 @@ def test_row_that_fails_is_left_out_for_a_growing_time_with_an_alarm_each(monkey
     assert pauses[0] <= periodic.FIRST_ASIDE_S + 5 < pauses[3] < pauses[-1] <= periodic.LONGEST_ASIDE_S + 5
 
 
-def test_row_that_succeeds_is_forgotten_and_unavailable_is_no_fault_of_a_row() -> None:
+def test_row_is_cleared_by_success_and_not_blamed_for_unavailability() -> None:
     rows = SetAside("rows")
     with capture_logs(), rows.guard("a"):
         raise KeyError

@@ -122,7 +122,7 @@ async def test_process_answers_as_the_guard_does(guard: GuardProcess, schema: Sc
     assert (refused.code, refused.what) == ("sql_unknown_column", "the column HOME_ADDRESS") or refused.remedy
 
 
-def test_query_that_uses_up_its_cpu_time_is_refused_and_the_next_one_is_answered(schema: Schema) -> None:
+def test_query_over_its_cpu_time_is_refused_and_the_next_is_answered(schema: Schema) -> None:
     with started(schema, cpu_s=0) as guard:
         first = pid_of(guard)
         ends = perf_counter() + 60
