@@ -77,7 +77,7 @@ async def test_stopped_container_drains_in_its_grace_period_without_redelivery(s
     await stack.healthy("text-to-sql")
 
 
-async def test_three_containers_of_a_specialist_share_the_tasks(stack: ComposeStack) -> None:
+async def test_tasks_are_shared_by_three_containers_of_a_specialist(stack: ComposeStack) -> None:
     stack.scale("text-to-sql", 3)
     try:
         cases = await stack.submit([stack.question(QUESTION, **DIRECT) for _ in range(60)])

@@ -96,7 +96,7 @@ def test_secret_of_a_role_is_held_by_no_process_of_another(deployment: Deploymen
     }
 
 
-def test_process_inherits_nothing_but_where_programs_are(deployment: Deployment) -> None:
+def test_process_inherits_the_path_of_programs_only(deployment: Deployment) -> None:
     pids = {row.name: row.pid for row in deployment.stack.status()}
     for node, classes in process_settings(APP).items():
         known = {variable_name(settings, name) for settings in classes for name in settings.model_fields}

@@ -68,7 +68,9 @@ async def test_both_models_failing_ends_the_case_with_both_causes(deployment: De
         ("e2e invented", "failed", "bad_draft"),
     ],
 )
-async def test_model_error_is_a_named_ending(deployment: Deployment, question: str, outcome: str, code: str) -> None:
+async def test_model_error_ends_the_case_by_name(
+    deployment: Deployment, question: str, outcome: str, code: str
+) -> None:
     (case,) = await deployment.submit([deployment.question(question)])
     closed = await deployment.closed([case])
     assert (closed[case]["outcome"], closed[case]["code"]) == (outcome, code)

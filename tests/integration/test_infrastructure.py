@@ -15,7 +15,7 @@ from tests.reference import consumers
 pytestmark = pytest.mark.integration
 
 
-async def test_postgres_comes_back_on_its_port_with_its_data(infrastructure: Infrastructure) -> None:
+async def test_postgres_restarts_on_its_port_with_its_data(infrastructure: Infrastructure) -> None:
     url = infrastructure.owner_url("postgres")
     before = await asyncpg.connect(url)
     await before.execute("create table kept as select 'kept' as text")

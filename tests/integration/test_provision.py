@@ -38,7 +38,7 @@ async def test_provisioned_queues_equal_terraforms(cloud: Cloud, topology: dict[
     assert {url.rsplit("/", 1)[1] for url in answer["QueueUrls"]} == expected
 
 
-async def test_queues_keep_and_redrive_their_messages_as_terraforms_do(cloud: Cloud, topology: dict[str, Any]) -> None:
+async def test_queues_have_the_retention_and_redrive_of_terraforms(cloud: Cloud, topology: dict[str, Any]) -> None:
     expected = topology["queues"]
     for consumer in topology["consumers"].values():
         dead = await attributes(cloud, consumer["dead_letter_queue"])
@@ -52,7 +52,7 @@ async def test_queues_keep_and_redrive_their_messages_as_terraforms_do(cloud: Cl
             assert queue["VisibilityTimeout"] == dead["VisibilityTimeout"], "a deployment has one visibility"
 
 
-async def test_rules_their_patterns_and_their_one_target_are_terraforms(cloud: Cloud, topology: dict[str, Any]) -> None:
+async def test_rules_patterns_and_targets_equal_terraforms(cloud: Cloud, topology: dict[str, Any]) -> None:
     assert topology["bus"] == BUS
     expected = {
         (rule["bus"], name): (rule["pattern"], rule["queue"])

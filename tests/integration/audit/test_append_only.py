@@ -134,7 +134,7 @@ async def test_tables_columns_and_views_have_a_comment(owner: Owner) -> None:
     assert silent == []
 
 
-async def test_granting_again_changes_nothing(owner: Owner, store: AuditStore) -> None:
+async def test_grants_applied_twice_change_nothing(owner: Owner, store: AuditStore) -> None:
     await grant_audit_rights(owner)
     await grant_audit_rights(owner)
 

@@ -300,7 +300,7 @@ async def test_restored_backup_is_found(log: Log, reader: AuditReader) -> None:
     ]
 
 
-async def test_rows_written_after_a_restored_backup_do_not_hide_it(log: Log) -> None:
+async def test_restored_backup_is_found_after_later_writes(log: Log) -> None:
     await log.remove("event_id in (select event_id from log_entry where log_index > 18)")
     await log.owner.execute("delete from checkpoint where number > 1")
     await log.store.record(cases.bodies(cases.answered(9)))

@@ -55,7 +55,7 @@ async def gapless(owner: Owner) -> bool:
     } == rows
 
 
-async def test_rows_get_positions_from_one_in_the_order_of_recording(
+async def test_rows_get_log_indexes_from_one_in_the_order_of_recording(
     store: AuditStore, proof: Proof, owner: Owner
 ) -> None:
     events = cases.answered()
@@ -69,7 +69,7 @@ async def test_rows_get_positions_from_one_in_the_order_of_recording(
     assert await owner.fetchval("select count(*) from unindexed") == 0
 
 
-async def test_log_entry_keeps_the_row_as_it_was_written(store: AuditStore, proof: Proof, owner: Owner) -> None:
+async def test_log_entry_keeps_the_row_as_written(store: AuditStore, proof: Proof, owner: Owner) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.index_rows()
 
@@ -122,7 +122,7 @@ async def test_rolled_back_row_leaves_no_gap(
     assert await log_indexes(owner) == [(1, cases.first(2)["event_id"])]
 
 
-async def test_duplicates_are_placed_once(store: AuditStore, proof: Proof, owner: Owner) -> None:
+async def test_duplicates_get_one_log_index(store: AuditStore, proof: Proof, owner: Owner) -> None:
     texts = cases.bodies(cases.answered())
     await store.record(texts)
     await proof.index_rows()
@@ -148,7 +148,7 @@ async def test_event_resent_after_month_end_is_one_row_with_one_log_index(
     assert await log_indexes(owner) == [(1, before_midnight["event_id"])]
 
 
-async def test_writers_and_sequencers_at_once_leave_no_gap(
+async def test_concurrent_writers_and_sequencers_leave_no_gap(
     store: AuditStore, owner: Owner, writer: Pool, url_for: UrlFor, row_keys: MacKeys
 ) -> None:
     second = await asyncpg.create_pool(url_for(WRITER), min_size=2, max_size=2, server_settings={"search_path": SCHEMA})

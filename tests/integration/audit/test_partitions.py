@@ -92,7 +92,7 @@ async def test_month_with_rows_in_default_partition_raises_alarm(store: AuditSto
     ]
 
 
-async def test_writing_goes_on_while_a_long_read_delays_a_new_partition(store: AuditStore, owner: Owner) -> None:
+async def test_writes_continue_while_a_long_read_delays_a_partition(store: AuditStore, owner: Owner) -> None:
     async with owner.transaction(isolation="repeatable_read", readonly=True):
         await owner.fetchval("select count(*) from transition")
 

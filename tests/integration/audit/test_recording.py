@@ -38,7 +38,7 @@ async def test_duplicates_in_any_order_and_any_batches_become_one_row_each(
     assert (await reader.verify()).ok
 
 
-async def test_workers_that_write_the_same_batch_at_once_write_it_once(store: AuditStore, counts: Counts) -> None:
+async def test_concurrent_workers_write_the_same_batch_once(store: AuditStore, counts: Counts) -> None:
     texts = [text for number in range(5) for text in cases.bodies(cases.answered(number))]
     backwards = texts[::-1]
 

@@ -144,7 +144,9 @@ async def test_service_and_sequencer_killed_record_all_events_once(
     assert len({step.event_id for steps in ours for step in steps}) == 36
 
 
-async def test_dead_letters_poison_and_a_clean_stop(service: Service, cloud: Cloud, reader: AuditReader) -> None:
+async def test_dead_letter_is_recorded_poison_raises_alarms_and_sigterm_exits_with_0(
+    service: Service, cloud: Cloud, reader: AuditReader
+) -> None:
     dead, *_ = cases.bodies(cases.answered(0))
     await cloud.put_dead_letter(AUDIT, dead)
     await cloud.send(queue_name(AUDIT), "not an event")

@@ -473,7 +473,7 @@ ATTACKS: dict[Attack, set[FindingKind]] = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-async def test_owners_attack_with_triggers_on_is_found(log: Attacked, attack: Attack) -> None:
+async def test_owner_attack_with_triggers_on_is_found(log: Attacked, attack: Attack) -> None:
     await attack(log)
     await log.goes_on()
 

@@ -150,7 +150,7 @@ async def test_unknown_case_has_no_summary_timeline_or_bodies(reader: AuditReade
         await reader.summary("not-an-id")
 
 
-async def test_bodies_come_back_in_causal_order_for_a_replay(store: AuditStore, reader: AuditReader) -> None:
+async def test_bodies_are_returned_in_causal_order(store: AuditStore, reader: AuditReader) -> None:
     texts = cases.bodies(cases.answered())
     await store.record(texts[::-1])
 

@@ -133,7 +133,7 @@ async def test_unauthentic_bytes_are_quarantined_and_case_manager_continues(
         ({"principal": {"sub": "service:upstream.portal", "tenant": "acme", "act": ["staff:mallory"]}}, "principal"),
     ],
 )
-async def test_forged_word_of_the_router_about_a_case_is_quarantined(
+async def test_forged_router_command_is_quarantined(
     serve: Serve, cloud: Cloud, tap: Tap, owner: Owner, changes: Json, field: str
 ) -> None:
     await serve("case_manager")

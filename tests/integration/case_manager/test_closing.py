@@ -42,7 +42,7 @@ async def test_first_outcome_wins_and_a_later_close_repeats_it(
     assert await case_manager.closing.close_case(close_case(opened, "answered")) == first
 
 
-async def test_closers_of_many_cases_at_once_agree_on_one_event_each(
+async def test_concurrent_closers_agree_on_one_event_per_case(
     case_manager: CaseManager, start_case_manager: StartCaseManager
 ) -> None:
     case_managers = [case_manager, await start_case_manager()]

@@ -76,9 +76,7 @@ async def test_tenant_behind_anothers_flood_has_the_next_turn_of_its_source(arri
     assert {detail["tenant"] for detail in details if detail} == {"noisy", "quiet"}
 
 
-async def test_names_of_tenants_that_a_source_may_not_speak_for_give_it_no_turns(
-    case_manager: CaseManager, pool_for: PoolFor
-) -> None:
+async def test_tenants_outside_a_sources_policy_give_it_no_turns(case_manager: CaseManager, pool_for: PoolFor) -> None:
     upstreams = {NOISY: UpstreamPolicy(tenants=("acme",)), QUIET: UpstreamPolicy(tenants=("*",))}
     queue = await queue_of(case_manager, pool_for, upstreams=upstreams)
     await queue.receive(*(submission(tenant=f"invented-{n}") for n in range(50)))
@@ -98,7 +96,7 @@ async def test_source_with_a_share_of_three_has_three_turns_of_four(
     assert (sources.count(QUIET), sources.count(NOISY)) == (6, 2)
 
 
-async def test_workers_that_claim_at_once_get_different_submissions(arrivals: Queue) -> None:
+async def test_concurrent_workers_claim_different_submissions(arrivals: Queue) -> None:
     await arrivals.receive(*(submission() for _ in range(40)))
     claims = await asyncio.gather(*(arrivals.queue.table.claim(10) for _ in range(4)))
     taken = [arrival.arrival_id for claim in claims for arrival in claim]

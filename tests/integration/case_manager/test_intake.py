@@ -77,7 +77,7 @@ async def test_submission_repeated_gives_identical_event(
     assert await another.intake.open_case(SOURCE, dict(reversed(sent.items())), "CaseSubmitted") == first
 
 
-async def test_case_managers_that_take_the_same_submission_at_once_open_one_case(
+async def test_concurrent_case_managers_open_one_case_per_submission(
     case_manager: CaseManager, start_case_manager: StartCaseManager
 ) -> None:
     case_managers, sent = [case_manager, await start_case_manager()], submission()
@@ -159,7 +159,7 @@ async def test_invalid_field_is_named_and_its_value_is_not_quoted(
     assert "4711" not in json.dumps(event["payload"])
 
 
-async def test_bad_submission_repeated_is_same_rejection(case_manager: CaseManager, clock: ManualClock) -> None:
+async def test_invalid_submission_repeated_is_the_same_rejection(case_manager: CaseManager, clock: ManualClock) -> None:
     bad = submission(question="")
     first = await case_manager.intake.open_case(SOURCE, bad, "CaseSubmitted")
     clock.advance(60)

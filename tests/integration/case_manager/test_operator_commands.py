@@ -126,7 +126,7 @@ async def test_old_resumption_is_refused_and_an_old_halt_is_applied(
     assert await owner.fetchval("select count(*) from case_manager.control") == 1
 
 
-async def test_case_managers_that_decide_at_once_report_a_halt_once(
+async def test_concurrent_case_managers_report_a_halt_once(
     case_manager: CaseManager, start_case_manager: StartCaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     other = await start_case_manager()
@@ -136,7 +136,7 @@ async def test_case_managers_that_decide_at_once_report_a_halt_once(
     assert [event["type"] for event in await tap.seen("case_manager")] == ["PlaybookHalted"]
 
 
-async def test_cancelling_a_case_that_is_unknown_or_closed_is_refused(
+async def test_cancellation_of_an_unknown_or_closed_case_is_refused(
     case_manager: CaseManager, owner: Owner, clock: ManualClock
 ) -> None:
     assert "no such case" in str(await decided(case_manager, owner, signed(clock, "cancel", fresh_id())))

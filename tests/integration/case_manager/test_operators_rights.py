@@ -27,7 +27,7 @@ async def test_security_definer_functions_search_pg_temp_last(owner: Owner) -> N
     assert [row["name"] for row in rows if not row["config"].endswith("pg_temp")] == []
 
 
-async def test_operator_creates_no_temporary_table_to_stand_in_for_the_owners(pool_for: PoolFor, owner: Owner) -> None:
+async def test_operator_cannot_shadow_the_owners_table_by_a_temporary_one(pool_for: PoolFor, owner: Owner) -> None:
     pool = await pool_for("operator")
     async with pool.acquire() as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -257,7 +257,7 @@ async def test_auditor_finds_a_statement_expired_at_intake(intake: CaseIntake, o
         await verify_principal_statement(event, opener, KEYS)
 
 
-async def test_on_the_bus_a_forged_submission_is_rejected_and_a_signed_one_taken(
+async def test_forged_submission_on_the_bus_is_rejected_and_a_signed_one_opens(
     serve: Serve, cloud: Cloud, tap: Tap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     public = {source: {kid: key.hex() for kid, key in keys.items()} for source, keys in PUBLIC.items()}

@@ -135,7 +135,7 @@ async def test_crash_after_publishing_an_expiry_repeats_the_identical_event(
     assert first == second
 
 
-async def test_case_managers_that_tick_at_once_expire_a_case_to_the_same_end(
+async def test_concurrent_case_managers_expire_a_case_identically(
     case_manager: CaseManager, start_case_manager: StartCaseManager, tap: Tap, clock: ManualClock
 ) -> None:
     another = await start_case_manager()
@@ -214,7 +214,7 @@ async def test_second_halt_keeps_the_operator_of_the_first(
     assert await owner.fetchval("select command_id from case_manager.control") == first
 
 
-async def test_cases_that_are_open_already_are_not_held_up_by_a_halt(case_manager: CaseManager, owner: Owner) -> None:
+async def test_open_cases_are_not_delayed_by_a_halt(case_manager: CaseManager, owner: Owner) -> None:
     sent = submission()
     opened = await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted")
     await halt(owner)

@@ -139,7 +139,7 @@ async def test_denied_approval_ends_the_case(
 
 
 @pytest.mark.parametrize("spelling", ["c.ruiz", "C.Ruiz", "c.ruiz@harbor.example", "C.RUIZ@Harbor.Example"])
-async def test_submitter_approves_under_no_spelling_and_another_person_may(
+async def test_submitter_under_any_spelling_may_not_approve_and_another_may(
     spelling: str, case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE, submitted_for=spelling)
@@ -234,7 +234,7 @@ async def test_inapplicable_decision_is_set_aside_and_others_count(
     assert [event["type"] for event in await answers(tap, sound)] == ["ApprovalGranted"]
 
 
-async def test_timers_with_a_step_that_fails_still_do_the_others(
+async def test_timers_continue_after_a_failing_step(
     case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)

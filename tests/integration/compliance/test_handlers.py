@@ -130,7 +130,7 @@ async def test_judge_obeying_the_draft_does_not_pass_a_blocked_email(gate: Gate)
     assert blocked.rubric_score == 0
 
 
-async def test_bytes_that_are_not_those_of_the_command_are_refused(gate: Gate) -> None:
+async def test_bytes_other_than_the_commands_are_refused(gate: Gate) -> None:
     task = await gate.review_task(Case(), content_sha256="0" * 64)
     with pytest.raises(PermanentTaskError) as raised:
         await gate.review_again(task)
@@ -267,7 +267,7 @@ async def test_new_pack_outdates_review_until_reviewed_again(gate: Gate) -> None
     assert isinstance((await gate.sending(case)).payload, SendingAllowed)
 
 
-async def test_facts_that_are_no_account_end_the_task_and_name_the_field_only(gate: Gate) -> None:
+async def test_invalid_account_facts_fail_the_task_and_name_the_field_only(gate: Gate) -> None:
     case = Case()
     gate.know(case)
     artefact, place = await gate.artefacts.store(

@@ -111,7 +111,7 @@ async def test_unreachable_provider_delays_the_email_without_an_attempt(
     assert len(outbox.of(case.case_id)) == 1
 
 
-async def test_bytes_that_did_not_pass_are_not_sent(case: Case, email_sender: EmailSender, outbox: Outbox) -> None:
+async def test_bytes_without_a_pass_are_not_sent(case: Case, email_sender: EmailSender, outbox: Outbox) -> None:
     for stage, outcome in (("email", "EmailPassed"), ("sending", "SendingAllowed")):
         await case.record_verdict(stage, outcome, content_sha256="d" * 64, valid_until="2100-01-01T00:00:00Z")
     with pytest.raises(PermanentTaskError) as refused:
@@ -130,7 +130,7 @@ async def test_task_with_too_little_time_left_does_not_call_the_provider(
     assert outbox.of(case.case_id) == []
 
 
-async def test_slow_intent_is_taken_back_and_preconditions_read_again(
+async def test_slow_intent_is_withdrawn_and_preconditions_are_read_again(
     case: Case, email_sender: EmailSender, outbox: Outbox, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look = SendLedger.look

@@ -70,7 +70,7 @@ async def test_turn_after_the_checked_moment_needs_a_new_check_and_is_kept(
     assert await delay_of(email_sender, second.command(later, note="checked again")) is None
 
 
-async def test_another_domain_has_a_share_of_its_own(start_email_sender: StartEmailSender, open_case: OpenCase) -> None:
+async def test_domains_have_a_pace_each(start_email_sender: StartEmailSender, open_case: OpenCase) -> None:
     email_sender = await start_email_sender(send_rate=SendRate(60.0, 1))
     for to, delay in (("a@one.example", None), ("b@two.example", None), ("c@ONE.example", 60.0)):
         assert await delay_of(email_sender, (await open_case(to=to)).command(email_sender.soon)) == delay

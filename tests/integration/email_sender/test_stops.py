@@ -200,7 +200,7 @@ async def test_granted_row_without_approver_signature_sends_nothing(
 
 
 @pytest.mark.parametrize("submitter", [APPROVER, APPROVER.upper(), "okafor@HARBOR.example", "Okafor@harbor.example"])
-async def test_approval_of_the_submitter_under_any_of_their_names_sends_nothing(
+async def test_approval_by_the_submitter_under_any_name_sends_nothing(
     submitter: str, open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     case = await open_case(submitter=submitter, approval="settlement_offer")
@@ -308,7 +308,7 @@ async def test_stalled_email_sender_does_not_block_others(
     await pool.close()
 
 
-async def test_email_sender_reads_of_case_manager_one_case_and_one_approval(pool_for: PoolFor) -> None:
+async def test_email_sender_role_reads_single_cases_and_approvals_by_function_only(pool_for: PoolFor) -> None:
     pool = await pool_for("email_sender")
     assert await pool.fetch("select * from case_manager.case_facts(gen_random_uuid())") == []
     for statement in (
@@ -324,7 +324,7 @@ async def test_email_sender_reads_of_case_manager_one_case_and_one_approval(pool
             await pool.execute(statement)
 
 
-async def test_command_that_compliance_never_passed_sends_nothing(
+async def test_command_without_a_pass_of_compliance_sends_nothing(
     open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     unreviewed = await open_case(passed=False)
@@ -346,7 +346,7 @@ async def test_command_that_compliance_never_passed_sends_nothing(
         ("sending", "SendingAllowed", {"valid_until": "2100-01-01T00:00:00Z", "pack": "2020-01-01.1"}, "pack_differs"),
     ],
 )
-async def test_compliances_latest_verdict_counts_and_not_the_commands_word(
+async def test_latest_verdict_of_compliance_overrides_the_command(
     stage: str,
     outcome: str,
     changes: dict[str, Any],
@@ -370,7 +370,7 @@ async def test_verdict_on_another_case_or_content_does_not_count(
     assert outbox.of(other.case_id) == []
 
 
-async def test_moment_that_compliance_checked_counts_and_not_the_commands(
+async def test_moment_checked_by_compliance_overrides_the_commands(
     case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     await case.record_verdict("sending", "SendingAllowed", valid_until=timestamp(email_sender.clock.now()))
@@ -395,7 +395,7 @@ async def test_unsealed_email_of_a_forged_command_is_refused(
     assert outbox.of(case.case_id) == []
 
 
-async def test_email_to_another_address_than_intake_sealed_is_not_sent(
+async def test_email_to_another_address_than_the_sealed_one_is_not_sent(
     open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     case = await open_case(to="mallory@example.net", address="ada.lovelace@example.com")

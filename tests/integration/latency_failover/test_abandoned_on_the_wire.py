@@ -128,7 +128,7 @@ async def test_bedrock_stalled_mid_stream_falls_back_and_ends_thread(model: Fail
 
 
 @pytest.mark.parametrize("stall", [{"stall": True}, {"stall_after_tokens": 5}], ids=["headers", "mid-stream"])
-async def test_cancelling_the_caller_frees_the_thread_and_the_connection(
+async def test_cancelled_caller_frees_the_thread_and_the_connection(
     model: FailoverModel, simulator: Running, stall: dict[str, Any]
 ) -> None:
     simulator.inject(**stall)
@@ -166,9 +166,7 @@ async def test_failing_vendors_lead_to_one_openai_call_without_retry(model: Fail
     assert sum(simulator.get("/sim/calls")[kind]["failed"] for kind in ("whole", "streams")) == 2
 
 
-async def test_many_concurrent_calls_into_a_silent_bedrock_leave_no_threads(
-    model: FailoverModel, simulator: Running
-) -> None:
+async def test_concurrent_calls_to_a_silent_bedrock_leave_no_threads(model: FailoverModel, simulator: Running) -> None:
     simulator.inject(wire="bedrock", stall=True)
     stories = await asyncio.gather(*(story(model) for _ in range(8)))
     assert {decision.reason for _, decision in stories} == {"ttft"}

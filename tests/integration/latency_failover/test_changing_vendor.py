@@ -70,7 +70,7 @@ async def drafted(model: FailoverModel) -> tuple[str, FailoverDecision]:
     return written.text, decision
 
 
-async def test_changed_vendor_functions_draft_and_fail_over(simulator: Running, settings: ModelSettings) -> None:
+async def test_functions_of_changed_vendors_draft_and_fail_over(simulator: Running, settings: ModelSettings) -> None:
     module = rewritten(drafter_models, pick_primary=PRIMARY, pick_fallback=FALLBACK)
     model: FailoverModel = module.build_drafter_model(settings)
     text, decision = await drafted(model)

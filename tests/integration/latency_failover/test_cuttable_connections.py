@@ -253,7 +253,7 @@ def test_pooled_connection_is_not_cut_by_its_former_attempt(
     assert isinstance(call.exception(PROMPTLY_S), BotoCoreError)
 
 
-def test_outside_an_attempt_a_call_is_as_it_always_was(
+def test_call_outside_an_attempt_works_unchanged(
     serve: Callable[..., Server], connect: Callable[[Server], Any]
 ) -> None:
     server = serve()

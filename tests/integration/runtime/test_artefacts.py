@@ -134,7 +134,7 @@ async def test_sealed_artefact_outside_the_cards_decrypts_is_refused_by_name(
         await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact)
 
 
-async def test_bytes_that_are_not_sealed_for_the_cases_person_are_refused(
+async def test_bytes_sealed_for_another_person_than_the_cases_are_refused(
     artefacts: Artefacts, subject: str, clock: ManualClock
 ) -> None:
     task, stranger = task_about(subject), Person(bytes(32))

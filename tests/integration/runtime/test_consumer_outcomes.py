@@ -101,7 +101,7 @@ async def test_handler_gets_the_attempt_and_a_deadline_on_its_own_clock(
     assert task.deadline is not None
 
 
-async def test_artefacts_that_came_and_that_were_written_travel_on(
+async def test_event_has_the_received_and_the_written_storage_refs(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     async def write(task: Task[AnswerQuestion]) -> FindingsReady:

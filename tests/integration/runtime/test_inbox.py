@@ -137,7 +137,7 @@ async def test_late_completion_before_the_winner_finished_is_refused(
     assert await another.complete(winner, outcome(FOUND, task.event_id)) == outcome(FOUND, task.event_id)
 
 
-async def test_completing_twice_keeps_the_first_outcome(inbox: Inbox, task: Envelope) -> None:
+async def test_second_completion_keeps_the_first_outcome(inbox: Inbox, task: Envelope) -> None:
     claim = await granted(inbox, task)
     await inbox.complete(claim, outcome(FOUND, task.event_id))
     assert await inbox.complete(claim, outcome(FAILED, task.event_id)) == outcome(FOUND, task.event_id)
@@ -149,7 +149,7 @@ async def test_same_id_with_another_digest_is_a_conflict(inbox: Inbox, task: Env
     assert await inbox.claim(forged) == ClaimConflict(task.digest)
 
 
-async def test_another_digest_is_a_conflict_even_after_completion_and_expiry(
+async def test_other_digest_is_a_conflict_after_completion_and_after_expiry(
     inbox: Inbox, task: Envelope, owner: Owner
 ) -> None:
     forged = task.model_copy(update={"digest": "0" * 64})
@@ -173,7 +173,7 @@ async def test_two_events_with_one_id_in_a_batch_give_at_most_one_claim(inbox: I
     assert isinstance(await inbox.claim(forged), ClaimConflict)
 
 
-async def test_renewing_prolongs_the_lease(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:
+async def test_renewal_prolongs_the_lease(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:
     claim = await granted(inbox, task)
     await owner.execute(
         "update text_to_sql.inbox set lease_until = clock_timestamp() + interval '1 s' where event_id = $1",
@@ -246,9 +246,7 @@ async def test_inbox_500_claims_of_200_tasks_grant_each_once(inbox: Inbox, anoth
     assert {type(claim) for claim in claims} == {ClaimGranted, ClaimBusy}
 
 
-async def test_batches_of_two_workers_that_meet_on_the_same_rows_never_deadlock(
-    inbox: Inbox, another: Inbox, owner: Owner
-) -> None:
+async def test_overlapping_batches_of_two_workers_never_deadlock(inbox: Inbox, another: Inbox, owner: Owner) -> None:
     async def complete_late(claim: ClaimGranted) -> None:
         await inbox.complete(claim, outcome(FAILED, claim.event_id))
 
@@ -295,7 +293,7 @@ async def test_late_worker_and_its_successor_agree_on_the_outcome(inbox: Inbox, 
     assert all(mine is None or mine == outcomes[task.event_id] for task, mine in published)
 
 
-async def test_claims_completions_and_renewals_made_together_share_statements(
+async def test_concurrent_claims_completions_and_renewals_share_statements(
     infrastructure: Infrastructure,
 ) -> None:
     statements: list[str] = []

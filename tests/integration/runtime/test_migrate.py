@@ -96,7 +96,7 @@ def test_file_with_an_invalid_migration_name_is_refused(toy: SchemaOwner) -> Non
         load_migrations(toy.migrations)
 
 
-async def test_migrators_that_start_at_once_apply_everything_once_between_them(empty: str, toy: SchemaOwner) -> None:
+async def test_concurrent_migrators_apply_each_migration_once(empty: str, toy: SchemaOwner) -> None:
     connections = [await asyncpg.connect(empty) for _ in range(6)]
 
     async def bring_up_to_date(connection: OwnerConnection) -> list[str]:
@@ -112,7 +112,9 @@ async def test_migrators_that_start_at_once_apply_everything_once_between_them(e
     assert sorted(applied) == [*([[]] * 5), ["toy: toy/001_first.sql"]]
 
 
-async def test_migrating_the_work_database_again_changes_nothing(empty: str, connection: OwnerConnection) -> None:
+async def test_migrations_of_the_work_database_applied_twice_change_nothing(
+    empty: str, connection: OwnerConnection
+) -> None:
     await migrate_work(empty, password_for=password)
     rights = "select grantee, table_schema, table_name, privilege_type from information_schema.table_privileges"
     before = {tuple(row) for row in await connection.fetch(rights)}
@@ -187,6 +189,6 @@ async def test_role_of_a_card_without_decrypts_has_no_vault_right(
     assert await refused(infrastructure, "toy", "select subject from vault.subject_key")
 
 
-async def test_names_that_are_not_ours_never_reach_sql(owner: OwnerConnection) -> None:
+async def test_invalid_role_name_is_refused_before_any_sql(owner: OwnerConnection) -> None:
     with pytest.raises(ValueError, match="no schema or role name of ours"):
         await ensure_role(owner, 'x"; drop role case_manager; --', password=None)

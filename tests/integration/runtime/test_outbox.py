@@ -126,7 +126,7 @@ async def test_event_refused_by_the_bus_is_published_after_its_claim(pool: Pool,
     assert bus.events == [event]
 
 
-async def test_relays_that_tick_at_once_share_the_events_between_them(pool: Pool, owner: Owner) -> None:
+async def test_concurrent_relays_share_the_events(pool: Pool, owner: Owner) -> None:
     bus = Recorded()
     stored = [await outcome(pool) for _ in range(RELAY_BATCH_SIZE // 2)]
     await make_overdue(owner)

@@ -58,7 +58,7 @@ async def test_latency_statistics_survive_kill_9(pool: Pool, infrastructure: Inf
     assert (expected(heir).ttft_p50_ms, expected(heir).us_per_token_p50) == (432, 10_000)
 
 
-async def test_replicas_keep_a_row_each_and_a_new_one_reads_them_all(pool: Pool) -> None:
+async def test_replicas_write_a_row_each_and_a_new_one_reads_all(pool: Pool) -> None:
     clock = SystemClock()
     for wait_ms in (200, 600):
         replica = LatencySnapshots(pool, learned(wait_ms), clock)

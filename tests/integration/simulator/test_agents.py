@@ -62,7 +62,7 @@ async def test_agent_calls_its_tool_and_returns_structured_output(model: Model, 
 
 
 @pytest.mark.parametrize("model", [CLAUDE, OPENAI_MODEL], indirect=True)
-async def test_structured_output_comes_as_json_where_the_vendor_supports_it(model: Model) -> None:
+async def test_structured_output_is_json_if_the_vendor_supports_it(model: Model) -> None:
     agent, _ = well_agent(model, NativeOutput(WellAnswer))
     assert (await agent.run(QUESTION)).output.barrels == 4711
 

@@ -141,12 +141,12 @@ def test_prompt_text_is_not_expanded_as_a_placeholder() -> None:
 @pytest.mark.parametrize(
     ("tools", "tool"), [(("a", "final_result"), "final_result"), (("a", "final_result_Draft"), "final_result_Draft")]
 )
-def test_structured_output_calls_the_output_tool_that_is_offered(tools: tuple[str, ...], tool: str) -> None:
+def test_structured_output_calls_the_offered_output_tool(tools: tuple[str, ...], tool: str) -> None:
     script = rules({"when": {}, "reply": {"output": {"n": 1}}})
     assert called(answer_prompt(script, asked(("user", "x"), tools=tools))).tool == tool
 
 
-def test_structured_output_is_json_text_where_json_is_asked_for() -> None:
+def test_structured_output_is_json_text_if_json_is_requested() -> None:
     found = answer_prompt(rules({"when": {}, "reply": {"output": {"n": 1}}}), asked(("user", "x"), wants_json=True))
     assert json.loads(reply_text(found)) == {"n": 1}
 
@@ -192,7 +192,7 @@ def test_reply_is_composed_of_the_findings_in_the_prompt() -> None:
         ("", "has no <f"),
     ],
 )
-def test_findings_that_cannot_be_composed_are_not_made_up(block: str, reason: str) -> None:
+def test_findings_invalid_for_a_reply_are_not_invented(block: str, reason: str) -> None:
     script = rules(
         {
             "when": {},

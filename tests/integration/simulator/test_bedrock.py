@@ -75,7 +75,7 @@ def test_tool_call_and_its_result_lead_to_the_next_step(bedrock: Any) -> None:
     assert json.loads(second["output"]["message"]["content"][0]["text"])["barrels"] == "4711"
 
 
-def test_tool_calls_are_streamed_each_in_a_block_of_its_own(bedrock: Any) -> None:
+def test_tool_calls_are_streamed_in_separate_blocks(bedrock: Any) -> None:
     events = list(bedrock.converse_stream(**asks_with_tools("use both tools"))["stream"])
     starts = [event["contentBlockStart"] for event in events if "contentBlockStart" in event]
     assert [(start["contentBlockIndex"], start["start"]["toolUse"]["name"]) for start in starts] == [

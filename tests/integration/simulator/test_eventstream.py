@@ -25,7 +25,7 @@ def test_botocore_reads_back_the_headers_and_the_payload(text: str) -> None:
     }
 
 
-def test_several_messages_in_one_piece_are_read_one_by_one() -> None:
+def test_messages_in_one_chunk_are_read_one_by_one() -> None:
     buffer = EventStreamBuffer()
     buffer.add_data(encode_event("messageStart", 1) + encode_event("throttlingException", 2, message_type="exception"))
     assert [message.headers[":message-type"] for message in buffer] == ["event", "exception"]

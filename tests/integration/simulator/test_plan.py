@@ -38,7 +38,7 @@ def test_completed_reply_was_sent_whole(plan: ResponsePlan, tokens: int) -> None
         assert sum(step.tokens for step in before) == tokens
 
 
-def test_tokens_come_at_the_rate_after_the_first() -> None:
+def test_tokens_after_the_first_have_the_planned_rate() -> None:
     steps = list(reply_timeline(ResponsePlan(first_token_ms=1000, tokens_per_second=10), 4))
     assert [(step.at_ms, step.tokens) for step in steps] == [(1000, 1), (1100, 1), (1200, 1), (1300, 1), (1300, 0)]
 

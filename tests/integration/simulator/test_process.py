@@ -13,7 +13,7 @@ import pytest
 from tests.integration.simulator.running import RULES, Running, start
 
 
-def test_process_answers_when_it_has_printed_its_line() -> None:
+def test_process_answers_after_printing_its_line() -> None:
     process, url = start()
     with process:
         assert Running(url).get("/sim/health") == {"status": "ok", "simulator": "scripted", "rules": 2}

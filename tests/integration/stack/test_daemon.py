@@ -152,7 +152,7 @@ def test_second_ctrl_c_kills_draining_processes(
     assert survivors(family) == []
 
 
-def test_down_by_force_does_not_wait_for_the_drain(used_home: Path) -> None:
+def test_forced_stack_down_does_not_wait_for_the_drain(used_home: Path) -> None:
     start_stack("toy_plan:stubborn_service", used_home, detach=True)
     started = time.monotonic()
     stop_stack(used_home, force=True)

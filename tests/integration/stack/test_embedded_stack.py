@@ -99,9 +99,7 @@ async def test_postgres_keeps_data_after_stop_and_kill(used_home: Path) -> None:
         assert await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SELECT count(*) FROM seen") == 2
 
 
-async def test_postgres_comes_back_when_only_its_postmaster_is_killed(
-    used_home: Path, descendants: Descendants
-) -> None:
+async def test_postgres_restarts_after_a_kill_of_its_postmaster_only(used_home: Path, descendants: Descendants) -> None:
     async with EmbeddedStack(used_home) as stack:
         session = await asyncpg.connect(stack.endpoints.dsn(WORK_DATABASE))
         postmaster = stack["postgres"].pid
@@ -116,7 +114,7 @@ async def test_postgres_comes_back_when_only_its_postmaster_is_killed(
         assert await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SELECT 1") == 1
 
 
-async def test_postgres_starts_although_its_stale_pid_file_names_another_program(used_home: Path) -> None:
+async def test_postgres_starts_despite_a_stale_pid_file_of_another_program(used_home: Path) -> None:
     async with EmbeddedStack(used_home) as stack:
         pid_file = Path(await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SHOW data_directory")) / "postmaster.pid"
         _, rest = pid_file.read_text().split("\n", 1)
@@ -131,7 +129,7 @@ async def test_postgres_starts_although_its_stale_pid_file_names_another_program
         await other_program.wait()
 
 
-async def test_postgres_wants_the_password_which_only_we_may_read(used_home: Path) -> None:
+async def test_postgres_needs_the_password_readable_by_its_owner_only(used_home: Path) -> None:
     async with EmbeddedStack(used_home) as stack:
         with pytest.raises(asyncpg.InvalidPasswordError):
             await run_sql(stack.endpoints.dsn(WORK_DATABASE, password="guessed"), "SELECT 1")
@@ -212,7 +210,7 @@ async def test_failing_prepare_leaves_no_process(used_home: Path, descendants: D
     assert descendants(os.getpid()) == []
 
 
-async def test_services_drain_while_postgres_still_answers(used_home: Path, toy: MakeToy) -> None:
+async def test_services_drain_before_postgres_stops(used_home: Path, toy: MakeToy) -> None:
     proof = used_home / "proof"
 
     def services(endpoints: Endpoints) -> list[ServiceSpec]:
@@ -224,7 +222,7 @@ async def test_services_drain_while_postgres_still_answers(used_home: Path, toy:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL refuses only root")
-async def test_root_may_have_its_home_in_a_closed_folder(tmp_path: Path) -> None:
+async def test_root_home_in_a_closed_folder_works(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     folder = closed / "home"

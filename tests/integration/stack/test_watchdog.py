@@ -90,7 +90,7 @@ def test_process_ignoring_the_signal_is_killed_after_its_grace(tmp_path: Path) -
 
 
 @linux_only
-def test_killing_the_watchdog_kills_the_process(tmp_path: Path) -> None:
+def test_killed_watchdog_kills_its_process(tmp_path: Path) -> None:
     with watched(*PYTHON, WAIT, log=tmp_path / "log") as process:
         child = child_of(process)
         watch = os.pidfd_open(child.pid)

@@ -85,7 +85,7 @@ def test_unknown_role_cannot_log_in(role: str | None, snowflake_simulator: Snowf
     assert caught.value.errno == 390189
 
 
-def test_duckdb_may_not_read_files_once_the_data_is_in(snowflake_simulator: SnowflakeSimulator) -> None:
+def test_duckdb_cannot_read_files_after_loading(snowflake_simulator: SnowflakeSimulator) -> None:
     (setting,) = (
         snowflake_simulator._fake.duck_conn.execute("SELECT current_setting('enable_external_access')").fetchone() or ()
     )
@@ -104,7 +104,7 @@ def test_long_statement_is_cancelled(snowflake_simulator: SnowflakeSimulator) ->
     assert caught.value.errno == 630
 
 
-def test_connections_in_several_threads_keep_their_roles_apart(snowflake_simulator: SnowflakeSimulator) -> None:
+def test_connections_in_threads_keep_their_roles_apart(snowflake_simulator: SnowflakeSimulator) -> None:
     seen: dict[str, set[str]] = {}
     start = threading.Barrier(4)
 

@@ -144,7 +144,7 @@ def test_invalid_bus_time_is_left_out(time: object) -> None:
     assert row.bus_ts is None
 
 
-def test_days_are_days_and_moments_are_utc() -> None:
+def test_days_are_dates_and_moments_are_utc() -> None:
     row = examine_message(cases.body(cases.first(opened=datetime(2026, 7, 31, 23, 59, 59, tzinfo=UTC)))).row
 
     assert row is not None

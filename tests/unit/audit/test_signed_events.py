@@ -185,7 +185,7 @@ def _standalone(events: list[Json], signers: verify_bundle.Signers | None = None
 
 
 @pytest.mark.parametrize("name", ["PlaybookHalted", "PlaybookResumed", "SendingResolved"])
-def test_golden_command_of_an_operator_is_signed_and_any_change_is_noticed(name: str) -> None:
+def test_golden_operator_command_is_signed_and_a_change_is_a_finding(name: str) -> None:
     event = golden(name)
     payload = event["payload"]
     signers: SignerRings = {

@@ -92,7 +92,7 @@ GOOD = LatencyFigures(p50_ms=1, p95_ms=2, p99_ms=3, max_ms=4, deadlines_met=99, 
         ({"p99_ms": 1_001}, True, "P99"),
     ],
 )
-def test_claim_that_the_figures_do_not_bear_out_is_reported(
+def test_claim_contradicted_by_the_figures_is_reported(
     changed: dict[str, float], faulty: bool, claim: str | None
 ) -> None:
     found = list(failed_claims(outcome(GOOD.model_copy(update=changed), GOOD, faulty=faulty)))

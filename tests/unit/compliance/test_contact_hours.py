@@ -68,7 +68,7 @@ def test_next_permitted_moment_is_the_first_permitted_one(
 
 
 @given(ANYWHERE, PERIODS, MOMENTS)
-def test_next_change_permitted_moment_stays_so_until_then(
+def test_moment_is_permitted_until_the_next_change(
     names: list[str], periods: list[InconvenientPeriod], moment: datetime
 ) -> None:
     permitted = hours(names, periods)
@@ -117,7 +117,7 @@ def test_eight_in_the_morning_moves_with_summer_time(asked: str, opens: str) -> 
     assert found == datetime.fromisoformat(opens)
 
 
-def test_arizona_waits_for_the_navajo_nation_in_winter_time_too() -> None:
+def test_arizona_hours_include_the_navajo_nations_clock_in_summer() -> None:
     consumer = ConsumerFacts(first_name="A", last_name="B", residences=(Residence(state="AZ"),))
     zones, _ = plausible_zones(consumer)
     permitted = PermittedHours(zones, time(8), time(21))
@@ -187,7 +187,7 @@ def test_state_and_territory_have_known_zones_and_forces_none() -> None:
          "2026-07-31"),
     ],
 )  # fmt: skip
-def test_plausible_days_are_those_of_every_place_where_the_consumer_may_be(
+def test_plausible_days_cover_each_place_of_the_consumer(
     consumer: dict[str, Any], moment: str, earliest: str, latest: str
 ) -> None:
     given_consumer = ConsumerFacts(first_name="Dana", last_name="Whitfield", **consumer)

@@ -52,7 +52,7 @@ def test_email_longer_than_mail_readers_show_has_an_obstacle() -> None:
     assert "more than 100000 bytes, which mail readers cut off" in read_message(long, pack().email).obstacles
 
 
-def test_many_spoilt_emails_are_read_without_an_error() -> None:
+def test_mutated_emails_are_read_without_an_error() -> None:
     chance = random.Random(7)
     lines = GOOD.split(b"\r\n")
     for _ in range(60):
@@ -110,7 +110,7 @@ def test_digits_outside_known_figures_are_left_over(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["may", "March on", "one of us", "the first step", "two ways", "no charge", "second"])
-def test_words_that_only_look_like_figures_are_none(text: str) -> None:
+def test_words_similar_to_figures_are_no_figures(text: str) -> None:
     figures = read_figures(f"You {text} here.")
     assert (figures.amounts, figures.dates, figures.others) == ((), (), ())
     lists = (pack().lexicon[name] for name in ("number_word", "share", "relative_date"))
@@ -148,7 +148,7 @@ def test_illegible_characters_are_reported_by_name(character: str) -> None:
     assert illegible_characters(f"a{character}b")[0].startswith("U+")
 
 
-def test_folding_takes_accents_and_case_away() -> None:
+def test_folded_text_has_no_accents_and_no_case() -> None:
     assert fold_text("ÁRRËST “now”") == 'arrest "now"'
 
 
@@ -202,7 +202,7 @@ def test_organisation_unknown_and_owed_or_called_a_bank_is_found() -> None:
         "p{color:#1a1a1a}", "color:#1a1a1a}", "color:black !important;font-size:4px!important", "font-family:Wingdings",
     ],
 )  # fmt: skip
-def test_read_markup_style_that_may_hide_text_is_an_obstacle(style: str) -> None:
+def test_style_that_may_hide_text_is_an_obstacle(style: str) -> None:
     assert read_markup(f'<p style="{style}">x</p>', min_font_px=10).obstacles
 
 
@@ -213,7 +213,7 @@ def test_read_markup_style_that_may_hide_text_is_an_obstacle(style: str) -> None
         "width:100%;max-width:600px", "color:#fff;background:#000", "padding:.5em 1em !important;", "",
     ],
 )  # fmt: skip
-def test_read_markup_usual_style_is_no_obstacle(style: str) -> None:
+def test_usual_style_is_no_obstacle(style: str) -> None:
     assert read_markup(f'<p style="{style}">x</p>', min_font_px=10).obstacles == []
 
 
@@ -231,11 +231,11 @@ def test_read_markup_usual_style_is_no_obstacle(style: str) -> None:
         "<div>" * 100 + "x",
     ],
 )  # fmt: skip
-def test_markup_that_may_show_something_else_is_an_obstacle(markup: str) -> None:
+def test_markup_with_an_ambiguous_display_is_an_obstacle(markup: str) -> None:
     assert read_markup(markup, min_font_px=10).obstacles
 
 
-def test_usual_markup_is_read_as_it_is_shown() -> None:
+def test_usual_markup_is_read_as_displayed() -> None:
     page = read_markup(
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>A note</title></head>'
         '<body style="font-family:Arial,sans-serif;color:#1a1a1a;background:#fff"><p>One&nbsp;<b>two</b>&#32;three</p>'

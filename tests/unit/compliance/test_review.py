@@ -71,7 +71,7 @@ def test_rule_reads_only_its_declared_fields() -> None:
         ("pass", "block", "pass"),
     ],
 )  # fmt: skip
-def test_evaluate_rules_verdict_milder_than_severity_is_unknown(
+def test_verdict_milder_than_its_severity_is_unknown(
     kind: VerdictKind, severity: Severity, counts_as: VerdictKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rule = replace(RULES["R03"], severity=severity, check=lambda _: RuleVerdict(kind, until=NOW))
@@ -144,13 +144,13 @@ def test_salt_is_in_the_sealed_review_only() -> None:
         ({"subject": "Your debt", "headers": {"To": "other@gmail.com"}}, False),
     ],
 )
-def test_is_revisable_only_if_words_broke_the_rule(changes: dict[str, Any], can: bool) -> None:
+def test_review_is_revisable_only_if_words_broke_the_rule(changes: dict[str, Any], can: bool) -> None:
     stopped = blocking_results(evaluate_rules(drafted(**changes), "email", SALT))
     assert stopped
     assert is_revisable(stopped) is can
 
 
-def test_is_revisable_missing_fact_is_false() -> None:
+def test_review_with_a_missing_fact_is_not_revisable() -> None:
     given = drafted(facts(history__last_activity_on=None), subject="Your debt")
     stopped = blocking_results(evaluate_rules(given, "email", SALT))
     assert rule_ids(stopped) == ("R16", "R20")

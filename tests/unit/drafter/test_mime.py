@@ -169,7 +169,7 @@ def test_name_in_another_script_is_preserved() -> None:
     assert message["Subject"] == "Über Ihr Konto — 账户 " + "x" * 80
 
 
-def test_mime_same_content_gives_same_bytes_and_message_id() -> None:
+def test_same_content_gives_the_same_bytes_and_message_id() -> None:
     assert composed() == composed()
     other = parsed(composed(paragraphs=["Dear Ada Lovelace,", "Something else."]))
     assert parsed(composed())["Message-ID"] != other["Message-ID"]
@@ -187,7 +187,7 @@ def test_boundary_in_the_text_does_not_end_the_part() -> None:
     subject=st.text(max_size=160),
     paragraphs=st.lists(st.text(max_size=300), min_size=1, max_size=4),
 )
-def test_drafted_message_is_refused_or_same_safe_message(subject: str, paragraphs: list[str]) -> None:
+def test_message_of_any_text_is_refused_or_safe(subject: str, paragraphs: list[str]) -> None:
     try:
         raw = composed(subject=subject, paragraphs=paragraphs)
     except InvalidEmailText:
@@ -208,7 +208,7 @@ def test_drafted_message_is_refused_or_same_safe_message(subject: str, paragraph
 
 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), min_size=1, max_size=200))
-def test_compose_any_agency_name_gives_one_sender_with_that_name(name: str) -> None:
+def test_agency_name_of_any_text_gives_one_sender_with_that_name(name: str) -> None:
     raw = composed(facts=facts(agency={"name": name}))
     header = parsed(raw)["From"]
     assert [address.addr_spec for address in header.addresses] == ["accounts@harborline.example"]
@@ -224,6 +224,6 @@ def test_compose_any_agency_name_gives_one_sender_with_that_name(name: str) -> N
         'Smith "The Collector" Jones, Inc.',
     ],
 )
-def test_compose_long_or_quoted_name_gives_one_sender(name: str) -> None:
+def test_agency_name_long_or_quoted_gives_one_sender(name: str) -> None:
     (sender,) = parsed(composed(facts=facts(agency={"name": name})))["From"].addresses
     assert (" ".join(sender.display_name.split()), sender.addr_spec) == (name, "accounts@harborline.example")

@@ -72,7 +72,7 @@ def test_not_spam_report_suppresses_no_address() -> None:
     assert read_suppressions(complaint("not-spam"), TENANTS) == []
 
 
-def test_snss_older_name_for_the_kind_is_read_too() -> None:
+def test_older_sns_field_for_the_kind_is_read() -> None:
     report = complaint()
     report["notificationType"] = report.pop("eventType")
     assert len(read_suppressions(report, TENANTS)) == 1
@@ -83,7 +83,7 @@ def test_other_reports_suppress_no_address(kind: str) -> None:
     assert read_suppressions({"eventType": kind, kind.lower(): {}, "mail": MAIL}, TENANTS) == []
 
 
-def test_read_suppressions_same_report_twice_is_the_same_request() -> None:
+def test_report_read_twice_is_the_same_request() -> None:
     assert read_suppressions(bounce(), TENANTS) == read_suppressions(bounce(), TENANTS)
     assert read_suppressions(bounce(), TENANTS) != read_suppressions(bounce(messageId="another"), TENANTS)
 

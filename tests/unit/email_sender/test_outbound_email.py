@@ -41,7 +41,7 @@ def test_domain_hash_is_independent_of_case() -> None:
     assert keys == {hashlib.sha256(b"example.com").hexdigest()}
 
 
-def test_bytes_that_are_not_those_that_passed_are_refused() -> None:
+def test_bytes_other_than_the_passed_ones_are_refused() -> None:
     with pytest.raises(PermanentTaskError) as refused:
         read_outbound_email(RAW + b" ", hashlib.sha256(RAW).hexdigest())
     assert refused.value.code == "content_altered"

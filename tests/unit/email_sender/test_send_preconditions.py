@@ -209,7 +209,7 @@ def test_email_already_sent_stays_sent_after_a_stop() -> None:
             )
 
 
-def test_unanswered_intent_is_waited_for_then_unknown_never_repeated() -> None:
+def test_unanswered_intent_is_awaited_then_unknown_and_never_repeated() -> None:
     fresh = entry("intended", intended_at=NOW - timedelta(seconds=2))
     assert decided(question(), fresh, gate(), None) == SendInFlight(10.0)
     for state, command_id in itertools.product(("intended", "unknown"), (COMMAND, OTHER)):
@@ -218,7 +218,7 @@ def test_unanswered_intent_is_waited_for_then_unknown_never_repeated() -> None:
         assert verdict.payload.code == "outcome_unknown"
 
 
-def test_decide_send_rejected_email_ends_its_command_and_binds_no_other() -> None:
+def test_rejected_email_ends_its_own_command_only() -> None:
     verdict = decided(question(), entry("refused"), gate(), None)
     assert isinstance(verdict, AnswerWithoutSending)
     assert isinstance(verdict.payload, EmailUndeliverable)
@@ -242,7 +242,7 @@ def test_email_without_a_recorded_compliance_verdict_is_not_sent(recorded: dict[
     assert code(decided(question(), None, gate(**recorded), None)) == reason
 
 
-def test_address_that_was_not_compared_with_the_recipient_is_not_sent_to() -> None:
+def test_address_different_from_the_sealed_one_is_not_sent_to() -> None:
     compared = replace(question(), address=b"sealed")
     assert decided(compared, None, gate(), None) == SendNow()
     assert code(decided(compared, None, gate(sealed_address=b"another"), None)) == "not_the_cases"

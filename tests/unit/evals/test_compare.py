@@ -45,7 +45,7 @@ def test_equal_results_match(gold: Table, found: Table) -> None:
         ([(1, "x"), (2, "y")], [(1, "y"), (2, "x")]),
     ],
 )
-def test_different_answers(gold: Table, found: Table) -> None:
+def test_different_results_do_not_match(gold: Table, found: Table) -> None:
     assert not same_result(gold, found, ordered=False)
 
 
@@ -74,5 +74,5 @@ def test_result_with_one_row_more_or_less_differs(table: Table) -> None:
 
 
 @given(cells, cells)
-def test_comparing_values_does_not_depend_on_the_side(left: Any, right: Any) -> None:
+def test_comparison_of_values_is_symmetric(left: Any, right: Any) -> None:
     assert same_value(left, right) is same_value(right, left)

@@ -35,20 +35,20 @@ def test_single_flipped_case_of_a_model_passes() -> None:
     assert verdict.newly_failing == ("c0",)
 
 
-def test_many_newly_failing_cases_are_not_chance() -> None:
+def test_newly_failing_cases_in_number_fail() -> None:
     verdict = check_regression(result([1] * 50), result([0] * 6 + [1] * 44))
     assert not verdict.passed
     assert verdict.newly_failing == tuple(f"c{number}" for number in range(6))
     assert verdict.upper_bound < 0
 
 
-def test_failures_that_are_made_up_for_elsewhere_pass() -> None:
+def test_newly_failing_cases_with_more_newly_passing_pass() -> None:
     verdict = check_regression(result([1] * 10 + [0] * 10), result([0] * 4 + [1] * 16))
     assert verdict.passed
     assert len(verdict.newly_failing) == 4
 
 
-def test_on_a_deterministic_model_one_newly_failing_case_is_a_defect() -> None:
+def test_newly_failing_case_of_a_deterministic_model_fails() -> None:
     verdict = check_regression(result([1] * 50, deterministic=True), result([0] + [1] * 49, deterministic=True))
     assert verdict.reasons == ("newly failing on a deterministic model: c0",)
 
@@ -58,7 +58,7 @@ def test_violation_fails_at_any_score() -> None:
     assert verdict.reasons == ("must never happen: c1: 3 rows outside the role",)
 
 
-def test_cases_may_be_added_but_not_left_out() -> None:
+def test_baseline_cases_left_out_fail_and_added_ones_pass() -> None:
     assert check_regression(result([1, 1]), result([1, 1, 0])).passed
     assert check_regression(result([1, 1, 1]), result([1, 1])).reasons == ("cases of the baseline were not run: c2",)
 
@@ -81,7 +81,7 @@ def test_bound_is_reproducible_and_above_the_mean() -> None:
     assert upper_bound(differences) > -0.1
 
 
-def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_results_written_and_read_are_equal(tmp_path: Path) -> None:
     written = result([1, 0], violations=("x",))
     written.write(tmp_path / "deep" / "r.json")
     assert SuiteResult.read(tmp_path / "deep" / "r.json") == written

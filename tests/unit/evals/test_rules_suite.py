@@ -20,11 +20,11 @@ def results() -> tuple[RuleCaseResult, ...]:
     return run_rules(CASES)
 
 
-def test_rules_block_every_bad_draft_by_the_rule_for_it(results: tuple[RuleCaseResult, ...]) -> None:
+def test_bad_drafts_are_each_blocked_by_their_rule(results: tuple[RuleCaseResult, ...]) -> None:
     assert [(each.case.id, each.blocked_by) for each in results if each.case.rule and not each.right] == []
 
 
-def test_rules_on_any_draft_of_the_set_raise_nothing(results: tuple[RuleCaseResult, ...]) -> None:
+def test_drafts_of_the_set_raise_no_error(results: tuple[RuleCaseResult, ...]) -> None:
     assert [(each.case.id, each.error) for each in results if each.error] == []
 
 

@@ -67,7 +67,7 @@ async def score(
     return await suite.run([case], EvalRun("scripted", runs))
 
 
-async def test_another_query_with_the_same_rows_passes(snowflake_simulator: SnowflakeSimulator) -> None:
+async def test_other_query_with_the_same_rows_passes(snowflake_simulator: SnowflakeSimulator) -> None:
     result = await score(
         snowflake_simulator, CASE, sql("SELECT COUNT(api_number) AS wells, w.basin FROM wells w GROUP BY ALL")
     )
@@ -147,7 +147,7 @@ async def test_rows_outside_the_role_are_a_violation(snowflake_simulator: Snowfl
     assert result.rates["unauthorised_rows"] == 0.8
 
 
-def test_authority_knows_every_kind_of_identifier() -> None:
+def test_row_access_checker_covers_all_kinds_of_identifier() -> None:
     authority = RowAccessChecker()
     well = next(row["API_NUMBER"] for row in read_table("WELLS") if row["BASIN"] == "DJ")
     event = next(row["DOWNTIME_ID"] for row in read_table("DOWNTIME") if row["API_NUMBER"] == well)

@@ -209,7 +209,7 @@ def test_submission_is_not_accepted_when_the_bus_fails(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, {"Entries": []}, {"Entries": [None]}, {"Entries": [{}]}, {"Entries": "<html>"}])
-def test_answer_that_is_not_the_bus_s_is_no_acceptance(answer: dict[str, Any]) -> None:
+def test_invalid_answer_of_the_bus_is_no_acceptance(answer: dict[str, Any]) -> None:
     bus = Bus()
     bus.put_events = lambda **_: answer  # type: ignore[method-assign]
     assert ask(bus=bus)[0] == 503

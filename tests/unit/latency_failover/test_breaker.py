@@ -64,7 +64,7 @@ def test_breaker_admits_one_probe_after_the_pause() -> None:
     assert not breaker.admit(1_000)
 
 
-def test_enough_good_probes_close_it_with_a_clean_slate() -> None:
+def test_good_probes_close_the_breaker_and_clear_its_history() -> None:
     breaker = opened()
     probe(breaker, 1_000, good=True)
     assert breaker.state(1_000) == "half_open"
@@ -142,7 +142,7 @@ def test_slow_window_opens_after_one_bad_call_in_eight_for_half_a_minute() -> No
     assert without.state(32_000) == "closed"
 
 
-def test_past_bad_calls_do_not_open_breaker_by_slow_window() -> None:
+def test_slow_window_ignores_past_bad_calls() -> None:
     breaker = CircuitBreaker(SLOW)
     for second in range(40):
         breaker.record(second * 1_000, good=second % 4 != 0 or second > 16)
@@ -160,7 +160,7 @@ def test_slow_window_opening_pauses_longer_and_needs_more_probes() -> None:
     assert breaker.state(now) == "closed"
 
 
-def test_foreign_verdicts_open_no_breaker_until_confirmed() -> None:
+def test_restored_verdicts_open_the_breaker_only_after_a_bad_call() -> None:
     breaker = CircuitBreaker(SLOW)
     breaker.restore_history(200_000, [True] * 50 + [False] * 10)
     assert breaker.state(200_000) == "closed"

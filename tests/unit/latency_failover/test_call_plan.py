@@ -77,14 +77,14 @@ def test_primary_with_a_p95_over_the_budget_is_skipped() -> None:
     assert (made.first, made.reason) == ("fallback", "budget")
 
 
-def test_primary_over_budget_is_asked_when_fallback_is_no_faster() -> None:
+def test_primary_over_budget_is_called_if_the_fallback_is_no_faster() -> None:
     made = plan(
         total=5_000, primary=ModelState(known(total_p95=4_000), idle_ms=10), fallback=ModelState(known(total_p95=4_000))
     )
     assert made.first == "primary"
 
 
-def test_primary_passed_over_is_probed_to_refresh_statistics() -> None:
+def test_skipped_primary_is_probed_to_refresh_statistics() -> None:
     slow, quick = known(total_p95=4_000), ModelState(known(total_p95=1_500))
     assert plan(total=5_000, primary=ModelState(slow, idle_ms=29_999), fallback=quick).first == "fallback"
     assert plan(total=5_000, primary=ModelState(slow, idle_ms=30_000), fallback=quick).first == "primary"
@@ -139,13 +139,13 @@ def test_plan_without_a_model_is_an_error() -> None:
         plan(primary=None, fallback=None)
 
 
-def test_patience_ends_at_a_multiple_of_the_learned_p95() -> None:
+def test_first_token_limit_is_a_multiple_of_the_learned_p95() -> None:
     assert plan(primary=ModelState(known(ttft_p95=400))).ttft_limit_ms == 1_600
     assert plan(primary=ModelState(known(ttft_p95=300))).ttft_limit_ms == 1_200
     assert plan(primary=ModelState(known(ttft_p95=50))).ttft_limit_ms == 500
 
 
-def test_calls_abandoned_at_the_limit_do_not_raise_the_limit_of_the_next() -> None:
+def test_first_token_limit_is_not_raised_by_abandoned_calls() -> None:
     assert plan(primary=ModelState(known(ttft_p50=200, ttft_p95=1_600))).ttft_limit_ms == 1_600
 
 
@@ -155,7 +155,7 @@ def test_first_token_limit_leaves_time_for_the_rest() -> None:
     assert plan(total=6_500, primary=slow, expected_output_tokens=320).ttft_limit_ms == 6_500 - 3_200
 
 
-def test_late_model_asked_anyway_is_left_only_if_unhealthy() -> None:
+def test_late_model_called_anyway_is_abandoned_only_if_unhealthy() -> None:
     slow = known(total_p95=4_000)
     made = plan(total=4_300, primary=ModelState(slow, idle_ms=10), fallback=ModelState(slow))
     assert (made.first, made.due_ms, made.ttft_limit_ms) == ("primary", 300, 1_600)

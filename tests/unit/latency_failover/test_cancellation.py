@@ -23,7 +23,7 @@ def hedging() -> tuple[FailoverModel, ScriptedModel, ScriptedModel]:
 
 
 @virtual_time
-async def test_cancelling_the_caller_closes_both_calls() -> None:
+async def test_cancelled_caller_closes_both_calls() -> None:
     model, primary, fallback = hedging()
     with model.budget(LatencyBudget(total_ms=60_000)) as record:
         caller = asyncio.create_task(model.request(PROMPT, None, NO_TOOLS))
@@ -39,7 +39,7 @@ async def test_cancelling_the_caller_closes_both_calls() -> None:
 
 
 @virtual_time
-async def test_cancelling_the_caller_of_a_stream_closes_both_calls() -> None:
+async def test_cancelled_stream_caller_closes_both_calls() -> None:
     model, primary, fallback = hedging()
 
     async def read() -> None:

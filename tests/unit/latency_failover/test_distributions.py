@@ -117,7 +117,7 @@ async def test_steady_primary_answers_all_calls() -> None:
 
 
 @virtual_time
-async def test_slow_starting_primary_is_left_for_faster_fallback() -> None:
+async def test_slow_starting_primary_is_abandoned_for_a_faster_fallback() -> None:
     report = await weather(bimodal)
     assert report.reasons("breaker") > CALLS / 2, "one call in eight is more than the objective allows"
     assert report.added_p50 < DIFFERENCE_MS
@@ -126,7 +126,7 @@ async def test_slow_starting_primary_is_left_for_faster_fallback() -> None:
 
 
 @virtual_time
-async def test_streams_that_stop_cost_the_stall_limit_and_no_more() -> None:
+async def test_stalled_streams_cost_the_stall_limit_only() -> None:
     report = await weather(stalling)
     limit = 1_000 * EVERY_S * TOKENS + FailoverPolicy().stall_ms
     assert 0 < report.added_p95 < limit

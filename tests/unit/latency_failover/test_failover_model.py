@@ -85,7 +85,7 @@ async def test_stalled_stream_is_abandoned_with_its_tokens_counted() -> None:
 
 
 @virtual_time
-async def test_slow_stream_is_left_long_before_budget_end() -> None:
+async def test_slow_stream_is_abandoned_long_before_the_budgets_end() -> None:
     model = over(
         ScriptedModel("a", answers(first_after=0.1, tokens=100, every=0.5)),
         ScriptedModel("b", answers(first_after=0.2)),
@@ -137,7 +137,7 @@ async def test_primary_with_an_open_breaker_is_not_called() -> None:
 
 
 @virtual_time
-async def test_slow_successes_open_the_breaker_too() -> None:
+async def test_slow_successes_open_the_breaker() -> None:
     policy = POLICY.model_copy(update={"breaker": POLICY.breaker.model_copy(update={"slow_ms": 500, "min_calls": 3})})
     model = over(ScriptedModel("a", answers(first_after=0.9)), ScriptedModel("b", answers(first_after=0.1)), policy)
     reasons = [(await ask(model))[1].reason for _ in range(4)]
@@ -223,7 +223,7 @@ async def test_single_model_gets_the_whole_time() -> None:
 
 
 @virtual_time
-async def test_fallback_asked_first_hands_over_to_primary_on_failure() -> None:
+async def test_fallback_called_first_fails_over_to_the_primary() -> None:
     model = over(ScriptedModel("a", answers(first_after=0.1)), ScriptedModel("b", fails(ConnectionError())))
     model.breakers["primary"].hold(1_000_000, 60_000)
     name, decision = await ask(model)
@@ -231,7 +231,7 @@ async def test_fallback_asked_first_hands_over_to_primary_on_failure() -> None:
 
 
 @virtual_time
-async def test_usage_the_vendor_reported_is_taken_and_a_missing_one_is_estimated() -> None:
+async def test_usage_is_the_vendors_or_estimated_if_missing() -> None:
     nothing = RequestUsage()
     _, decision = await ask(over(ScriptedModel("a", answers(first_after=0.1, tokens=6, usage=nothing)), None))
     assert decision.attempts[0].tokens_source == "estimated"
@@ -257,7 +257,7 @@ async def test_decision_record_has_integers_and_strings_only() -> None:
 
 
 @virtual_time
-async def test_outside_a_scope_the_policys_budget_holds() -> None:
+async def test_call_outside_a_scope_has_the_policys_budget() -> None:
     model = over(ScriptedModel("a", silent()), None, POLICY.model_copy(update={"default_total_ms": 500}))
     with pytest.raises(AllModelsFailed) as raised:
         await model.request(PROMPT, None, NO_TOOLS)

@@ -61,7 +61,7 @@ ACME = {"tenant": "acme", "data": "personal"}
 
 
 @virtual_time
-async def test_data_that_must_not_fail_over_waits_for_the_primary() -> None:
+async def test_data_without_failover_waits_for_the_primary() -> None:
     fallback = ScriptedModel("b", answers(first_after=0.1))
     model = over(ScriptedModel("a", answers(first_after=3.0)), fallback, ModelPolicy(never_fail_over=True))
     with model.budget(LatencyBudget(total_ms=9_000), labels=ACME) as record:
@@ -92,7 +92,7 @@ async def test_data_without_failover_fails_with_its_primary() -> None:
 
 
 @virtual_time
-async def test_data_the_primary_may_not_see_goes_to_the_fallback_alone() -> None:
+async def test_data_not_permitted_for_the_primary_goes_to_the_fallback_only() -> None:
     primary = ScriptedModel("a", silent())
     model = over(primary, ScriptedModel("b", answers(first_after=3.0)), ModelPolicy(models=frozenset({"scripted:b"})))
     with model.budget(LatencyBudget(total_ms=9_000), labels=ACME) as record:

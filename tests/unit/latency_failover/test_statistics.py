@@ -30,7 +30,7 @@ def filled(*ttfts: int, tokens: int = 100, at: int = 0) -> LatencyStats:
     return stats
 
 
-def test_too_few_observations_are_no_expectation() -> None:
+def test_observations_below_the_minimum_give_no_expectation() -> None:
     assert filled(1, 2, 3).expect("m", 100, now_ms=0).ttft_p50_ms is None
     assert filled(1, 2, 3, 4).expect("m", 100, now_ms=0).ttft_p50_ms == 2
 

@@ -55,13 +55,13 @@ def test_parse_equals_the_standard_librarys(value: dict[str, Any], escaped: bool
 
 
 @pytest.mark.parametrize("text", inputs("accepted"))
-def test_parse_reads(text: str) -> None:
+def test_parse_equals_json_loads_for_accepted_texts(text: str) -> None:
     assert parse_json(text) == json.loads(text)
 
 
 @pytest.mark.parametrize("text", inputs("refused"))
 @pytest.mark.parametrize("encoded", [False, True], ids=["text", "bytes"])
-def test_parse_refuses(text: str, encoded: bool) -> None:
+def test_parse_of_a_refused_text_is_malformed_with_a_remedy(text: str, encoded: bool) -> None:
     with pytest.raises(InvalidEvent) as caught:
         parse_json(text.encode() if encoded else text)
     assert caught.value.reason is RejectionReason.MALFORMED
@@ -86,7 +86,7 @@ def test_parse_refuses_a_float_at_any_place(value: dict[str, Any], name: str, nu
 
 
 @given(st.one_of(st.integers(min_value=MAX_SAFE_INTEGER + 1), st.integers(max_value=-MAX_SAFE_INTEGER - 1)))
-def test_parse_refuses_an_integer_that_not_every_reader_keeps(number: int) -> None:
+def test_parse_refuses_an_integer_beyond_two_to_the_53(number: int) -> None:
     with pytest.raises(InvalidEvent, match="beyond"):
         parse_json(json.dumps({"n": number}))
 
@@ -151,7 +151,7 @@ def test_unstorable_value_is_refused_with_its_place(value: Any, what: str) -> No
     ("value", "what"),
     [({1: 2}, "not a string"), ({"x\x00": 1}, "NUL"), ({"\ud800": 1}, "UTF-8"), (nested(61), "deeply")],
 )
-def test_names_and_nesting_that_cannot_be_stored_are_refused(value: Any, what: str) -> None:
+def test_unstorable_names_and_nesting_are_refused(value: Any, what: str) -> None:
     with pytest.raises(InvalidEvent, match=what):
         check_storable(value)
 
@@ -167,7 +167,7 @@ def test_different_objects_have_different_canonical_forms(one: dict[str, Any], o
     assert canonical_json(one) != canonical_json(other)
 
 
-def test_true_is_not_one() -> None:
+def test_canonical_forms_of_true_and_one_differ() -> None:
     assert canonical_json({"a": True}) != canonical_json({"a": 1})
 
 

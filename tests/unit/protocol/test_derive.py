@@ -77,7 +77,7 @@ def test_clock_and_trace_do_not_change_the_digest() -> None:
         ("router", QUESTION, "unknown", "may not send"),
     ],
 )
-def test_event_without_a_flow_is_not_made(node_from: str, payload: Contract, node_to: str | None, message: str) -> None:
+def test_event_without_a_flow_is_refused(node_from: str, payload: Contract, node_to: str | None, message: str) -> None:
     with pytest.raises(InvalidEvent, match=message) as caught:
         derive_event(CHOOSE, payload, node_from=node_from, node_to=node_to)
     assert (caught.value.reason, caught.value.field) == (RejectionReason.UNKNOWN, "node_to")
@@ -120,7 +120,7 @@ def test_float_in_a_model_decision_is_refused() -> None:
     assert caught.value.field == "model_call.decision.p95"
 
 
-def test_state_may_fill_its_limit_and_not_pass_it() -> None:
+def test_state_at_its_limit_is_accepted_and_over_it_refused() -> None:
     room = MAX_STATE_BYTES - len('{"s":""}')
     assert derive_event(CHOOSE, CHOSEN, node_from="triage", state={"s": "x" * room})
     with pytest.raises(InvalidEvent, match="16 KB") as caught:

@@ -57,13 +57,13 @@ def test_single_approval_never_suffices_for_an_unknown_submitter(submitter: str)
         "on.call",
     ],
 )
-def test_variant_that_configuration_does_not_name_needs_a_second_approver(submitter: str) -> None:
+def test_unlisted_variant_of_a_name_needs_a_second_approver(submitter: str) -> None:
     assert not FOUR_EYES.is_approved(["oncall"], submitter)
     assert not FOUR_EYES.is_approved(["oncall", "oncall", "OnCall", "nobody"], submitter)
 
 
 @given(st.text(max_size=40))
-def test_folding_an_identity_twice_changes_nothing(text: str) -> None:
+def test_identity_folded_twice_is_unchanged(text: str) -> None:
     assert fold_identity(fold_identity(text)) == fold_identity(text)
     assert unicodedata.is_normalized("NFKC", fold_identity(text))
 

@@ -48,7 +48,7 @@ def test_event_with_an_extreme_time_is_refused_and_kept_as_an_alarm(name: str, t
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
-def test_event_of_extreme_day_is_refused(day: str) -> None:
+def test_event_with_an_extreme_day_is_refused(day: str) -> None:
     with pytest.raises(InvalidEvent, match="1900 to 8999"):
         read_envelope(cases.body(cases.rewritten(cases.first(), opened_on=day)))
 
@@ -125,7 +125,7 @@ def test_time_field_of_event_or_submission_is_a_timestamp_or_a_day(payload: type
 
 
 @pytest.mark.parametrize("count", [-1, MAX_MILLISECONDS + 1, 2**53 - 1])
-def test_span_that_leads_past_the_last_year_is_refused(count: int) -> None:
+def test_span_past_the_last_year_is_refused(count: int) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Milliseconds).validate_python(count)
     assert datetime(LAST_YEAR, 12, 31, tzinfo=UTC) + timedelta(milliseconds=MAX_MILLISECONDS)

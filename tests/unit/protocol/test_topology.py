@@ -96,7 +96,7 @@ def test_event_reaches_its_consumer_and_audit_only(type_: str, source: str, targ
 @pytest.mark.parametrize(
     ("source", "target"), [pair for pair in product(CATALOGUE.nodes, CATALOGUE.nodes) if pair not in FLOWS]
 )
-def test_between_nodes_without_a_flow_nothing_is_delivered(source: str, target: str) -> None:
+def test_event_between_nodes_without_a_flow_reaches_audit_only(source: str, target: str) -> None:
     assert receivers(on_the_bus(f"switchyard.{source}", "Anything", target)) == {AUDIT}
 
 

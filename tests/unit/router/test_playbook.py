@@ -55,7 +55,7 @@ def test_playbook_is_drawn_with_each_edge(playbook: Playbook) -> None:
     assert not RESERVED & {name for arrow in drawn if arrow for name in (arrow.group(1), arrow.group(3))}
 
 
-def test_assist_1_looks_like_this() -> None:
+def test_assist_1_has_this_diagram() -> None:
     assert PLAYBOOKS["assist/1"].mermaid(CATALOGUE).splitlines() == [
         "flowchart LR",
         "  case_manager -->|CaseOpened with agent| specialist[specialist: AnswerQuestion]",
@@ -105,7 +105,7 @@ def test_assist_2_equals_assist_1_with_the_p95_of_later_steps() -> None:
     assert {name: first.later_p95_ms(CATALOGUE, name) for name in first.steps} == dict.fromkeys(first.steps)
 
 
-def test_way_back_in_the_graph_is_counted_once() -> None:
+def test_cycle_in_the_graph_is_counted_once() -> None:
     book = Playbook(
         "loop/1",
         task_step("specialist", AnswerQuestion, attempts=1, seconds=9),

@@ -63,7 +63,7 @@ def report(found: CaseReplay) -> str:
 
 
 @pytest.mark.parametrize(("case", "decisions"), [(CASE, 4), (RETRIED_CASE, 4), ([OPENED, CHOOSE], 1)])
-def test_unchanged_router_decides_the_same(case: list[Json], decisions: int) -> None:
+def test_replay_with_the_unchanged_router_has_no_divergence(case: list[Json], decisions: int) -> None:
     assert replay_case([delivered(event) for event in case]) == CaseReplay(decisions, 0, None)
     assert replayed(case, SEAL) == CaseReplay(decisions, 0, None)
 
@@ -120,7 +120,7 @@ def test_replay_reports_second_decision_on_one_event() -> None:
     assert "recorded ChooseAgent to triage and ChooseAgent to triage" in report(replayed([OPENED, CHOOSE, second]))
 
 
-def test_refused_event_without_a_consequence_is_the_same() -> None:
+def test_refused_event_without_a_decision_has_no_divergence() -> None:
     forged = with_digest(changed(CHOSEN, "state.agent", "wizard"))
     assert replayed([OPENED, CHOOSE, forged]) == CaseReplay(2, 0, None)
 

@@ -142,7 +142,7 @@ def test_retry_without_configured_operators_is_refused() -> None:
     assert decide_routing(delivered(RETRIED), SEAL, operators=OperatorKeys({})).events == ()
 
 
-def test_tries_are_counted() -> None:
+def test_retries_count_the_attempt() -> None:
     assert [next_attempt(name) for name in (None, "retry-1", "retry-9")] == ["retry-1", "retry-2", "retry-10"]
     with pytest.raises(Exception, match="not_an_attempt"):
         next_attempt("what-if-1")

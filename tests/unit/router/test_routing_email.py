@@ -61,7 +61,7 @@ def payload(of: object) -> Contract:
         ("SendingTooLate", "CheckSending", "compliance"),
     ],
 )
-def test_asks(name: str, command: str, node: str) -> None:
+def test_event_is_routed_to_its_command(name: str, command: str, node: str) -> None:
     asked = routed(event(name))
     assert (asked["type"], asked["node_to"]) == (command, node)
 
@@ -79,13 +79,13 @@ def test_asks(name: str, command: str, node: str) -> None:
         ("EmailSent", "sent", "sent"),
     ],
 )
-def test_closes(name: str, outcome: str, code: str) -> None:
+def test_event_closes_the_case_with_its_outcome(name: str, outcome: str, code: str) -> None:
     reported = payload(routed(event(name)))
     assert isinstance(reported, CloseCase)
     assert (reported.outcome, reported.code) == (outcome, code)
 
 
-def test_edges_are_tested_above() -> None:
+def test_edges_of_the_playbook_are_all_covered() -> None:
     named = {edge.event.__name__ for edge in PLAYBOOK.edges} - {"TaskFailed", "EmailCaseOpened"}
     assert named == ANSWERS.keys()
 

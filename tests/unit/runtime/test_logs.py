@@ -88,7 +88,7 @@ def test_exception_triple_is_logged_like_the_exception() -> None:
     assert written((type(error), error, error.__traceback__)) == written(error)
 
 
-def test_true_means_the_exception_that_is_being_handled() -> None:
+def test_exc_info_true_logs_the_handled_exception() -> None:
     answer = []
     try:
         fail()

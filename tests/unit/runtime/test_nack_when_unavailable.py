@@ -36,7 +36,7 @@ async def test_unavailable_with_a_delay_is_retried_after_it(after_s: float, dela
     assert await left_alone(Unavailable("away", "away", after_s=after_s), receives=9) == delay
 
 
-async def test_otherwise_patience_grows_with_the_receives() -> None:
+async def test_unavailable_without_a_delay_is_retried_by_its_receives() -> None:
     assert 1.0 <= await left_alone(Unavailable("away", "away"), receives=1) <= 2.0
     assert 60.0 <= await left_alone(Unavailable("away", "away"), receives=12) <= 120.0
 

@@ -66,7 +66,7 @@ async def test_loop_continues_after_any_error_with_an_alarm_and_growing_delays(d
     assert usual == 0.5
 
 
-async def test_loop_whose_tick_ran_long_before_it_failed_starts_the_delays_over(
+async def test_loop_failing_after_a_long_tick_restarts_its_delays(
     delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tick that leads for hours and then fails is not punished for failures of last week."""
@@ -89,7 +89,7 @@ async def test_loop_that_ticks_rarely_is_repeated_soon_after_an_outage(delays: l
     assert delays == [periodic.DEFERRED_S]
 
 
-def test_row_that_fails_is_left_out_for_a_growing_time_with_an_alarm_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_row_is_skipped_for_growing_times_with_an_alarm_each(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(periodic, "_now", lambda: now[0])
     rows = SetAside("rows")
@@ -119,7 +119,7 @@ def test_row_is_cleared_by_success_and_not_blamed_for_unavailability() -> None:
     assert rows.names() == []
 
 
-def test_rows_that_are_set_aside_are_bounded() -> None:
+def test_rows_set_aside_are_bounded() -> None:
     rows = SetAside("rows")
     with capture_logs():
         for number in range(periodic.MAX_SET_ASIDE + 10):

@@ -91,7 +91,7 @@ def test_invalid_key_error_names_variable_and_remedy_but_not_the_key(monkeypatch
     assert key not in str(caught.value)
 
 
-def test_variables_of_other_processes_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_other_processes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_STATE_KEYS", "{}")
     assert ProcessSettings().bus == BUS
 
@@ -124,7 +124,7 @@ def test_misspelt_variable_of_an_unset_one_is_refused_with_the_right_name(
         WorkSettings()
 
 
-def test_unknown_variable_that_resembles_no_unset_one_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_variable_similar_to_no_unset_one_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_CONCURRENCY", "4")
     monkeypatch.setenv("SWITCHYARD_CONCURENCY", "5")
     monkeypatch.setenv("SWITCHYARD_AUDIT_DB_URL", SECRET)

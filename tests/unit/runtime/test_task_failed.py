@@ -33,7 +33,7 @@ def test_task_failed_names_the_task_and_has_no_state() -> None:
     assert "state" not in build_task_failed(ASKED, NODE, RetryableTaskError("busy", ""), 1)
 
 
-def test_causes_that_are_not_known_are_left_out() -> None:
+def test_unknown_causes_are_omitted() -> None:
     assert payload_of(RetryableTaskError("busy", ""), None, "throttled: too many", None).causes == (
         "throttled: too many",
     )

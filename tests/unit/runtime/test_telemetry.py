@@ -27,7 +27,7 @@ def test_trace_of_the_cause_is_continued() -> None:
         assert trace_context()["traceparent"].split("-")[1] == TRACE
 
 
-def test_outside_of_any_trace_nothing_is_carried() -> None:
+def test_trace_context_outside_a_trace_is_empty() -> None:
     assert trace_context() == {}
     with tag_span("drafter", envelope({})):
         assert trace_context() == {}

@@ -100,7 +100,7 @@ async def test_model_may_inspect_the_schema_before_its_answer(ask: Ask) -> None:
     assert "Accepted. This will run" in checked
 
 
-async def test_describe_table_unknown_name_is_reported_to_the_model(ask: Ask) -> None:
+async def test_unknown_table_name_is_reported_to_the_model(ask: Ask) -> None:
     script = Script(tool("describe_table", name="salaries"), final(COUNT))
     await ask(script)
     assert "There is no table of that name" in script.last_reply

@@ -50,7 +50,7 @@ def test_hostile_statement_is_refused_with_a_remedy(case: HostileCase, schema: S
     assert caught.value.remedy
 
 
-def test_analysts_queries_are_refused_at_most_one_in_twenty() -> None:
+def test_analyst_queries_are_refused_at_most_once_in_twenty() -> None:
     refused = [case.id for case in analyst_cases() if case.id not in ACCEPTED]
     assert len(refused) <= MAX_ANALYSTS_REFUSED * len(analyst_cases()), refused
 

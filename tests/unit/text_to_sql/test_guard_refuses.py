@@ -266,10 +266,10 @@ def test_refused_queries_are_not_logged(sql: str, schema: Schema, caplog: pytest
 
 
 @pytest.mark.parametrize("sql", params(COSTLY))
-def test_query_that_costs_too_much_is_refused(sql: str, schema: Schema) -> None:
+def test_too_costly_query_is_refused(sql: str, schema: Schema) -> None:
     assert rejection(sql, schema).code == "sql_too_costly"
 
 
 @pytest.mark.parametrize("sql", params(HIDDEN))
-def test_column_that_no_table_lists_is_refused_wherever_it_is_named(sql: str, schema: Schema) -> None:
+def test_unlisted_column_is_refused_in_any_clause(sql: str, schema: Schema) -> None:
     assert rejection(sql, schema).code == "sql_unknown_column"

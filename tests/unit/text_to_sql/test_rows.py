@@ -97,7 +97,7 @@ ODD_VALUES = [
 
 
 @pytest.mark.parametrize("value", ODD_VALUES, ids=[f"{type(v).__name__}-{n}" for n, v in enumerate(ODD_VALUES)])
-def test_value_of_any_type_becomes_findings_that_can_be_stored(value: Any, schema: Schema) -> None:
+def test_value_of_any_type_becomes_storable_findings(value: Any, schema: Schema) -> None:
     kept = safe_value(value)
     assert kept is None or isinstance(kept, str | int)
     assert len(str(kept)) <= MAX_TEXT

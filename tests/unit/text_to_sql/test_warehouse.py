@@ -229,7 +229,7 @@ async def test_columns_with_one_name_or_an_unknown_type_are_returned(schema: Sch
     assert found.rows == (("1", "2"),)
 
 
-async def test_another_number_of_columns_than_expected_is_returned_without_units(schema: Schema) -> None:
+async def test_result_with_unexpected_columns_is_returned_without_units(schema: Schema) -> None:
     found = await answered(Answer(["A"], [("1",)]), schema)
     assert [column.unit for column in found.columns] == [None]
 

@@ -182,7 +182,7 @@ async def test_partition_with_a_held_case_is_kept(retention: RetentionStore, own
     assert [state for _, state in await retention.drop_partitions()] == ["kept"]
 
 
-async def test_kms_signs_receipts_as_well(
+async def test_receipt_signed_by_kms_verifies(
     aws: None, aws_session: AioSession, url_for: UrlFor, cloud: Cloud, events: list[Json]
 ) -> None:
     from switchyard.runtime.crypto.signing import KmsSigner

@@ -71,7 +71,7 @@ async def test_receipt_names_case_operator_policy_and_events(
     assert "body" not in statement["events"][0]
 
 
-async def test_bodies_can_go_to_an_archive_first_and_artefacts_go_with_them(
+async def test_bodies_and_artefacts_can_be_archived_before_retirement(
     url_for: UrlFor, cloud: Cloud, owner: Owner, events: list[Json]
 ) -> None:
     case_id = events[0]["case_id"]

@@ -31,7 +31,7 @@ REFUSED = [
 ]
 
 
-async def test_body_and_its_record_are_removable_by_no_role_nor_the_owner(
+async def test_body_and_receipt_cannot_be_removed_by_a_role_or_the_owner(
     retention: RetentionStore, owner: Owner, events: list[Json]
 ) -> None:
     await retention.hold(cases.first(2)["case_id"], reason="a complaint", operator="ada")
