@@ -37,7 +37,7 @@ def cases(path: Path) -> list[list[StoredRow]]:
 
 
 @each_corpus
-def test_recorded_decisions_are_the_same_today(path: Path) -> None:
+def test_recorded_decisions_equal_todays(path: Path) -> None:
     found = audit_replay.ReplayReport()
     for rows in corpus.read_cases(CATALOGUE, path):
         audit_replay.replay_and_count(rows, found, grace=timedelta(0))

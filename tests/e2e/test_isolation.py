@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 BASINS = {"FIELD_PERMIAN": "Permian", "FIELD_WILLISTON": "Williston", "FIELD_EAGLE_FORD": "Eagle Ford"}
 
 
-async def test_same_question_interleaved_answers_in_each_users_role(deployment: Deployment) -> None:
+async def test_question_of_two_users_interleaved_answers_in_each_role(deployment: Deployment) -> None:
     asked = [
         (
             role,
@@ -40,7 +40,7 @@ async def test_same_question_interleaved_answers_in_each_users_role(deployment: 
         assert {event["session_id"] for event in await deployment.events(case)} == {question["session_id"]}
 
 
-async def test_each_user_has_a_key_of_their_own(deployment: Deployment) -> None:
+async def test_data_key_of_each_user_is_their_own(deployment: Deployment) -> None:
     cases = await deployment.submit(
         [deployment.question("e2e wells by basin", user_id=name) for name in ("ann", "bob", "ann")]
     )
@@ -96,7 +96,7 @@ def test_secret_of_a_role_is_held_by_no_process_of_another(deployment: Deploymen
     }
 
 
-def test_process_inherits_nothing_but_where_programs_are(deployment: Deployment) -> None:
+def test_process_inherits_the_path_of_programs_only(deployment: Deployment) -> None:
     pids = {row.name: row.pid for row in deployment.stack.status()}
     for node, classes in process_settings(APP).items():
         known = {variable_name(settings, name) for settings in classes for name in settings.model_fields}

@@ -26,7 +26,7 @@ async def test_question_is_answered_with_its_citations(deployment: Deployment) -
     ]  # fmt: skip
 
 
-async def test_an_agent_named_by_upstream_skips_triage(deployment: Deployment) -> None:
+async def test_agent_named_by_upstream_skips_triage(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin", agent="text_to_sql")])
     closed = await deployment.closed([case])
     assert closed[case]["outcome"] == "answered"
@@ -68,7 +68,9 @@ async def test_both_models_failing_ends_the_case_with_both_causes(deployment: De
         ("e2e invented", "failed", "bad_draft"),
     ],
 )
-async def test_model_error_is_a_named_ending(deployment: Deployment, question: str, outcome: str, code: str) -> None:
+async def test_model_error_ends_the_case_by_name(
+    deployment: Deployment, question: str, outcome: str, code: str
+) -> None:
     (case,) = await deployment.submit([deployment.question(question)])
     closed = await deployment.closed([case])
     assert (closed[case]["outcome"], closed[case]["code"]) == (outcome, code)
@@ -82,7 +84,7 @@ async def test_result_without_rows_is_an_answer(deployment: Deployment) -> None:
     assert "No rows match" in (await deployment.answer(case))["text"]
 
 
-async def test_a_question_without_a_role_ends_naming_the_field(deployment: Deployment) -> None:
+async def test_question_without_a_role_fails_and_names_the_field(deployment: Deployment) -> None:
     question = deployment.question("e2e wells by basin")
     del question["role"]
     (case,) = await deployment.submit([question])

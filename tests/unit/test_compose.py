@@ -90,7 +90,7 @@ def test_services_are_the_consumers_the_simulators_and_the_infrastructure() -> N
 
 
 @each_of_ours
-def test_container_of_ours_is_built_for_the_service_of_its_name(name: str) -> None:
+def test_own_container_is_built_for_the_service_of_its_name(name: str) -> None:
     image = "simulators" if name in SIMULATORS else name
     assert image in images()
     built = service(name)
@@ -99,7 +99,7 @@ def test_container_of_ours_is_built_for_the_service_of_its_name(name: str) -> No
 
 
 @each_of_ours
-def test_container_of_ours_can_write_to_its_temporary_folder_only(name: str) -> None:
+def test_own_container_can_write_to_its_temporary_folder_only(name: str) -> None:
     found = service(name)
     assert found["read_only"] is True
     assert found["cap_drop"] == ["ALL"]

@@ -251,7 +251,7 @@ def test_packages_are_installed_by_the_hashes_of_the_lock() -> None:
     )
 
 
-def test_service_stage_runs_as_an_unprivileged_user_and_takes_only_the_build() -> None:
+def test_service_stage_runs_unprivileged_and_copies_the_build_only() -> None:
     service = stages()["service"]
     assert service.base == stages()["build"].base == "${PYTHON_IMAGE}"
     assert [run.split()[0] for run in service.runs] == ["groupadd"]
@@ -271,7 +271,7 @@ def test_service_stage_runs_as_an_unprivileged_user_and_takes_only_the_build() -
         assert f"org.opencontainers.image.{label}=" in labels
 
 
-def test_every_image_is_the_service_stage_and_the_cli_adds_its_command() -> None:
+def test_images_all_use_the_service_stage_and_the_cli_adds_its_command() -> None:
     assert list(stages()) == ["build", "service", "cli", ""]
     assert stages()[""] == Stage("service")
     assert stages()["cli"] == Stage(

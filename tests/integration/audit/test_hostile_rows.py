@@ -85,7 +85,7 @@ def pool(proof: Proof) -> Pool:
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-async def test_row_with_time_that_no_client_holds_is_a_finding_and_everything_else_is_read(
+async def test_row_with_an_unreadable_time_is_a_finding_and_the_rest_is_read(
     log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner, column: str
 ) -> None:
     for time in TIMES:
@@ -95,7 +95,7 @@ async def test_row_with_time_that_no_client_holds_is_a_finding_and_everything_el
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-async def test_row_with_hostile_body_is_a_finding_and_everything_else_is_read(
+async def test_row_with_a_hostile_body_is_a_finding_and_the_rest_is_read(
     log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner, body: str
 ) -> None:
     text = "'" + body.replace("'", "''") + "'"
@@ -107,7 +107,7 @@ async def test_row_with_hostile_body_is_a_finding_and_everything_else_is_read(
     assert {FindingKind.ROW_UNINDEXED, FindingKind.UNREADABLE} <= found
 
 
-async def test_hostile_receipt_and_entry_stop_nothing(
+async def test_hostile_receipt_and_entry_stop_no_verification(
     log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner
 ) -> None:
     await owner.execute("alter table retention_receipt disable trigger admit")

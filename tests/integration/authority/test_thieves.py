@@ -119,7 +119,7 @@ OWN = {
 
 
 @pytest.mark.parametrize("role", WORK_ROLES)
-async def test_thief_of_a_work_role_touches_nothing_of_others(role: str, log_in: LogIn, owner: Owner) -> None:
+async def test_thief_of_a_work_role_has_no_right_outside_its_schema(role: str, log_in: LogIn, owner: Owner) -> None:
     assert await owner.fetchval("select true"), "somebody else's session, which it cannot end"
     thief = await log_in(role)
     other = "triage" if role != "triage" else "drafter"
@@ -132,7 +132,7 @@ async def test_thief_of_a_work_role_touches_nothing_of_others(role: str, log_in:
     assert open_to_it == set()
 
 
-async def test_thief_of_compliance_changes_no_verdict_that_was_recorded(log_in: LogIn, owner: Owner) -> None:
+async def test_thief_of_compliance_changes_no_recorded_verdict(log_in: LogIn, owner: Owner) -> None:
     await owner.execute(
         "insert into compliance.verdict (task_id, case_id, tenant, stage, outcome, pack, purpose, account_sha256,"
         " rules, payload, places, recorded_at, retain_until)"
@@ -153,7 +153,7 @@ async def test_thief_connects_to_no_database_but_its_own(role: str, log_in: LogI
 
 
 @pytest.mark.parametrize("agent", AGENTS)
-async def test_thief_of_an_agent_gets_no_key_but_of_open_cases_that_it_knows(
+async def test_thief_of_an_agent_gets_keys_of_known_open_cases_only(
     agent: str, log_in: LogIn, cases: KnownCases, owner: Owner
 ) -> None:
     card = AGENT_CARDS[agent]
@@ -202,9 +202,7 @@ async def test_thief_of_case_manager_finds_no_person_without_the_fingerprint_key
     assert await denied(thief, f"select * from vault.key_for_task('{fresh_id()}', 'question')")
 
 
-async def test_thief_of_reviewer_reads_one_case_that_it_knows_and_decides_nothing(
-    log_in: LogIn, cases: KnownCases
-) -> None:
+async def test_thief_of_reviewer_reads_only_a_known_case_and_decides_nothing(log_in: LogIn, cases: KnownCases) -> None:
     person, case_id = Person(bytes(32)), fresh_id()
     cases.add_case(opened(case_id, known=False, subject=person.subject))
     thief = await log_in("reviewer")
@@ -217,7 +215,7 @@ async def test_thief_of_reviewer_reads_one_case_that_it_knows_and_decides_nothin
         assert await denied(thief, statement)
 
 
-async def test_thief_of_operator_hands_in_what_counts_only_signed(log_in: LogIn, owner: Owner) -> None:
+async def test_thief_of_operator_hands_in_commands_that_count_only_signed(log_in: LogIn, owner: Owner) -> None:
     thief = await log_in("operator")
     unsigned = await hand_in(thief, signed_command("halt", "assist", key=b"\x66" * 32))
     assert await result_of(thief, unsigned) is None, "the case manager verifies"
@@ -278,7 +276,7 @@ HELD = {
 
 
 @pytest.mark.parametrize("role", [*AGENTS, "reviewer", "reconciler", "vault_eraser", "operator"])
-async def test_thief_of_a_work_role_holds_up_no_halt_and_no_stop(
+async def test_thief_of_a_work_role_delays_no_halt_and_no_stop(
     role: str, log_in: LogIn, owner: Owner, cases: KnownCases
 ) -> None:
     case_id, address = fresh_id(), "a" * 64
@@ -308,7 +306,7 @@ async def test_thief_of_a_work_role_holds_up_no_halt_and_no_stop(
         await owner.execute("delete from case_manager.control; delete from case_manager.operator_command")
 
 
-async def test_halt_that_cannot_get_its_row_is_a_clear_error_and_no_traceback(
+async def test_halt_with_its_row_locked_is_an_error_without_a_traceback(
     infrastructure: Infrastructure, owner: Owner
 ) -> None:
     target = Target({"SWITCHYARD_OPERATOR_DB_URL": infrastructure.role_url("operator")})
@@ -332,7 +330,7 @@ async def test_thief_of_a_work_role_cannot_use_up_the_servers_connections(
 
 
 @pytest.mark.parametrize("role", [*WORK_ROLES, *AUDIT_ROLES])
-async def test_every_role_has_limits_and_is_nothing_more_than_a_login(role: str, owner: Owner) -> None:
+async def test_database_role_has_limits_and_no_right_beyond_login(role: str, owner: Owner) -> None:
     row = await owner.fetchrow("select * from pg_roles where rolname = $1", role)
     if row is None:
         pytest.fail(f"{role} does not exist")

@@ -55,7 +55,7 @@ def test_playbook_is_drawn_with_each_edge(playbook: Playbook) -> None:
     assert not RESERVED & {name for arrow in drawn if arrow for name in (arrow.group(1), arrow.group(3))}
 
 
-def test_assist_1_looks_like_this() -> None:
+def test_assist_1_has_this_diagram() -> None:
     assert PLAYBOOKS["assist/1"].mermaid(CATALOGUE).splitlines() == [
         "flowchart LR",
         "  case_manager -->|CaseOpened with agent| specialist[specialist: AnswerQuestion]",
@@ -95,7 +95,7 @@ def test_first_matching_edge_is_taken() -> None:
     assert Playbook("order/1", first, second).edge_for(opened, {}) is first
 
 
-def test_assist_2_is_assist_1_and_says_what_the_later_steps_need() -> None:
+def test_assist_2_equals_assist_1_with_the_p95_of_later_steps() -> None:
     first, second = PLAYBOOKS["assist/1"], PLAYBOOKS["assist/2"]
     assert second.edges == first.edges
     assert [replace(step, p95=None) for step in second.steps.values()] == list(first.steps.values())
@@ -121,7 +121,7 @@ def test_assist_3_is_assist_2_and_asks_for_consent() -> None:
     ]
 
 
-def test_way_back_in_the_graph_is_counted_once() -> None:
+def test_cycle_in_the_graph_is_counted_once() -> None:
     book = Playbook(
         "loop/1",
         task_step("specialist", AnswerQuestion, attempts=1, seconds=9),
