@@ -52,6 +52,10 @@ class Deployed:
         """Publish submissions; the ids of their cases."""
         return await publish_submissions(self.target, details, source=source)
 
+    async def send(self, details: Sequence[dict[str, Any]], source: str = "upstream.test") -> None:
+        """Publish what an upstream sends, valid or not."""
+        await publish_details(self.target, details, source=source)
+
     async def rows(
         self, sql: str, *arguments: Any, database: str = "SWITCHYARD_AUDIT_DB_OWNER_URL"
     ) -> list[dict[str, Any]]:
