@@ -199,7 +199,8 @@ comment on column approval_decision.result is 'granted or denied, or why the cas
 create table retry_request (
   request_id  uuid primary key,
   case_id     uuid not null,
-  request     text not null,
+  -- Three events with what escaping adds: more would only fill the memory of who reads it.
+  request     text not null check (length(request) <= 2000000),
   received_at timestamptz not null default clock_timestamp(),
   decided_at  timestamptz,
   code        text,

@@ -232,6 +232,15 @@ async def test_thief_of_operator_hands_in_commands_that_count_only_signed(log_in
     await owner.execute("delete from case_manager.approval_decision")
 
 
+async def test_thief_of_operator_reads_no_request_of_another_and_hands_in_none_without_end(log_in: LogIn) -> None:
+    thief = await log_in("operator")
+    for columns in ("request", "case_id", "*"):
+        assert await denied(thief, f"select {columns} from case_manager.retry_request")
+    insert = "insert into case_manager.retry_request (request_id, case_id, request) values ($1, $1, $2)"
+    with pytest.raises(asyncpg.CheckViolationError):
+        await thief.execute(insert, fresh_id(), "[" * 3_000_000)
+
+
 async def test_thief_of_eraser_destroys_keys_and_reads_none(log_in: LogIn, owner: Owner) -> None:
     subject = Person(bytes(32)).subject
     thief = await log_in("vault_eraser")

@@ -126,6 +126,44 @@ async def test_old_resumption_is_refused_and_an_old_halt_is_applied(
     assert await owner.fetchval("select count(*) from case_manager.control") == 1
 
 
+@pytest.mark.parametrize("halted_before", [False, True])
+async def test_a_resumption_that_was_signed_before_the_latest_halt_lifts_nothing(
+    halted_before: bool, case_manager: CaseManager, owner: Owner, clock: ManualClock
+) -> None:
+    if halted_before:
+        await decided(case_manager, owner, signed(clock, "halt", "assist"))
+        clock.advance(60)
+    kept = signed(clock, "resume", "assist")
+    clock.advance(60)
+    await decided(case_manager, owner, signed(clock, "halt", "assist", reason="still bad"))
+    assert "halted after this was signed" in str(await decided(case_manager, owner, kept))
+    assert await owner.fetchval("select count(*) from case_manager.control") == 1
+    clock.advance(60)
+    assert await decided(case_manager, owner, signed(clock, "resume", "assist")) == "resumed"
+
+
+async def test_a_halt_that_was_signed_under_a_clock_far_ahead_can_be_lifted(
+    case_manager: CaseManager, owner: Owner, clock: ManualClock
+) -> None:
+    await decided(case_manager, owner, signed(clock, "halt", "assist", signed_at="8999-12-31T23:59:59.000000Z"))
+    now = await owner.fetchval("select clock_timestamp()")
+    clock.advance((now - clock.now()).total_seconds())
+    assert await decided(case_manager, owner, signed(clock, "resume", "assist")) == "resumed"
+
+
+async def test_a_halt_behind_a_thousand_commands_that_no_operator_signed_counts_at_once(
+    case_manager: CaseManager, owner: Owner, clock: ManualClock
+) -> None:
+    await owner.execute(
+        "insert into case_manager.operator_command (command_id, action, target, operator, reason, signed_at, signature)"
+        " select gen_random_uuid(), 'resume', 'assist', $1, 'r', now(), repeat('ab', 64) from generate_series(1, 1000)",
+        OPERATOR,
+    )
+    assert await decided(case_manager, owner, signed(clock, "halt", "assist")) == "halted"
+    refused = "select count(*) from case_manager.operator_command where result like 'refused%'"
+    assert await owner.fetchval(refused) == 1000
+
+
 async def test_concurrent_case_managers_report_a_halt_once(
     case_manager: CaseManager, start_case_manager: StartCaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:

@@ -312,6 +312,44 @@ async def test_invalid_retry_request_is_refused_and_the_next_is_answered(
     assert (await answer(asked))[0] == "retried"
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "",
+        "[" * 100_000,
+        '{"command": ' * 50_000,
+        "null",
+        '"\\ud800"',
+        '{"a": "\\u0000"}',
+        '{"command": {"n": NaN}}',
+        pytest.param({"command": {"n": 1.5}}, id="float"),
+        pytest.param({"command": {"n": 10**400}}, id="integer"),
+        pytest.param({"failed": {"case_deadline": "0001-01-01T00:00:00Z"}}, id="time"),
+        pytest.param({"failed": {"parents": ["x" * 64]}}, id="parents"),
+        pytest.param({"close": {"payload": {"outcome": "\ud800"}}}, id="surrogate"),
+        pytest.param({"requested_at": "2026-02-30T00:00:00Z"}, id="day"),
+    ],
+)
+async def test_hostile_request_is_refused_by_name_and_does_not_stop_the_next(
+    hostile: str | Json, fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, owner: Owner
+) -> None:
+    failure, request_id = await fail(), uuid.uuid4()
+    if not isinstance(hostile, str):
+        request = failure.request()
+        changed = {
+            name: {**request[name], **value} if isinstance(value, dict) else value for name, value in hostile.items()
+        }
+        hostile = json.dumps(request | changed)
+    await owner.execute(
+        "insert into case_manager.retry_request (request_id, case_id, request) values ($1, $2, $3)",
+        request_id, failure.case_id, hostile,
+    )  # fmt: skip
+    asked = await ask(failure, failure.request())
+    await reopening.tick()
+    assert (await answer(request_id))[0] in {"bad_request", "evidence_differs"}
+    assert (await answer(asked))[0] == "retried"
+
+
 async def test_retry_of_a_case_past_its_deadline_is_refused(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, clock: ManualClock
 ) -> None:

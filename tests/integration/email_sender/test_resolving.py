@@ -72,12 +72,12 @@ async def ended(owner: Owner, command: Json, payload: Contract) -> Json:
     return event
 
 
-async def left_unknown(case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner) -> Json:
+async def left_unknown(case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, *, note: str = "") -> Json:
     """A case whose email may or may not have been sent; its SendingUnknown."""
     outbox.plan("drop_after")
-    command = case.command(email_sender.soon)
+    command = case.command(email_sender.soon, note=note)
     answer = await email_sender.send(command)
-    assert isinstance(answer, SendingUnknown)
+    assert isinstance(answer, SendingUnknown), answer
     return await ended(owner, command, answer)
 
 
@@ -136,6 +136,19 @@ async def test_resolution_handed_in_twice_is_refused_by_the_database(
     await resolve(pool, owner, found)
     with pytest.raises(asyncpg.UniqueViolationError):
         await request_resolution(owner, found)
+
+
+async def test_a_resolution_that_was_kept_settles_no_later_attempt(
+    case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
+) -> None:
+    """A kept "was not sent" would have the email sent a third time."""
+    await left_unknown(case, email_sender, outbox, owner)
+    kept = resolution(case, provider_message_id=None)
+    assert await resolve(pool, owner, resolution(case, provider_message_id=None)) == ["resolved"]
+    clock.advance(3_600)
+    await left_unknown(case, email_sender, outbox, owner, note="again")
+    assert "after this was signed" in str(await resolve(pool, owner, kept))
+    assert len(await list_unresolved_sends(pool)) == 1
 
 
 async def test_concurrent_resolutions_have_one_winner(

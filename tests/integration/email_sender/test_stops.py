@@ -360,6 +360,18 @@ async def test_latest_verdict_of_compliance_overrides_the_command(
     assert outbox.of(case.case_id) == []
 
 
+@pytest.mark.parametrize(("stage", "outcome"), [("email", "EmailBlocked"), ("sending", "ContactBlocked")])
+async def test_latest_verdict_counts_although_an_earlier_one_has_a_later_time(
+    stage: str, outcome: str, case: Case, email_sender: EmailSender, outbox: Outbox
+) -> None:
+    """Two processes of compliance, whose clocks are ten minutes apart."""
+    await case.record_verdict("email", "EmailPassed", ahead_s=600)
+    await case.record_verdict("sending", "SendingAllowed", valid_until="2100-01-01T00:00:00Z", ahead_s=600)
+    await case.record_verdict(stage, outcome)
+    await email_sender.send(case.command(email_sender.soon))
+    assert outbox.of(case.case_id) == []
+
+
 async def test_verdict_on_another_case_or_content_does_not_count(
     open_case: OpenCase, case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:

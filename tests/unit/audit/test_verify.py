@@ -274,6 +274,19 @@ def test_later_catalogue_type_keeps_row_columns_valid() -> None:
     assert verdict.status is CaseStatus.CLOSED
 
 
+@pytest.mark.parametrize("number", [2, 8])
+def test_column_that_ends_a_case_by_a_type_that_was_not_known_is_a_finding(number: int) -> None:
+    rows = cases.stored(cases.answered())
+    rows[number] = column(rows[number], catalogued=False, terminal=True, outcome="sent")
+
+    found = verify_case(rows, now=cases.NOW).findings
+
+    assert [(each.kind, each.field) for each in found] == [
+        (FindingKind.COLUMN_DIFFERS, "terminal"),
+        (FindingKind.COLUMN_DIFFERS, "outcome"),
+    ]
+
+
 def test_producer_outside_the_catalogue_is_a_finding() -> None:
     events = cases.answered()[:2]
     events.append(

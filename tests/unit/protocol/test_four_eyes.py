@@ -78,7 +78,9 @@ def test_person_outside_the_approvers_may_not_approve() -> None:
     [
         (["oncall", "Oncall"], {}),
         (["a", "b"], {"a": ("x@y.example",), "b": ("X@Y.example",)}),
-        (["a", "b"], {"a": ("B",)}),
+        (["a", "b"], {"a": ("a2",), "b": ("a2",)}),
+        (["a", "b", "c"], {"a": ("b",), "b": ("c",)}),
+        (["a", "b"], {"a": ("b",), "b": ("a",)}),
     ],
 )
 def test_identity_of_two_persons_is_a_configuration_error(
@@ -86,6 +88,16 @@ def test_identity_of_two_persons_is_a_configuration_error(
 ) -> None:
     with pytest.raises(ValueError, match="belongs to two persons"):
         FourEyes(approvers, identities)
+
+
+@pytest.mark.parametrize("names", [("ada", "ada.2026"), ("ada.2026", "ada")])
+def test_person_with_two_names_and_two_keys_is_one_approver(names: tuple[str, str]) -> None:
+    four_eyes = FourEyes([*names, "bo"], {names[0]: ("ada@harbor.example", names[1].upper())})
+    assert not four_eyes.is_approved(names, "upstream.unknown"), "one person agreed twice"
+    assert four_eyes.is_approved([names[1], "bo"], "upstream.unknown")
+    for submitter in (*names, "Ada@Harbor.example"):
+        assert not any(four_eyes.may_approve(name, submitter) for name in names)
+        assert four_eyes.is_approved(["bo"], submitter)
 
 
 def test_submitter_is_the_staff_member_or_the_subject() -> None:
