@@ -96,8 +96,8 @@ async def test_bad_submissions_are_rejected_with_their_code(deployment: Deployme
     too_long = deployment.question("e2e" * 2_000)
     conflict = good | {"question": "e2e another question under the same key"}
     details = [unknown_agent, too_long, good]
-    await deployment.submit(details)
-    await deployment.submit([conflict, good])
+    await deployment.send(details)
+    await deployment.send([conflict, good])
     prefix = deployment.prefix
 
     async def rejections() -> dict[str, str] | None:

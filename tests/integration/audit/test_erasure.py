@@ -24,6 +24,7 @@ from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import consumers
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.crypto.erasure import ERASER_ROLE, KeyEraser, KeyErasure, KeyState
@@ -119,7 +120,8 @@ async def test_the_receipt_is_signed_and_names_cases_operator_and_copies(
     assert invalid_reason is None
     assert (statement.subject, statement.erased_by, statement.reason) == (subject, "ada", "asked to")
     assert (statement.case_ids, statement.events) == ((events[0]["case_id"],), 1)
-    assert len(statement.queues) == 2 * len({copies.queue.removesuffix("-dlq") for copies in statement.queues})
+    every = {queue for each in consumers(CATALOGUE) for queue in (each.queue, *each.lanes, each.dead_letter_queue)}
+    assert sorted(copies.queue for copies in statement.queues) == sorted(every)
     _, forged = read_erasure(asked.receipt, TrustedKeys([LocalSigner(b"\x01" * 32).public]))
     assert forged is not None
 

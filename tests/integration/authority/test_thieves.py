@@ -25,6 +25,7 @@ from switchyard.processes.databases import migrate_audit
 from tests.integration.events import fresh_id, opened
 from tests.integration.infrastructure import Infrastructure, Owner, password
 from tests.integration.known_cases import KnownCases, Person, known_cases
+from tests.operators import hand_in, result_of, signed_command
 
 pytestmark = pytest.mark.integration
 
@@ -212,19 +213,20 @@ async def test_thief_of_reviewer_reads_one_case_that_it_knows_and_decides_nothin
     assert await thief.fetch("select * from vault.key_for_review(gen_random_uuid())") == []
     for statement in (
         "select case_manager.decide(gen_random_uuid(), 'granted', '', 'x', '', now(), '')",
-        "select case_manager.halt('assist', 'x', '')",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'assist', 'x', '', now(), '')",
     ):
         assert await denied(thief, statement)
 
 
-async def test_thief_of_operator_halts_and_hands_in_decisions_that_count_only_signed(
-    log_in: LogIn, owner: Owner
-) -> None:
+async def test_thief_of_operator_hands_in_what_counts_only_signed(log_in: LogIn, owner: Owner) -> None:
     thief = await log_in("operator")
-    try:
-        assert await thief.fetchval("select case_manager.halt('assist', 'thief', 'why')")
-    finally:
-        await owner.execute("delete from case_manager.control; delete from case_manager.control_change")
+    unsigned = await hand_in(thief, signed_command("halt", "assist", key=b"\x66" * 32))
+    assert await result_of(thief, unsigned) is None, "the case manager verifies"
+    assert await denied(
+        thief, "insert into case_manager.control (kind, key, by, why) values ('halted_playbook', 'assist', 'x', 'y')"
+    )
+    assert await denied(thief, "update case_manager.operator_command set result = 'halted'")
+    await owner.execute("delete from case_manager.operator_command")
     decision = await thief.fetchval(
         "select case_manager.decide(gen_random_uuid(), 'granted', $1, 'oncall', '', now(), $2)", "c" * 64, "00" * 64
     )
@@ -296,15 +298,15 @@ async def test_thief_of_a_work_role_holds_up_no_halt_and_no_stop(
             await thief.execute(HELD[role])
         operator = await log_in("operator")
         async with asyncio.timeout(2):
-            await operator.fetchval("select case_manager.halt('assist', 'ada', 'why')")
-            assert await operator.fetchval("select case_manager.cancel($1, 'ada', 'why')", case_id) == "cancelled"
+            await hand_in(operator, signed_command("halt", "assist"))
+            await hand_in(operator, signed_command("cancel", case_id))
             await owner.execute(
                 "insert into case_manager.control (kind, key, by, why) values ('suppressed_address', $1, 'x', 'y')",
                 address,
             )
     finally:
         await transaction.rollback()
-        await owner.execute("delete from case_manager.control; delete from case_manager.control_change")
+        await owner.execute("delete from case_manager.control; delete from case_manager.operator_command")
 
 
 async def test_thief_of_identity_lists_no_cases_and_no_keys(log_in: LogIn) -> None:
@@ -327,10 +329,10 @@ async def test_halt_that_cannot_get_its_row_is_a_clear_error_and_no_traceback(
 ) -> None:
     target = Target({"SWITCHYARD_OPERATOR_DB_URL": infrastructure.role_url("operator")})
     async with owner.transaction():
-        await owner.execute("lock table case_manager.control in access exclusive mode")
+        await owner.execute("lock table case_manager.operator_command in access exclusive mode")
         with pytest.raises(CommandFailed, match="did not answer in time"):
             async with open_pool(target, "operator") as pool:
-                await pool.fetchval("select halt('assist', 'ada', 'why')")
+                await hand_in(pool, signed_command("halt", "assist"))
 
 
 async def test_thief_of_a_work_role_cannot_use_up_the_servers_connections(
