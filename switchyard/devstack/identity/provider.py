@@ -11,10 +11,12 @@ import os
 import shutil
 from pathlib import Path
 
-from switchyard.devstack.identity.servers import server_program
+from switchyard.devstack.identity.servers import PROVIDER_PROGRAM, server_program
 
 FRONT_END = "front-end"
 """The client that users log in with."""
+
+FRONT_END_SECRET_VARIABLE = "SWITCHYARD_LOCAL_FRONT_END_SECRET"  # noqa: S105 - the name of a variable
 
 AUDIENCE = "switchyard"
 """What users' tokens are for."""
@@ -41,15 +43,16 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--users", type=Path, required=True)
+    parser.add_argument("--url", help="how others name it, if not by host and port")
     parser.add_argument("--token-minutes", type=int, default=60)
     arguments = parser.parse_args()
-    program = server_program("nanoidp")
+    program = server_program(PROVIDER_PROGRAM)
     home: Path = arguments.home
     home.mkdir(parents=True, exist_ok=True)
     settings = provider_settings(
-        issuer=f"http://{arguments.host}:{arguments.port}",
+        issuer=arguments.url or f"http://{arguments.host}:{arguments.port}",
         port=arguments.port,
-        secret=os.environ["SWITCHYARD_LOCAL_FRONT_END_SECRET"],
+        secret=os.environ[FRONT_END_SECRET_VARIABLE],
         token_minutes=arguments.token_minutes,
     )
     # YAML is a superset of JSON.

@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from contracts.cards import AGENT_CARDS
+from services.app import IDENTITY
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.integration
 PAGE = (Path(__file__).parents[3] / "docs" / "operate" / "security.md").read_text(encoding="utf-8")
 AGENTS = tuple(AGENT_CARDS)
 PEOPLE = ("operator", "reviewer", "reconciler", "vault_eraser")
-WORK_ROLES = ("case_manager", *AGENTS, *PEOPLE)
+WORK_ROLES = ("case_manager", *AGENTS, IDENTITY, *PEOPLE)
 AUDIT_ROLES = ("audit", "audit_reader", "audit_retention")
 AUDIT_DATABASE = "audit_of_thieves"
 
@@ -313,6 +314,21 @@ async def test_thief_of_a_work_role_delays_no_halt_and_no_stop(
     finally:
         await transaction.rollback()
         await owner.execute("delete from case_manager.control; delete from case_manager.operator_command")
+
+
+async def test_thief_of_identity_lists_no_cases_and_no_keys(log_in: LogIn) -> None:
+    thief = await log_in(IDENTITY)
+    for what in (
+        "every case",
+        "every approval",
+        "every person's key",
+        "another agent's table",
+        "compliance's verdicts",
+    ):
+        assert await denied(thief, FOREIGN[what].format(role=IDENTITY, other="triage")), what
+    # Facts are shown for a task that some agent holds the lease of now, and for no other one.
+    assert await thief.fetchval("select open_task('triage', gen_random_uuid(), gen_random_uuid())") is None
+    assert await thief.fetchval("select open_task('pg_catalog', gen_random_uuid(), gen_random_uuid())") is None
 
 
 async def test_halt_with_its_row_locked_is_an_error_without_a_traceback(
