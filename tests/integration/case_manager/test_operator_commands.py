@@ -127,7 +127,7 @@ async def test_old_resumption_is_refused_and_an_old_halt_is_applied(
 
 
 @pytest.mark.parametrize("halted_before", [False, True])
-async def test_resumption_signed_before_the_latest_halt_is_refused(
+async def test_resumption_signed_before_the_latest_halt_lifts_nothing(
     halted_before: bool, case_manager: CaseManager, owner: Owner, clock: ManualClock
 ) -> None:
     if halted_before:
