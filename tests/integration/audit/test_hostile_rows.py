@@ -139,7 +139,7 @@ async def test_row_with_a_hostile_body_is_a_finding_and_the_rest_is_read(
     ids=" ".join,
 )
 @pytest.mark.parametrize("body", ["body", "''"], ids=["genuine body", "empty body"])
-async def test_row_with_hostile_columns_is_a_finding_and_everything_else_is_read(
+async def test_row_with_hostile_columns_is_a_finding_and_the_rest_is_read(
     log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner, columns: dict[str, str], body: str
 ) -> None:
     await copy_of(owner, body=body, **columns)
