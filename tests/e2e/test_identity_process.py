@@ -38,7 +38,7 @@ def folder(deployment: Deployment) -> Path:
 
 
 async def ask(deployment: Deployment, tls: ssl.SSLContext) -> tuple[int, str]:
-    """Ask for a token under a grant that is not registered; the status and the code."""
+    """Ask for a token under a grant that was never registered; the status and the code."""
     url = f"https://127.0.0.1:{deployment.stack.ports()[f'{IDENTITY}_http']}/token"
     async with aiohttp.ClientSession() as session, session.post(url, json=UNKNOWN_GRANT, ssl=tls) as response:
         return response.status, (await response.json())["error"]

@@ -131,7 +131,7 @@ async def test_row_with_a_hostile_body_is_a_finding_and_the_rest_is_read(
     ids=" ".join,
 )
 @pytest.mark.parametrize("body", ["body", "''", "'{}'"], ids=["genuine body", "no body", "empty body"])
-async def test_row_with_hostile_columns_is_a_finding_and_everything_else_is_read(
+async def test_row_with_hostile_columns_is_a_finding_and_the_rest_is_read(
     log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner, columns: dict[str, str], body: str
 ) -> None:
     await copy_of(owner, body=body, **columns)
@@ -186,7 +186,7 @@ DEEP = '{"events": ' + "[" * 3_000 + "]" * 3_000 + "}"
     ],
     ids=["deep receipt", "old receipt", "deep erasure", "key of no time", "checkpoint", "alarm", "policy", "drop"],
 )  # fmt: skip
-async def test_hostile_row_of_another_table_stops_nothing(
+async def test_hostile_row_of_another_table_stops_no_verification(
     log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner, statement: str, arguments: Any
 ) -> None:
     await owner.execute("alter table retention_receipt disable trigger admit")
