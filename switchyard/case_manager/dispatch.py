@@ -11,6 +11,7 @@ import structlog
 from faststream_sqs import SQSMessage
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import ArrivalQueue
+from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.suppression import SuppressionList
@@ -18,11 +19,11 @@ from switchyard.protocol.case_facts import find_contradiction
 from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.protocol.errors import InvalidEvent, RejectionReason, invalid
 from switchyard.protocol.events.failures import TaskFailed
-from switchyard.protocol.events.router import AskApproval, CloseCase, Wait
-from switchyard.protocol.events.upstream import SuppressionRequested
+from switchyard.protocol.events.router import AskApproval, AskConsent, CloseCase, Wait
+from switchyard.protocol.events.upstream import GrantRenewed, SuppressionRequested
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, read_bus_event, read_event
-from switchyard.protocol.topology import SUPPRESSIONS
+from switchyard.protocol.topology import REPORTS, SUPPRESSIONS
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.logs import log_context
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker, nack_when_unavailable
@@ -42,6 +43,7 @@ class CaseManager:
     closing: CaseCloser
     pending: PendingCommands
     approvals: ApprovalService
+    consents: ConsentWaits
     suppression: SuppressionList
     publisher: Publisher
     quarantine: Quarantine
@@ -71,7 +73,7 @@ class CaseManager:
                 if self.arrivals.intake.accepts(detail_type):
                     await self._publish(await self.arrivals.receive(source, detail_type, detail))
                     return
-                lane = SUPPRESSIONS if detail_type == SuppressionRequested.__name__ else None
+                lane = SUPPRESSIONS if detail_type in REPORTS else None
             except InvalidEvent as unreadable:
                 problem = unreadable
             if redrives < MAX_REDRIVES:
@@ -85,6 +87,8 @@ class CaseManager:
             return await self.arrivals.receive(source, detail_type, detail)
         if detail_type == SuppressionRequested.__name__:
             return [await self.suppression.suppress_contact(source, detail)]
+        if detail_type == GrantRenewed.__name__:
+            return await self.consents.renew(source, detail)
         received = read_event(self.closing.catalogue, body, node=CASE_MANAGER)
         with log_context(received.envelope), telemetry.tag_span(CASE_MANAGER, received.envelope):
             handler = HANDLERS.get(type(received.payload))
@@ -113,6 +117,7 @@ async def _close(manager: CaseManager, event: ReceivedEvent[Contract]) -> list[J
 
 HANDLERS: Mapping[type[Contract], Handler] = {
     AskApproval: lambda manager, event: manager.approvals.request_approval(event),
+    AskConsent: lambda manager, event: manager.consents.request_consent(event),
     Wait: lambda manager, event: manager.pending.add_wait(event),
     CloseCase: _close,
     TaskFailed: _close,

@@ -125,7 +125,7 @@ class CaseIntake:
         if not self.principals.must_sign(source):
             return None
         statement = None if opening.claims is None else getattr(submitted, PRINCIPAL_FIELD, None)
-        verified_principal = self.principals.verified_principal(source, statement)
+        verified_principal = self.principals.verified_principal(source, statement, opening.grant)
         check_principal(verified_principal, source, submitted, opening, detail)
         return verified_principal
 

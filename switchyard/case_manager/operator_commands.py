@@ -7,7 +7,7 @@ alarm. The performer of an effect verifies a stop itself, so that it counts from
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,7 @@ from switchyard.runtime.messaging.outbox import event_text
 log = structlog.get_logger(__name__)
 _SQL = load_queries(__file__)
 BATCH_SIZE = 100
+COMMAND_BATCH_SIZE = 2_000
 EVERY_TENANT = "every-tenant"
 """`tenant` of an event about a playbook, which belongs to no tenant."""
 
@@ -51,8 +52,16 @@ class OperatorCommands:
 
     async def apply(self) -> list[Json]:
         """Decide the commands since the last call, in their order; the events that report what was done."""
-        rows = await self.database.with_queries(_SQL).rows("undecided", BATCH_SIZE)
-        return [event for row in rows for event in await self._apply(read_command(row))]
+        database = self.database.with_queries(_SQL)
+        commands = [read_command(row) for row in await database.rows("undecided", COMMAND_BATCH_SIZE)]
+        problems = {command.command_id: problem for command in commands if (problem := self._problem(command))}
+        if problems:
+            await database.execute("refuse", list(problems), [f"refused: {problem}" for problem in problems.values()])
+        for command in commands:
+            if problem := problems.get(command.command_id):
+                _log_decision(log.error, command, alarm="integrity", why=problem)
+        valid = [command for command in commands if command.command_id not in problems]
+        return [event for command in valid for event in await self._apply(command)]
 
     async def release_parked(self) -> list[Json]:
         """The first events of cases that were parked and whose playbook runs again."""
@@ -60,17 +69,14 @@ class OperatorCommands:
         return [json.loads(row["event"]) for row in rows]
 
     async def _apply(self, command: OperatorCommand) -> list[Json]:
-        problem = self._problem(command)
         async with self.database.with_queries(_SQL).transaction() as transaction:
             if not await transaction.value("lock_undecided", command.command_id):
                 return []  # another case manager decided it
-            result, event = (f"refused: {problem}", None) if problem else await self._perform(transaction, command)
+            result, event = await self._perform(transaction, command)
             await transaction.execute("decide", command.command_id, result)
             if event is not None:
                 await transaction.execute("store_event", event_text(event))
-        level = log.error if problem else log.warning
-        alarm = {"alarm": "integrity", "why": problem} if problem else {}
-        level("command.decided", action=command.action, target=command.target, operator=command.operator, **alarm)
+        _log_decision(log.warning, command, result=result)
         return [] if event is None else [event]
 
     def _problem(self, command: OperatorCommand) -> str | None:
@@ -91,8 +97,10 @@ class OperatorCommands:
                 done = await transaction.execute("stop", "halted_playbook", target, *by)
                 return ("halted", self._report(PlaybookHalted, command)) if done else ("was halted already", None)
             case "resume":
-                done = await transaction.execute("resume", target)
-                return ("resumed", self._report(PlaybookResumed, command)) if done else ("was not halted", None)
+                if await transaction.execute("resume", target, moment(command.signed_at)):
+                    return "resumed", self._report(PlaybookResumed, command)
+                kept = await transaction.value("is_halted", target)
+                return "refused: it was halted after this was signed; sign again" if kept else "was not halted", None
             case "cancel":
                 state = await transaction.row("case_state", UUID(target))
                 if state["known"] and not state["closed"]:
@@ -118,3 +126,7 @@ class OperatorCommands:
             sub=f"operator:{command.operator}",
             now=self.clock.now(),
         )
+
+
+def _log_decision(log_it: Callable[..., object], command: OperatorCommand, **how: str) -> None:
+    log_it("command.decided", action=command.action, target=command.target, operator=command.operator, **how)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
 from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.operator_commands import OperatorCommands
-from switchyard.case_manager.pending_commands import PendingCommands
+from switchyard.case_manager.pending_commands import PendingCommand, PendingCommands
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.messaging.publisher import Publisher
@@ -26,6 +27,7 @@ class Timers:
     closing: CaseCloser
     pending: PendingCommands
     approvals: ApprovalService
+    consents: ConsentWaits
     commands: OperatorCommands
     publisher: Publisher
     steps_aside: SetAside = field(default_factory=lambda: SetAside("timers", first_s=1.0, longest_s=60.0))
@@ -59,11 +61,16 @@ class Timers:
             log.info("timers.fired", types=[event["type"] for event in events])
         return max(decided, len(events))
 
+    @property
+    def _answers(self) -> Mapping[str, Callable[[PendingCommand], Awaitable[list[Json]]]]:
+        """What is answered when a command's time has come, where it is not that the wait is over."""
+        return {"approval": self.approvals.expire, "consent": self.consents.expire}
+
     async def _answer_due(self) -> list[Json]:
         """Answer the commands whose time has come."""
         events: list[Json] = []
         for pending in await self.pending.due(self.aside.names()):
-            answer = self.approvals.expire if pending.kind == "approval" else self.pending.end_wait
+            answer = self._answers.get(pending.kind, self.pending.end_wait)
             with self.aside.guard(pending.task_id):
                 events += await answer(pending)
         return events

@@ -61,7 +61,7 @@ def check_request(
 ) -> Denied | None:
     """None if the token may be issued; else the first reason against it."""
     if grant is None:
-        return Denied("grant_unknown", "no grant of that id is registered", reauth=True)
+        return Denied("grant_unknown", "no grant of that id is registered")
     if task is None:
         return Denied("task_not_open", "this agent holds no such task of that case")
     patterns = ceiling.audiences.get(request.audience, ())

@@ -45,7 +45,7 @@ GrantKeys: TypeAlias = Mapping[str, Mapping[str, OKPKey]]
 """Public keys of those who sign grants, by source and key id."""
 
 _CacheKey: TypeAlias = tuple[str, datetime | None, str, str, tuple[str, ...]]
-_UNKNOWN = Denied("grant_unknown", "no grant of that id is registered", reauth=True)
+_UNKNOWN = Denied("grant_unknown", "no grant of that id is registered")
 
 
 class TokenDenied(Exception):

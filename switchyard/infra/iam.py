@@ -1,4 +1,4 @@
-"""IAM policies: for each consumer one for its task and one for ECS, which starts the task. Pure.
+"""IAM policies: for each process one for its task and one for ECS, which starts the task. Pure.
 
 Terraform replaces `${...}` by facts of the deployment (`templatefile`). Condition keys are those of AWS's Service
 Authorization Reference. `ForAllValues` is true for an absent key, so each has a `Null` condition that requires the key.
@@ -74,6 +74,8 @@ def _allow(
 
 
 def _queue(needed: NodeNeeds) -> list[IamStatement]:
+    if needed.consumer is None:
+        return []
     base = f"{_PARTITION}:sqs:{_HERE}:"
     own = [base + queue for queue in (needed.consumer.queue, *needed.consumer.lanes)]
     queues = [*own, base + needed.consumer.dead_letter_queue]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import aiohttp
+from pydantic import TypeAdapter, ValidationError
 
 from switchyard.identity.api import IdentityApi, UserTokens
 from switchyard.identity.client_registry import ClientRegistry
@@ -18,9 +19,9 @@ from switchyard.identity.token_issuer import TokenIssuer
 from switchyard.processes.identity_settings import IdentitySettings
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.principal_jws import import_public_key
+from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
-from switchyard.runtime.database.migrate import WORK_GRANTS, SchemaOwner
 from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.process.web import MutualTls, serve_web_app
 
@@ -28,21 +29,18 @@ IDENTITY = "identity"
 """The process, its schema and its role."""
 
 FORGET_INTERVAL_S = 60.0
-_IDENTITY_FOLDER = Path(__file__).resolve().parents[1] / "identity"
-
-
-def identity_owner() -> SchemaOwner:
-    """The service's schema in the work database. It is migrated after those of the case manager and the agents: its
-    function reads them."""
-    return SchemaOwner(
-        IDENTITY, (_IDENTITY_FOLDER / "migrations",), IDENTITY, (WORK_GRANTS, _IDENTITY_FOLDER / "grants.sql")
-    )
+FILES_INTERVAL_S = 300.0
+_FILES = TypeAdapter(dict[str, str])
 
 
 async def run_identity(catalogue: Catalogue) -> None:
     """Serve the identity service."""
     settings = IdentitySettings()
     async with ServiceProcess(catalogue, IDENTITY, settings) as process:
+        if settings.identity_files_secret_arn is not None:
+            write = partial(write_files, await process.client("secretsmanager"), settings)
+            await write()
+            process.run_in_background(partial(run_periodically, "identity_files", write, every_s=FILES_INTERVAL_S))
         pool = await process.connect(settings.work_db_url, schema=IDENTITY)
         breaker = DatabaseCircuitBreaker(pool)
         await process.on_exit(breaker.close)
@@ -97,6 +95,33 @@ async def run_identity(catalogue: Catalogue) -> None:
         )
         process.run_periodically("credentials", store.forget_expired, breaker, every_s=FORGET_INTERVAL_S)
         await process.run()
+
+
+async def write_files(client: Any, settings: IdentitySettings) -> None:
+    """Write what the secret holds to the files that the settings name. A new value of `clients` counts at once, a new
+    certificate from the next start on. Raises `ValueError` for a secret of another form."""
+    answer = await client.get_secret_value(SecretId=settings.identity_files_secret_arn)
+    files = {
+        "ca": settings.identity_tls_ca,
+        "certificate": settings.identity_tls_certificate,
+        "key": settings.identity_tls_key,
+        "clients": settings.exchange_clients_file,
+    }
+    try:
+        texts = _FILES.validate_json(answer["SecretString"])
+    except ValidationError:
+        texts = {}
+    if missing := sorted(files.keys() - texts.keys()):
+        raise ValueError(
+            f"the secret of SWITCHYARD_IDENTITY_FILES_SECRET_ARN has no {', '.join(missing)}: "
+            f"set it to a JSON object with the texts of {', '.join(files)}"
+        )
+    for name, file in files.items():
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        written = file.with_name(f".{file.name}")
+        written.touch(mode=0o600)
+        written.write_text(texts[name], encoding="utf-8")
+        written.rename(file)
 
 
 async def _key_wrapper(process: ServiceProcess, settings: IdentitySettings) -> KeyWrapper:

@@ -20,8 +20,15 @@ class IdentitySettings(ProcessSettings):
         default=None, description="32 bytes in hex that wrap the keys of users' credentials; for the local stack only."
     )
     identity_kms_key_id: str | None = Field(default=None, description="The KMS key that wraps those keys.")
-    identity_host: str = "127.0.0.1"
-    identity_port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=0, description="0 picks a free port.")
+    identity_files_secret_arn: str | None = Field(
+        default=None,
+        description="A secret with the texts of this process's four files, as JSON "
+        '{"ca": "..", "certificate": "..", "key": "..", "clients": ".."}; read again every five minutes.',
+    )
+    identity_host: str = Field(default="127.0.0.1", description="Address of the identity service.")
+    identity_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=0, description="Port of the identity service; 0 picks a free port."
+    )
     identity_tls_ca: Path = Field(description="Certificates of the authority that signs the callers' certificates.")
     identity_tls_certificate: Path = Field(description="This server's certificate.")
     identity_tls_key: Path = Field(description="The key of that certificate.")
@@ -43,11 +50,11 @@ class IdentitySettings(ProcessSettings):
     idp_issuer: str = Field(description="The identity provider, as `iss` names it.")
     idp_jwks_url: str = Field(description="The identity provider's keys.")
     idp_audience: str = Field(description="What users' tokens are for, as `aud` names it.")
-    idp_tenant_claim: str = "tenant"
-    idp_role_claim: str = "roles"
+    idp_tenant_claim: str = Field(default="tenant", description="The claim that holds a user's tenant.")
+    idp_role_claim: str = Field(default="roles", description="The claim that holds a user's roles.")
     idp_token_url: str = Field(description="The identity provider's token endpoint, for refreshing.")
     idp_client_id: str | None = Field(default=None, description="The client that refreshes; without it nothing is.")
-    idp_client_secret: SecretStr | None = None
+    idp_client_secret: SecretStr | None = Field(default=None, description="That client's secret.")
     role_scope: str = Field(default="session:role:", description="Text before a role's name in a scope.")
     base_scopes: tuple[str, ...] = Field(default=(), description="Scopes that every user has, as JSON.")
     exchange_issuer: str = Field(description="The token exchange, as `iss` names it.")
@@ -56,7 +63,10 @@ class IdentitySettings(ProcessSettings):
     exchange_clients_file: Path = Field(
         description='The agents\' registrations, as JSON {"agent": {"id": "...", "secret": "..."}}; read when changed.'
     )
-    exchange_subject_token_type: str = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a type
+    exchange_subject_token_type: str = Field(
+        default="urn:ietf:params:oauth:token-type:access_token",
+        description="As what the exchange takes users' tokens (RFC 8693, 3).",
+    )
     exchange_subject_prefix: str = Field(default="", description="Text that the exchange puts before a user in `sub`.")
 
     def refreshing_client(self) -> OAuthClient | None:

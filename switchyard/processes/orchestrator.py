@@ -8,6 +8,7 @@ from functools import partial
 
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import INTAKE_POLL_S, INTAKE_WORKERS, ArrivalQueue, ArrivalTable, BacklogLimits
+from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.dispatch import CaseManager
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
@@ -109,11 +110,13 @@ async def run_case_manager(
         pending = PendingCommands(database, process.clock, catalogue)
         valid_for = timedelta(seconds=settings.approval_valid_s)
         approvals = ApprovalService(pending, settings.approver_keys(), settings.four_eyes(), valid_for)
+        consents = ConsentWaits(pending, principals, settings.consent_url)
         manager = CaseManager(
             arrivals=arrivals,
             closing=closing,
             pending=pending,
             approvals=approvals,
+            consents=consents,
             suppression=SuppressionList(
                 database, catalogue, process.clock, mac, settings.upstreams, principals, suppression_sources
             ),
@@ -138,7 +141,7 @@ async def run_case_manager(
         process.run_periodically("rejections", reports.tick, breaker, every_s=REPORT_INTERVAL_S)
         operators = settings.operator_keys()
         commands = OperatorCommands(database, catalogue, operators, process.clock)
-        timers = Timers(closing, pending, approvals, commands, outbox)
+        timers = Timers(closing, pending, approvals, consents, commands, outbox)
         process.run_periodically("timers", timers.tick, breaker, every_s=TIMER_INTERVAL_S)
         retrier = CaseRetrier(database, vault, operators, outbox, process.clock, catalogue)
         process.run_periodically("retries", retrier.tick, breaker, every_s=RETRY_POLL_S)

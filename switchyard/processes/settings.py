@@ -64,6 +64,7 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
     case_deadline_s: Annotated[int, Field(ge=1)] = Field(
         default=900, description="Deadline, in seconds, of a case whose submission has none."
     )
+    consent_url: str = Field(default="", description="Where users give consent again; events of waiting cases name it.")
     approval_valid_s: Annotated[int, Field(ge=1)] = Field(
         default=86_400, description="How long a granted approval is valid, in seconds, until its effect."
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, UPSTREAM_PREFIX, Catalogue
 from switchyard.protocol.envelope import SOURCE_PREFIX
-from switchyard.protocol.events.upstream import SuppressionRequested
+from switchyard.protocol.events.upstream import GrantRenewed, SuppressionRequested
 
 BUS = "switchyard"
 DEFAULT_BUS = "default"
@@ -23,7 +23,10 @@ MAX_RECEIVES = 100
 
 SUBMISSIONS, SUPPRESSIONS = "submissions", "suppressions"
 """Lanes of the case manager: what upstream systems send has queues of its own, so that approvals and endings, and
-suppressions among the submissions, wait behind none of it."""
+suppressions and renewed grants among the submissions, wait behind none of it."""
+
+REPORTS = (SuppressionRequested.__name__, GrantRenewed.__name__)
+"""What upstream systems report, beside what they submit."""
 
 _LIVE: dict[str, Any] = {"replay-name": [{"exists": False}]}
 """EventBridge's own replay loses order; we replay from the log, and a live rule must not see its events."""
@@ -81,9 +84,11 @@ def _rules(catalogue: Catalogue, node: str) -> tuple[BusRule, ...]:
     )
     if node != CASE_MANAGER:
         return (addressed,)
-    suppression = SuppressionRequested.__name__
-    submissions = [type_.name for type_ in catalogue.types_emitted_by(UPSTREAM_PREFIX) if type_.name != suppression]
-    lanes = {SUBMISSIONS: submissions, SUPPRESSIONS: [suppression]}
+    types = [type_.name for type_ in catalogue.types_emitted_by(UPSTREAM_PREFIX)]
+    lanes = {
+        SUBMISSIONS: [name for name in types if name not in REPORTS],
+        SUPPRESSIONS: [name for name in REPORTS if name in types],
+    }
     return (addressed, *(_upstream_rule(node, lane, types) for lane, types in lanes.items() if types))
 
 

@@ -76,7 +76,7 @@ def refuse_only(read: Callable[[], object], *own: type[Exception], size: int) ->
 
 
 @pytest.mark.parametrize("text", BOMBS, ids=range(len(BOMBS)))
-def test_parsers_of_the_engine_and_the_broker_refuse_bombs_in_their_own_words(text: str) -> None:
+def test_parsers_of_engine_and_broker_refuse_bombs_with_their_own_errors(text: str) -> None:
     refuse_only(lambda: parse_json(text), InvalidEvent, size=len(text))
     refuse_only(lambda: parse_json(text.encode("utf-8", "surrogatepass")), InvalidEvent, size=len(text))
     refuse_only(lambda: parse_foreign_json(text), InvalidEvent, size=len(text))

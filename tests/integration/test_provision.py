@@ -31,14 +31,14 @@ async def attributes(cloud: Cloud, queue: str) -> dict[str, str]:
     return found
 
 
-async def test_every_queue_of_terraform_is_there_and_no_other_of_ours(cloud: Cloud, topology: dict[str, Any]) -> None:
+async def test_provisioned_queues_equal_terraforms(cloud: Cloud, topology: dict[str, Any]) -> None:
     answer = await cloud.sqs.list_queues(QueueNamePrefix=f"{BUS}-")
     consumers = topology["consumers"].values()
     expected = {name for each in consumers for name in (each["queue"], *each["lanes"], each["dead_letter_queue"])}
     assert {url.rsplit("/", 1)[1] for url in answer["QueueUrls"]} == expected
 
 
-async def test_queues_keep_and_redrive_their_messages_as_terraforms_do(cloud: Cloud, topology: dict[str, Any]) -> None:
+async def test_queues_have_the_retention_and_redrive_of_terraforms(cloud: Cloud, topology: dict[str, Any]) -> None:
     expected = topology["queues"]
     for consumer in topology["consumers"].values():
         dead = await attributes(cloud, consumer["dead_letter_queue"])
@@ -52,7 +52,7 @@ async def test_queues_keep_and_redrive_their_messages_as_terraforms_do(cloud: Cl
             assert queue["VisibilityTimeout"] == dead["VisibilityTimeout"], "a deployment has one visibility"
 
 
-async def test_rules_their_patterns_and_their_one_target_are_terraforms(cloud: Cloud, topology: dict[str, Any]) -> None:
+async def test_rules_patterns_and_targets_equal_terraforms(cloud: Cloud, topology: dict[str, Any]) -> None:
     assert topology["bus"] == BUS
     expected = {
         (rule["bus"], name): (rule["pattern"], rule["queue"])
@@ -69,7 +69,7 @@ async def test_rules_their_patterns_and_their_one_target_are_terraforms(cloud: C
     assert found == {key: pattern for key, (pattern, _) in expected.items()}
 
 
-async def test_a_queue_takes_messages_from_its_own_rules_alone(cloud: Cloud, topology: dict[str, Any]) -> None:
+async def test_queue_accepts_messages_of_its_own_rules_only(cloud: Cloud, topology: dict[str, Any]) -> None:
     for consumer in topology["consumers"].values():
         for name in (consumer["queue"], *consumer["lanes"]):
             queue = await attributes(cloud, name)

@@ -8,7 +8,7 @@ from fast_depends.library.serializer import SerializerProto
 from faststream._internal.constants import ContentTypes
 from faststream._internal.parser import CodecProto, DefaultCodec
 from faststream._internal.producer import ProducerProto
-from faststream.exceptions import FeatureNotSupportedException, SetupError
+from faststream.exceptions import FeatureNotSupportedException, IncorrectState, SetupError
 from faststream.response import PublishCommand
 
 from .batch_call import BatchCall, Results, from_error, sqs_results
@@ -242,7 +242,7 @@ async def _found(looking: Awaitable[str]) -> str:
     """A queue or a bus. A failure to ask for it is a failed publish; one that does not exist is named."""
     try:
         return await looking
-    except SetupError:
+    except (SetupError, IncorrectState):
         raise
     except Exception as error:
         failed = from_error(error)

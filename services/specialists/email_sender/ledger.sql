@@ -105,6 +105,8 @@ resolved as (
   from wanted w, inbox i
   where s.case_id = w.case_id and s.content_sha256 = w.content_sha256 and s.state in ('intended', 'unknown')
     and i.event_id = s.command_id and i.outputs is not null
+    -- What an operator found out before this attempt says nothing about it.
+    and w.signed_at > s.intended_at
   returning s.command_id
 )
 insert into resolution (

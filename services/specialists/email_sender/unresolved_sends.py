@@ -130,7 +130,8 @@ class ResolutionPublisher:
                 return
             if result is None:
                 done = await transaction.execute("resolve", row["resolution_id"])
-                result = "resolved" if done else "refused: there is no such unresolved email, or no longer"
+                none = "refused: there is no such unresolved email, or it was sent again after this was signed"
+                result = "resolved" if done else none
             await transaction.execute("decide_resolution", row["resolution_id"], result)
 
 

@@ -120,20 +120,24 @@ comment on column operator_command.result is 'What the case manager made of it; 
 create table pending_command (
   task_id     uuid primary key,
   case_id     uuid not null,
-  kind        text not null check (kind in ('approval', 'time', 'resume')),
+  kind        text not null check (kind in ('approval', 'consent', 'time', 'resume')),
   playbook    text not null,
   command     text not null,
   due_at      timestamptz,
   stored_at   timestamptz not null default clock_timestamp(),
   answer_id   uuid,
   answered_at timestamptz,
-  check (due_at is not null or kind = 'resume')
+  waits_for   uuid,
+  check (due_at is not null or kind = 'resume'),
+  check ((waits_for is not null) = (kind = 'consent'))
 );
+create index pending_command_consent on pending_command (waits_for) where waits_for is not null and answer_id is null;
 create index pending_command_due on pending_command (due_at) where answer_id is null;
 create index pending_command_case on pending_command (case_id);
 comment on table pending_command is
   'Commands that the case manager answers later: after an approval, at a time, or when a playbook is resumed. Unanswered ones go when their case closes.';
 comment on column pending_command.command is 'The command as received: its answer hands the sealed state back untouched.';
+comment on column pending_command.waits_for is 'The grant whose renewal answers it.';
 comment on column pending_command.due_at is 'When an approval expires, or a wait is over; null while a playbook is halted.';
 comment on column pending_command.answer_id is 'The event that answered it, in the outbox: the first answer wins.';
 
@@ -195,7 +199,8 @@ comment on column approval_decision.result is 'granted or denied, or why the cas
 create table retry_request (
   request_id  uuid primary key,
   case_id     uuid not null,
-  request     text not null,
+  -- Three events with what escaping adds: more would only fill the memory of who reads it.
+  request     text not null check (length(request) <= 2000000),
   received_at timestamptz not null default clock_timestamp(),
   decided_at  timestamptz,
   code        text,

@@ -13,7 +13,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 VALID = timedelta(days=30)
+RENEWED_BEFORE = timedelta(days=7)
 CA_FILE = "ca.pem"
+
+
+def ensure_certificates(folder: Path, names: Iterable[str]) -> None:
+    """Write the certificates unless each name has one, and none ends within a week. All are of one authority, whose
+    key is not kept: so all are written again."""
+    wanted = tuple(names)
+    files = [folder / CA_FILE, *(folder / f"{name}.{kind}" for name in wanted for kind in ("pem", "key"))]
+    if all(file.exists() for file in files):
+        authority = x509.load_pem_x509_certificate(files[0].read_bytes())
+        if authority.not_valid_after_utc > datetime.now(UTC) + RENEWED_BEFORE:
+            return
+    write_certificates(folder, wanted)
 
 
 def write_certificates(folder: Path, names: Iterable[str]) -> None:

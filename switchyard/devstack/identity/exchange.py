@@ -12,49 +12,64 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Set
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from switchyard.devstack.identity.provider import AUDIENCE
-from switchyard.devstack.identity.servers import server_program
+from switchyard.devstack.identity.servers import EXCHANGE_PROGRAM, server_program
 
+EXCHANGE_SECRET_VARIABLE = "SWITCHYARD_LOCAL_EXCHANGE_SECRET"  # noqa: S105 - the name of a variable
 CLIENTS_FILE = "clients.json"
 EXCHANGE_GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 START_TIMEOUT_S = 60.0
 
 
 def main() -> None:
-    """Start the registration of the clients in a child process and become the token exchange."""
+    """Start the registration of the clients in a process of its own and become the token exchange."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--issuer", required=True, help="the identity provider whose tokens are exchanged")
     parser.add_argument("--clients", required=True, help='JSON {"agent": {"scopes": […], "audiences": […]}}')
+    parser.add_argument("--url", help="how others name it, if not by host and port")
     parser.add_argument("--register", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    url, home = f"http://{arguments.host}:{arguments.port}", arguments.home.absolute()
+    home: Path = arguments.home.absolute()
+    local = f"http://127.0.0.1:{arguments.port}"
     if arguments.register:
-        register_clients(url, json.loads(arguments.clients), home / CLIENTS_FILE)
+        register_clients(local, json.loads(arguments.clients), home / CLIENTS_FILE)
         return
-    program = server_program("authgent-server")
+    program = server_program(EXCHANGE_PROGRAM)
     home.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
-        "AUTHGENT_SERVER_URL": url,
+        "AUTHGENT_SERVER_URL": arguments.url or f"http://{arguments.host}:{arguments.port}",
         "AUTHGENT_DATABASE_URL": f"sqlite+aiosqlite:///{home}/exchange.db",
-        "AUTHGENT_SECRET_KEY": os.environ["SWITCHYARD_LOCAL_EXCHANGE_SECRET"],
+        "AUTHGENT_SECRET_KEY": os.environ[EXCHANGE_SECRET_VARIABLE],
         "AUTHGENT_TRUSTED_OIDC_ISSUERS": json.dumps([arguments.issuer]),
         "AUTHGENT_TRUSTED_OIDC_AUDIENCE": AUDIENCE,
         "AUTHGENT_TOKEN_RATE_LIMIT": "100000",
         "AUTHGENT_REGISTER_RATE_LIMIT": "1000",
     }
-    if not (home / CLIENTS_FILE).exists():
-        subprocess.Popen([sys.executable, "-m", "switchyard.devstack.identity.exchange", *sys.argv[1:], "--register"])
+    if _registered(home / CLIENTS_FILE) != json.loads(arguments.clients).keys():
+        command = [sys.executable, "-m", "switchyard.devstack.identity.exchange", *sys.argv[1:], "--register"]
+        if (child := os.fork()) == 0:
+            # A grandchild, so that no zombie stays: the exchange waits for no child.
+            subprocess.Popen(command)
+            os._exit(0)
+        os.waitpid(child, 0)
     os.chdir(home)
     os.execve(  # noqa: S606 - no shell is wanted
         program, [program, "run", "--host", arguments.host, "--port", str(arguments.port)], environment
     )
+
+
+def _registered(file: Path) -> Set[str]:
+    """The clients that were registered before."""
+    found: dict[str, object] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found.keys()
 
 
 def register_clients(url: str, clients: dict[str, dict[str, list[str]]], file: Path) -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import shutil
 from pathlib import Path
 
-from switchyard.devstack.identity.servers import server_program
+from switchyard.devstack.identity.servers import PROVIDER_PROGRAM, server_program
 
 FRONT_END = "front-end"
 """The client that users log in with."""
+
+FRONT_END_SECRET_VARIABLE = "SWITCHYARD_LOCAL_FRONT_END_SECRET"  # noqa: S105 - the name of a variable
 
 AUDIENCE = "switchyard"
 """What users' tokens are for."""
@@ -24,6 +27,8 @@ def provider_settings(*, issuer: str, port: int, secret: str, token_minutes: int
     """The document `settings.yaml`."""
     return {
         "config_version": 1,
+        # No operator needs it: without one, every process that reaches the port may mint tokens and change keys.
+        "session": {"management_secret": secrets.token_hex(32), "secret_key": secrets.token_hex(32)},
         "server": {"host": "127.0.0.1", "port": port},
         "oauth": {
             "issuer": issuer,
@@ -41,18 +46,20 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--users", type=Path, required=True)
+    parser.add_argument("--url", help="how others name it, if not by host and port")
     parser.add_argument("--token-minutes", type=int, default=60)
     arguments = parser.parse_args()
-    program = server_program("nanoidp")
+    program = server_program(PROVIDER_PROGRAM)
     home: Path = arguments.home
     home.mkdir(parents=True, exist_ok=True)
     settings = provider_settings(
-        issuer=f"http://{arguments.host}:{arguments.port}",
+        issuer=arguments.url or f"http://{arguments.host}:{arguments.port}",
         port=arguments.port,
-        secret=os.environ["SWITCHYARD_LOCAL_FRONT_END_SECRET"],
+        secret=os.environ[FRONT_END_SECRET_VARIABLE],
         token_minutes=arguments.token_minutes,
     )
     # YAML is a superset of JSON.
+    (home / "settings.yaml").touch(mode=0o600)
     (home / "settings.yaml").write_text(json.dumps(settings), encoding="utf-8")
     shutil.copy(arguments.users, home / "users.yaml")
     os.chdir(home)

@@ -12,6 +12,11 @@ SERVERS_VARIABLE = "SWITCHYARD_LOCAL_IDENTITY_SERVERS"
 """The `bin` folder of that environment; by default `.venv-identity/bin` in the working folder."""
 
 
+PROVIDER_PROGRAM = "nanoidp"
+EXCHANGE_PROGRAM = "authgent-server"
+PROGRAMS = (PROVIDER_PROGRAM, EXCHANGE_PROGRAM)
+
+
 def server_program(name: str) -> str:
     """The path of a program. Raises `StackError` if it is missing."""
     program = Path(os.environ.get(SERVERS_VARIABLE, ".venv-identity/bin")).absolute() / name

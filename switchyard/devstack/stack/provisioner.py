@@ -13,12 +13,15 @@ import os
 import signal
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
 from aiobotocore.session import get_session
 from pydantic import Field, SecretStr
 
+from switchyard.app.application import load_app
+from switchyard.devstack.identity.certificates import ensure_certificates
 from switchyard.devstack.stack.provision import (
     EXPIRY_INTERVAL_S,
     client_options,
@@ -47,6 +50,9 @@ class ProvisionerSettings(EnvironmentSettings):
     visibility_s: float = Field(
         default=VISIBILITY_SECONDS, ge=1, description="Visibility of queues, and lease, in seconds."
     )
+    certificates_folder: Path | None = Field(
+        default=None, description="Where the certificates of those who speak mutual TLS are written."
+    )
     health_host: str = Field(default="127.0.0.1", description="Address of the health page.")
     health_port: int = Field(default=0, ge=0, le=65_535, description="Port of the health page; 0 picks a free port.")
 
@@ -74,6 +80,7 @@ class Provisioner:
     async def _provision_if_missing(self, events: Any) -> None:
         if not self.migrated:
             await self._migrate()
+            self._write_certificates()
             self.migrated = True
         if self.provisioned:
             try:
@@ -85,6 +92,11 @@ class Provisioner:
             await provision_emulator(self._environment, visibility_s=self._settings.visibility_s)
             self.provisioned = True
             log.info("provisioner.provisioned")
+
+    def _write_certificates(self) -> None:
+        folder, identity = self._settings.certificates_folder, load_app().identity
+        if folder is not None and identity is not None:
+            ensure_certificates(folder, identity.certificate_names())
 
     async def _migrate(self) -> None:
         password = self._settings.role_password.get_secret_value()

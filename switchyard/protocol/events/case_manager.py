@@ -27,6 +27,7 @@ class Attestation(Contract):
     kid: Identifier = Field(description="The key of the ingress that signed it.")
     statement: Artefact = Field(description="The compact JWS; sealed, because it names the user.")
     statement_sha256: Sha256 = Field(description="Of the JWS itself.")
+    grant: Artefact | None = Field(default=None, description="The grant of the user: a compact JWS; sealed.")
 
 
 OperatorSignature = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$", description="Ed25519 in hex, by the operator.")]
@@ -99,6 +100,28 @@ class WaitOver(Contract):
     """The time has come, or the playbook runs again."""
 
     waited_for: Literal["time", "resume"]
+
+
+class ConsentRequested(Contract):
+    """The case waits for its user. An upstream tells the user where to give consent."""
+
+    grant: Uuid
+    audience: Identifier
+    until: Timestamp
+    url: str = Field(default="", max_length=1_000, description="Where; empty if the deployment has no such page.")
+
+
+class ConsentGranted(Contract):
+    """The user has given consent again: the task is done again."""
+
+    grant: Uuid
+
+
+class ConsentExpired(Contract):
+    """The user did not give consent in time."""
+
+    code: Code = "needs_reauth"
+    message: Sentence = "The user did not give consent again in time."
 
 
 class ContactSuppressed(Contract):

@@ -242,8 +242,8 @@ class ApproverSettings(BaseModel):
     submitter_identities: dict[str, tuple[str, ...]] = Field(
         default={},
         description='Under which identities a person submits, as JSON {"name": ["identity", ..]}; an approver has the '
-        "name that SWITCHYARD_APPROVERS gives. The same for every process. What a submitter asks for whom it does not "
-        "name, two approvers must approve.",
+        "name that SWITCHYARD_APPROVERS gives, and their second name there, after a new key, is one of these. The same "
+        "for every process. What a submitter asks for whom it does not name, two approvers must approve.",
     )
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from contracts.cards import AGENT_CARDS
+from services.app import IDENTITY
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
@@ -24,13 +25,14 @@ from switchyard.processes.databases import migrate_audit
 from tests.integration.events import fresh_id, opened
 from tests.integration.infrastructure import Infrastructure, Owner, password
 from tests.integration.known_cases import KnownCases, Person, known_cases
+from tests.operators import hand_in, result_of, signed_command
 
 pytestmark = pytest.mark.integration
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operate" / "security.md").read_text(encoding="utf-8")
 AGENTS = tuple(AGENT_CARDS)
 PEOPLE = ("operator", "reviewer", "reconciler", "vault_eraser")
-WORK_ROLES = ("case_manager", *AGENTS, *PEOPLE)
+WORK_ROLES = ("case_manager", *AGENTS, IDENTITY, *PEOPLE)
 AUDIT_ROLES = ("audit", "audit_reader", "audit_retention")
 AUDIT_DATABASE = "audit_of_thieves"
 
@@ -118,7 +120,7 @@ OWN = {
 
 
 @pytest.mark.parametrize("role", WORK_ROLES)
-async def test_thief_of_a_work_role_touches_nothing_of_others(role: str, log_in: LogIn, owner: Owner) -> None:
+async def test_thief_of_a_work_role_has_no_right_outside_its_schema(role: str, log_in: LogIn, owner: Owner) -> None:
     assert await owner.fetchval("select true"), "somebody else's session, which it cannot end"
     thief = await log_in(role)
     other = "triage" if role != "triage" else "drafter"
@@ -131,7 +133,7 @@ async def test_thief_of_a_work_role_touches_nothing_of_others(role: str, log_in:
     assert open_to_it == set()
 
 
-async def test_thief_of_compliance_changes_no_verdict_that_was_recorded(log_in: LogIn, owner: Owner) -> None:
+async def test_thief_of_compliance_changes_no_recorded_verdict(log_in: LogIn, owner: Owner) -> None:
     await owner.execute(
         "insert into compliance.verdict (task_id, case_id, tenant, stage, outcome, pack, purpose, account_sha256,"
         " rules, payload, places, recorded_at, retain_until)"
@@ -152,7 +154,7 @@ async def test_thief_connects_to_no_database_but_its_own(role: str, log_in: LogI
 
 
 @pytest.mark.parametrize("agent", AGENTS)
-async def test_thief_of_an_agent_gets_no_key_but_of_open_cases_that_it_knows(
+async def test_thief_of_an_agent_gets_keys_of_known_open_cases_only(
     agent: str, log_in: LogIn, cases: KnownCases, owner: Owner
 ) -> None:
     card = AGENT_CARDS[agent]
@@ -201,9 +203,7 @@ async def test_thief_of_case_manager_finds_no_person_without_the_fingerprint_key
     assert await denied(thief, f"select * from vault.key_for_task('{fresh_id()}', 'question')")
 
 
-async def test_thief_of_reviewer_reads_one_case_that_it_knows_and_decides_nothing(
-    log_in: LogIn, cases: KnownCases
-) -> None:
+async def test_thief_of_reviewer_reads_only_a_known_case_and_decides_nothing(log_in: LogIn, cases: KnownCases) -> None:
     person, case_id = Person(bytes(32)), fresh_id()
     cases.add_case(opened(case_id, known=False, subject=person.subject))
     thief = await log_in("reviewer")
@@ -211,25 +211,35 @@ async def test_thief_of_reviewer_reads_one_case_that_it_knows_and_decides_nothin
     assert await thief.fetch("select * from vault.key_for_review(gen_random_uuid())") == []
     for statement in (
         "select case_manager.decide(gen_random_uuid(), 'granted', '', 'x', '', now(), '')",
-        "select case_manager.halt('assist', 'x', '')",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'assist', 'x', '', now(), '')",
     ):
         assert await denied(thief, statement)
 
 
-async def test_thief_of_operator_halts_and_hands_in_decisions_that_count_only_signed(
-    log_in: LogIn, owner: Owner
-) -> None:
+async def test_thief_of_operator_hands_in_commands_that_count_only_signed(log_in: LogIn, owner: Owner) -> None:
     thief = await log_in("operator")
-    try:
-        assert await thief.fetchval("select case_manager.halt('assist', 'thief', 'why')")
-    finally:
-        await owner.execute("delete from case_manager.control; delete from case_manager.control_change")
+    unsigned = await hand_in(thief, signed_command("halt", "assist", key=b"\x66" * 32))
+    assert await result_of(thief, unsigned) is None, "the case manager verifies"
+    assert await denied(
+        thief, "insert into case_manager.control (kind, key, by, why) values ('halted_playbook', 'assist', 'x', 'y')"
+    )
+    assert await denied(thief, "update case_manager.operator_command set result = 'halted'")
+    await owner.execute("delete from case_manager.operator_command")
     decision = await thief.fetchval(
         "select case_manager.decide(gen_random_uuid(), 'granted', $1, 'oncall', '', now(), $2)", "c" * 64, "00" * 64
     )
     assert await thief.fetchval("select case_manager.decided($1)", decision) is None, "the case manager decides"
     assert await denied(thief, "update case_manager.approval set state = 'granted'")
     await owner.execute("delete from case_manager.approval_decision")
+
+
+async def test_thief_of_operator_reads_no_request_of_another_and_hands_in_none_without_end(log_in: LogIn) -> None:
+    thief = await log_in("operator")
+    for columns in ("request", "case_id", "*"):
+        assert await denied(thief, f"select {columns} from case_manager.retry_request")
+    insert = "insert into case_manager.retry_request (request_id, case_id, request) values ($1, $1, $2)"
+    with pytest.raises(asyncpg.CheckViolationError):
+        await thief.execute(insert, fresh_id(), "[" * 3_000_000)
 
 
 async def test_thief_of_eraser_destroys_keys_and_reads_none(log_in: LogIn, owner: Owner) -> None:
@@ -276,7 +286,7 @@ HELD = {
 
 
 @pytest.mark.parametrize("role", [*AGENTS, "reviewer", "reconciler", "vault_eraser", "operator"])
-async def test_thief_of_a_work_role_holds_up_no_halt_and_no_stop(
+async def test_thief_of_a_work_role_delays_no_halt_and_no_stop(
     role: str, log_in: LogIn, owner: Owner, cases: KnownCases
 ) -> None:
     case_id, address = fresh_id(), "a" * 64
@@ -295,26 +305,41 @@ async def test_thief_of_a_work_role_holds_up_no_halt_and_no_stop(
             await thief.execute(HELD[role])
         operator = await log_in("operator")
         async with asyncio.timeout(2):
-            await operator.fetchval("select case_manager.halt('assist', 'ada', 'why')")
-            assert await operator.fetchval("select case_manager.cancel($1, 'ada', 'why')", case_id) == "cancelled"
+            await hand_in(operator, signed_command("halt", "assist"))
+            await hand_in(operator, signed_command("cancel", case_id))
             await owner.execute(
                 "insert into case_manager.control (kind, key, by, why) values ('suppressed_address', $1, 'x', 'y')",
                 address,
             )
     finally:
         await transaction.rollback()
-        await owner.execute("delete from case_manager.control; delete from case_manager.control_change")
+        await owner.execute("delete from case_manager.control; delete from case_manager.operator_command")
 
 
-async def test_halt_that_cannot_get_its_row_is_a_clear_error_and_no_traceback(
+async def test_thief_of_identity_lists_no_cases_and_no_keys(log_in: LogIn) -> None:
+    thief = await log_in(IDENTITY)
+    for what in (
+        "every case",
+        "every approval",
+        "every person's key",
+        "another agent's table",
+        "compliance's verdicts",
+    ):
+        assert await denied(thief, FOREIGN[what].format(role=IDENTITY, other="triage")), what
+    # Facts are shown for a task that some agent holds the lease of now, and for no other one.
+    assert await thief.fetchval("select open_task('triage', gen_random_uuid(), gen_random_uuid())") is None
+    assert await thief.fetchval("select open_task('pg_catalog', gen_random_uuid(), gen_random_uuid())") is None
+
+
+async def test_halt_with_its_row_locked_is_an_error_without_a_traceback(
     infrastructure: Infrastructure, owner: Owner
 ) -> None:
     target = Target({"SWITCHYARD_OPERATOR_DB_URL": infrastructure.role_url("operator")})
     async with owner.transaction():
-        await owner.execute("lock table case_manager.control in access exclusive mode")
+        await owner.execute("lock table case_manager.operator_command in access exclusive mode")
         with pytest.raises(CommandFailed, match="did not answer in time"):
             async with open_pool(target, "operator") as pool:
-                await pool.fetchval("select halt('assist', 'ada', 'why')")
+                await hand_in(pool, signed_command("halt", "assist"))
 
 
 async def test_thief_of_a_work_role_cannot_use_up_the_servers_connections(
@@ -330,7 +355,7 @@ async def test_thief_of_a_work_role_cannot_use_up_the_servers_connections(
 
 
 @pytest.mark.parametrize("role", [*WORK_ROLES, *AUDIT_ROLES])
-async def test_every_role_has_limits_and_is_nothing_more_than_a_login(role: str, owner: Owner) -> None:
+async def test_database_role_has_limits_and_no_right_beyond_login(role: str, owner: Owner) -> None:
     row = await owner.fetchrow("select * from pg_roles where rolname = $1", role)
     if row is None:
         pytest.fail(f"{role} does not exist")

@@ -19,12 +19,14 @@ from services.orchestrator.__main__ import PROCESSES
 from services.orchestrator.graph import CURRENT
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import ArrivalQueue, ArrivalTable
+from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommands
+from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.case_manager.store import CaseStore
 from switchyard.case_manager.suppression import SuppressionList
 from switchyard.case_manager.timers import Timers
@@ -53,6 +55,11 @@ from tests.integration.serving import queues_of, stop_serving
 from tests.operators import OPERATOR_PUBLIC_KEYS, OPERATORS, hand_in, result_of, signed_command
 from tests.reference import derive_event, read_event
 
+CONSENT_SOURCE, CONSENT_SEED = "upstream.ingress", b"\x01" * 32
+"""The source that signs grants, and its key."""
+
+CONSENT_KEYS = PrincipalKeys({CONSENT_SOURCE: {"k1": bytes.fromhex(derive_public_key(CONSENT_SEED))}})
+CONSENT_URL = "https://assistant.acme.example/consent"
 SOURCE = "upstream.portal"
 QUESTION = "Which wells did Zanzibar-4711 drill?"
 USER = "ada.lovelace@example.com"
@@ -84,6 +91,7 @@ class CaseManager:
     closing: CaseCloser
     pending: PendingCommands
     approvals: ApprovalService
+    consents: ConsentWaits
     suppression: SuppressionList
     timers: Timers
     outbox: Outbox
@@ -191,9 +199,26 @@ async def start_case_manager(
         suppression = SuppressionList(database, CATALOGUE, clock, mac, own_sources=APP.suppression_sources)
         outbox = Outbox(pool, publisher)
         arrivals = ArrivalQueue(ArrivalTable(database, bytes.fromhex(MAC_KEY)), intake, outbox)
-        timers = Timers(closing, pending, approvals, OperatorCommands(database, CATALOGUE, OPERATORS, clock), outbox)
+        consents = ConsentWaits(
+            pending,
+            CONSENT_KEYS,
+            CONSENT_URL,
+        )
+        commands = OperatorCommands(database, CATALOGUE, OPERATORS, clock)
+        timers = Timers(closing, pending, approvals, consents, commands, outbox)
         case_manager = CaseManager(
-            store, vault, artefacts, intake, arrivals, closing, pending, approvals, suppression, timers, outbox
+            store,
+            vault,
+            artefacts,
+            intake,
+            arrivals,
+            closing,
+            pending,
+            approvals,
+            consents,
+            suppression,
+            timers,
+            outbox,
         )
         case_managers.append(case_manager)
         return case_manager

@@ -45,9 +45,7 @@ async def submit(cloud: Cloud, sent: Json) -> str:
     return case_id_for(sent["tenant"], SOURCE, sent["user_id"], sent["idempotency_key"])
 
 
-async def test_a_submission_becomes_a_case_and_the_same_again_the_identical_event(
-    serve: Serve, cloud: Cloud, tap: Tap
-) -> None:
+async def test_submission_repeated_opens_one_case_with_an_identical_event(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("case_manager")
     sent = submission()
     case_id = await submit(cloud, sent)
@@ -70,7 +68,7 @@ async def test_recorded_case_never_published_is_published_unchanged(
     assert await tap.next("case_manager", case_id) == [admitted]
 
 
-async def test_a_rejection_goes_out_to_the_world_and_quotes_nothing(
+async def test_rejection_is_published_to_external_and_quotes_nothing(
     serve: Serve, cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await serve("case_manager")
@@ -85,7 +83,7 @@ async def test_a_rejection_goes_out_to_the_world_and_quotes_nothing(
     assert "Zanzibar" not in capsys.readouterr().err
 
 
-async def test_a_case_closes_once_however_often_the_router_says_so(serve: Serve, cloud: Cloud, tap: Tap) -> None:
+async def test_case_closes_once_after_repeated_commands_of_the_router(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("case_manager")
     sent = submission()
     case_id = await submit(cloud, sent)
@@ -135,7 +133,7 @@ async def test_unauthentic_bytes_are_quarantined_and_case_manager_continues(
         ({"principal": {"sub": "service:upstream.portal", "tenant": "acme", "act": ["staff:mallory"]}}, "principal"),
     ],
 )
-async def test_forged_word_of_the_router_about_a_case_is_quarantined(
+async def test_forged_router_command_is_quarantined(
     serve: Serve, cloud: Cloud, tap: Tap, owner: Owner, changes: Json, field: str
 ) -> None:
     await serve("case_manager")
@@ -183,7 +181,7 @@ async def test_submission_during_postgres_outage_is_recorded_after(
     assert opened["type"] == "CaseOpened"
 
 
-async def test_a_dead_letter_is_tried_again(serve: Serve, cloud: Cloud, tap: Tap) -> None:
+async def test_dead_letter_is_processed_again(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("case_manager")
     sent = submission()
     await cloud.put_dead_letter("case_manager", bus_body(sent, source=SOURCE, detail_type="CaseSubmitted"))
@@ -193,7 +191,7 @@ async def test_a_dead_letter_is_tried_again(serve: Serve, cloud: Cloud, tap: Tap
     await cloud.settled(QUEUE, DEAD_LETTERS)
 
 
-async def test_submission_dead_letter_becomes_a_case_and_unreadable_is_quarantined(
+async def test_submission_dead_letter_opens_a_case_and_unreadable_is_quarantined(
     serve: Serve, cloud: Cloud, tap: Tap
 ) -> None:
     await serve("case_manager")

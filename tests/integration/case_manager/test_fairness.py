@@ -63,24 +63,20 @@ async def queue_of(case_manager: CaseManager, pool_for: PoolFor, **options: Any)
     return Queue(ArrivalQueue(ArrivalTable(database, KEY, **options), intake, case_manager.outbox))
 
 
-async def test_a_source_behind_a_flood_of_another_has_the_next_turn(arrivals: Queue) -> None:
+async def test_source_behind_anothers_flood_has_the_next_turn(arrivals: Queue) -> None:
     await arrivals.receive(*(submission() for _ in range(300)))
     await arrivals.receive(submission(), source=QUIET)
     assert QUIET in {arrival.source for arrival in await arrivals.queue.table.claim(2)}
 
 
-async def test_a_tenant_behind_a_flood_of_another_has_the_next_turn_of_their_source(
-    arrivals: Queue, owner: Owner
-) -> None:
+async def test_tenant_behind_anothers_flood_has_the_next_turn_of_its_source(arrivals: Queue, owner: Owner) -> None:
     await arrivals.receive(*(submission(tenant="noisy") for _ in range(300)))
     await arrivals.receive(submission(tenant="quiet"))
     details = [arrival.detail for arrival in await arrivals.queue.table.claim(2)]
     assert {detail["tenant"] for detail in details if detail} == {"noisy", "quiet"}
 
 
-async def test_names_of_tenants_that_a_source_may_not_speak_for_give_it_no_turns(
-    case_manager: CaseManager, pool_for: PoolFor
-) -> None:
+async def test_tenants_outside_a_sources_policy_give_it_no_turns(case_manager: CaseManager, pool_for: PoolFor) -> None:
     upstreams = {NOISY: UpstreamPolicy(tenants=("acme",)), QUIET: UpstreamPolicy(tenants=("*",))}
     queue = await queue_of(case_manager, pool_for, upstreams=upstreams)
     await queue.receive(*(submission(tenant=f"invented-{n}") for n in range(50)))
@@ -89,7 +85,7 @@ async def test_names_of_tenants_that_a_source_may_not_speak_for_give_it_no_turns
     assert "acme" in tenants
 
 
-async def test_a_source_with_a_share_of_three_has_three_turns_of_four(
+async def test_source_with_a_share_of_three_has_three_turns_of_four(
     case_manager: CaseManager, pool_for: PoolFor
 ) -> None:
     upstreams = {NOISY: UpstreamPolicy(tenants=("*",)), QUIET: UpstreamPolicy(tenants=("*",), share=3)}
@@ -100,7 +96,7 @@ async def test_a_source_with_a_share_of_three_has_three_turns_of_four(
     assert (sources.count(QUIET), sources.count(NOISY)) == (6, 2)
 
 
-async def test_workers_that_claim_at_once_get_different_submissions(arrivals: Queue) -> None:
+async def test_concurrent_workers_claim_different_submissions(arrivals: Queue) -> None:
     await arrivals.receive(*(submission() for _ in range(40)))
     claims = await asyncio.gather(*(arrivals.queue.table.claim(10) for _ in range(4)))
     taken = [arrival.arrival_id for claim in claims for arrival in claim]
@@ -108,7 +104,7 @@ async def test_workers_that_claim_at_once_get_different_submissions(arrivals: Qu
     assert await arrivals.queue.table.claim() == []
 
 
-async def test_what_a_worker_took_that_died_is_opened_by_another(arrivals: Queue, owner: Owner) -> None:
+async def test_arrival_claimed_by_a_dead_worker_is_opened_by_another(arrivals: Queue, owner: Owner) -> None:
     detail = submission()
     await arrivals.receive(detail)
     assert len(await arrivals.queue.table.claim()) == 1
@@ -120,9 +116,7 @@ async def test_what_a_worker_took_that_died_is_opened_by_another(arrivals: Queue
     assert await owner.fetchval("select count(*) from case_manager.arrival") == 0
 
 
-async def test_a_submission_that_waits_is_sealed_and_an_altered_one_opens_nothing(
-    arrivals: Queue, owner: Owner
-) -> None:
+async def test_waiting_submission_is_sealed_and_an_altered_one_opens_no_case(arrivals: Queue, owner: Owner) -> None:
     word = fresh_id()
     await arrivals.receive(submission(question=word))
     row = await owner.fetchrow("select arrival::text as text, sealed from case_manager.arrival")
@@ -134,14 +128,14 @@ async def test_a_submission_that_waits_is_sealed_and_an_altered_one_opens_nothin
     assert arrivals.published == []
 
 
-async def test_the_same_submission_waits_once(arrivals: Queue, owner: Owner) -> None:
+async def test_submission_repeated_is_queued_once(arrivals: Queue, owner: Owner) -> None:
     detail = submission()
     await arrivals.receive(*[detail] * 20)
     await arrivals.receive(detail)
     assert await owner.fetchval("select count(*) from case_manager.arrival") == 1
 
 
-async def test_a_tenant_over_its_limit_is_rejected_once_an_hour_and_another_is_not(
+async def test_tenant_over_its_limit_is_rejected_once_per_hour_and_others_are_not(
     case_manager: CaseManager, pool_for: PoolFor, owner: Owner
 ) -> None:
     queue = await queue_of(case_manager, pool_for, limits=BacklogLimits(tenant=10, source=100))
@@ -159,7 +153,7 @@ async def test_a_tenant_over_its_limit_is_rejected_once_an_hour_and_another_is_n
     assert await queue.receive(submission(tenant="noisy")) == [], "there is room again"
 
 
-async def test_a_source_over_its_limit_is_rejected_and_another_source_is_not(
+async def test_source_over_its_limit_is_rejected_and_others_are_not(
     case_manager: CaseManager, pool_for: PoolFor
 ) -> None:
     queue = await queue_of(case_manager, pool_for, limits=BacklogLimits(tenant=10, source=15))
@@ -169,12 +163,12 @@ async def test_a_source_over_its_limit_is_rejected_and_another_source_is_not(
     assert await queue.receive(submission(), source=QUIET) == []
 
 
-async def test_an_arrival_of_a_source_that_is_no_upstream_is_refused_as_forged(arrivals: Queue) -> None:
+async def test_arrival_of_a_source_outside_the_upstreams_is_refused_as_forged(arrivals: Queue) -> None:
     with pytest.raises(InvalidEvent, match="forged"):
         await arrivals.receive(submission(), source="switchyard.router")
 
 
-async def test_a_submission_that_cannot_be_handled_is_rejected_in_the_end_and_others_go_on(
+async def test_submission_that_always_fails_is_rejected_and_others_continue(
     arrivals: Queue, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = submission(question="bad"), submission()
@@ -216,7 +210,7 @@ async def test_invalid_submissions_leave_a_few_events_and_one_count(
     assert await owner.fetchval("select count(*) from case_manager.rejection") == 0
 
 
-async def test_invented_tenants_and_reasons_do_not_multiply_what_is_kept(arrivals: Queue, owner: Owner) -> None:
+async def test_invented_tenants_and_reasons_leave_a_bounded_number_of_rows(arrivals: Queue, owner: Owner) -> None:
     await arrivals.receive(*(submission(tenant=f"tenant-{n}", question="") for n in range(300)))
     await arrivals.queue.tick()
     assert await owner.fetchval("select count(*) from case_manager.rejection") <= 21

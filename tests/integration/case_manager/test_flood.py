@@ -128,7 +128,7 @@ class Probe:
         pytest.param(10_000, 45.0, marks=[pytest.mark.slow, pytest.mark.timeout(400)]),
     ],
 )
-async def test_a_flood_delays_no_case_approval_ending_or_suppression_of_another_source(
+async def test_flood_delays_no_case_approval_ending_or_suppression_of_others(
     serve: Serve,
     cloud: Cloud,
     quiet: Tap,

@@ -44,7 +44,7 @@ def verified(payload: Json, action: CommandAction, target: str, reason: str) -> 
     ).verify(OPERATORS)
 
 
-async def test_halt_and_resume_are_recorded_with_what_was_signed(
+async def test_halt_and_resume_are_recorded_with_their_signed_command(
     case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     assert await decided(case_manager, owner, signed(clock, "halt", "assist")) == "halted"
@@ -55,7 +55,7 @@ async def test_halt_and_resume_are_recorded_with_what_was_signed(
     verified(resumed["payload"], "resume", "assist", resumed["payload"]["why"])
 
 
-async def test_the_ending_of_a_cancelled_case_names_the_signed_command(
+async def test_ending_of_a_cancelled_case_names_the_signed_command(
     case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     opened = await case_manager.submit()
@@ -81,7 +81,7 @@ async def test_the_ending_of_a_cancelled_case_names_the_signed_command(
         pytest.param(lambda command: replace(command, signature=command.sign(b"\x09" * 32)), id="another key"),
     ],
 )
-async def test_a_command_that_no_operator_signed_changes_nothing_and_raises_an_alarm(
+async def test_command_without_an_operators_signature_changes_nothing(
     action: CommandAction,
     forge: Any,
     case_manager: CaseManager,
@@ -104,7 +104,7 @@ async def test_a_command_that_no_operator_signed_changes_nothing_and_raises_an_a
     assert not [event for event in await tap.seen("case_manager") if event["type"] in {"PlaybookResumed", "CaseClosed"}]
 
 
-async def test_an_old_command_handed_in_again_is_refused_by_the_database(
+async def test_command_handed_in_twice_is_refused_by_the_database(
     case_manager: CaseManager, owner: Owner, clock: ManualClock
 ) -> None:
     resume = signed(clock, "resume", "assist")
@@ -116,7 +116,7 @@ async def test_an_old_command_handed_in_again_is_refused_by_the_database(
 
 
 @pytest.mark.parametrize("age", [timedelta(minutes=16), timedelta(minutes=-16)])
-async def test_a_resumption_that_was_kept_is_refused_and_a_halt_is_never_too_late(
+async def test_old_resumption_is_refused_and_an_old_halt_is_applied(
     age: timedelta, case_manager: CaseManager, owner: Owner, clock: ManualClock
 ) -> None:
     at = timestamp(clock.now() - age)
@@ -126,7 +126,45 @@ async def test_a_resumption_that_was_kept_is_refused_and_a_halt_is_never_too_lat
     assert await owner.fetchval("select count(*) from case_manager.control") == 1
 
 
-async def test_case_managers_that_decide_at_once_report_a_halt_once(
+@pytest.mark.parametrize("halted_before", [False, True])
+async def test_resumption_signed_before_the_latest_halt_lifts_nothing(
+    halted_before: bool, case_manager: CaseManager, owner: Owner, clock: ManualClock
+) -> None:
+    if halted_before:
+        await decided(case_manager, owner, signed(clock, "halt", "assist"))
+        clock.advance(60)
+    kept = signed(clock, "resume", "assist")
+    clock.advance(60)
+    await decided(case_manager, owner, signed(clock, "halt", "assist", reason="still bad"))
+    assert "halted after this was signed" in str(await decided(case_manager, owner, kept))
+    assert await owner.fetchval("select count(*) from case_manager.control") == 1
+    clock.advance(60)
+    assert await decided(case_manager, owner, signed(clock, "resume", "assist")) == "resumed"
+
+
+async def test_halt_signed_under_a_clock_far_ahead_can_be_lifted(
+    case_manager: CaseManager, owner: Owner, clock: ManualClock
+) -> None:
+    await decided(case_manager, owner, signed(clock, "halt", "assist", signed_at="8999-12-31T23:59:59.000000Z"))
+    now = await owner.fetchval("select clock_timestamp()")
+    clock.advance((now - clock.now()).total_seconds())
+    assert await decided(case_manager, owner, signed(clock, "resume", "assist")) == "resumed"
+
+
+async def test_halt_behind_a_thousand_unsigned_commands_counts_at_once(
+    case_manager: CaseManager, owner: Owner, clock: ManualClock
+) -> None:
+    await owner.execute(
+        "insert into case_manager.operator_command (command_id, action, target, operator, reason, signed_at, signature)"
+        " select gen_random_uuid(), 'resume', 'assist', $1, 'r', now(), repeat('ab', 64) from generate_series(1, 1000)",
+        OPERATOR,
+    )
+    assert await decided(case_manager, owner, signed(clock, "halt", "assist")) == "halted"
+    refused = "select count(*) from case_manager.operator_command where result like 'refused%'"
+    assert await owner.fetchval(refused) == 1000
+
+
+async def test_concurrent_case_managers_report_a_halt_once(
     case_manager: CaseManager, start_case_manager: StartCaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     other = await start_case_manager()
@@ -136,13 +174,13 @@ async def test_case_managers_that_decide_at_once_report_a_halt_once(
     assert [event["type"] for event in await tap.seen("case_manager")] == ["PlaybookHalted"]
 
 
-async def test_cancelling_a_case_that_is_unknown_or_closed_is_refused(
+async def test_cancellation_of_an_unknown_or_closed_case_is_refused(
     case_manager: CaseManager, owner: Owner, clock: ManualClock
 ) -> None:
     assert "no such case" in str(await decided(case_manager, owner, signed(clock, "cancel", fresh_id())))
 
 
-async def test_the_operators_login_alone_halts_resumes_and_cancels_nothing(
+async def test_operators_login_without_a_signature_changes_nothing(
     case_manager: CaseManager, pool_for: PoolFor, owner: Owner, clock: ManualClock
 ) -> None:
     await decided(case_manager, owner, signed(clock, "halt", "assist"))

@@ -27,7 +27,7 @@ async def test_security_definer_functions_search_pg_temp_last(owner: Owner) -> N
     assert [row["name"] for row in rows if not row["config"].endswith("pg_temp")] == []
 
 
-async def test_operator_creates_no_temporary_table_to_stand_in_for_the_owners(pool_for: PoolFor, owner: Owner) -> None:
+async def test_operator_cannot_shadow_the_owners_table_by_a_temporary_one(pool_for: PoolFor, owner: Owner) -> None:
     pool = await pool_for("operator")
     async with pool.acquire() as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -49,7 +49,7 @@ async def test_operator_creates_no_temporary_table_to_stand_in_for_the_owners(po
         "outbox",
     ],
 )
-async def test_an_operator_reads_and_writes_no_table_of_the_case_manager(pool_for: PoolFor, table: str) -> None:
+async def test_operator_role_has_no_right_on_case_manager_tables(pool_for: PoolFor, table: str) -> None:
     pool = await pool_for("operator")
     for statement in (f"select * from case_manager.{table}", f"delete from case_manager.{table}"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -70,7 +70,7 @@ async def test_an_operator_reads_and_writes_no_table_of_the_case_manager(pool_fo
         "select case_manager.decide(gen_random_uuid(), 'granted', 'c', 'ana', repeat('x', 2001), now(), 's')",
     ],
 )
-async def test_what_could_not_stand_in_an_event_is_refused_where_it_is_written(pool_for: PoolFor, call: str) -> None:
+async def test_operator_text_invalid_in_an_event_is_refused_by_the_database(pool_for: PoolFor, call: str) -> None:
     pool = await pool_for("operator")
     with pytest.raises(asyncpg.CheckViolationError):
         await pool.fetchval(call)

@@ -27,7 +27,7 @@ class Recorded:
         self.events += events
 
 
-async def test_a_repeated_submission_publishes_the_same_event_under_its_own_trace(
+async def test_repeated_submission_publishes_the_same_event_under_its_own_trace(
     start_case_manager: StartCaseManager,
 ) -> None:
     case_manager, recorded = await start_case_manager(), Recorded()
@@ -44,6 +44,7 @@ async def test_a_repeated_submission_publishes_the_same_event_under_its_own_trac
             closing=case_manager.closing,
             pending=nobody,
             approvals=nobody,
+            consents=nobody,
             suppression=nobody,
             publisher=recorded,
             quarantine=nobody,

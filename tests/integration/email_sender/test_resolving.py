@@ -72,12 +72,12 @@ async def ended(owner: Owner, command: Json, payload: Contract) -> Json:
     return event
 
 
-async def left_unknown(case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner) -> Json:
+async def left_unknown(case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, *, note: str = "") -> Json:
     """A case whose email may or may not have been sent; its SendingUnknown."""
     outbox.plan("drop_after")
-    command = case.command(email_sender.soon)
+    command = case.command(email_sender.soon, note=note)
     answer = await email_sender.send(command)
-    assert isinstance(answer, SendingUnknown)
+    assert isinstance(answer, SendingUnknown), answer
     return await ended(owner, command, answer)
 
 
@@ -102,7 +102,7 @@ async def resolve(pool: Pool, owner: Owner, *resolutions: Resolution) -> list[st
     return [await resolution_result(owner, each.resolution_id) for each in resolutions]
 
 
-async def test_it_is_listed_until_it_is_settled(
+async def test_unknown_send_is_listed_until_it_is_resolved(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool
 ) -> None:
     await left_unknown(case, email_sender, outbox, owner)
@@ -114,7 +114,7 @@ async def test_it_is_listed_until_it_is_settled(
 
 
 @pytest.mark.parametrize("how", ["another key", "altered", "unknown operator"])
-async def test_what_no_operator_signed_resolves_nothing(
+async def test_resolution_without_an_operators_signature_is_refused(
     how: str, case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool
 ) -> None:
     await left_unknown(case, email_sender, outbox, owner)
@@ -128,7 +128,7 @@ async def test_what_no_operator_signed_resolves_nothing(
     assert len(await list_unresolved_sends(pool)) == 1
 
 
-async def test_a_resolution_that_is_handed_in_again_is_refused_by_the_database(
+async def test_resolution_handed_in_twice_is_refused_by_the_database(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool
 ) -> None:
     await left_unknown(case, email_sender, outbox, owner)
@@ -138,7 +138,20 @@ async def test_a_resolution_that_is_handed_in_again_is_refused_by_the_database(
         await request_resolution(owner, found)
 
 
-async def test_it_is_settled_once(
+async def test_resolution_kept_from_before_settles_no_later_attempt(
+    case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
+) -> None:
+    """A kept "was not sent" would have the email sent a third time."""
+    await left_unknown(case, email_sender, outbox, owner)
+    kept = resolution(case, provider_message_id=None)
+    assert await resolve(pool, owner, resolution(case, provider_message_id=None)) == ["resolved"]
+    clock.advance(3_600)
+    await left_unknown(case, email_sender, outbox, owner, note="again")
+    assert "after this was signed" in str(await resolve(pool, owner, kept))
+    assert len(await list_unresolved_sends(pool)) == 1
+
+
+async def test_concurrent_resolutions_have_one_winner(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool
 ) -> None:
     await left_unknown(case, email_sender, outbox, owner)
@@ -151,7 +164,7 @@ async def test_it_is_settled_once(
     assert await owner.fetchval("select count(*) from email_sender.resolution") == 1
 
 
-async def test_what_was_sent_or_never_tried_cannot_be_settled(
+async def test_sent_or_untried_email_cannot_be_resolved(
     case: Case, open_case: OpenCase, email_sender: EmailSender, owner: Owner, pool: Pool
 ) -> None:
     command = case.command(email_sender.soon)
@@ -180,7 +193,7 @@ async def test_resolution_is_published_once_as_child_of_outcome(
     assert not find_event_type(envelope_of(event)).terminal
 
 
-async def test_killed_while_publishing_the_same_event_comes_again_from_the_outbox(
+async def test_resolution_killed_while_publishing_is_republished_from_the_outbox(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     await left_unknown(case, email_sender, outbox, owner)
@@ -197,7 +210,7 @@ async def test_killed_while_publishing_the_same_event_comes_again_from_the_outbo
     assert (first["event_id"], first["digest"]) == (second["event_id"], second["digest"])
 
 
-async def test_a_case_that_failed_while_the_provider_was_asked_is_settled_too(
+async def test_case_failed_during_a_send_is_listed_and_resolved(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     """As when a worker dies so often that its message ends in the dead-letter queue."""
@@ -218,7 +231,7 @@ async def test_a_case_that_failed_while_the_provider_was_asked_is_settled_too(
     assert bus.events[0]["parents"] == [failed["digest"]]
 
 
-async def test_an_answer_that_comes_after_all_settles_what_was_given_up(
+async def test_late_provider_answer_resolves_a_send_reported_as_unknown(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     """A worker that was away for long comes back with the provider's answer, after another one had given up."""
@@ -287,7 +300,7 @@ async def test_email_list_unresolved_and_resolve_record_the_status_once(
     assert (row["operator"], row["evidence"], row["provider_message_id"]) == (OPERATOR, EVIDENCE, "m-1")
 
 
-async def test_an_operator_settles_and_does_nothing_else_to_the_ledger(pool_for: PoolFor) -> None:
+async def test_operator_role_resolves_and_changes_nothing_else_in_the_ledger(pool_for: PoolFor) -> None:
     pool = await pool_for("operator")
     assert await list_unresolved_sends(pool) == []
     for statement in (

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg
 import pytest
 
 from switchyard.devstack.identity.certificates import CA_FILE, write_certificates
@@ -27,7 +26,6 @@ from switchyard.identity.task_evidence import WorkDatabaseEvidence
 from switchyard.identity.tls import client_tls
 from switchyard.identity.token_exchange import IdentityProvider, TokenExchange
 from switchyard.identity.token_issuer import TokenIssuer
-from switchyard.processes.identity import IDENTITY, identity_owner
 from switchyard.protocol.events.router import Wait
 from switchyard.protocol.grants import GrantClaims, service_grant_id
 from switchyard.protocol.principal_jws import import_private_key, import_public_key, sign_grant
@@ -35,13 +33,12 @@ from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import derive_public_key
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.crypto.vault import LocalKeyWrapper
-from switchyard.runtime.database.migrate import apply_grants, apply_migrations, ensure_role
 from switchyard.runtime.process.web import MutualTls, WebServer
 from tests.integration.conftest import PoolFor
 from tests.integration.events import command, envelope_of, fresh_id, rewritten
 from tests.integration.identity.conftest import WAREHOUSE, WORK_ORDERS, IdentityServers
 from tests.integration.identity.test_token_exchange import claims_of
-from tests.integration.infrastructure import Infrastructure, Owner, password
+from tests.integration.infrastructure import Owner
 
 SOURCE = "upstream.api"
 SEED = bytes(range(32))
@@ -136,25 +133,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def migrated(infrastructure: Infrastructure) -> None:
-    """The service's schema and role."""
-
-    async def migrate() -> None:
-        connection = await asyncpg.connect(infrastructure.owner_url())
-        try:
-            await ensure_role(connection, IDENTITY, password=password(IDENTITY))
-            await apply_migrations(connection, [identity_owner()])
-            await apply_grants(connection, [identity_owner()])
-        finally:
-            await connection.close()
-
-    asyncio.run(migrate())
-
-
 @pytest.fixture
 async def service(
-    migrated: None,
     identity_servers: IdentityServers,
     exchange: TokenExchange,
     provider: IdentityProvider,
@@ -362,9 +342,9 @@ async def test_source_that_acts_for_itself_reads_with_its_own_grant(
     wider = await service.post("text_to_sql", "/token", request | {"scopes": list(SOUTH)})
     assert (wider[0], wider[1]["error"]) == (403, "scope_not_granted")
     foreign = await service.open_task(service_grant_id("upstream.jobs"), tenant="another")
-    assert (await service.post("text_to_sql", "/token", foreign))[0] == 401
+    assert (await service.post("text_to_sql", "/token", foreign))[0] == 403
     unknown = await service.open_task(service_grant_id("upstream.unknown"))
-    assert (await service.post("text_to_sql", "/token", unknown))[0] == 401
+    assert (await service.post("text_to_sql", "/token", unknown))[0] == 403
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 5_000, b'{"grant": 1}', b"\xff", b"x" * 70_000])

@@ -65,9 +65,7 @@ async def test_forged_command_is_quarantined_and_never_handled(
     assert await owner.fetchval(claimed, forged["event_id"]) == 0, "the id stays free for the true command"
 
 
-async def test_command_of_a_case_that_intake_never_opened_is_quarantined(
-    start_worker: StartWorker, cloud: Cloud
-) -> None:
+async def test_command_of_a_case_never_opened_is_quarantined(start_worker: StartWorker, cloud: Cloud) -> None:
     handler = Counting()
     await start_worker(handler)
     body = bus_body(command(fresh_id(), known=False))
@@ -78,7 +76,7 @@ async def test_command_of_a_case_that_intake_never_opened_is_quarantined(
     assert handler.tasks == []
 
 
-async def test_true_command_after_a_forged_one_of_its_id_is_handled(
+async def test_authentic_command_after_a_forged_one_of_its_id_is_handled(
     start_worker: StartWorker, cloud: Cloud, tap: Tap
 ) -> None:
     handler, case_id = Counting(), fresh_id()

@@ -36,7 +36,7 @@ REFUSED: dict[str, tuple[str, str, str | None]] = {
 }
 
 
-async def test_unauthentic_bytes_are_quarantined_with_reason_and_consumer_continues(
+async def test_unauthentic_bytes_are_quarantined_and_the_consumer_continues(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, log_lines: LogLines, case_id: str
 ) -> None:
     handler = Counting()
@@ -76,7 +76,7 @@ async def test_reused_event_id_is_quarantined_and_first_outcome_stands(
     assert len(handler.tasks) == 1
 
 
-async def test_the_same_refused_bytes_are_kept_once(start_worker: StartWorker, cloud: Cloud) -> None:
+async def test_refused_bytes_repeated_are_quarantined_once(start_worker: StartWorker, cloud: Cloud) -> None:
     await start_worker(Counting())
     raw = f"not JSON {fresh_id()}"
     await cloud.send(QUEUE, raw)

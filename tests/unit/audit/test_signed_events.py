@@ -86,13 +86,13 @@ def findings(events: list[Json], signers: SignerRings) -> list[str]:
     return [each.why for each in verdict.findings if each.kind is FindingKind.FORGED_SIGNATURE]
 
 
-def test_the_auditors_verifier_has_the_same_table() -> None:
+def test_bundle_verifiers_table_of_signed_events_is_the_same() -> None:
     assert {name: asdict(signed) for name, signed in SIGNED_EVENTS.items()} == verify_bundle.SIGNED_EVENTS
     named = {path for signed in SIGNED_EVENTS.values() for path in signed.statement.values()}
     assert CAUSES or not any(path.startswith("cause.") for path in named)
 
 
-def test_every_payload_with_a_signature_is_in_the_table() -> None:
+def test_signed_payloads_are_all_in_the_table() -> None:
     """A new signed event without an entry would pass unchecked."""
     named = {"signature", "cancellation"}
     signed = {type_.name for type_ in CATALOGUE.types if named & type_.payload.model_fields.keys()}
@@ -120,7 +120,7 @@ def test_signature_of_another_person_is_a_finding(events: list[Json]) -> None:
 
 
 @pytest.mark.parametrize(("name", "field"), [(name, field) for name in SIGNED for field in SIGNED[name][-1]["payload"]])
-def test_signature_covers_what_the_person_agreed_to(name: str, field: str) -> None:
+def test_signature_covers_the_persons_decision(name: str, field: str) -> None:
     """A service that may emit the event cannot alter it: a field of the payload is signed, or says nothing new."""
     events = copy.deepcopy(SIGNED[name])
     value = events[-1]["payload"][field]
@@ -142,7 +142,7 @@ def test_signature_covers_the_pack_of_the_request_and_the_case() -> None:
     assert list(check_signatures(granted, first, SIGNERS))
 
 
-def test_each_of_several_signatures_is_checked() -> None:
+def test_several_signatures_are_each_checked() -> None:
     first, ask, granted = copy.deepcopy(SIGNED["granted"])
     payload = granted["payload"]
     stated = {name: payload[name] for name in ("approval_id", "content_sha256", "signed_at")}
@@ -171,7 +171,7 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from(sorted(SIGNED_EVENTS)), st.dictionaries(st.text(max_size=8), JSON), JSON, JSON, JSON)
-def test_no_event_makes_the_check_raise(name: str, payload: Json, parents: Any, also: Any, cause: Any) -> None:
+def test_signature_check_never_raises(name: str, payload: Json, parents: Any, also: Any, cause: Any) -> None:
     payload |= {"approver": "ana", "operator": "ana", "co_approvals": also, "command": also, "signature": "00"}
     payload |= {"outcome": "cancelled", "cancellation": also}
     event = {"type": name, "case_id": "c", "parents": parents, "payload": payload}
@@ -185,7 +185,7 @@ def _standalone(events: list[Json], signers: verify_bundle.Signers | None = None
 
 
 @pytest.mark.parametrize("name", ["PlaybookHalted", "PlaybookResumed", "SendingResolved"])
-def test_golden_command_of_an_operator_is_signed_and_any_change_is_noticed(name: str) -> None:
+def test_golden_operator_command_is_signed_and_a_change_is_a_finding(name: str) -> None:
     event = golden(name)
     payload = event["payload"]
     signers: SignerRings = {
@@ -197,7 +197,7 @@ def test_golden_command_of_an_operator_is_signed_and_any_change_is_noticed(name:
         assert list(check_signatures(changed, None, signers)), field
 
 
-def test_cancelled_case_without_a_signed_command_is_noticed_and_another_ending_needs_none() -> None:
+def test_cancelled_case_needs_a_signed_command_and_other_endings_do_not() -> None:
     command = signed_command("cancel", "5a3ed2a8-0000-4000-8000-000000000000")
     fields = {name: getattr(command, name) for name in ("command_id", "operator", "reason", "signed_at", "signature")}
     ending = {"type": "CaseClosed", "case_id": command.target, "parents": []}

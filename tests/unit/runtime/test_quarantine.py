@@ -39,7 +39,7 @@ def quarantine(objects: Objects, clock: ManualClock) -> ObjectQuarantine:
     return ObjectQuarantine(bucket, CATALOGUE, node="case_manager", clock=clock)
 
 
-async def test_quarantine_of_a_flood_stores_samples_and_repeats_the_alarm_with_the_count(
+async def test_quarantine_of_a_flood_stores_samples_and_repeats_the_alarm(
     objects: Objects, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = ManualClock()

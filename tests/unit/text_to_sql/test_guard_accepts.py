@@ -52,32 +52,32 @@ USEFUL = {
 
 
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in USEFUL.items()])
-def test_what_analysts_write_passes(sql: str, schema: Schema) -> None:
+def test_analyst_query_is_accepted(sql: str, schema: Schema) -> None:
     assert guard_query(sql, schema).sql.startswith(("SELECT", "WITH"))
 
 
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in USEFUL.items()])
-def test_what_was_accepted_is_accepted_again_as_it_will_run(sql: str, schema: Schema) -> None:
+def test_accepted_query_is_accepted_again_unchanged(sql: str, schema: Schema) -> None:
     once = guard_query(sql, schema)
     again = guard_query(once.sql, schema)
     assert again.sql == once.sql
     assert again.columns == once.columns
 
 
-def test_what_runs_has_every_name_quoted_and_no_comment(schema: Schema) -> None:
+def test_accepted_query_has_quoted_names_and_no_comment(schema: Schema) -> None:
     query = guard_query("select well_name -- my secret\nfrom oilfield.prod.wells where basin = 'DJ'", schema)
     assert query.sql == (
         'SELECT "WELLS"."WELL_NAME" AS "WELL_NAME" FROM "WELLS" AS "WELLS" WHERE "WELLS"."BASIN" = \'DJ\' LIMIT 201'
     )
 
 
-def test_a_star_is_spelt_out(schema: Schema) -> None:
+def test_star_is_expanded(schema: Schema) -> None:
     query = guard_query("SELECT * FROM technicians", schema)
     assert "*" not in query.sql
     assert [column.name for column in query.output] == list(schema.tables["TECHNICIANS"].columns)
 
 
-def test_it_says_which_tables_and_columns_are_read(schema: Schema) -> None:
+def test_accepted_query_lists_its_tables_and_columns(schema: Schema) -> None:
     query = guard_query("SELECT w.well_name FROM wells w JOIN downtime d ON d.api_number = w.api_number", schema)
     assert query.tables == ("DOWNTIME", "WELLS")
     assert query.columns == ("DOWNTIME.API_NUMBER", "WELLS.API_NUMBER", "WELLS.WELL_NAME")
@@ -93,11 +93,11 @@ def test_it_says_which_tables_and_columns_are_read(schema: Schema) -> None:
         ("LIMIT 999", "LIMIT 11"),
     ],
 )
-def test_the_limit_is_added_or_lowered_to_one_more_than_the_rows_wanted(asked: str, runs: str, schema: Schema) -> None:
+def test_limit_is_added_or_lowered_to_one_over_the_maximum(asked: str, runs: str, schema: Schema) -> None:
     assert guard_query(f"SELECT api_number FROM wells {asked}", schema, max_rows=10).sql.endswith(runs)
 
 
-def test_a_limit_inside_stays_and_the_outer_one_is_added(schema: Schema) -> None:
+def test_inner_limit_is_kept_and_the_outer_one_added(schema: Schema) -> None:
     sql = guard_query("SELECT x.api_number FROM (SELECT api_number FROM wells LIMIT 999) x", schema, max_rows=10).sql
     assert "LIMIT 999" in sql
     assert sql.endswith("LIMIT 11")
@@ -140,12 +140,12 @@ def test_units_follow_through_a_cte(schema: Schema) -> None:
     assert query.output[0].unit == "bbl"
 
 
-def test_a_name_inside_an_expression_of_order_by_is_written_out(schema: Schema) -> None:
+def test_order_by_expression_has_its_names_expanded(schema: Schema) -> None:
     sql = guard_query("SELECT name AS salary FROM technicians ORDER BY UPPER(salary)", schema).sql
     assert sql.endswith('ORDER BY UPPER(("TECHNICIANS"."NAME")) LIMIT 201')
 
 
-def test_a_pivot_becomes_aggregates(schema: Schema) -> None:
+def test_pivot_is_rewritten_as_aggregates(schema: Schema) -> None:
     query = guard_query(
         "SELECT * FROM (SELECT state, status, api_number FROM wells) "
         "PIVOT (COUNT(api_number) FOR status IN ('producing', 'plugged' AS gone)) AS p",
