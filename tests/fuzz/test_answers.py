@@ -343,9 +343,12 @@ def test_whole_answers_are_answers(replies: Replies, gpt: FailoverModel, bedrock
 MALFORMED_RESULTS = [
     b'{"Entries": "x"}', b'{"Entries": [1]}', b'{"Entries": [[]]}', b'{"Entries": [null]}', b'{"Entries": [{}]}',
     b'{"Entries": [{"EventId": ""}]}', b'{"Entries": [{"EventId": 1}]}', b'{"Entries": [{"EventId": []}]}',
-    b'{"Entries": {"0": {"EventId": "e"}}}', b'{"Entries": [{"ErrorCode": {}}]}', b'{"Entries": [{"ErrorCode": ["a"]}]}',
-    b'{"Entries": [{"ErrorCode": null, "EventId": null}]}', b'{"FailedEntryCount": "NaN"}', b"[]", b"1", b'"x"', b"null",
-    b'{"Entries": [{"ErrorCode": ""}]}', b'\xff\xfe{"Entries": []}', b'{"Entries": [{"EventId": "e"}, {"EventId": "f"}]}',
+    b'{"Entries": {"0": {"EventId": "e"}}}', b'{"Entries": [{"ErrorCode": {}}]}',
+    b'{"Entries": [{"ErrorCode": ["a"]}]}',
+    b'{"Entries": [{"ErrorCode": null, "EventId": null}]}', b'{"FailedEntryCount": "NaN"}', b"[]", b"1", b'"x"',
+    b"null",
+    b'{"Entries": [{"ErrorCode": ""}]}', b'\xff\xfe{"Entries": []}',
+    b'{"Entries": [{"EventId": "e"}, {"EventId": "f"}]}',
 ]  # fmt: skip
 
 
