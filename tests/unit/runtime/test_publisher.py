@@ -29,7 +29,7 @@ class Bus:
 
 
 @pytest.mark.parametrize("code", ["MalformedDetail", "InvalidArgument", "EventTooLong", "RedactionFailure"])
-async def test_publisher_of_an_event_that_is_never_accepted_refuses_it_and_sends_the_others(code: str) -> None:
+async def test_event_never_accepted_by_the_bus_is_refused_and_the_others_are_sent(code: str) -> None:
     bus = Bus(PublishFailed(code, "no", permanent=True))
     with pytest.raises(InvalidEvent, match=code):
         await BusPublisher(bus).publish(EVENTS)  # type: ignore[arg-type]
@@ -40,12 +40,12 @@ async def test_publisher_of_an_event_that_is_never_accepted_refuses_it_and_sends
     ("code", "permanent"),
     [("ThrottlingException", False), ("NotAuthorizedForSourceException", True), ("InternalFailure", False)],
 )
-async def test_publisher_that_is_refused_for_another_reason_tries_again(code: str, permanent: bool) -> None:
+async def test_publish_error_of_another_kind_is_retryable(code: str, permanent: bool) -> None:
     with pytest.raises(Unavailable):
         await BusPublisher(Bus(PublishFailed(code, "no", permanent=permanent))).publish(EVENTS)  # type: ignore[arg-type]
 
 
-async def test_outbox_leaves_an_event_that_is_never_accepted_to_its_relay() -> None:
+async def test_outbox_leaves_an_event_never_accepted_by_the_bus_to_its_relay() -> None:
     outbox = Outbox(None, BusPublisher(Bus(PublishFailed("MalformedDetail", "no", permanent=True))))  # type: ignore[arg-type]
     await outbox.publish(EVENTS)
     assert outbox._published == set()
