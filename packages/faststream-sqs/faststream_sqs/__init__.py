@@ -9,12 +9,12 @@ from .envelope import EventBridgeEnvelope
 from .errors import (
     BatchItemFailed,
     BusMissing,
-    FifoNotSupported,
     MessageLeaseLost,
     PublishFailed,
     QueueMissing,
     RequestFailed,
     SettleFailed,
+    UnreadableBody,
 )
 from .publisher import EventBridgePublisher, SQSPublisher
 from .response import SQSResponse
@@ -30,7 +30,6 @@ __all__ = (
     "Credentials",
     "EventBridgeEnvelope",
     "EventBridgePublisher",
-    "FifoNotSupported",
     "MessageLeaseLost",
     "PublishFailed",
     "QueueMissing",
@@ -47,4 +46,5 @@ __all__ = (
     "SQSRouter",
     "SettleFailed",
     "TestSQSBroker",
+    "UnreadableBody",
 )

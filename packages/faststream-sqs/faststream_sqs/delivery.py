@@ -36,6 +36,7 @@ class SQSDelivery:
 
     __slots__ = (
         "_envelope",
+        "_max_receives",
         "_release_lease",
         "_retry",
         "_settlement",
@@ -59,11 +60,13 @@ class SQSDelivery:
         settlement: Settlement,
         retry: RetryPolicy,
         release_lease: Callable[["SQSDelivery"], None],
+        max_receives: int | None = None,
     ) -> None:
         self.raw = raw
         self.queue = queue
         self._settlement = settlement
         self._retry = retry
+        self._max_receives = max_receives
         self._release_lease = release_lease
         self._envelope: EventBridgeEnvelope | None = _NOT_PARSED
         self.status: AckStatus | None = None
@@ -99,6 +102,11 @@ class SQSDelivery:
         return int(self.raw.get("Attributes", {}).get("ApproximateReceiveCount", 1))
 
     @property
+    def group_id(self) -> str | None:
+        """The message group, None without one."""
+        return self.raw.get("Attributes", {}).get("MessageGroupId")  # type: ignore[no-any-return]
+
+    @property
     def sent_at(self) -> int:
         """When the message was sent, in milliseconds since the epoch; 0 if SQS does not report it."""
         return int(self.raw.get("Attributes", {}).get("SentTimestamp", 0))
@@ -122,15 +130,36 @@ class SQSDelivery:
     async def nack(self, delay: float | None = None) -> None:
         """Make the message visible again after `delay` seconds; None asks the retry policy of the subscriber.
 
-        SQS counts whole seconds: a fraction is rounded up, so that a back-off never becomes an immediate retry.
+        SQS counts whole seconds: a fraction is rounded up, so that a back-off never becomes an immediate retry. At
+        the subscriber's `max_receives` the message is rejected instead.
 
         Raises:
             MessageLeaseLost: SQS no longer accepts this receipt.
             SettleFailed: the change failed; the message is delivered again when its visibility timeout ends.
         """
+        if self._max_receives is not None and self.receive_count >= self._max_receives:
+            await self.reject(f"failed at receipt {self.receive_count} of {self._max_receives}")
+            return
         wait = self._retry.delay(self.receive_count) if delay is None else delay
         seconds = min(math.ceil(wait), MAX_VISIBILITY)
         await self._settle(AckStatus.NACKED, lambda: self._settlement.postpone(self.receipt_handle, seconds))
+
+    async def release(self) -> None:
+        """Make the message visible again at once, because its handler has not run; see `nack` for the errors."""
+        await self._settle(AckStatus.NACKED, lambda: self._settlement.postpone(self.receipt_handle, 0))
+
+    def describe_excess(self) -> str | None:
+        """The reason why the message is not handled once more, or None: it ended its workers, or was left unsettled."""
+        if self._max_receives is None or self.receive_count <= self._max_receives:
+            return None
+        return f"received {self.receive_count} times, more than {self._max_receives}"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the message has left the queue, so that the next of its group may follow."""
+        if self.status is AckStatus.REJECTED:
+            return self._settlement.has_dead_letter_queue
+        return self.status is AckStatus.ACKED
 
     async def reject(self, reason: str = "") -> None:
         """Copy the message to the dead-letter queue with the reason, then delete it.

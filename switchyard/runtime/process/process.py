@@ -65,7 +65,7 @@ class ServiceProcess:
             region=settings.region,
             endpoint_url=settings.endpoint_url,
             session=self._session,
-            drain_timeout=settings.drain_s,
+            graceful_timeout=settings.drain_s,
             middlewares=telemetry.broker_middlewares(otlp_endpoint=settings.otlp_endpoint),
             logger=None,
         )
@@ -188,7 +188,7 @@ class ServiceProcess:
 
     async def redrive(self, body: str, *, redrives: int) -> None:
         """Put a dead letter back on this node's queue."""
-        await self.broker.publish(body, queue=queue_name(self.node), attributes={REDRIVES_ATTRIBUTE: str(redrives)})
+        await self.broker.publish(body, queue=queue_name(self.node), headers={REDRIVES_ATTRIBUTE: str(redrives)})
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain: what is in hand is finished, what is not started is released."""
