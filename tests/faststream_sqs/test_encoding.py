@@ -31,6 +31,20 @@ def test_body_that_is_not_in_its_encoding_is_unreadable() -> None:
     assert read_body("text", "gzip") == b"text"
 
 
+async def test_body_in_the_encoding_of_a_stranger_stays_text(
+    broker: SQSBroker, queue: "Queue", eventually: Eventually
+) -> None:
+    seen: list[Any] = []
+
+    @broker.subscriber(queue.name, wait_time=0)
+    async def handle(body: Any) -> None:
+        seen.append(body)
+
+    await broker.start()
+    await queue.send("H4sIAAAA", **{"content-encoding": "gzip"})
+    await eventually(lambda: seen == ["H4sIAAAA"])
+
+
 @pytest.mark.parametrize("value", ["text", 7, -1, 1.5, b"\x00", True, False, {"a": [1, None]}, [], [1, "x"]])
 def test_header_comes_back_as_it_was(value: Any) -> None:
     assert read_headers({"MessageAttributes": {"name": write_header("name", value)}}) == {"name": value}

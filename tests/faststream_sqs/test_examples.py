@@ -22,6 +22,8 @@ PRINTED = {
         "kettle costs acme 40",
         "example-answers took less than five seconds",
     ],
+    "fifo": ["game-1: step 1", "game-1: step 2", "game-1: step 3"],
+    "request": ["{'kettle': 40}"],
     "in_memory": ["first attempt: carrier is down", "second attempt: shipped", "rejected: no such order"],
 }
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d ")

@@ -188,3 +188,50 @@ async def test_memory_keeps_the_group_in_order_and_drops_duplicates(make_broker:
         assert done == ["b0"]
         assert await test.redeliver() == 2
     assert done == ["b0", "a0", "a1"]
+
+
+async def test_stop_releases_what_waits_behind_a_running_message(
+    fifo: SQSBroker, name: str, eventually: Eventually
+) -> None:
+    started: list[str] = []
+    may_end = asyncio.Event()
+
+    @fifo.subscriber(name, wait_time=0)
+    async def handle(body: str) -> None:
+        started.append(body)
+        await may_end.wait()
+
+    await fifo.connect()
+    await fifo.config.connection.require_queues([name], "create")
+    await _send(fifo, name, {"a": 3})
+    await fifo.start()
+    await eventually(lambda: started)
+    stopping = asyncio.ensure_future(fifo.stop())
+    await asyncio.sleep(0.1)
+    may_end.set()
+    await stopping
+    assert started == ["a0"]
+
+
+async def test_message_whose_lease_ended_while_it_waited_is_not_handled(
+    fifo: SQSBroker, name: str, eventually: Eventually
+) -> None:
+    seen: list[tuple[str, int]] = []
+    subscriber = fifo.subscriber(name, wait_time=0, visibility_timeout=1)
+
+    @subscriber
+    async def handle(body: str, message: SQSMessage) -> None:
+        seen.append((body, message.receive_count))
+        if len(seen) == 1:
+            session = subscriber._session
+            assert session is not None
+            held = [each for each in session._lease_renewer._held if each.body != body]
+            assert len(held) == 2
+            held[0].abandon()
+
+    await fifo.connect()
+    await fifo.config.connection.require_queues([name], "create")
+    await _send(fifo, name, {"a": 3})
+    await fifo.start()
+    await eventually(lambda: len(seen) >= 3)
+    assert seen == [("a0", 1), ("a1", 2), ("a2", 2)]

@@ -22,6 +22,8 @@ from .retry import RetryPolicy
 from .router import SQSRoute, SQSRoutePublisher, SQSRouter
 from .testing import TestSQSBroker
 
+__version__ = "0.1.0"
+
 __all__ = (
     "BatchItemFailed",
     "BusMissing",

@@ -21,6 +21,9 @@ VERBATIM = "identity"
 
 _BASE64 = "base64"
 _EMPTY = "empty"
+ENCODINGS = (VERBATIM, _BASE64, _EMPTY)
+"""Ours: a body in one of them is bytes, unless it has a content type."""
+
 _JSON_ATTRIBUTE = "String.json"
 
 

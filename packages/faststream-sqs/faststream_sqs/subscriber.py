@@ -263,7 +263,7 @@ class QueueSubscriber(TasksMixin):
     async def _consume_lane(self, lane: Sequence[Any]) -> None:
         """Consume one unit after the other, up to the first whose message stays in the queue; release the rest."""
         for position, unit in enumerate(lane):
-            if position and not all(each.is_gone for each in self._members(lane[position - 1])):
+            if position and not self._may_follow(lane[position - 1], unit):
                 rest = lane[position:]
                 self._poll_limiter.release_slots(len(rest))
                 # Backwards, so that no message is visible while one before it is hidden.
@@ -274,6 +274,11 @@ class QueueSubscriber(TasksMixin):
             for delivery in self._members(unit):
                 delivery.worker = asyncio.current_task()
             await self.consume(unit)
+
+    def _may_follow(self, before: Any, unit: Any) -> bool:
+        if self._poll_limiter.stopped or any(each.lost for each in self._members(unit)):
+            return False
+        return all(each.is_gone for each in self._members(before))
 
     async def _outcomes(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> list[_Outcome]:
         """Run the handler. A batch that it cannot take is halved until the message at fault is alone."""

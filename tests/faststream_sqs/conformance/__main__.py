@@ -38,6 +38,7 @@ asyncio_default_fixture_loop_scope = function
 markers =
     all
     benchmark
+    flaky
     confluent
     connected
     kafka
