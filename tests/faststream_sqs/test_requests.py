@@ -152,7 +152,7 @@ async def test_get_one_does_not_keep_a_message_that_is_not_settled(broker: SQSBr
     await subscriber.stop()
 
 
-async def test_get_one_beside_a_handler_is_an_error(broker: SQSBroker, queue: "Queue") -> None:
+async def test_get_one_with_handler_raises_assertion_error(broker: SQSBroker, queue: "Queue") -> None:
     subscriber = broker.subscriber(queue.name, wait_time=0)
     subscriber(lambda body: None)
     with pytest.raises(AssertionError, match="has a handler"):

@@ -2,6 +2,7 @@
 
 from .annotations import SQSBatchMessage, SQSMessage
 from .broker import SQSBroker
+from .claim_check import ClaimCheck
 from .coalescer import Coalescer, CoalescerClosed
 from .connection import Credentials
 from .delivery import SQSDelivery
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = (
     "BatchItemFailed",
     "BusMissing",
+    "ClaimCheck",
     "Coalescer",
     "CoalescerClosed",
     "Credentials",

@@ -27,6 +27,7 @@ from faststream.response import PublishType
 from faststream.security import BaseSecurity
 from faststream.specification.schema import BrokerSpec, Tag, TagDict
 
+from .claim_check import ClaimCheck, ClaimStore
 from .config import SQSBrokerConfig
 from .connection import Connection, Credentials, Declare, Redrive
 from .errors import BusMissing, QueueMissing
@@ -49,6 +50,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         session: an aiobotocore session to use instead of a new one.
         declare: "verify" makes `start` fail if a queue or bus is missing, "create" creates it.
         botocore_config: settings of botocore for all clients, such as proxies; they win over the broker's own.
+        claim_check: where bodies are kept in S3 that are too long for SQS, and fetched from. None keeps none.
         reply_queue: the queue that `request` gets replies from, which no other process may read. None takes a temporary
             one, which needs `declare="create"`.
         graceful_timeout: seconds that `stop` waits for handlers; None waits for ever. Polls in flight always end.
@@ -83,6 +85,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         session: AioSession | None = None,
         declare: Declare = "verify",
         botocore_config: Config | None = None,
+        claim_check: ClaimCheck | None = None,
         reply_queue: str | None = None,
         graceful_timeout: float | None = 20.0,
         id_generator: Callable[[], str] = gen_cor_id,
@@ -110,6 +113,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
             credentials=credentials,
             session=session,
             config=botocore_config,
+            objects=claim_check is not None,
         )
         super().__init__(
             routers=routers,
@@ -119,6 +123,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
                 event_producer=EventBridgeProducer(connection),
                 declare=declare,
                 reply_queue=reply_queue,
+                claims=None if claim_check is None else ClaimStore(claim_check, lambda: connection.objects),
                 id_generator=id_generator,
                 broker_middlewares=middlewares,
                 broker_parser=parser,

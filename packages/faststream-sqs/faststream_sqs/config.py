@@ -15,6 +15,7 @@ from faststream._internal.constants import EMPTY
 from faststream.exceptions import IncorrectState
 from faststream.middlewares import AckPolicy
 
+from .claim_check import ClaimStore
 from .connection import Connection, Declare
 from .producer import EventBridgeProducer, SQSProducer
 from .replies import ReplyInbox
@@ -49,6 +50,7 @@ class SQSBrokerConfig(BrokerConfig):
     connection: Connection
     declare: Declare
     reply_queue: str | None
+    claims: ClaimStore | None = None
     in_memory: bool = False
 
     default_driver_annotations: UnderlyingDriverAnnotations = field(default_factory=_context_annotations)
@@ -58,6 +60,7 @@ class SQSBrokerConfig(BrokerConfig):
         await self.connection.open()
         for producer in (self.producer, self.event_producer):
             producer.connect(self)
+        self.producer.claims = self.claims
         self.producer.replies = ReplyInbox(self.connection, queue=self.reply_queue, create=self.declare == "create")
 
     async def disconnect(self) -> None:

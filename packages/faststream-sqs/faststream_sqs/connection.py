@@ -57,6 +57,7 @@ class Connection:
         session: an aiobotocore session to use, for example with an assumed role.
         read_timeout: seconds to wait for an answer that is not a long poll.
         config: settings of botocore, which win over those chosen here.
+        objects: whether there is a client for S3, too.
     """
 
     def __init__(
@@ -68,10 +69,12 @@ class Connection:
         session: AioSession | None,
         read_timeout: float = 10.0,
         config: Config | None = None,
+        objects: bool = False,
     ) -> None:
         self._session = session
         self._read_timeout = read_timeout
         self._config = config
+        self._with_objects = objects
         self._options: dict[str, Any] = {"region_name": region, "endpoint_url": endpoint_url}
         if credentials is not None:
             self._options |= {
@@ -99,6 +102,11 @@ class Connection:
         """The EventBridge client."""
         return self._client("events")
 
+    @property
+    def objects(self) -> Any:
+        """The S3 client."""
+        return self._client("objects")
+
     def _client(self, name: str) -> Any:
         if name not in self._clients:
             raise IncorrectState("the broker is not connected: connect it first")
@@ -119,6 +127,7 @@ class Connection:
                 ("polling", "sqs", polling),
                 ("sending", "sqs", sending),
                 ("events", "events", sending),
+                *((("objects", "s3", sending),) if self._with_objects else ()),
             ):
                 if self._config is not None:
                     config = config.merge(self._config)  # noqa: PLW2901 - the same, completed

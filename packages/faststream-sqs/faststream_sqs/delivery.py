@@ -24,6 +24,7 @@ class SQSDelivery:
     Attributes:
         raw: the message as botocore returned it.
         queue: the name of its queue.
+        payload: the body that the message points to; None if it has its own.
         status: how it was settled; None before.
         lost: whether its lease ended during processing.
         received_at: when it arrived, on the clock of the lease renewer.
@@ -45,6 +46,7 @@ class SQSDelivery:
         "heartbeats",
         "lost",
         "next_renewal_at",
+        "payload",
         "queue",
         "raw",
         "received_at",
@@ -63,6 +65,7 @@ class SQSDelivery:
         max_receives: int | None = None,
     ) -> None:
         self.raw = raw
+        self.payload: str | None = None
         self.queue = queue
         self._settlement = settlement
         self._retry = retry
@@ -78,8 +81,8 @@ class SQSDelivery:
 
     @property
     def body(self) -> str:
-        """The body, verbatim."""
-        return self.raw["Body"]  # type: ignore[no-any-return]
+        """The body, verbatim; from S3 if the message points there."""
+        return self.raw["Body"] if self.payload is None else self.payload
 
     @property
     def size(self) -> int:

@@ -42,8 +42,8 @@ def check_entry(entry: Mapping[str, Any], queue: str) -> int:
     if len(attributes) > MAX_ATTRIBUTES:
         raise _refused(
             "TooManyAttributes",
-            f"{len(attributes)} exceed {MAX_ATTRIBUTES}, of which content type, correlation id and reply_to take one "
-            "each: send fewer headers",
+            f"{len(attributes)} exceed {MAX_ATTRIBUTES}. Content type, correlation id and reply_to take one each: send "
+            "fewer headers",
         )
     for name, value in attributes.items():
         _check_attribute(name, value)

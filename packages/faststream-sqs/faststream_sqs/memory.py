@@ -12,6 +12,7 @@ from faststream.exceptions import IgnoredException, SubscriberNotFound
 from faststream.message import AckStatus
 from faststream.response import Response
 
+from .claim_check import ClaimStore, is_claim
 from .coalescer import Coalescer
 from .delivery import SQSDelivery
 from .limits import is_fifo
@@ -62,6 +63,7 @@ class MemoryQueues:
         self._rules = {bus: frozenset(queues) for bus, queues in rules.items()}
         self._batches: dict[QueueSubscriber, Coalescer[RawMessage, None]] = {}
         self._retries: list[tuple[QueueSubscriber, RawMessage]] = []
+        self.claims: ClaimStore | None = None
         self._deduplicated: dict[tuple[str, str], str] = {}
         self.settled: list[SettledDelivery] = []
 
@@ -91,7 +93,7 @@ class MemoryQueues:
         subscriber = self._subscriber_of(queue)
         if subscriber is None:
             raise SubscriberNotFound(f"no subscriber has the queue `{queue}`")
-        delivery = self._delivery(subscriber, as_received(str(uuid.uuid4()), entry))
+        delivery = await self._claimed(self._delivery(subscriber, as_received(str(uuid.uuid4()), entry)))
         try:
             response: Response = await subscriber.process_message(subscriber.unit_of(delivery))
         except Exception as error:
@@ -151,7 +153,7 @@ class MemoryQueues:
         return describe_mismatch(self._delivery(subscriber, raw), types, sources) is None
 
     async def _deliver(self, subscriber: QueueSubscriber, raw: RawMessage) -> None:
-        delivery = self._delivery(subscriber, raw)
+        delivery = await self._claimed(self._delivery(subscriber, raw))
         if reason := describe_mismatch(delivery, subscriber.config.detail_types, subscriber.config.sources):
             await delivery.reject(reason)
         elif isinstance(subscriber, SQSBatchSubscriber):
@@ -164,7 +166,8 @@ class MemoryQueues:
         if subscriber not in self._batches:
 
             async def handle(raws: list[RawMessage]) -> Sequence[None]:
-                _raise(await subscriber.consume(tuple(self._delivery(subscriber, raw) for raw in raws)))
+                unit = [await self._claimed(self._delivery(subscriber, raw)) for raw in raws]
+                _raise(await subscriber.consume(tuple(unit)))
                 return [None] * len(raws)
 
             # Do not wait for a batch in flight, because its handler may be the publisher.
@@ -172,6 +175,11 @@ class MemoryQueues:
                 handle, max_items=subscriber.config.max_batch, max_in_flight=1024, max_wait=0
             )
         return self._batches[subscriber]
+
+    async def _claimed(self, delivery: SQSDelivery) -> SQSDelivery:
+        if self.claims is not None and is_claim(delivery.raw):
+            delivery.payload = await self.claims.fetch(delivery.raw)
+        return delivery
 
     def _delivery(self, subscriber: QueueSubscriber, raw: RawMessage) -> SQSDelivery:
         dead_letter_queue = subscriber.dead_letter_queue

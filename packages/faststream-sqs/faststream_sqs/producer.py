@@ -16,6 +16,7 @@ from faststream.exceptions import FeatureNotSupportedException
 from faststream.response import PublishCommand
 
 from .batch_call import BatchCall, Results, sqs_results
+from .claim_check import ClaimStore, is_claim
 from .connection import Connection
 from .delivery import SQSDelivery
 from .encoding import CONTENT_ENCODING, CONTENT_TYPE, CORRELATION_ID, REPLY_TO, VERBATIM, write_body, write_header
@@ -82,6 +83,7 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
         super().__init__(connection)
         self._queues: dict[str, BatchCall[Entry, str]] = {}
         self.replies: ReplyInbox | None = None
+        self.claims: ClaimStore | None = None
 
     async def disconnect(self) -> None:
         """Send pending messages, and give up pending requests."""
@@ -119,7 +121,10 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
         """
         if self.replies is None:
             raise PublishFailed("NotConnected", "connect the broker before publishing")
-        return await self.replies.request(cmd, self.publish)
+        delivery = await self.replies.request(cmd, self.publish)
+        if self.claims is not None and is_claim(delivery.raw):
+            delivery.payload = await self.claims.fetch(delivery.raw)
+        return delivery
 
     async def copy(self, queue: str, raw: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
         """Send a received message with other attributes."""
@@ -156,7 +161,7 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
             encoded, content_type = await self.codec.encode(cmd.body, self._serializer)
         except UnicodeEncodeError:
             raise _half_a_character() from None
-        return self._entry(cmd, cmd.body, encoded, content_type)
+        return await self._entry(cmd, cmd.body, encoded, content_type)
 
     async def encode_batch(self, cmd: SQSPublishCommand) -> list[Entry]:
         """The entries of SendMessageBatch for the messages of one command; see `encode`."""
@@ -167,9 +172,9 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
             encoded = await self.codec.encode_batch(bodies, self._serializer)
         except UnicodeEncodeError:
             raise _half_a_character() from None
-        return [self._entry(cmd, body, *each) for body, each in zip(bodies, encoded, strict=True)]
+        return [await self._entry(cmd, body, *each) for body, each in zip(bodies, encoded, strict=True)]
 
-    def _entry(self, cmd: SQSPublishCommand, body: Any, encoded: bytes, content_type: str | None) -> Entry:
+    async def _entry(self, cmd: SQSPublishCommand, body: Any, encoded: bytes, content_type: str | None) -> Entry:
         # Text goes out as it is or not at all: only bytes may arrive as base64.
         if isinstance(body, str) and body and encoded == body.encode("utf-8", "surrogatepass"):
             text, content_encoding = body, None
@@ -191,20 +196,28 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
         entry: dict[str, Any] = {"MessageBody": text}
         if attributes:
             entry["MessageAttributes"] = attributes
-        if cmd.delay:
-            entry["DelaySeconds"] = math.ceil(cmd.delay)
-        if cmd.group_id:
-            entry["MessageGroupId"] = cmd.group_id
-        if cmd.deduplication_id:
-            entry["MessageDeduplicationId"] = cmd.deduplication_id
-        elif cmd.deduplication_id is None and is_fifo(cmd.destination):
-            # A resent message is recognised, and a message that is published twice is not.
-            entry["MessageDeduplicationId"] = str(uuid.uuid4())
-        if cmd.trace_header:
-            # A system attribute counts neither among the ten nor in the size (SQS API reference, SendMessage).
-            header = {"DataType": "String", "StringValue": cmd.trace_header}
-            entry["MessageSystemAttributes"] = {"AWSTraceHeader": header}
+        entry |= _options(cmd)
+        if self.claims is not None:
+            await self.claims.shorten(entry)
         return entry, check_entry(entry, cmd.destination)
+
+
+def _options(cmd: SQSPublishCommand) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if cmd.delay:
+        options["DelaySeconds"] = math.ceil(cmd.delay)
+    if cmd.group_id:
+        options["MessageGroupId"] = cmd.group_id
+    if cmd.deduplication_id:
+        options["MessageDeduplicationId"] = cmd.deduplication_id
+    elif cmd.deduplication_id is None and is_fifo(cmd.destination):
+        # A resent message is recognised, and a message that is published twice is not.
+        options["MessageDeduplicationId"] = str(uuid.uuid4())
+    if cmd.trace_header:
+        # A system attribute counts neither among the ten nor in the size (SQS API reference, SendMessage).
+        header = {"DataType": "String", "StringValue": cmd.trace_header}
+        options["MessageSystemAttributes"] = {"AWSTraceHeader": header}
+    return options
 
 
 def copy_entry(queue: str, raw: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,12 @@ from typing import Any, Protocol
 
 from faststream.message import AckStatus
 
+from .claim_check import is_claim
 from .connection import Connection
 from .delivery import SQSDelivery
+from .errors import UnreadableBody
 from .lease_renewer import LeaseRenewer
+from .limits import is_fifo
 from .producer import SQSProducer
 from .queue_poll import RawMessage, Receiver
 from .retry import RetryPolicy
@@ -63,6 +66,7 @@ class QueueSession:
         self._detail_types = detail_types
         self._sources = sources
         self._log = log
+        self._claims = producer.claims
         self._settling: set[asyncio.Task[None]] = set()
         self._settlement = Settlement(
             connection.sending,
@@ -98,7 +102,34 @@ class QueueSession:
                 self._settle([delivery], SettleAction(AckStatus.REJECTED, reason=reason))
             else:
                 accepted.append(delivery)
-        return accepted
+        return accepted if self._claims is None else await self._with_claims(accepted)
+
+    async def _with_claims(self, deliveries: list[SQSDelivery]) -> list[SQSDelivery]:
+        """Those whose bodies are here, in order. On a FIFO queue nothing overtakes one whose body is not."""
+        fetched = await asyncio.gather(*map(self._fetch, deliveries))
+        ready: list[SQSDelivery] = []
+        blocked: set[str | None] = set()
+        for delivery, is_here in zip(deliveries, fetched, strict=True):
+            if not is_here:
+                blocked.add(delivery.group_id)
+            elif is_fifo(self._queue) and delivery.group_id in blocked:
+                self.release([delivery])
+            else:
+                ready.append(delivery)
+        return ready
+
+    async def _fetch(self, delivery: SQSDelivery) -> bool:
+        """Fetch the body if the message points to one; if it is not to be had, settle the message."""
+        if self._claims is None or not is_claim(delivery.raw):
+            return True
+        try:
+            delivery.payload = await self._claims.fetch(delivery.raw)
+        except UnreadableBody as error:
+            self._settle([delivery], SettleAction(AckStatus.REJECTED, reason=str(error)))
+        except Exception as error:  # noqa: BLE001 - it may be there next time
+            self._log(logging.WARNING, f"the body of message {delivery.message_id} could not be fetched: {error!r}")
+            self._settle([delivery], SettleAction(AckStatus.NACKED))
+        return delivery.payload is not None
 
     def drop(self, delivery: SQSDelivery) -> None:
         """Stop renewing the lease of this delivery."""

@@ -30,7 +30,7 @@ class _Publish(Protocol):
 
 
 class ReplyInbox:
-    """Matches replies to requests by their correlation id. A reply that nobody awaits any more is deleted.
+    """Matches replies to requests by their correlation id. A reply to a request that has ended is deleted.
 
     Args:
         connection: the clients.
@@ -85,7 +85,7 @@ class ReplyInbox:
     async def _address(self) -> str:
         if self._queue is None and not self._create:
             raise SetupError(
-                "a request needs a queue for its reply: give the broker a reply_queue that nobody else reads, "
+                "a request needs a queue for its reply: give the broker a reply_queue that no other process reads, "
                 'or declare="create"'
             )
         if self._url is None or (self._url.done() and (self._url.cancelled() or self._url.exception())):
@@ -130,7 +130,7 @@ class ReplyInbox:
 
     async def _delete(self, url: str, found: list[RawMessage]) -> None:
         entries = [{"Id": str(i), "ReceiptHandle": raw["ReceiptHandle"]} for i, raw in enumerate(found)]
-        # One that stays is received again, and nobody awaits it then.
+        # One that stays is received again, after its request has ended.
         with contextlib.suppress(ClientError, BotoCoreError):
             await self._connection.sending.delete_message_batch(QueueUrl=url, Entries=entries)
 

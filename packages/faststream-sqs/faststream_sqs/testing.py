@@ -12,6 +12,7 @@ from faststream._internal.testing.broker import EnterType, TestBroker, change_pr
 from faststream.exceptions import SetupError
 
 from .broker import SQSBroker
+from .claim_check import MemoryClaimStore
 from .delivery import SQSDelivery
 from .envelope import wrap_event
 from .limits import is_fifo
@@ -131,6 +132,9 @@ class TestSQSBroker(TestBroker[SQSBroker, EnterType], broker=SQSBroker):
         producer, events = _MemoryProducer(self._queues), _MemoryEventProducer(self._queues, broker)
         for each in (producer, events):
             each.connect(config)
+        if config.claims is not None:
+            self._queues.claims = self._queues.claims or MemoryClaimStore(config.claims.settings)
+            producer.claims = self._queues.claims
         with (
             change_producer(config, producer),
             mock.patch.object(config, "event_producer", events),

@@ -54,7 +54,7 @@ SETTINGS = {
 
 
 class CreatingBroker(SQSBroker):
-    """The suites publish to queues that nobody declares, and stop without waiting for a long poll."""
+    """The suites need queues that are created, and stop without waiting for a long poll."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **{**SETTINGS, **kwargs})
