@@ -63,5 +63,17 @@ ENV SWITCHYARD_ENV=aws
 HEALTHCHECK NONE
 
 
+# --- identity-servers: the identity provider and the token exchange of docker-compose.yml ----------------------------
+FROM build AS identity-build
+COPY switchyard/devstack/identity/servers.txt /build/
+RUN uv venv --quiet /opt/identity
+RUN --mount=type=cache,target=/root/.cache/uv \
+    VIRTUAL_ENV=/opt/identity uv pip install --require-hashes --no-deps -r /build/servers.txt
+
+FROM service AS identity-servers
+COPY --from=identity-build /opt/identity /opt/identity
+ENV SWITCHYARD_LOCAL_IDENTITY_SERVERS=/opt/identity/bin
+
+
 # The target of a build without `--target`.
 FROM service

@@ -20,7 +20,11 @@ help: ## Show this list
 .PHONY: env
 env: $(READY) ## Create the environment from the lock (everything else does this first)
 
-$(READY): requirements.lock $(BOOTSTRAP) pyproject.toml
+# The local identity provider and token exchange: an environment of their own, which nothing of ours imports.
+IDENTITY_SERVERS := .venv-identity
+IDENTITY_LOCK := switchyard/devstack/identity/servers.txt
+
+$(READY): requirements.lock $(BOOTSTRAP) $(IDENTITY_LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Switchyard needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p "$$XDG_RUNTIME_DIR" && chmod 700 "$$XDG_RUNTIME_DIR"
@@ -31,6 +35,8 @@ $(READY): requirements.lock $(BOOTSTRAP) pyproject.toml
 	@$(BIN)/uv pip uninstall --quiet --python $(BIN)/python setuptools
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement $(BOOTSTRAP)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(OURS)
+	@test -x $(IDENTITY_SERVERS)/bin/python || $(BIN)/python -m venv --without-pip $(IDENTITY_SERVERS)
+	$(BIN)/uv pip sync --quiet --python $(IDENTITY_SERVERS)/bin/python $(IDENTITY_LOCK)
 	@touch $@
 
 # One image per service, and those of the tools: the names in the generated list.
@@ -38,7 +44,7 @@ IMAGES = $(shell $(PYTHON) -c 'import json; print(*json.load(open("terraform/gen
 
 .PHONY: lock
 lock: ## Resolve pyproject.toml into requirements.lock and docker/requirements again, and what installs and scans them
-	for file in requirements.bootstrap .github/pip-audit; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	for file in requirements.bootstrap .github/pip-audit $(IDENTITY_LOCK:.txt=); do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url $$file.in --output-file $$file.txt || exit 1; done
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
 	  --no-emit-index-url $(NOT_OURS) pyproject.toml --output-file requirements.lock

@@ -32,7 +32,7 @@ TEXT_TO_SQL_CARD = AgentCard(
         "Changing, deleting or creating any record.",
     ),
     consumes=("AnswerQuestion",),
-    emits=("FindingsReady", "TaskFailed"),
+    emits=("FindingsReady", "ReauthNeeded", "TaskFailed"),
     tools=("list_tables", "describe_table", "check_sql"),
     vendors=("bedrock", "openai"),
     decrypts=("question", "findings"),

@@ -5,7 +5,15 @@ from __future__ import annotations
 from contracts.cards import AGENT_CARDS
 from contracts.events import case_manager, compliance, drafter, email_sender, router, specialists, triage, upstream
 from switchyard.app.cards import specialist_cards
-from switchyard.protocol.catalogue import EXTERNAL, ROUTER, Catalogue, EventType, command_types, submission_types
+from switchyard.protocol.catalogue import (
+    EXTERNAL,
+    ROUTER,
+    Catalogue,
+    EventType,
+    command_types,
+    consent_types,
+    submission_types,
+)
 
 _SPECIALISTS = tuple(card.name for card in specialist_cards(AGENT_CARDS.values()))
 
@@ -21,6 +29,7 @@ CATALOGUE = Catalogue(
             answers=(router.AnswerQuestion,),
             stateful=True,
         ),
+        *consent_types(_SPECIALISTS, router.AnswerQuestion),
         *command_types("drafter", router.DraftAnswer, drafter.AnswerDrafted),
         *submission_types(upstream.EmailCaseSubmitted, case_manager.EmailCaseOpened),
         *command_types("compliance", router.CheckContact, compliance.ContactAllowed),

@@ -26,6 +26,7 @@ def open_question(submitted: CaseSubmitted) -> CaseOpening:
         facts={"playbook": submitted.playbook, "agent": submitted.agent},
         sealed={"question": SealedContent(question, "text/plain")},
         role=submitted.role,
+        grant=submitted.grant,
         claims={"role": submitted.role, "content_sha256": content_digest(question)},
     )
 

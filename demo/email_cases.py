@@ -25,8 +25,8 @@ from demo.emails import DEMO_EMAILS, DemoEmail, build_demo_submissions
 from demo.figures import QUERIES, count_outcomes, demo_table
 from demo.stacks import DemoStack
 from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact
-from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import console
+from switchyard.cli.app.operator_commands import submit_command
 from switchyard.cli.app.submissions import publish_submissions
 from switchyard.cli.commands.approval import submit_decision
 from switchyard.devstack.stack.local_stack import LOCAL_OPERATOR
@@ -79,10 +79,9 @@ class EmailCases:
                     self.stack.target, str(row["approval_id"]), verdict, approver=LOCAL_OPERATOR, reason=reason
                 )
             case "cancel":
-                async with open_pool(self.stack.target, "operator") as case_manager:
-                    await case_manager.fetchval(
-                        "select cancel($1, $2, $3)", case, LOCAL_OPERATOR, "Submitted by mistake."
-                    )
+                await submit_command(
+                    self.stack.target, "cancel", case, operator=LOCAL_OPERATOR, reason="Submitted by mistake."
+                )
             case "opt_out":
                 await self._opt_out(json.loads(row["command"]))
 

@@ -182,14 +182,14 @@ def run_case(case: RuleCase, pack: RulePack) -> RuleCaseResult:
     account = build_account(case)
     purpose = case.purpose or ("initial_notice" if case.base == "first_contact" else "payment_reminder")
     raw = build_email(case, account, purpose)
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         message = read_message(raw, pack.email)
         situation = RuleInput(account, purpose, case.now or DATASET_NOW, pack, message)
         stopped = rule_ids(blocking_results(evaluate_rules(situation, "email", _SALT)))
     except Exception as error:  # noqa: BLE001 an exception is what must never happen: it is counted as a miss
         return RuleCaseResult(case, (), 0.0, f"{type(error).__name__}: {error}"[:200])
-    return RuleCaseResult(case, stopped, (time.perf_counter() - started) * 1_000)
+    return RuleCaseResult(case, stopped, (time.process_time() - started) * 1_000)
 
 
 def run_rules(cases: Iterable[RuleCase]) -> tuple[RuleCaseResult, ...]:
@@ -242,5 +242,5 @@ def report_rules(cases: Iterable[RuleCase]) -> int:
     print(format_table(results))
     times = sorted(result.ms for result in results)
     print(f"\n{len(results)} drafts, false blocks {false_block_rate(results):.1%} of the clean ones")
-    print(f"ms per draft: median {times[len(times) // 2]:.1f}, p95 {times[int(len(times) * 0.95)]:.1f}")
+    print(f"CPU ms per draft: median {times[len(times) // 2]:.1f}, p95 {times[int(len(times) * 0.95)]:.1f}")
     return int(any(not result.right for result in results if result.case.rule is not None))

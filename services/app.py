@@ -6,12 +6,15 @@ from contracts.cards import AGENT_CARDS
 from contracts.catalogue import CATALOGUE
 from contracts.submissions import SUBMISSIONS
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
-from switchyard.app.application import App, ProcessDescriptor, SimulatorDescriptor
+from switchyard.app.application import App, IdentityDescriptor, ProcessDescriptor, SimulatorDescriptor
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, OutcomeClass
 from switchyard.protocol.topology import DEFAULT_BUS, consumer_of_rule
 
 EMAIL_FEEDBACK = "email_feedback"
 """The process that takes what the mail provider reports. No agent: it handles no event of the catalogue."""
+
+IDENTITY = "identity"
+"""The process that gives agents tokens of users. It handles no event at all."""
 
 OUTCOMES: dict[str, OutcomeClass] = {
     "answered": "reached",
@@ -32,6 +35,16 @@ SEND_EMAIL = {
         "arn:${partition}:ses:${region}:${account}:configuration-set/${configuration_set}",
     ],
     "Condition": {"StringLike": {"ses:FromAddress": "*@${email_domain}"}},
+}
+SEAL_CREDENTIALS = {
+    "Sid": "SealCredentials",
+    "Effect": "Allow",
+    "Action": ["kms:Decrypt", "kms:Encrypt"],
+    "Resource": "${identity_kms_key_id}",
+    "Condition": {
+        "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["subject"]},
+        "Null": {"kms:EncryptionContext:subject": "false"},
+    },
 }
 _OPT_OUT_PAGES = {"SWITCHYARD_OPTOUT_URL": f"http://127.0.0.1:{{port:{EMAIL_FEEDBACK}_http}}"}
 _SPECIALIST = ("services/__init__.py", "services/specialists/*.py")
@@ -88,7 +101,7 @@ PROCESSES = (
         environment={"SWITCHYARD_SES_CONFIGURATION_SET": "configuration_set"},
         local={"SWITCHYARD_SES_ENDPOINT_URL": "http://127.0.0.1:{port:ses_simulator}"},
         iam=(SEND_EMAIL,),
-        approvers=True,
+        signers=True,
     ),
     ProcessDescriptor(
         EMAIL_FEEDBACK,
@@ -106,6 +119,58 @@ PROCESSES = (
         publishes=("SuppressionRequested",),
         http="SWITCHYARD_OPTOUT",
     ),
+    ProcessDescriptor(
+        IDENTITY,
+        "services.identity.main:run",
+        settings="switchyard.processes.identity_settings:IdentitySettings",
+        code=("services/__init__.py", "services/identity"),
+        migrations=("switchyard.identity:migrations",),
+        grants=("switchyard.identity:grants.sql",),
+        environment={
+            f"SWITCHYARD_{fact.upper()}": fact
+            for fact in (
+                "identity_kms_key_id",
+                "identity_tls_ca",
+                "identity_tls_certificate",
+                "identity_tls_key",
+                "idp_issuer",
+                "idp_jwks_url",
+                "idp_audience",
+                "idp_tenant_claim",
+                "idp_role_claim",
+                "idp_token_url",
+                "idp_client_id",
+                "exchange_issuer",
+                "exchange_jwks_url",
+                "exchange_token_url",
+                "exchange_clients_file",
+            )
+        },
+        secrets={"SWITCHYARD_IDP_CLIENT_SECRET": "idp_client_secret"},
+        local_secrets={"SWITCHYARD_IDENTITY_VAULT_KEY": "identity_vault_key"},
+        fetched_secrets={"SWITCHYARD_IDENTITY_FILES_SECRET_ARN": "identity_files"},
+        database=True,
+        egress=("identity",),
+        iam=(SEAL_CREDENTIALS,),
+        http="SWITCHYARD_IDENTITY",
+    ),
+)
+WAREHOUSE_ROLES = ("FIELD_ALL", "FIELD_PERMIAN", "FIELD_EAGLE_FORD", "FIELD_WILLISTON", "FIELD_MIDCON")
+WAREHOUSE_SCOPES = tuple(f"session:role:{role}" for role in WAREHOUSE_ROLES)
+WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
+_ASKS_FOR_ITSELF = {
+    "tenants": ("northfork",),
+    "agents": ("text_to_sql",),
+    "audiences": (WAREHOUSE_AUDIENCE,),
+    "scopes": WAREHOUSE_SCOPES,
+}
+LOCAL_IDENTITY = IdentityDescriptor(
+    IDENTITY,
+    users="demo:data/users.yaml",
+    scopes=WAREHOUSE_SCOPES,
+    agents={"text_to_sql": {WAREHOUSE_AUDIENCE: ("session:role:*",)}},
+    sources=dict.fromkeys(("upstream.cli", "upstream.demo"), _ASKS_FOR_ITSELF),
+    callers=("ingress",),
 )
 
 APP = App(
@@ -117,6 +182,9 @@ APP = App(
     outcomes=OUTCOMES,
     processes=PROCESSES,
     secrets={
+        "identity_files": "Certificates of the identity service and clients of the token exchange, as JSON "
+        '{"ca": "..", "certificate": "..", "key": "..", "clients": ".."}.',
+        "idp_client_secret": "The secret of the client that refreshes users' tokens at the identity provider.",
         "optout_keys": "Keys that sign opt-out links, as JSON.",
         "snowflake_token": "The OAuth token that text_to_sql logs in to Snowflake with.",
     },
@@ -132,6 +200,7 @@ APP = App(
             health="/outbox/health",
         ),
     ),
+    identity=LOCAL_IDENTITY,
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted",),

@@ -3,6 +3,7 @@ data "aws_partition" "current" {}
 locals {
   generated = "${path.module}/generated"
   topology  = jsondecode(file("${local.generated}/topology.json"))
+  processes = merge(local.topology.consumers, local.topology.servers)
 
   # The variables of the generated files; tests/unit/terraform/rendering.py has the same names.
   facts = merge(module.secrets.facts, {
@@ -35,6 +36,21 @@ locals {
     email_domain             = var.email.domain
     configuration_set        = module.email.configuration_set
     optout_url               = var.email.optout_url
+    identity_kms_key_id      = module.secrets.credentials_key_arn
+    identity_tls_ca          = "/tmp/identity/ca.pem"
+    identity_tls_certificate = "/tmp/identity/identity.pem"
+    identity_tls_key         = "/tmp/identity/identity.key"
+    exchange_clients_file    = "/tmp/identity/clients.json"
+    idp_issuer               = var.ingress.identity.issuer
+    idp_jwks_url             = var.ingress.identity.jwks_url
+    idp_audience             = var.ingress.identity.audience
+    idp_tenant_claim         = var.ingress.identity.tenant_claim
+    idp_role_claim           = var.ingress.identity.role_claim
+    idp_token_url            = var.token_exchange.idp_token_url
+    idp_client_id            = var.token_exchange.idp_client_id
+    exchange_issuer          = var.token_exchange.issuer
+    exchange_jwks_url        = var.token_exchange.jwks_url
+    exchange_token_url       = var.token_exchange.token_url
   })
 
   # From the account's registry: tasks cannot reach another one.
@@ -43,8 +59,8 @@ locals {
   # A process has at most two pools of four connections, and a deployment runs the old and the new tasks together.
   wanted_connections = {
     for database in ["work", "audit"] : database => sum([
-      for node, consumer in local.topology.consumers :
-      consumer.database == database ? lookup(var.sizes, node, var.default_size).most * 8 * 2 : 0
+      for node, process in local.processes :
+      process.database == database ? lookup(var.sizes, node, var.default_size).most * 8 * 2 : 0
     ])
   }
 }

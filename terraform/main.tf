@@ -30,7 +30,7 @@ module "github_oidc" {
   repository      = var.repository
   environment     = var.environment
   create_provider = var.create_github_provider
-  images          = toset(concat(["cli", "collector"], [for consumer in local.topology.consumers : consumer.name]))
+  images          = toset(concat(["cli", "collector"], [for process in local.processes : process.name]))
 }
 
 module "secrets" {
@@ -60,7 +60,7 @@ module "network" {
   source            = "./modules/network"
   cidr              = var.cidr
   zones             = var.zones
-  egress            = merge({ for node, consumer in local.topology.consumers : node => consumer.egress }, { ingress = ["identity"] })
+  egress            = merge({ for node, process in local.processes : node => process.egress }, { ingress = ["identity"] })
   hosts             = var.hosts
   delete_protection = var.deletion_protection
   logs_key_arn      = module.telemetry.logs_key_arn
@@ -161,6 +161,33 @@ module "agent" {
   }
 }
 
+# Called by the ingress, which registers grants, and by the agents, which redeem them.
+module "identity" {
+  source            = "./modules/identity"
+  node              = "identity"
+  server            = local.topology.servers.identity
+  callers           = merge({ ingress = module.ingress.security_group_id }, { for node in local.topology.servers.identity.callers : node => module.agent[node].security_group_id })
+  generated         = local.generated
+  facts             = local.facts
+  extra_environment = lookup(var.settings, "identity", {})
+  image             = local.images[local.topology.servers.identity.name]
+  size              = lookup(var.sizes, "identity", var.default_size)
+  health_port       = local.topology.health_port
+  logs_key_arn      = module.telemetry.logs_key_arn
+  alerts_topic_arn  = module.telemetry.alerts_topic_arn
+  log_days          = var.log_days
+  cluster           = module.telemetry.cluster
+  namespace_id      = module.telemetry.namespace_id
+  database_group_id = module.work_db.security_group_id
+  network = {
+    vpc_id             = module.network.vpc_id
+    subnet_ids         = module.network.subnet_ids[join("-", local.topology.servers.identity.egress)]
+    endpoints_group_id = module.network.endpoints_group_id
+    collector_group_id = module.telemetry.collector_group_id
+    s3_prefix_list_id  = module.network.s3_prefix_list_id
+  }
+}
+
 module "migrate" {
   source             = "./modules/migrate"
   facts              = local.facts
@@ -200,7 +227,7 @@ module "dashboards" {
   source       = "./modules/dashboards"
   bus          = module.bus.name
   region       = var.region
-  consumers    = { for node, consumer in local.topology.consumers : node => { queue = consumer.queue, dead_letter_queue = consumer.dead_letter_queue } }
+  consumers    = { for node, consumer in local.topology.consumers : node => { queues = concat([consumer.queue], consumer.lanes), dead_letter_queue = consumer.dead_letter_queue } }
   logs_key_arn = module.telemetry.logs_key_arn
   log_days     = var.log_days
 }

@@ -12,7 +12,7 @@ zones = 3
 hosts = {
   openai    = ["api.openai.com"]
   snowflake = [".snowflakecomputing.com"]
-  identity  = ["login.acme.example"]
+  identity  = ["login.acme.example", "exchange.acme.example"]
 }
 
 postgres_version    = "18"
@@ -56,13 +56,22 @@ ingress = {
   }
 }
 
-# Ed25519 public keys of operators and approvers, by name: without keys there are no approvals and no retries. The email
-# sender checks approvals again, so both services need the same approvers.
+token_exchange = {
+  issuer        = "https://exchange.acme.example/"
+  jwks_url      = "https://exchange.acme.example/.well-known/jwks.json"
+  token_url     = "https://exchange.acme.example/token"
+  idp_token_url = "https://login.acme.example/token"
+  idp_client_id = "switchyard"
+}
+
+# Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
+# service checks signatures itself, so all need the same keys.
 settings = {
   router = {
     SWITCHYARD_OPERATORS = "{}"
   }
   email_sender = {
+    SWITCHYARD_OPERATORS = "{}"
     SWITCHYARD_APPROVERS = "{}"
     # Under which identities people submit; what others ask for, two approvers must approve.
     SWITCHYARD_SUBMITTER_IDENTITIES = "{}"
@@ -79,6 +88,16 @@ settings = {
     # Without it every source that IAM allows on the bus is trusted.
     SWITCHYARD_UPSTREAMS = <<-JSON
       {"upstream.ingress": {"tenants": ["*"], "roles": ["FIELD_*"]}, "upstream.email_feedback": {"tenants": ["*"]}}
+    JSON
+  }
+  identity = {
+    # The public key of the ingress, which signs grants: without it none is accepted.
+    SWITCHYARD_PRINCIPAL_KEYS = <<-JSON
+      {"upstream.ingress": {}}
+    JSON
+    # Without a ceiling an agent obtains no token.
+    SWITCHYARD_IDENTITY_CEILINGS = <<-JSON
+      {"text_to_sql": {"audiences": {"https://acme-prod.snowflakecomputing.com": ["session:role:*"]}}}
     JSON
   }
   email_feedback = {
@@ -103,6 +122,7 @@ images = {
   "case-manager"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "drafter"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "email-feedback" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "identity"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "triage"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"

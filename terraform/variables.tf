@@ -122,6 +122,17 @@ variable "ingress" {
   })
 }
 
+variable "token_exchange" {
+  description = "The token exchange (RFC 8693), and the identity provider's token endpoint with the client that refreshes there."
+  type = object({
+    issuer        = string
+    jwks_url      = string
+    token_url     = string
+    idp_token_url = string
+    idp_client_id = string
+  })
+}
+
 variable "settings" {
   description = "Environment variables per process that differ by customer, for example SWITCHYARD_UPSTREAMS of case_manager."
   type        = map(map(string))

@@ -17,7 +17,7 @@ from aiobotocore.session import get_session
 from demo.figures import count_published
 from switchyard.audit.verification.findings import Finding
 from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_artefact
-from switchyard.cli.app.submissions import open_publisher, publish_submissions
+from switchyard.cli.app.submissions import open_publisher, publish_details, publish_submissions
 from switchyard.cli.app.target import Target
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from tests.reference import consumers
@@ -51,6 +51,10 @@ class Deployed:
     async def submit(self, details: Sequence[dict[str, Any]], source: str = "upstream.test") -> list[str]:
         """Publish submissions; the ids of their cases."""
         return await publish_submissions(self.target, details, source=source)
+
+    async def send(self, details: Sequence[dict[str, Any]], source: str = "upstream.test") -> None:
+        """Publish what an upstream sends, valid or not."""
+        await publish_details(self.target, details, source=source)
 
     async def rows(
         self, sql: str, *arguments: Any, database: str = "SWITCHYARD_AUDIT_DB_OWNER_URL"

@@ -44,9 +44,8 @@ def list_case_paths() -> tuple[CasePath, ...]:
     found = []
     for version in CURRENT.values():
         playbook = PLAYBOOKS[version]
-        all_ways = sorted(_ways(playbook), key=len)
-        for steps in dict.fromkeys((all_ways[0], all_ways[-1])):
-            found.append(_way(playbook, steps))  # noqa: PERF401 - two loops in one line read worse
+        shortest, *longer = sorted(_ways(playbook), key=len)
+        found += [_way(playbook, steps) for steps in (shortest, *longer[-1:])]
     return tuple(found)
 
 

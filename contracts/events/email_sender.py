@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from switchyard.protocol.fields import Code, Contract, Identifier, Sentence, Sha256
+from switchyard.protocol.events.case_manager import OperatorSignature
+from switchyard.protocol.fields import Code, Contract, Identifier, Sentence, Sha256, Timestamp, Uuid
 
 
 class EmailSent(Contract):
@@ -59,10 +60,17 @@ class SendingUnknown(Contract):
 
 
 class SendingResolved(Contract):
-    """A person found out what became of a sending whose outcome was unknown. Follows the case's end."""
+    """An operator found out what became of a sending whose outcome was unknown. Follows the case's end.
+
+    Signed over `switchyard.protocol.statements.resolution_statement` of these fields and the case. Unsigned only if the
+    provider's own answer came late: then `operator` is `service:email_sender`.
+    """
 
     content_sha256: Sha256
     sent: bool
     provider_message_id: Identifier | None = None
     operator: Identifier
     evidence: Sentence
+    resolution_id: Uuid | None = None
+    signed_at: Timestamp | None = None
+    signature: OperatorSignature | None = None

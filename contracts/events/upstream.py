@@ -8,6 +8,7 @@ from pydantic import Field
 
 from contracts.documents.accounts import AccountFacts, Purpose
 from switchyard.protocol.fields import PERSONAL_DATA, Identifier, Milliseconds, Name
+from switchyard.protocol.grants import GrantStatement
 from switchyard.protocol.principals import PrincipalStatement
 from switchyard.protocol.submissions import Submission
 
@@ -35,6 +36,11 @@ class CaseSubmitted(Submission):
         default=None,
         description="The claims of switchyard.protocol.principals about this very submission, signed by its ingress "
         "(compact JWS, Ed25519). The case manager wants it from the sources that it has keys of.",
+    )
+    grant: GrantStatement | None = Field(
+        default=None,
+        description="What the user allows agents to do in their name (switchyard.protocol.grants), signed by the "
+        "ingress. Agents read the warehouse with it; without it they read as the source's service principal.",
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from contracts.documents.accounts import AccountFacts
 from contracts.documents.disclosures import required_disclosures
@@ -17,6 +19,9 @@ from latency_failover import FailoverModel
 from services.drafter import email
 from services.drafter.agent import ANSWER_PROMPT_VERSION, write_answer
 from services.drafter.mime import InvalidEmailText, compose, extract_words
+from switchyard.protocol.canonical import parse_foreign_json
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.received import first_validation_error
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 from switchyard.runtime.core.task import Task, TaskResult
@@ -26,6 +31,7 @@ from switchyard.runtime.storage.artefacts import Artefacts
 if TYPE_CHECKING:
     from pydantic_ai import Agent
 
+D = TypeVar("D", bound=BaseModel)
 DRAFTER_MARGIN_MS = 1_000
 """Part of the task's time limit that is reserved for sealing and storing the result."""
 
@@ -35,8 +41,8 @@ async def draft_answer(
 ) -> TaskResult:
     """Write the answer from the granted findings, and cite each finding that it uses."""
     question = (await artefacts.read(task, task.payload.question)).decode()
-    found = [json.loads(await artefacts.read(task, artefact)) for artefact in task.payload.findings]
-    findings = [{"id": f"F{number}"} | each for number, each in enumerate(found, start=1)]
+    found = [read_finding(await artefacts.read(task, artefact)) for artefact in task.payload.findings]
+    findings = [each | {"id": f"F{number}"} for number, each in enumerate(found, start=1)]
     async with model_budget(model, task, margin_ms=DRAFTER_MARGIN_MS) as decisions:
         written = await write_answer(agent, question, findings)
     citations = [_citation(finding) for finding in findings if finding["id"] in written.cites]
@@ -44,6 +50,18 @@ async def draft_answer(
     answer = await artefacts.write(task, "answer", document, media_type="application/json")
     call = model_call(decisions, prompt_version=ANSWER_PROMPT_VERSION)
     return TaskResult(AnswerDrafted(answer=answer, cites=written.cites), model_call=call)
+
+
+def read_finding(data: bytes) -> dict[str, Any]:
+    """A finding, written by another agent. Raises `PermanentTaskError` if it is not one JSON object."""
+    try:
+        found = parse_foreign_json(data)
+    except InvalidEvent as problem:
+        raise PermanentTaskError("bad_finding", problem.message, "findings", "see the agent that found it") from None
+    if not isinstance(found, dict) or not isinstance(found.get("rows", []), list):
+        message = "a finding is not an object with a list of rows"
+        raise PermanentTaskError("bad_finding", message, "findings", "see the agent that found it")
+    return found
 
 
 def _citation(finding: dict[str, object]) -> dict[str, object]:
@@ -65,7 +83,7 @@ async def draft_email(
     The model writes subject and paragraphs. Recipient, sender, disclosures and links come from the facts: neither the
     model nor a text of the account can change them.
     """
-    facts = AccountFacts.model_validate_json(await artefacts.read(task, task.payload.account))
+    facts = read_input_document(AccountFacts, await artefacts.read(task, task.payload.account), "account")
     today = clock.now().date().isoformat()
     review, previous = await _load_revision(task, artefacts, facts, today)
     prompt = email.email_prompt(facts, task.payload.purpose, review=review, previous=previous)
@@ -93,12 +111,21 @@ async def draft_email(
     return TaskResult(EmailDrafted(email=stored, content_sha256=hashlib.sha256(message).hexdigest()), model_call=call)
 
 
+def read_input_document(kind: type[D], data: bytes, field: str) -> D:
+    """An artefact under its contract. Raises `PermanentTaskError` that names the field."""
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        where, message = first_validation_error(error)
+        raise PermanentTaskError("bad_document", message, f"{field}.{where}", "submit the case again") from None
+
+
 async def _load_revision(
     task: Task[DraftEmail], artefacts: Artefacts, facts: AccountFacts, today: str
 ) -> tuple[Review | None, str | None]:
     """The review and the reviewed text; None for a first draft."""
     if task.payload.email is None or task.payload.review is None:
         return None, None
-    review = Review.model_validate_json(await artefacts.read(task, task.payload.review))
+    review = read_input_document(Review, await artefacts.read(task, task.payload.review), "review")
     added = required_disclosures(facts, task.payload.purpose, today)[0].text
     return review, extract_words(await artefacts.read(task, task.payload.email), until=added)

@@ -14,7 +14,8 @@ from contracts.events.upstream import CaseSubmitted
 from services.ingress.principal import PrincipalSigner, SigningKeyUnavailable, bus_payload
 from services.ingress.settings import IngressSettings
 from services.ingress.submission import InvalidRequest, build_submission, read_api_request
-from services.ingress.tokens import InvalidUserToken, JwksUnavailable, TokenVerifier
+from services.ingress.tokens import TokenVerifier
+from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier
 from switchyard.protocol.submissions import case_id_for
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def respond(
         call = read_api_request(event)
         submitted = signer.signed(build_submission(call, tokens.authenticated_user(call.headers.get("authorization"))))
         put(submitted)
-    except InvalidUserToken as refused:
+    except InvalidJwt as refused:
         return _response(401, {"error": str(refused)}) | {"headers": _HEADERS | {"WWW-Authenticate": "Bearer"}}
     except InvalidRequest as refused:
         return _response(400, {"error": str(refused)})
@@ -98,11 +99,10 @@ def _build_dependencies() -> _Dependencies:
     settings = IngressSettings.read()
     once = Config(connect_timeout=1, read_timeout=BUS_TIMEOUT_S, retries={"total_max_attempts": 1})
     tokens = TokenVerifier(
-        issuer=settings.issuer,
+        JwtVerifier(issuer=settings.issuer, fetch=partial(_fetch_url, settings.jwks_url)),
         audience=settings.audience,
         tenant_claim=settings.tenant_claim,
         role_claim=settings.role_claim,
-        fetch=partial(_fetch_url, settings.jwks_url),
     )
     secrets = boto3.client("secretsmanager", config=once)
     fetch = partial(read_secret, secrets, settings.principal_key_secret_arn)

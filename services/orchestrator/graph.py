@@ -2,9 +2,16 @@
 
 from contracts.catalogue import CATALOGUE
 from contracts.events import case_manager, compliance, drafter, email_sender, router, specialists, triage
-from switchyard.protocol.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted, WaitOver
-from switchyard.protocol.events.failures import TaskFailed
-from switchyard.protocol.events.router import AskApproval, Wait
+from switchyard.protocol.events.case_manager import (
+    ApprovalDenied,
+    ApprovalExpired,
+    ApprovalGranted,
+    ConsentExpired,
+    ConsentGranted,
+    WaitOver,
+)
+from switchyard.protocol.events.failures import ReauthNeeded, TaskFailed
+from switchyard.protocol.events.router import AskApproval, AskConsent, Wait
 from switchyard.router.playbook import Playbook, RoutingTable, end_case, on, task_step
 
 ASSIST_1 = Playbook(
@@ -22,6 +29,18 @@ ASSIST_1 = Playbook(
 )
 
 ASSIST_2 = ASSIST_1.with_p95("assist/2", triage=4, specialist=20, drafter=8)  # the same, with its P95s in seconds
+
+# A user whose consent has ended is asked for it, and the case goes on.
+ASSIST_3 = Playbook(
+    "assist/3",
+    *ASSIST_2.steps.values(),
+    task_step("consent", AskConsent, node="case_manager", attempts=1, seconds=3 * 86_400, p95=0),
+    *ASSIST_2.edges,
+    on(ReauthNeeded, go="consent", at_most=5),
+    on(ReauthNeeded, end_case("expired", "needs_reauth", "The user's consent ended too often.")),
+    on(ConsentGranted, go="specialist"),
+    on(ConsentExpired, end_case("expired")),
+)
 
 OUTBOUND_EMAIL_1 = Playbook(
     "outbound_email/1",
@@ -57,7 +76,7 @@ OUTBOUND_EMAIL_1 = Playbook(
     on(TaskFailed, end_case("failed")),
 )
 
-PLAYBOOKS = {playbook.version: playbook for playbook in (ASSIST_1, ASSIST_2, OUTBOUND_EMAIL_1)}
+PLAYBOOKS = {playbook.version: playbook for playbook in (ASSIST_1, ASSIST_2, ASSIST_3, OUTBOUND_EMAIL_1)}
 # What a new case gets; open cases keep theirs.
-CURRENT = {"assist": ASSIST_2.version, "outbound_email": OUTBOUND_EMAIL_1.version}
+CURRENT = {"assist": ASSIST_3.version, "outbound_email": OUTBOUND_EMAIL_1.version}
 ROUTING_TABLE = RoutingTable(CATALOGUE, PLAYBOOKS)

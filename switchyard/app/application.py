@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
@@ -33,7 +34,8 @@ ENGINE_OUTCOMES: Mapping[str, OutcomeClass] = {
 
 @dataclass(frozen=True)
 class ProcessDescriptor:
-    """One process of the application: an agent, or one that consumes a queue of its own.
+    """One process of the application: an agent, one that consumes a queue of its own, or a *server*, which handles no
+    event at all and is called over HTTP from inside.
 
     `environment` maps variables of the process to facts of the deployment, and `secrets` to names in `App.secrets`; the
     local stack has both, too. `local` are variables that only the local stack sets.
@@ -53,6 +55,14 @@ class ProcessDescriptor:
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     local: Mapping[str, str] = field(default_factory=dict)
+    local_secrets: Mapping[str, str] = field(default_factory=dict)
+    """Secrets of the local stack only: in AWS, keys of KMS are in their place."""
+    fetched_secrets: Mapping[str, str] = field(default_factory=dict)
+    """Variables with the ARN of a secret that the process reads itself, so that it is not in its environment."""
+    database: bool = False
+    """Whether a process that is no agent has a schema and a role of its own in the work database."""
+    egress: tuple[str, ...] = ()
+    """What a process that is no agent calls outside, by the names of terraform's `hosts`."""
     consumer: ConsumerQueues | None = None
     """The queue of a process that handles no event of the catalogue."""
     publishes: tuple[str, ...] = ()
@@ -62,8 +72,8 @@ class ProcessDescriptor:
     http: str | None = None
     """Prefix of the variables that say where the process serves HTTP: `_HOST` and `_PORT` are appended. Its port in the
     local stack is named `NODE_http`."""
-    approvers: bool = False
-    """Whether the process checks approvers' signatures, and needs their public keys."""
+    signers: bool = False
+    """Whether the process checks signatures of approvers and operators, and needs their public keys."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,45 @@ class SimulatorDescriptor:
     command: tuple[str, ...]
     health: str = "/health/ready"
     """The path that answers with 200 once it is ready."""
+
+
+@dataclass(frozen=True)
+class IdentityDescriptor:
+    """Who acts on behalf of whom in the local stack, whose identity provider and token exchange take it from here."""
+
+    process: str
+    """The node of the identity service."""
+    users: str
+    """The users of the local identity provider, with public passwords: YAML, as `package:path`."""
+    scopes: tuple[str, ...]
+    """Every scope that the local token exchange knows."""
+    agents: Mapping[str, Mapping[str, tuple[str, ...]]]
+    """What tokens of an agent may be for at most: patterns of scopes, by audience."""
+    sources: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Sources that act for themselves: the fields of a `ServiceGrant`, by the source's name on the bus."""
+    callers: tuple[str, ...] = ()
+    """Who calls the identity service besides these agents; each caller has a certificate with its name."""
+
+    def certificate_names(self) -> tuple[str, ...]:
+        """Who has a certificate: the identity service and those who call it."""
+        return (self.process, *self.callers, *self.agents)
+
+    def exchange_clients(self) -> dict[str, dict[str, list[str]]]:
+        """Scopes and audiences of each client to register with the token exchange."""
+        agents = {
+            agent: {
+                "scopes": [
+                    scope
+                    for scope in self.scopes
+                    if any(fnmatchcase(scope, pattern) for patterns in audiences.values() for pattern in patterns)
+                ],
+                "audiences": list(audiences),
+            }
+            for agent, audiences in self.agents.items()
+        }
+        # A source gets no token for an audience: an agent exchanges its credential.
+        sources = {source: {"scopes": list(grant["scopes"]), "audiences": []} for source, grant in self.sources.items()}
+        return agents | sources
 
 
 @dataclass(frozen=True)
@@ -102,6 +151,8 @@ class App:
     demo_folders: tuple[str, ...] = ()
     """What the image of the simulators holds besides."""
     simulators: tuple[SimulatorDescriptor, ...] = ()
+    identity: IdentityDescriptor | None = None
+    """Without it there is no identity service, and no agent acts on behalf of a user."""
     local_submitters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Under which identities people submit in the local stack: SWITCHYARD_SUBMITTER_IDENTITIES there."""
     model_scripts: tuple[str, ...] = ()
@@ -135,6 +186,13 @@ class App:
                 )
         described = {process.node for process in self.processes}
         _check(set(agents) <= described, f"agents without a process: {sorted(set(agents) - described)}")
+        if self.identity is not None:
+            _check(self.identity.process in described, f"the identity service {self.identity.process} is no process")
+            strangers = sorted(self.identity.agents.keys() - self.cards.keys())
+            _check(not strangers, f"agents that act on behalf of users, without a card: {strangers}")
+        for process in self.processes:
+            agent = process.node in self.cards
+            _check(not (agent and (process.database or process.egress)), f"{process.node}: its card says that")
         _check(set(self.current.values()) <= self.playbooks.keys(), "`current` names a version that is not released")
         for model in self.submissions:
             _check(self.catalogue.has_type(model.__name__), f"{model.__name__} is not in the catalogue")
@@ -170,6 +228,11 @@ class App:
         """Every queue: the catalogue's nodes in order, then those of processes with a queue of their own."""
         own = (process.consumer for process in self.processes if process.consumer is not None)
         return (*consumers(self.catalogue), *own)
+
+    @property
+    def servers(self) -> tuple[ProcessDescriptor, ...]:
+        """The processes that handle no event: they have neither a card nor a queue."""
+        return tuple(each for each in self.processes if each.node not in self.cards and each.consumer is None)
 
     def playbooks_of(self, node: str) -> list[str]:
         """The playbooks, without versions, that give this node a task."""

@@ -85,7 +85,7 @@ def _queue(catalogue: Catalogue, consumer: ConsumerQueues) -> Json:
         "title": f"The queue of {consumer.node}",
         "messages": {_key(type_): {"$ref": f"#/components/messages/{_key(type_)}"} for type_ in types},
         "bindings": {"sqs": {"queue": queue, "deadLetterQueue": dead_letters, "bindingVersion": "0.2.0"}},
-        "x-rules": [{"name": rule.name, "pattern": rule.pattern} for rule in consumer.rules],
+        "x-rules": [{"name": rule.name, "pattern": rule.pattern, "queue": rule.queue} for rule in consumer.rules],
     }
 
 

@@ -10,7 +10,8 @@ import structlog
 
 from faststream_sqs import SQSMessage
 from switchyard.case_manager.approvals import ApprovalService
-from switchyard.case_manager.intake import CaseIntake
+from switchyard.case_manager.arrivals import ArrivalQueue
+from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.suppression import SuppressionList
@@ -18,10 +19,11 @@ from switchyard.protocol.case_facts import find_contradiction
 from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.protocol.errors import InvalidEvent, RejectionReason, invalid
 from switchyard.protocol.events.failures import TaskFailed
-from switchyard.protocol.events.router import AskApproval, CloseCase, Wait
-from switchyard.protocol.events.upstream import SuppressionRequested
+from switchyard.protocol.events.router import AskApproval, AskConsent, CloseCase, Wait
+from switchyard.protocol.events.upstream import GrantRenewed, SuppressionRequested
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, read_bus_event, read_event
+from switchyard.protocol.topology import REPORTS, SUPPRESSIONS
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.logs import log_context
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker, nack_when_unavailable
@@ -37,10 +39,11 @@ log = structlog.get_logger(__name__)
 class CaseManager:
     """The case manager. It needs no inbox: its tables make every message safe to repeat."""
 
-    intake: CaseIntake
+    arrivals: ArrivalQueue
     closing: CaseCloser
     pending: PendingCommands
     approvals: ApprovalService
+    consents: ConsentWaits
     suppression: SuppressionList
     publisher: Publisher
     quarantine: Quarantine
@@ -59,40 +62,40 @@ class CaseManager:
                     await self.quarantine.keep(message.raw_body, rejection)
 
     async def handle_dead_letter(self, message: SQSMessage) -> None:
-        """Redrive a dead letter a few times; then a submission is rejected, and any other event quarantined. The
-        deadline of a case ends it if its ending could not be handled."""
+        """Take a submission in, and redrive any other dead letter a few times; then it is quarantined. The deadline of
+        a case ends it if its ending could not be handled."""
         async with nack_when_unavailable(message, self.breaker):
             redrives = int(message.headers.get(REDRIVES_ATTRIBUTE, "0"))
-            if redrives < MAX_REDRIVES:
-                await self.redrive(message.raw_body, redrives=redrives + 1)
-                return
             problem = invalid("the case manager could not handle it", remedy="see the case manager's log")
+            lane = None
             try:
                 source, detail_type, detail = read_bus_event(message.raw_body)
-                if self.intake.accepts(detail_type):
-                    await self._publish(
-                        [await self.intake.reject(source, detail_type, detail, problem, code="not_handled")]
-                    )
+                if self.arrivals.intake.accepts(detail_type):
+                    await self._publish(await self.arrivals.receive(source, detail_type, detail))
                     return
+                lane = SUPPRESSIONS if detail_type in REPORTS else None
             except InvalidEvent as unreadable:
                 problem = unreadable
+            if redrives < MAX_REDRIVES:
+                await self.redrive(message.raw_body, redrives=redrives + 1, lane=lane)
+                return
             await self.quarantine.keep(message.raw_body, problem)
 
     async def _events_after(self, body: str) -> list[Json]:
         source, detail_type, detail = read_bus_event(body)
-        if self.intake.accepts(detail_type):
-            # The stored event has no trace: a repeated submission publishes it again under its own.
-            opened = await self.intake.open_case(source, detail, detail_type)
-            return [event | {"trace": telemetry.trace_context()} for event in opened]
+        if self.arrivals.intake.accepts(detail_type):
+            return await self.arrivals.receive(source, detail_type, detail)
         if detail_type == SuppressionRequested.__name__:
             return [await self.suppression.suppress_contact(source, detail)]
+        if detail_type == GrantRenewed.__name__:
+            return await self.consents.renew(source, detail)
         received = read_event(self.closing.catalogue, body, node=CASE_MANAGER)
         with log_context(received.envelope), telemetry.tag_span(CASE_MANAGER, received.envelope):
             handler = HANDLERS.get(type(received.payload))
             if handler is None:
                 what = f"the case manager has no handler for {received.envelope.type}"
                 raise InvalidEvent(RejectionReason.UNKNOWN, what, "type", "send it to a node that handles it")
-            facts = await self.intake.store.case_facts(received.envelope.case_id)
+            facts = await self.closing.store.case_facts(received.envelope.case_id)
             if (problem := find_contradiction(received.envelope, facts)) is not None:
                 raise problem
             events = await handler(self, received)
@@ -114,6 +117,7 @@ async def _close(manager: CaseManager, event: ReceivedEvent[Contract]) -> list[J
 
 HANDLERS: Mapping[type[Contract], Handler] = {
     AskApproval: lambda manager, event: manager.approvals.request_approval(event),
+    AskConsent: lambda manager, event: manager.consents.request_consent(event),
     Wait: lambda manager, event: manager.pending.add_wait(event),
     CloseCase: _close,
     TaskFailed: _close,

@@ -10,7 +10,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 
 import structlog
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from switchyard.case_manager.first_event import build_report
 from switchyard.case_manager.keyed_hash import KeyedHash
@@ -33,6 +33,9 @@ log = structlog.get_logger(__name__)
 MAX_SOURCE = 150
 """Leaves room for the prefixes under which claims name the source."""
 
+OVER_LIMIT = "over_limit"
+"""The code of a submission for which there was no room."""
+
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 
@@ -43,6 +46,8 @@ class UpstreamPolicy(BaseModel):
 
     tenants: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
+    share: int = Field(default=1, ge=1, le=100)
+    """How many cases are opened for it in the time of one case of another upstream, while both wait."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class CaseIntake:
     """What each upstream may ask for; None trusts every source that IAM lets on the bus."""
     principals: PrincipalKeys = field(default_factory=lambda: PrincipalKeys({}))
     """The keys of sources that must sign who asks; every other source is believed."""
+    rejection_samples: int = 5
+    """How many rejections of one source, tenant, code and hour are events; those beyond are counted."""
 
     def accepts(self, detail_type: str) -> bool:
         """Whether a bus event of this detail-type is a submission."""
@@ -73,7 +80,7 @@ class CaseIntake:
         except SubmissionInvalid as refused:
             if isinstance(refused, PrincipalInvalid) and not isinstance(refused, PrincipalExpired):
                 log.error("submission.not_vouched_for", alarm="integrity", code=refused.code, submitted_by=source)  # noqa: TRY400 - the code is the whole of it
-            return [await self.reject(source, detail_type, detail, refused, code=refused.code)]
+            return await self.reject(source, detail_type, detail, refused, code=refused.code)
 
     async def _taken(self, source: str, detail: Json, submitted: Submission, opening: CaseOpening) -> list[Json]:
         # Sent again it is signed again, and still the same submission.
@@ -118,7 +125,7 @@ class CaseIntake:
         if not self.principals.must_sign(source):
             return None
         statement = None if opening.claims is None else getattr(submitted, PRINCIPAL_FIELD, None)
-        verified_principal = self.principals.verified_principal(source, statement)
+        verified_principal = self.principals.verified_principal(source, statement, opening.grant)
         check_principal(verified_principal, source, submitted, opening, detail)
         return verified_principal
 
@@ -161,8 +168,11 @@ class CaseIntake:
                 "invalid_submission", error.message, field=error.field, remedy=error.remedy
             ) from error
 
-    async def reject(self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str) -> Json:
-        """The rejection of a submission, the same however often it is asked for."""
+    async def reject(
+        self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str
+    ) -> list[Json]:
+        """The rejection of a submission, the same however often it is asked for; none if there were many alike, which
+        are counted and reported together."""
         payload = SubmissionRejected(
             code=code,
             message=problem.message,
@@ -176,12 +186,14 @@ class CaseIntake:
             payload,
             # Keyed by what was sent, so that a redelivery is the same rejection and another bad payload another.
             chain=f"rejected/{source}/{self.mac(detail).hex()}",
-            tenant=_identifier(detail.get("tenant")),
+            tenant=tenant_of(detail),
             sub=f"service:{source}",
             session_id=_identifier(detail.get("session_id")),
             now=self.clock.now(),
         )
-        return await self.store.reject(event)
+        # Of a source that has too many waiting, one word in an hour is enough.
+        samples = 1 if code == OVER_LIMIT else self.rejection_samples
+        return await self.store.reject(event, samples=samples, now=self.clock.now())
 
 
 def check_source(source: str) -> None:
@@ -196,6 +208,11 @@ def may_submit_for(upstreams: Mapping[str, UpstreamPolicy] | None, source: str, 
     return upstreams is None or any(
         fnmatchcase(tenant, pattern) for pattern in upstreams.get(source, UpstreamPolicy()).tenants
     )
+
+
+def tenant_of(detail: Json) -> str:
+    """The tenant that a submission names, if it is an identifier."""
+    return _identifier(detail.get("tenant"))
 
 
 def _identifier(value: object) -> str:

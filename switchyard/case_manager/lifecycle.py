@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from switchyard.case_manager.operator_commands import read_command
 from switchyard.case_manager.store import CaseStore
 from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
-from switchyard.protocol.events.case_manager import CaseClosed
+from switchyard.protocol.events.case_manager import Cancellation, CaseClosed
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Contract, Json
@@ -71,10 +72,21 @@ class CaseCloser:
     async def close_cancelled(self) -> list[Json]:
         """Close the open cases that operators cancelled; their endings."""
         ended: list[Json] = []
-        for opened, operator, reason in await self.store.cancelled_open(self.aside.names()):
+        for opened, row in await self.store.cancelled_open(self.aside.names()):
             with self.aside.guard(opened["case_id"]):
-                message = f"By {operator}: {reason}"[:2_000]
-                payload = CaseClosed(outcome="cancelled", code="cancelled", message=message)
+                command = read_command(row)
+                payload = CaseClosed(
+                    outcome="cancelled",
+                    code="cancelled",
+                    message=f"By {command.operator}: {command.reason}"[:2_000],
+                    cancellation=Cancellation(
+                        command_id=command.command_id,
+                        operator=command.operator,
+                        reason=command.reason,
+                        signed_at=command.signed_at,
+                        signature=command.signature,
+                    ),
+                )
                 ended.append(await self._close(_envelope(opened), payload))
         return ended
 

@@ -13,6 +13,7 @@ from switchyard.case_manager.principals import VerifiedPrincipal
 from switchyard.protocol.catalogue import ROUTER, Catalogue
 from switchyard.protocol.events.case_manager import Attestation
 from switchyard.protocol.fields import ROLE_SCOPE, Artefact, Json, Principal
+from switchyard.protocol.grants import service_grant_id
 from switchyard.protocol.submissions import CaseOpening, SealedContent, Submission
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.crypto.vault import ADDRESS_FACT, Vault
@@ -20,6 +21,10 @@ from switchyard.runtime.storage.artefacts import Artefacts
 
 STATEMENT_ARTEFACT = "principal"
 """The artefact that holds the signed statement of who asks. No card decrypts it: it is for auditors."""
+
+
+GRANT_ARTEFACT = "grant"
+"""The artefact that holds the user's grant, for auditors, too."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ class CaseOpener:
                 kid=verified_principal.kid,
                 statement=await seal(STATEMENT_ARTEFACT, content),
                 statement_sha256=verified_principal.sha256,
+                grant=None
+                if opening.grant is None
+                else await seal(GRANT_ARTEFACT, SealedContent(opening.grant.encode(), "application/jose")),
             )
         address_key = sealed_address = None
         if opening.address is not None:
@@ -92,6 +100,7 @@ class CaseOpener:
                 scopes=(ROLE_SCOPE + opening.role,) if opening.role else (),
                 act=(f"user:{subject}" if opening.asker is None else f"staff:{opening.asker}",),
                 exp=timestamp(now + wait),
+                grant_ref=_grant_of(source, verified_principal),
             ),
             node_to=ROUTER,
             now=now,
@@ -99,3 +108,11 @@ class CaseOpener:
             storage_refs=storage_refs,
         )
         return opened, sealed_address
+
+
+def _grant_of(source: str, verified_principal: VerifiedPrincipal | None) -> str | None:
+    """The grant that agents redeem: the user's, or that of a source that acts for itself. A case of a user without a
+    grant has none: no agent reads in the user's name, and no service does in their place."""
+    if verified_principal is None:
+        return service_grant_id(source)
+    return None if verified_principal.grant is None else verified_principal.grant.jti

@@ -9,7 +9,13 @@ from datetime import datetime
 
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid
 from switchyard.protocol.fields import Json
-from switchyard.protocol.principal_jws import PrincipalStatementInvalid, import_public_key, verify_principal
+from switchyard.protocol.grants import GrantClaims
+from switchyard.protocol.principal_jws import (
+    PrincipalStatementInvalid,
+    import_public_key,
+    verify_grant,
+    verify_principal,
+)
 from switchyard.protocol.principals import PRINCIPAL_FIELD, PRINCIPAL_VALID_S, PrincipalClaims, submission_digest
 from switchyard.protocol.submissions import CaseOpening, Submission, case_id_for
 
@@ -28,6 +34,7 @@ class VerifiedPrincipal:
     kid: str
     claims: PrincipalClaims
     statement: str
+    grant: GrantClaims | None = None
 
     @property
     def sha256(self) -> str:
@@ -56,8 +63,19 @@ class PrincipalKeys:
         """Whether submissions of this source need a statement."""
         return source in self._keys
 
-    def verified_principal(self, source: str, statement: str | None) -> VerifiedPrincipal:
-        """The statement, if this source signed it. Raises `PrincipalInvalid`."""
+    def verified_grant(self, source: str, statement: str) -> GrantClaims:
+        """The claims of a grant that this source signed. Raises `PrincipalInvalid`."""
+        try:
+            _, claims = verify_grant(statement, self._keys.get(source, {}))
+        except PrincipalStatementInvalid as error:
+            remedy = _REMEDIES.get(error.code, _SIGN_AGAIN)
+            raise _principal_error(f"grant_{error.code}", error.message, remedy) from None
+        if claims.iss != source:
+            raise _principal_error("grant_foreign", "it was signed for another source")
+        return claims
+
+    def verified_principal(self, source: str, statement: str | None, grant: str | None = None) -> VerifiedPrincipal:
+        """The statement, and the grant beside it, if this source signed both. Raises `PrincipalInvalid`."""
         if statement is None:
             raise _principal_error("principal_missing", "this source must sign who asks, and the statement is missing")
         try:
@@ -67,7 +85,8 @@ class PrincipalKeys:
             raise _principal_error(f"principal_{error.code}", error.message, remedy) from None
         if claims.iss != source:
             raise _principal_error("principal_foreign", "it was signed for another source")
-        return VerifiedPrincipal(kid, claims, statement)
+        granted = None if grant is None else self.verified_grant(source, grant)
+        return VerifiedPrincipal(kid, claims, statement, granted)
 
 
 def check_principal(
@@ -82,6 +101,8 @@ def check_principal(
         "sub": claims.sub == opening.person,
         "tenant": claims.tenant == submitted.tenant,
         "session_id": claims.session_id == submitted.session_id,
+        "grant": (granted := verified_principal.grant) is None
+        or (granted.sub, granted.tenant) == (claims.sub, claims.tenant),
         **{name: getattr(claims, name) == value for name, value in (opening.claims or {}).items()},
     }
     for claim, holds in same.items():

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from faststream_sqs import Coalescer
 from switchyard.protocol.case_facts import CaseFacts
@@ -16,6 +17,9 @@ from switchyard.runtime.messaging.outbox import event_text
 
 CLOSE_BATCH_SIZE = 50
 CASE_BATCH_SIZE = 100
+REJECTED_TENANTS = 20
+"""Rejections of one source and hour are counted by tenant for so many tenants; the others count as `other`."""
+
 _Close = tuple[str, str, str, str, str]
 """Case, attempt, outcome, the event's id, the event."""
 
@@ -68,10 +72,28 @@ class CaseStore:
         )  # fmt: skip
         return parked
 
-    async def reject(self, event: Json) -> Json:
-        """Store a rejection; return the one that was stored first."""
-        stored: Json = json.loads(await self._database.value("reject", event_text(event)))
-        return stored
+    async def reject(self, event: Json, *, samples: int, now: datetime) -> list[Json]:
+        """Count a rejection, and store its event if it is among the first `samples` of its source, tenant, code and
+        hour. The event that is stored, an earlier one if any; none if the rejection was only counted."""
+        payload = event["payload"]
+        group = payload["submitted_by"], event["tenant"], payload["code"], now
+        stored = await self._database.value(
+            "reject", event_text(event), event["event_id"], *group, samples, REJECTED_TENANTS
+        )
+        return [] if stored is None else [json.loads(stored)]
+
+    async def unreported_rejections(self, before: datetime) -> list[Any]:
+        """Hours that ended before `before` in which more was rejected than has an event, and are not reported yet."""
+        return await self._database.rows("unreported_rejections", before, CASE_BATCH_SIZE)
+
+    async def report_rejections(self, row: Any, event: Json) -> bool:
+        """Store the event that reports an hour's rejections; whether this process was the first to."""
+        group = row["source"], row["tenant"], row["code"], row["hour"]
+        return await self._database.execute("report_rejections", *group, event_text(event)) == 1
+
+    async def forget_rejections(self, before: datetime) -> None:
+        """Delete the counts of hours before `before`."""
+        await self._database.execute("forget_rejections", before)
 
     async def close(self, case_id: str, attempt: str, outcome: str, event: Json) -> Json:
         """End one attempt at a case (empty for the first); return the event that ended it, an earlier one if any."""
@@ -88,10 +110,10 @@ class CaseStore:
         rows = await self._database.rows("due_timers", now, CASE_BATCH_SIZE, list(without))
         return [json.loads(row["opened"]) for row in rows]
 
-    async def cancelled_open(self, without: Sequence[str] = ()) -> list[tuple[Json, str, str]]:
-        """Open cases that operators cancelled: the opening event, the operator and the reason."""
+    async def cancelled_open(self, without: Sequence[str] = ()) -> list[tuple[Json, Any]]:
+        """Open cases that operators cancelled: the opening event, and the row of the command."""
         rows = await self._database.rows("cancelled_open", CASE_BATCH_SIZE, list(without))
-        return [(json.loads(row["opened"]), row["by"], row["why"]) for row in rows]
+        return [(json.loads(row["opened"]), row) for row in rows]
 
     async def close_store(self) -> None:
         """Finish what is under way."""

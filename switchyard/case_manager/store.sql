@@ -24,9 +24,44 @@ stored as (
 select parked from admitted
 
 -- name: reject
-insert into outbox as o (event) values ($1)
-on conflict (event_id) do update set event = o.event
-returning event
+-- $1 event, $2 its id, $3 source, $4 tenant, $5 code, $6 now, $7 how many become events, $8 how many tenants are counted.
+with known as (
+  select event from outbox where event_id = $2
+),
+spread as (
+  select case when count(*) filter (where tenant = $4) > 0 or count(distinct tenant) < $8 then $4 else 'other' end as tenant
+  from rejection where source = $3 and hour = date_trunc('hour', $6::timestamptz)
+),
+counted as (
+  insert into rejection as r (source, hour, tenant, code, first_at, last_at)
+  select $3, date_trunc('hour', $6::timestamptz), tenant, $5, $6, $6 from spread where not exists (select from known)
+  on conflict (source, hour, tenant, code) do update
+    set count = r.count + 1, events = least(r.count + 1, $7), last_at = greatest(r.last_at, excluded.last_at)
+  returning count
+),
+stored as (
+  insert into outbox (event) select $1 from counted where count <= $7
+  on conflict (event_id) do nothing
+  returning event
+)
+select event from known union all select event from stored
+
+-- name: unreported_rejections
+select source, hour, tenant, code, count, events, first_at, last_at from rejection
+where reported_at is null and hour < $1 and count > events
+order by hour
+limit $2
+
+-- name: report_rejections
+with reported as (
+  update rejection set reported_at = clock_timestamp()
+  where (source, tenant, code, hour) = ($1, $2, $3, $4) and reported_at is null
+  returning 1
+)
+insert into outbox (event) select $5 from reported on conflict (event_id) do nothing
+
+-- name: forget_rejections
+delete from rejection where hour < $1 and (reported_at is not null or count <= events)
 
 -- name: close
 with wanted as (
@@ -77,10 +112,11 @@ limit $2
 
 -- name: cancelled_open
 with cancelled as materialized (
-  select key::uuid as case_id, by, why from control where kind = 'cancelled_case'
+  select key::uuid as case_id, command_id from control where kind = 'cancelled_case'
 )
-select s.case_id, o.event as opened, c.by, c.why
+select s.case_id, o.event as opened, d.command_id, d.action, d.target, d.operator, d.reason, d.signed_at, d.signature
 from cancelled c
+join operator_command d using (command_id)
 join submission s using (case_id)
 join latest_opening o using (case_id)
 where not s.parked and s.case_id::text <> all($2::text[])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
 from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.lifecycle import CaseCloser
-from switchyard.case_manager.pending_commands import PendingCommands
-from switchyard.case_manager.playbook_halts import PlaybookHalts
+from switchyard.case_manager.operator_commands import OperatorCommands
+from switchyard.case_manager.pending_commands import PendingCommand, PendingCommands
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.messaging.publisher import Publisher
@@ -26,7 +27,8 @@ class Timers:
     closing: CaseCloser
     pending: PendingCommands
     approvals: ApprovalService
-    halts: PlaybookHalts
+    consents: ConsentWaits
+    commands: OperatorCommands
     publisher: Publisher
     steps_aside: SetAside = field(default_factory=lambda: SetAside("timers", first_s=1.0, longest_s=60.0))
     aside: SetAside = field(default_factory=lambda: SetAside("pending_command"))
@@ -42,11 +44,11 @@ class Timers:
             return answers
 
         steps: dict[str, Callable[[], Awaitable[list[Json]]]] = {
+            "commands": self.commands.apply,
             "approvals": decide,
             "expired": self.closing.close_expired,
             "cancelled": self.closing.close_cancelled,
-            "halts": self.halts.report_changes,
-            "parked": self.halts.release_parked,
+            "parked": self.commands.release_parked,
             "due": self._answer_due,
         }
         waiting = self.steps_aside.names()
@@ -59,11 +61,16 @@ class Timers:
             log.info("timers.fired", types=[event["type"] for event in events])
         return max(decided, len(events))
 
+    @property
+    def _answers(self) -> Mapping[str, Callable[[PendingCommand], Awaitable[list[Json]]]]:
+        """What is answered when a command's time has come, where it is not that the wait is over."""
+        return {"approval": self.approvals.expire, "consent": self.consents.expire}
+
     async def _answer_due(self) -> list[Json]:
         """Answer the commands whose time has come."""
         events: list[Json] = []
         for pending in await self.pending.due(self.aside.names()):
-            answer = self.approvals.expire if pending.kind == "approval" else self.pending.end_wait
+            answer = self._answers.get(pending.kind, self.pending.end_wait)
             with self.aside.guard(pending.task_id):
                 events += await answer(pending)
         return events

@@ -1,8 +1,8 @@
 """Write terraform/generated and docs/operate/settings.md: `python -m switchyard.infra.generate [--check]`.
 
-`topology.json` lists the consumers; each consumer has a file with its container's variables and two files with its
-policies. `images.json` lists the container images. `--check` writes nothing: it lists the files that differ and exits
-with status 1 if there are any.
+`topology.json` lists the consumers and the servers; each has a file with its container's variables and two files with
+its policies. `images.json` lists the container images. `--check` writes nothing: it lists the files that differ and
+exits with status 1 if there are any.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def terraform_files(app: App) -> dict[str, str]:
 
 
 def topology(app: App) -> dict[str, Any]:
-    """The consumers and what all of them share: every value is known before terraform's first apply."""
+    """The consumers, the servers, and what all of them share: every value is known before terraform's first apply."""
     return {
         "bus": BUS,
         "health_port": HEALTH_PORT,
@@ -62,14 +62,29 @@ def topology(app: App) -> dict[str, Any]:
             node: {
                 "name": node.replace("_", "-"),
                 "queue": needed.consumer.queue,
+                "lanes": list(needed.consumer.lanes),
                 "dead_letter_queue": needed.consumer.dead_letter_queue,
-                "rules": {rule.name: {"bus": rule.bus, "pattern": rule.pattern_json} for rule in needed.consumer.rules},
+                "rules": {
+                    rule.name: {"bus": rule.bus, "pattern": rule.pattern_json, "queue": rule.queue}
+                    for rule in needed.consumer.rules
+                },
                 "database": needed.database,
                 "calls_models": needed.bedrock,
                 "egress": list(needed.egress),
                 "port": needed.port,
             }
             for node, needed in needs(app).items()
+            if needed.consumer is not None
+        },
+        "servers": {
+            server.node: {
+                "name": server.node.replace("_", "-"),
+                "database": needs(app)[server.node].database,
+                "egress": list(server.egress),
+                "callers": list(app.identity.agents) if app.identity else [],
+                "port": needs(app)[server.node].port,
+            }
+            for server in app.servers
         },
     }
 

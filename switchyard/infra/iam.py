@@ -1,4 +1,4 @@
-"""IAM policies: for each consumer one for its task and one for ECS, which starts the task. Pure.
+"""IAM policies: for each process one for its task and one for ECS, which starts the task. Pure.
 
 Terraform replaces `${...}` by facts of the deployment (`templatefile`). Condition keys are those of AWS's Service
 Authorization Reference. `ForAllValues` is true for an absent key, so each has a `Null` condition that requires the key.
@@ -74,14 +74,21 @@ def _allow(
 
 
 def _queue(needed: NodeNeeds) -> list[IamStatement]:
+    if needed.consumer is None:
+        return []
     base = f"{_PARTITION}:sqs:{_HERE}:"
-    queues = [base + needed.consumer.queue, base + needed.consumer.dead_letter_queue]
+    own = [base + queue for queue in (needed.consumer.queue, *needed.consumer.lanes)]
+    queues = [*own, base + needed.consumer.dead_letter_queue]
     actions = ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ReceiveMessage"]
     key_actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if needed.has_inbox else [])]
     context: dict[str, str | list[str]] = {"aws:sqs:arn": queues}
     return [
         _allow("ConsumeOwnQueue", [f"sqs:{action}" for action in actions], queues),
-        *([_allow("RedriveToOwnQueue", "sqs:SendMessage", queues[0])] if needed.has_inbox else []),
+        *(
+            [_allow("RedriveToOwnQueue", "sqs:SendMessage", own if len(own) > 1 else own[0])]
+            if needed.has_inbox
+            else []
+        ),
         _key_statement("DecryptOwnMessages", key_actions, "${queues_key_arn}", service="sqs", context=context),
     ]
 

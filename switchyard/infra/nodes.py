@@ -37,12 +37,16 @@ def secrets(app: App) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class NodeNeeds:
-    """The needs of one consumer. `secrets` maps environment variables of its container to names of secrets."""
+    """The needs of one process. `secrets` maps environment variables of its container to names of secrets."""
 
-    consumer: ConsumerQueues
+    node: str
+    consumer: ConsumerQueues | None
+    """Its queues; None for a server, which handles no event."""
     source: str
     emits: tuple[str, ...]
     database: DatabaseName | None
+    has_inbox: bool
+    """Whether it records tasks in an inbox, stores artefacts and puts dead letters back on its queue."""
     reads_artefacts: bool
     quarantines: bool
     creates_subject_keys: bool
@@ -55,21 +59,13 @@ class NodeNeeds:
     """Secrets that the process reads itself, so that they are not in its environment."""
     variables: dict[str, str]
     """Environment variables of this process only, each with the fact that is its value."""
+    local_secrets: Mapping[str, str]
+    """Secrets that it has without AWS only, by variable."""
     iam: tuple[Mapping[str, Any], ...] = ()
     """Statements of its own, beside those that follow from the rest."""
     http: str | None = None
     port: int | None = None
-    """The port of its public page; None without one."""
-
-    @property
-    def node(self) -> str:
-        """The consumer's name."""
-        return self.consumer.node
-
-    @property
-    def has_inbox(self) -> bool:
-        """Whether it records tasks in an inbox, stores artefacts and puts dead letters back on its queue."""
-        return self.database == "work"
+    """The port of its public page, or of a server; None without one."""
 
     @property
     def held(self) -> dict[str, str]:
@@ -82,39 +78,46 @@ class NodeNeeds:
             (self.has_inbox, {"SWITCHYARD_VAULT_KEY": "vault_key"}),
             (self.writes_checkpoints, {"SWITCHYARD_CHECKPOINT_KEY": "checkpoint_key", "SWITCHYARD_ROW_KEY": "row_key"}),
             ("openai_api_key" in self.fetches, {"SWITCHYARD_MODEL_OPENAI_API_KEY": "openai_api_key"}),
+            (True, dict(self.local_secrets)),
         )
         return self.secrets | {name: value for applies, part in parts if applies for name, value in part.items()}
 
 
 def needs(app: App) -> dict[str, NodeNeeds]:
-    """The needs of every consumer, by node, in the catalogue's order."""
-    return {consumer.node: _needs(app, consumer) for consumer in app.consumers}
+    """The needs of every process, by node: consumers in the catalogue's order, then servers."""
+    consumers = {consumer.node: _needs(app, consumer.node, consumer) for consumer in app.consumers}
+    return consumers | {server.node: _needs(app, server.node, None) for server in app.servers}
 
 
-def _needs(app: App, consumer: ConsumerQueues) -> NodeNeeds:
-    node = consumer.node
+def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
     card = app.cards.get(node)
     vendors, egress, decrypts = (card.vendors, card.egress, card.decrypts) if card else ((), (), ())
     process = next((process for process in app.processes if process.node == node), None)
     upstream = process is not None and process.consumer is not None
     has_inbox = card is not None or node == CASE_MANAGER
+    fetched = process.fetched_secrets if process else {}
     emits = tuple(type_.name for type_ in app.catalogue.types_emitted_by(node))
+    own_schema = process is not None and process.database
     return NodeNeeds(
+        node=node,
         consumer=consumer,
         # Such a process publishes reports of people and providers, as an upstream does.
         source=UPSTREAM_PREFIX + node if upstream else SOURCE_PREFIX + node,
         emits=process.publishes if process is not None and upstream else emits,
-        database="audit" if node == AUDIT else "work" if has_inbox else None,
+        database="audit" if node == AUDIT else "work" if has_inbox or own_schema else None,
+        has_inbox=has_inbox,
         reads_artefacts=bool(decrypts),
-        quarantines=node != AUDIT,
+        quarantines=consumer is not None and node != AUDIT,
         creates_subject_keys=node == CASE_MANAGER,
         decrypts_artefacts=bool(decrypts) or node == CASE_MANAGER,
         bedrock="bedrock" in vendors,
         writes_checkpoints=node == AUDIT,
-        egress=(*(("openai",) if "openai" in vendors else ()), *egress),
+        egress=(*(("openai",) if "openai" in vendors else ()), *egress, *(process.egress if process else ())),
         secrets=_ENGINE_SECRETS.get(node, {}) | dict(process.secrets if process else {}),
-        fetches=("openai_api_key",) if "openai" in vendors else (),
-        variables=dict(process.environment if process else {}),
+        fetches=(*(("openai_api_key",) if "openai" in vendors else ()), *fetched.values()),
+        variables=dict(process.environment if process else {})
+        | {variable: f"secret_{name}" for variable, name in fetched.items()},
+        local_secrets=process.local_secrets if process else {},
         iam=process.iam if process else (),
         http=process.http if process else None,
         port=HTTP_PORT if process and process.http else None,
@@ -133,7 +136,7 @@ def environment(needed: NodeNeeds) -> dict[str, str]:
         (needed.database == "work", {"SWITCHYARD_WORK_DB_URL": _address(needed)}),
         (needed.database == "audit", {"SWITCHYARD_AUDIT_DB_URL": _address(needed)}),
         # Every process with an inbox has a key wrapper; the permissions of its role limit it.
-        (needed.database == "work", {"SWITCHYARD_KMS_KEY_ID": "${vault_key_arn}"}),
+        (needed.has_inbox, {"SWITCHYARD_KMS_KEY_ID": "${vault_key_arn}"}),
         (needed.bedrock, _BEDROCK),
         ("openai" in needed.egress, _OPENAI),
         (needed.writes_checkpoints, _CHECKPOINTS),

@@ -19,6 +19,7 @@ EVERY_AGENT = "case_manager, every agent"
 MODEL_CALLERS = "agents that call a model"
 COMMANDS = "`switchyard`"
 STACK = "`switchyard stack`"
+LOCAL_SERVERS = "local identity servers"
 COMPOSE_FILE = Path("docker-compose.yml")
 
 ENGINE_SETTINGS = {
@@ -60,6 +61,13 @@ ENGINE_VARIABLES: Mapping[Variable, str] = {
     Variable("SWITCHYARD_HEALTH_PATH", "`/health/ready`", "What the health check of a container calls."): "containers",
     Variable("SWITCHYARD_HOME", "`.switchyard`", "The folder of the local stack."): STACK,
     Variable("SWITCHYARD_LOCAL_CLOCK", "", "A file with seconds by which the stack's clock is shifted."): STACK,
+    Variable(
+        "SWITCHYARD_LOCAL_IDENTITY_SERVERS",
+        "`.venv-identity/bin`",
+        "The folder with the programs of the local identity provider and token exchange.",
+    ): STACK,
+    Variable("SWITCHYARD_LOCAL_FRONT_END_SECRET", "", "**Secret.** The front end's, at the provider."): LOCAL_SERVERS,
+    Variable("SWITCHYARD_LOCAL_EXCHANGE_SECRET", "", "**Secret.** The token exchange's own key."): LOCAL_SERVERS,
     Variable("SWITCHYARD_LOCAL_VISIBILITY_S", "`30`", "Visibility and lease in the local stack."): STACK,
 }
 """Variables that are read before there are settings."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from switchyard.app.application import load_app, load_reference, resource_path
+from switchyard.app.application import App, ProcessDescriptor, load_app, load_reference, resource_path
 from switchyard.audit.records.roles import READER, RETENTION, WRITER, audit_owner, grant_audit_rights, seed_audit
 from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
@@ -50,7 +50,8 @@ PasswordForRole = Callable[[str], str | None]
 
 
 def list_work_owners() -> tuple[SchemaOwner, ...]:
-    """The schemas of the work database: the case manager's, one for each agent, and the vault."""
+    """The schemas of the work database: the case manager's, one for each agent, those of other processes, and the
+    vault."""
     shared = (WORK_GRANTS, MESSAGING / "grants.sql")
     case_manager, vault = ENGINE / "case_manager", ENGINE / "runtime" / "crypto"
     owners = [
@@ -70,8 +71,16 @@ def list_work_owners() -> tuple[SchemaOwner, ...]:
         migrations += map(resource_path, process.migrations)
         grants += map(resource_path, process.grants)
         owners.append(SchemaOwner(node, tuple(migrations), node, tuple(grants)))
+    for process in _own_schemas(app):
+        folders, files = tuple(map(resource_path, process.migrations)), tuple(map(resource_path, process.grants))
+        owners.append(SchemaOwner(process.node, folders, process.node, (WORK_GRANTS, *files)))
     owners.append(SchemaOwner("vault", (vault / "migrations",), CASE_MANAGER, (vault / "grants.sql",)))
     return tuple(owners)
+
+
+def _own_schemas(app: App) -> list[ProcessDescriptor]:
+    """The processes that are no agents and have a schema: it may name functions of those of agents."""
+    return [process for process in app.processes if process.database]
 
 
 async def migrate_work(
@@ -87,7 +96,8 @@ async def migrate_work(
     settings = {"switchyard.agents": ",".join(cards), "switchyard.cards": json.dumps(decrypting)}
     async with _locked_connection(url, login) as connection:
         await close_database(connection)
-        for role in (CASE_MANAGER, *cards, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE):
+        own = (process.node for process in _own_schemas(app))
+        for role in (CASE_MANAGER, *cards, *own, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE):
             limits = PEOPLE if role in PEOPLE_ROLES else RoleLimits()
             await ensure_role(connection, role, password=password_for(role), iam=iam, limits=limits)
         applied = await apply_migrations(connection, list_work_owners())

@@ -7,14 +7,17 @@ from datetime import timedelta
 from functools import partial
 
 from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.arrivals import INTAKE_POLL_S, INTAKE_WORKERS, ArrivalQueue, ArrivalTable, BacklogLimits
+from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.dispatch import CaseManager
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.openings import CaseOpener
+from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommands
-from switchyard.case_manager.playbook_halts import PlaybookHalts
 from switchyard.case_manager.principals import PrincipalKeys
+from switchyard.case_manager.rejections import REPORT_INTERVAL_S, RejectionReports
 from switchyard.case_manager.retry import RETRY_POLL_S, CaseRetrier
 from switchyard.case_manager.store import CaseStore
 from switchyard.case_manager.suppression import SuppressionList
@@ -22,8 +25,8 @@ from switchyard.case_manager.timers import TIMER_INTERVAL_S, Timers
 from switchyard.processes.handlers import route_event
 from switchyard.processes.settings import CaseManagerSettings, RouterSettings
 from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
-from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.submissions import Submissions
+from switchyard.protocol.topology import SUBMISSIONS, SUPPRESSIONS
 from switchyard.router.playbook import RoutingTable
 from switchyard.router.state_seal import StateSeal
 from switchyard.runtime.crypto.vault import Vault
@@ -31,6 +34,10 @@ from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.storage.artefacts import Artefacts
+
+RECEIVED_AT_ONCE, SUBMISSION_POLLERS = 200, 6
+"""Submissions in hand at once, and polls for them. Each is only stored for its turn, so a flood leaves the queue as
+fast as SQS hands it out."""
 
 
 async def run_router(table: RoutingTable) -> None:
@@ -43,7 +50,7 @@ async def run_router(table: RoutingTable) -> None:
             route_event,
             seal=seal,
             table=table,
-            operators=OperatorKeys(settings.operators),
+            operators=settings.operator_keys(),
             publisher=publisher,
             quarantine=quarantine,
             clock=clock,
@@ -60,17 +67,21 @@ async def run_case_manager(
     async with ServiceProcess(catalogue, CASE_MANAGER, settings) as process:
         pool = await process.connect(settings.work_db_url, schema=CASE_MANAGER)
         objects = await process.objects(settings.objects_bucket)
-        vault = Vault(pool, await process.key_wrapper(settings), process.clock, use="intake")
-        store = CaseStore(pool)
+        # A flood of submissions may use up the connections of its own pool only.
+        intake_pool = await process.connect(settings.work_db_url, schema=CASE_MANAGER)
+        wrapper = await process.key_wrapper(settings)
+        vault = Vault(pool, wrapper, process.clock, use="intake")
+        store, intake_store = CaseStore(pool), CaseStore(intake_pool)
         await process.on_exit(store.close_store)
+        await process.on_exit(intake_store.close_store)
         breaker = DatabaseCircuitBreaker(pool)
         await process.on_exit(breaker.close)
         closing = CaseCloser(store, process.clock, catalogue)
         mac = KeyedHash(settings.mac_key)
         openings = CaseOpener(
             catalogue=catalogue,
-            vault=vault,
-            artefacts=Artefacts(objects, vault, decrypts=()),
+            vault=(intake_vault := Vault(intake_pool, wrapper, process.clock, use="intake")),
+            artefacts=Artefacts(objects, intake_vault, decrypts=()),
             clock=process.clock,
             mac=mac,
             deadline=timedelta(seconds=settings.case_deadline_s),
@@ -79,7 +90,7 @@ async def run_case_manager(
         principals = PrincipalKeys(settings.principal_keys)
         intake = CaseIntake(
             submissions=submissions,
-            store=store,
+            store=intake_store,
             openings=openings,
             clock=process.clock,
             mac=mac,
@@ -88,14 +99,24 @@ async def run_case_manager(
         )
         database = Database(pool, "the work database")
         outbox = await process.open_outbox(pool, breaker)
+        table = ArrivalTable(
+            Database(intake_pool, "the work database"),
+            settings.mac_key,
+            BacklogLimits(settings.intake_tenant_backlog, settings.intake_source_backlog),
+            settings.upstreams,
+        )
+        await process.on_exit(table.close)
+        arrivals = ArrivalQueue(table, intake, outbox)
         pending = PendingCommands(database, process.clock, catalogue)
         valid_for = timedelta(seconds=settings.approval_valid_s)
         approvals = ApprovalService(pending, settings.approver_keys(), settings.four_eyes(), valid_for)
+        consents = ConsentWaits(pending, principals, settings.consent_url)
         manager = CaseManager(
-            intake=intake,
+            arrivals=arrivals,
             closing=closing,
             pending=pending,
             approvals=approvals,
+            consents=consents,
             suppression=SuppressionList(
                 database, catalogue, process.clock, mac, settings.upstreams, principals, suppression_sources
             ),
@@ -107,8 +128,21 @@ async def run_case_manager(
         )
         process.check("database", lambda: breaker.available)
         process.subscribe(manager.handle, breaker=breaker, dead_letters=manager.handle_dead_letter)
-        timers = Timers(closing, pending, approvals, PlaybookHalts(database, catalogue), outbox)
+        process.subscribe_lane(
+            SUBMISSIONS, manager.handle, breaker=breaker, concurrency=RECEIVED_AT_ONCE, pollers=SUBMISSION_POLLERS
+        )
+        process.subscribe_lane(SUPPRESSIONS, manager.handle, breaker=breaker)
+        for number in range(INTAKE_WORKERS):
+            name = f"intake-{number + 1}"
+            process.run_periodically(name, arrivals.tick, breaker, every_s=INTAKE_POLL_S, wake=arrivals.arrived)
+        reports = RejectionReports(
+            store, catalogue, process.clock, outbox, timedelta(days=settings.rejection_keep_days)
+        )
+        process.run_periodically("rejections", reports.tick, breaker, every_s=REPORT_INTERVAL_S)
+        operators = settings.operator_keys()
+        commands = OperatorCommands(database, catalogue, operators, process.clock)
+        timers = Timers(closing, pending, approvals, consents, commands, outbox)
         process.run_periodically("timers", timers.tick, breaker, every_s=TIMER_INTERVAL_S)
-        retrier = CaseRetrier(database, vault, OperatorKeys(settings.operators), outbox, process.clock, catalogue)
+        retrier = CaseRetrier(database, vault, operators, outbox, process.clock, catalogue)
         process.run_periodically("retries", retrier.tick, breaker, every_s=RETRY_POLL_S)
         await process.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from switchyard.case_manager.intake import MAX_SOURCE, UpstreamPolicy
@@ -14,9 +14,9 @@ from switchyard.runtime.core.settings import (
     HexKey,
     KeyRing,
     ObjectsBucket,
+    OperatorSettings,
     ProcessSettings,
     PublicKey,
-    PublicKeys,
     WorkSettings,
     read_key_ring,
 )
@@ -25,16 +25,6 @@ UpstreamName = Annotated[str, Field(pattern=r"^upstream\.[\x21-\x7e]+$", max_len
 """A misspelt name would match no upstream, and the intended one would be believed unsigned."""
 
 UpstreamKeys = Annotated[dict[UpstreamName, dict[Identifier, PublicKey]], NoDecode, BeforeValidator(read_key_ring)]
-
-
-class OperatorSettings(BaseModel):
-    """Who may have a failed task done again; read by both processes."""
-
-    operators: PublicKeys = Field(
-        default={},
-        description='Ed25519 public keys of those who may have a failed task done again, as JSON {"name": "hex of 32 '
-        'bytes"}. Without any, every retry is rejected.',
-    )
 
 
 class RouterSettings(OperatorSettings, ProcessSettings):
@@ -53,7 +43,8 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
     upstreams: dict[str, UpstreamPolicy] | None = Field(
         default=None,
         description='What each upstream may ask for, as JSON {"upstream.name": {"tenants": [..], "roles": [..]}}, '
-        "shell patterns. Without it every source that IAM lets on the bus is trusted: set it in production.",
+        "shell patterns, and `share`, its part of intake (1 by default). Without it every source that IAM lets on the "
+        "bus is trusted: set it in production.",
     )
     principal_keys: UpstreamKeys = Field(
         default={},
@@ -61,9 +52,19 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
         '"hex of 32 bytes"}}. A source that is named and has no key may submit nothing; one that is not named is '
         "believed.",
     )
+    intake_tenant_backlog: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=20_000, description="Submissions of one tenant of an upstream that may wait to be opened."
+    )
+    intake_source_backlog: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=50_000, description="Submissions of one upstream that may wait to be opened; more are rejected."
+    )
+    rejection_keep_days: Annotated[int, Field(ge=1)] = Field(
+        default=30, description="How long counts of rejected submissions are kept, in days; the log has their reports."
+    )
     case_deadline_s: Annotated[int, Field(ge=1)] = Field(
         default=900, description="Deadline, in seconds, of a case whose submission has none."
     )
+    consent_url: str = Field(default="", description="Where users give consent again; events of waiting cases name it.")
     approval_valid_s: Annotated[int, Field(ge=1)] = Field(
         default=86_400, description="How long a granted approval is valid, in seconds, until its effect."
     )

@@ -24,6 +24,7 @@ MAX_EVENT_DEPTH = 60
 """For what we write: the bus wraps it, and the whole must still be within `MAX_JSON_DEPTH`."""
 
 _MAX_INTEGER_CHARS = 17
+_MAX_FOREIGN_INTEGER_CHARS = 1_000
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
@@ -56,7 +57,8 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _any_integer(text: str) -> int | float:
-    return int(text) if len(text) <= _MAX_INTEGER_CHARS else float(text)
+    # Python refuses to read thousands of digits, and such a number is no identifier.
+    return int(text) if len(text) <= _MAX_FOREIGN_INTEGER_CHARS else float(text)
 
 
 def _no_constant(_: str) -> None:

@@ -44,7 +44,7 @@ def find_contradiction(command: Envelope, facts: CaseFacts | None) -> InvalidEve
     """Why a command is not one of this case, as an error (forged); None if it is.
 
     A command may leave a fact out; a field that has the name of a field of the opening means the same and has its
-    value: the question, the account, the purpose, the address.
+    value: what the case is about, whom, and for what purpose.
     """
     if facts is None:
         remedy = "treat it as an incident: only intake opens cases, and it did not open this one"

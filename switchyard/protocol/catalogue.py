@@ -73,6 +73,19 @@ def submission_types(submitted: type[Contract], opened: type[Contract]) -> tuple
     return EventType(submitted, ((UPSTREAM_PREFIX, CASE_MANAGER),)), EventType(opened, ((CASE_MANAGER, ROUTER),))
 
 
+def consent_types(agents: Iterable[str], *commands: type[Contract]) -> tuple[EventType, ...]:
+    """What an application has whose agents act on behalf of users: `agents` may answer `commands` with `ReauthNeeded`,
+    and the case then waits for its user."""
+    return (
+        EventType(
+            failures.ReauthNeeded, tuple((node, ROUTER) for node in agents), answers=tuple(commands), stateful=True
+        ),
+        *command_types(CASE_MANAGER, router.AskConsent, case_manager.ConsentGranted, case_manager.ConsentExpired),
+        EventType(case_manager.ConsentRequested, ((CASE_MANAGER, EXTERNAL),)),
+        EventType(upstream.GrantRenewed, ((UPSTREAM_PREFIX, CASE_MANAGER),)),
+    )
+
+
 class Catalogue:
     """An application's event types beside the system's own, and the nodes between which they travel. Raises
     `ValueError` for a type that is declared twice or travels to or from an unknown node."""
@@ -142,4 +155,5 @@ def _system_types(agents: tuple[str, ...]) -> tuple[EventType, ...]:
         EventType(case_manager.CaseClosed, outside, terminal=True),
         EventType(case_manager.TaskRetried, ((CASE_MANAGER, ROUTER),)),
         EventType(case_manager.SubmissionRejected, outside, terminal=True),
+        EventType(case_manager.RejectionsCounted, outside, terminal=True),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from switchyard.protocol.canonical import check_storable
@@ -10,7 +10,7 @@ from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.envelope import Envelope, add_digest, event_id_for
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.events.failures import TaskFailed
-from switchyard.protocol.fields import Contract, Json, ModelCall, StorageRef, TaskBudget
+from switchyard.protocol.fields import Access, Contract, Json, ModelCall, StorageRef, TaskBudget
 
 
 class TaskProblem(Protocol):
@@ -49,6 +49,7 @@ def derive_event(
     later_p95_ms: int | None = None,
     budget: TaskBudget | None = None,
     model_call: ModelCall | None = None,
+    access: Sequence[Access] = (),
     rubric_score: int | None = None,
     attempt: str | None = None,
 ) -> Json:
@@ -89,6 +90,7 @@ def derive_event(
         "state": state,
         "state_seal": state_seal,
         "model_call": model_call.model_dump(mode="json") if model_call else None,
+        "access": [each.model_dump(mode="json") for each in access] or None,
         "rubric_score": rubric_score,
         "attempt": attempt or cause.attempt,
     }
@@ -113,6 +115,7 @@ def build_task_failed(
     attempts: int,
     *,
     causes: tuple[str | None, ...] = (),
+    access: Sequence[Access] = (),
 ) -> Json:
     """The event that ends `command` without a result."""
     payload = TaskFailed(
@@ -127,4 +130,6 @@ def build_task_failed(
     )
     # The seal goes back without the state: it proves that this node was asked this task.
     seal = command.state_seal if command.node_to == node else None
-    return derive_event(catalogue, command, payload, node_from=node, state_seal=seal, model_call=error.model_call)
+    return derive_event(
+        catalogue, command, payload, node_from=node, state_seal=seal, model_call=error.model_call, access=access
+    )

@@ -12,6 +12,7 @@ from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import (
+    Access,
     BasisPoints,
     CaseDay,
     Contract,
@@ -78,6 +79,7 @@ class Envelope(Contract):
         default_factory=dict, description="Places of artefacts; not content."
     )
     model_call: ModelCall | None = None
+    access: tuple[Access, ...] = Field(default=(), description="The credentials that the step used.")
     rubric_score: BasisPoints | None = None
     attempt: Identifier | None = None
 

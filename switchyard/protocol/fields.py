@@ -151,6 +151,17 @@ class Principal(Contract):
     grant_ref: Uuid | None = None
 
 
+class Access(Contract):
+    """One credential that a step used, as the audit log keeps it: identifiers only, never the token."""
+
+    subject: Uuid = Field(description="The user in whose name: a pseudonym.")
+    agent: Name
+    grant: Uuid
+    jti: Identifier = Field(description="The token's id at the exchange.")
+    audience: Identifier
+    scopes: tuple[Identifier, ...]
+
+
 class ModelCall(Contract):
     """What a model cost and why it was this one: the failover decision of one agent run."""
 

@@ -1,11 +1,12 @@
-"""Signs and verifies principal statements (`switchyard.protocol.principals`) as a JWS: one implementation for the
-ingress, the case manager and auditors. Needs joserfc, which the contracts do not import."""
+"""Signs and verifies principal statements (`switchyard.protocol.principals`) and grants (`switchyard.protocol.grants`)
+as a JWS: one implementation for the ingress, the case manager, the identity service and auditors. Needs joserfc, which
+the contracts do not import."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from joserfc import jws
@@ -16,8 +17,11 @@ from pydantic import ValidationError
 
 from switchyard.protocol.canonical import parse_foreign_json
 from switchyard.protocol.errors import malformed
+from switchyard.protocol.fields import StrictContract
+from switchyard.protocol.grants import GRANT_TOKEN_TYPE, GrantClaims
 from switchyard.protocol.principals import PRINCIPAL_ALGORITHM, PRINCIPAL_TOKEN_TYPE, PrincipalClaims
 
+C = TypeVar("C", bound=StrictContract)
 _ALGORITHMS = [PRINCIPAL_ALGORITHM]
 
 
@@ -42,8 +46,7 @@ def import_public_key(key: bytes) -> OKPKey:
 
 def sign_principal(claims: PrincipalClaims, kid: str, key: OKPKey) -> str:
     """The statement: a JWS in compact form."""
-    header = {"alg": PRINCIPAL_ALGORITHM, "kid": kid, "typ": PRINCIPAL_TOKEN_TYPE}
-    return jws.serialize_compact(header, claims.model_dump_json(exclude_none=True), key, algorithms=_ALGORITHMS)
+    return _sign(claims, kid, key, PRINCIPAL_TOKEN_TYPE)
 
 
 def read_jws_header(token: str) -> dict[str, Any]:
@@ -63,11 +66,28 @@ def read_jws_header(token: str) -> dict[str, Any]:
 
 
 def verify_principal(statement: str, keys: Mapping[str, OKPKey]) -> tuple[str, PrincipalClaims]:
-    """The key id and the claims of a statement that one of these keys signed. Raises `PrincipalStatementInvalid`.
+    """The key id and the claims of a statement that one of these keys signed. Raises `PrincipalStatementInvalid`."""
+    return _verify(statement, keys, PrincipalClaims, PRINCIPAL_TOKEN_TYPE)
 
-    The header is exactly `alg` (Ed25519), `kid` and `typ`: "none", another algorithm, or an extension that would have
-    to be understood (RFC 7515, 4.1.11) is not accepted.
-    """
+
+def sign_grant(claims: GrantClaims, kid: str, key: OKPKey) -> str:
+    """The grant: a JWS in compact form."""
+    return _sign(claims, kid, key, GRANT_TOKEN_TYPE)
+
+
+def verify_grant(statement: str, keys: Mapping[str, OKPKey]) -> tuple[str, GrantClaims]:
+    """The key id and the claims of a grant that one of these keys signed. Raises `PrincipalStatementInvalid`."""
+    return _verify(statement, keys, GrantClaims, GRANT_TOKEN_TYPE)
+
+
+def _sign(claims: StrictContract, kid: str, key: OKPKey, token_type: str) -> str:
+    header = {"alg": PRINCIPAL_ALGORITHM, "kid": kid, "typ": token_type}
+    return jws.serialize_compact(header, claims.model_dump_json(exclude_none=True), key, algorithms=_ALGORITHMS)
+
+
+def _verify(statement: str, keys: Mapping[str, OKPKey], model: type[C], token_type: str) -> tuple[str, C]:
+    """The header is exactly `alg` (Ed25519), `kid` and `typ`: "none", another algorithm, or an extension that would
+    have to be understood (RFC 7515, 4.1.11) is not accepted."""
     try:
         read_jws_header(statement)
         signed = jws.extract_compact(statement.encode())
@@ -77,14 +97,14 @@ def verify_principal(statement: str, keys: Mapping[str, OKPKey]) -> tuple[str, P
         raise PrincipalStatementInvalid("unreadable", "the statement is not a JWS in compact form") from None
     if header.keys() != {"alg", "kid", "typ"} or header["alg"] != PRINCIPAL_ALGORITHM or not canonical:
         raise PrincipalStatementInvalid("unreadable", f"the header is not exactly alg {PRINCIPAL_ALGORITHM}, kid, typ")
-    if header["typ"] != PRINCIPAL_TOKEN_TYPE:
+    if header["typ"] != token_type:
         raise PrincipalStatementInvalid("foreign", "the token was signed for another purpose")
     key = keys.get(str(header["kid"]))
     if key is None:
         raise PrincipalStatementInvalid("unknown_key", "the key id is not configured for this source")
     try:
         jws.deserialize_compact(statement, key, algorithms=_ALGORITHMS)
-        return str(header["kid"]), PrincipalClaims.model_validate_json(signed.payload or b"")
+        return str(header["kid"]), model.model_validate_json(signed.payload or b"")
     except BadSignatureError:
         raise PrincipalStatementInvalid("forged", "the signature is invalid") from None
     except (JoseError, ValidationError):

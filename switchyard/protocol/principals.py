@@ -20,6 +20,9 @@ PRINCIPAL_TOKEN_TYPE = "switchyard-principal+jwt"  # noqa: S105 - the name of a 
 PRINCIPAL_FIELD = "principal"
 """The submission's field that carries the statement. It cannot be part of what it signs."""
 
+GRANT_FIELD = "grant"
+"""The submission's field that carries the user's grant. It is signed by itself; a new log-in has another."""
+
 PRINCIPAL_VALID_S = 3_600
 """How long a statement may lie before intake, in seconds.
 
@@ -50,8 +53,8 @@ class PrincipalClaims(StrictContract):
 
 
 def without_statement(submission: Json) -> Json:
-    """The submission as it was before the statement was put in."""
-    return {name: value for name, value in submission.items() if name != PRINCIPAL_FIELD}
+    """The submission as it was before statement and grant were put in."""
+    return {name: value for name, value in submission.items() if name not in (PRINCIPAL_FIELD, GRANT_FIELD)}
 
 
 def submission_digest(submission: Json) -> str:

@@ -7,7 +7,7 @@ an entry here, and the same entry in `switchyard/audit/export/standalone/verify_
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from switchyard.protocol.canonical import canonical_json
@@ -25,7 +25,9 @@ class SignedEvent:
     """What was signed. `statement` has the source of each field: a dotted path in the event; `cause` in front of it
     for the event that caused it; or, after `=`, the value itself.
 
-    `also` names a list in the payload of further signatures, each with its own values of the payload's fields.
+    `also` names a list in the payload of further signatures, each with its own values of the payload's fields. `when`
+    says which events must be signed, by how the values of paths begin, or after `!` do not begin; all of them if it is
+    empty.
     """
 
     ring: Ring
@@ -33,6 +35,7 @@ class SignedEvent:
     signature: str
     statement: dict[str, str]
     also: str | None = None
+    when: dict[str, str] = field(default_factory=dict)
 
 
 _APPROVAL = {
@@ -43,6 +46,14 @@ _APPROVAL = {
     "approver": "payload.approver",
     "signed_at": "payload.signed_at",
     "purpose": "=switchyard/approval/1",
+}
+_COMMAND = {
+    "command_id": "payload.command_id",
+    "target": "payload.playbook",
+    "operator": "payload.operator",
+    "reason": "payload.why",
+    "signed_at": "payload.signed_at",
+    "purpose": "=switchyard/command/1",
 }
 SIGNED_EVENTS: Mapping[str, SignedEvent] = {
     "ApprovalGranted": SignedEvent(
@@ -73,6 +84,43 @@ SIGNED_EVENTS: Mapping[str, SignedEvent] = {
             "purpose": "=switchyard/retry/1",
         },
     ),
+    "PlaybookHalted": SignedEvent(
+        "operators", "payload.operator", "payload.signature", {**_COMMAND, "action": "=halt"}
+    ),
+    "PlaybookResumed": SignedEvent(
+        "operators", "payload.operator", "payload.signature", {**_COMMAND, "action": "=resume"}
+    ),
+    "CaseClosed": SignedEvent(
+        "operators",
+        "payload.cancellation.operator",
+        "payload.cancellation.signature",
+        {
+            "command_id": "payload.cancellation.command_id",
+            "action": "=cancel",
+            "target": "case_id",
+            "operator": "payload.cancellation.operator",
+            "reason": "payload.cancellation.reason",
+            "signed_at": "payload.cancellation.signed_at",
+            "purpose": "=switchyard/command/1",
+        },
+        when={"payload.outcome": "cancelled"},
+    ),
+    "SendingResolved": SignedEvent(
+        "operators",
+        "payload.operator",
+        "payload.signature",
+        {
+            "resolution_id": "payload.resolution_id",
+            "case_id": "case_id",
+            "content_sha256": "payload.content_sha256",
+            "provider_message_id": "payload.provider_message_id",
+            "operator": "payload.operator",
+            "evidence": "payload.evidence",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/resolution/1",
+        },
+        when={"payload.operator": "!service:"},
+    ),
 }
 CAUSES = frozenset({"AskApproval"})
 """Types of event that a statement's `cause` may name."""
@@ -81,7 +129,7 @@ CAUSES = frozenset({"AskApproval"})
 def check_signatures(event: Json, cause: Json | None, signers: SignerRings) -> Iterator[str]:
     """Why a recorded event is not signed as the table says: an unknown key, or another statement. Never raises."""
     signed = SIGNED_EVENTS.get(event["type"])
-    if signed is None:
+    if signed is None or not _must_be_signed(event, signed.when):
         return
     further = _value(event, cause, signed.also) if signed.also else None
     payload = event["payload"]
@@ -95,6 +143,11 @@ def check_signatures(event: Json, cause: Json | None, signers: SignerRings) -> I
             yield f"it names {signer}: {problem.message}"
         except ValueError:
             yield f"it names {signer}, and its statement has no canonical form"
+
+
+def _must_be_signed(event: Json, when: Mapping[str, str]) -> bool:
+    values = [(_value(event, None, path), value) for path, value in when.items()]
+    return all(str(found).startswith(value.lstrip("!")) != value.startswith("!") for found, value in values)
 
 
 def _value(event: Json, cause: Json | None, path: str) -> Any:

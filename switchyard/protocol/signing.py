@@ -1,4 +1,4 @@
-"""People who sign: approvers, and operators who have a task done again. Services hold public keys only (Ed25519)."""
+"""People who sign: approvers and operators. Services hold public keys only (Ed25519)."""
 
 from __future__ import annotations
 

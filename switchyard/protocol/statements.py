@@ -51,5 +51,43 @@ def retry_statement(
     )
 
 
+def command_statement(
+    *, command_id: str, action: str, target: str, operator: str, reason: str, signed_at: str
+) -> bytes:
+    """A command of an operator on one target; `action` is halt, resume or cancel. `command_id` makes it usable once."""
+    return _statement(
+        "switchyard/command/1",
+        command_id=command_id,
+        action=action,
+        target=target,
+        operator=operator,
+        reason=reason,
+        signed_at=signed_at,
+    )
+
+
+def resolution_statement(
+    *,
+    resolution_id: str,
+    case_id: str,
+    content_sha256: str,
+    provider_message_id: str | None,
+    operator: str,
+    evidence: str,
+    signed_at: str,
+) -> bytes:
+    """What an operator found out about an email: sent under `provider_message_id`, or without one not sent."""
+    return _statement(
+        "switchyard/resolution/1",
+        resolution_id=resolution_id,
+        case_id=case_id,
+        content_sha256=content_sha256,
+        provider_message_id=provider_message_id or "",
+        operator=operator,
+        evidence=evidence,
+        signed_at=signed_at,
+    )
+
+
 def _statement(purpose: str, **fields: str) -> bytes:
     return canonical_json({"purpose": purpose, **fields})

@@ -66,6 +66,8 @@ class CaseOpening:
     address: str | None = None
     claims: Mapping[str, str | None] | None = None
     """What the ingress must have signed beside the submission itself; None if no statement can vouch for this kind."""
+    grant: str | None = None
+    """The grant of the person who asks, signed by the ingress; None if the source acts for itself."""
     deadline: timedelta | None = None
     """How long the case may take if the submission does not say; the case manager's default if None."""
 

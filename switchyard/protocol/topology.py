@@ -8,6 +8,7 @@ from typing import Any
 
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, UPSTREAM_PREFIX, Catalogue
 from switchyard.protocol.envelope import SOURCE_PREFIX
+from switchyard.protocol.events.upstream import GrantRenewed, SuppressionRequested
 
 BUS = "switchyard"
 DEFAULT_BUS = "default"
@@ -20,6 +21,13 @@ VISIBILITY_SECONDS = 30
 MAX_RECEIVES = 100
 """A high backstop: attempts are counted in the inbox, a receive is not an attempt."""
 
+SUBMISSIONS, SUPPRESSIONS = "submissions", "suppressions"
+"""Lanes of the case manager: what upstream systems send has queues of its own, so that approvals and endings, and
+suppressions and renewed grants among the submissions, wait behind none of it."""
+
+REPORTS = (SuppressionRequested.__name__, GrantRenewed.__name__)
+"""What upstream systems report, beside what they submit."""
+
 _LIVE: dict[str, Any] = {"replay-name": [{"exists": False}]}
 """EventBridge's own replay loses order; we replay from the log, and a live rule must not see its events."""
 
@@ -30,6 +38,7 @@ class BusRule:
 
     name: str
     pattern: dict[str, Any]
+    queue: str
     bus: str = BUS
 
     @property
@@ -40,17 +49,22 @@ class BusRule:
 
 @dataclass(frozen=True)
 class ConsumerQueues:
-    """One consumer's queue, its dead-letter queue and its rules."""
+    """One consumer's queues, the dead-letter queue that they share, and its rules."""
 
     node: str
     queue: str
     dead_letter_queue: str
     rules: tuple[BusRule, ...]
 
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """Its queues beside the first one, each filled by rules of its own."""
+        return tuple(dict.fromkeys(rule.queue for rule in self.rules if rule.queue != self.queue))
 
-def queue_name(node: str) -> str:
-    """The queue of `node`."""
-    return f"{BUS}-{node.replace('_', '-')}"
+
+def queue_name(node: str, lane: str | None = None) -> str:
+    """The queue of `node`, or of one of its lanes."""
+    return f"{BUS}-{node.replace('_', '-')}" + (f"-{lane}" if lane else "")
 
 
 def dead_letter_queue_name(node: str) -> str:
@@ -59,20 +73,28 @@ def dead_letter_queue_name(node: str) -> str:
 
 
 def _rules(catalogue: Catalogue, node: str) -> tuple[BusRule, ...]:
+    queue = queue_name(node)
     if node == AUDIT:
-        return (BusRule(f"{BUS}-audit", {"source": [{"prefix": SOURCE_PREFIX}]} | _LIVE),)
+        return (BusRule(f"{BUS}-audit", {"source": [{"prefix": SOURCE_PREFIX}]} | _LIVE, queue),)
     addressed = BusRule(
-        queue_name(node),
+        queue,
         {"source": [SOURCE_PREFIX + source for source in catalogue.sources_for(node)], "detail": {"node_to": [node]}}
         | _LIVE,
+        queue,
     )
     if node != CASE_MANAGER:
         return (addressed,)
-    submitted = {
-        "source": [{"prefix": UPSTREAM_PREFIX}],
-        "detail-type": [type_.name for type_ in catalogue.types_emitted_by(UPSTREAM_PREFIX)],
-    } | _LIVE
-    return (addressed, BusRule(f"{BUS}-submissions", submitted))
+    types = [type_.name for type_ in catalogue.types_emitted_by(UPSTREAM_PREFIX)]
+    lanes = {
+        SUBMISSIONS: [name for name in types if name not in REPORTS],
+        SUPPRESSIONS: [name for name in REPORTS if name in types],
+    }
+    return (addressed, *(_upstream_rule(node, lane, types) for lane, types in lanes.items() if types))
+
+
+def _upstream_rule(node: str, lane: str, types: list[str]) -> BusRule:
+    pattern = {"source": [{"prefix": UPSTREAM_PREFIX}], "detail-type": types} | _LIVE
+    return BusRule(f"{BUS}-{lane}", pattern, queue_name(node, lane))
 
 
 def consumers(catalogue: Catalogue) -> tuple[ConsumerQueues, ...]:
@@ -85,5 +107,6 @@ def consumers(catalogue: Catalogue) -> tuple[ConsumerQueues, ...]:
 
 def consumer_of_rule(node: str, pattern: dict[str, Any], *, name: str, bus: str) -> ConsumerQueues:
     """The queue of a process that handles no event of the catalogue, and the one rule that fills it."""
-    rule = BusRule(f"{queue_name(node)}-{name}", pattern | _LIVE, bus=bus)
-    return ConsumerQueues(node, queue_name(node), dead_letter_queue_name(node), (rule,))
+    queue = queue_name(node)
+    rule = BusRule(f"{queue}-{name}", pattern | _LIVE, queue, bus=bus)
+    return ConsumerQueues(node, queue, dead_letter_queue_name(node), (rule,))

@@ -66,10 +66,17 @@ class PlaybookEdge:
 
 
 def task_step(
-    name: str, command: type[Contract], *, attempts: int, seconds: int, node: str | None = None, **renamed: str
+    name: str,
+    command: type[Contract],
+    *,
+    attempts: int,
+    seconds: int,
+    node: str | None = None,
+    p95: int | None = None,
+    **renamed: str,
 ) -> PlaybookStep:
     """Declare a step; its node has its name unless another is given, and so has each artefact or fact its field's."""
-    return PlaybookStep(name, node or name, command, attempts, seconds, renamed=renamed)
+    return PlaybookStep(name, node or name, command, attempts, seconds, p95, renamed=renamed)
 
 
 def end_case(outcome: str, code: str | None = None, message: str = "") -> PlaybookEnding:

@@ -33,7 +33,7 @@ READ_ONLY = "OSError 30"
 """EROFS: the file system is read-only for every user."""
 
 
-def test_every_process_has_a_container(stack: ComposeStack) -> None:
+def test_processes_have_a_container_each(stack: ComposeStack) -> None:
     services = {container.labels[SERVICE] for container in stack.containers()}
     assert services >= {
         "router",

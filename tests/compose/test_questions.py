@@ -31,7 +31,7 @@ async def test_question_from_outside_is_answered_and_its_chain_verifies(stack: C
     assert await stack.findings([case]) == []
 
 
-def test_command_line_asks_lists_shows_and_verifies(stack: ComposeStack) -> None:
+def test_commands_ask_list_show_and_verify_in_the_containers(stack: ComposeStack) -> None:
     asked = _run("ask", QUESTION)
     assert asked.returncode == 0, asked.stdout + asked.stderr
     assert "Permian" in asked.stdout

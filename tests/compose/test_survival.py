@@ -56,7 +56,7 @@ async def test_killed_containers_lose_no_event_and_repeat_none(stack: ComposeSta
         await stack.healthy(service)
 
 
-async def test_stopped_container_drains_in_its_grace_period_and_no_task_is_redelivered(stack: ComposeStack) -> None:
+async def test_stopped_container_drains_in_its_grace_period_without_redelivery(stack: ComposeStack) -> None:
     cases = await stack.submit([stack.question(QUESTION, **DIRECT) for _ in range(30)])
     await _started(stack, cases)
     container = stack.container("text-to-sql")
@@ -77,7 +77,7 @@ async def test_stopped_container_drains_in_its_grace_period_and_no_task_is_redel
     await stack.healthy("text-to-sql")
 
 
-async def test_three_containers_of_a_specialist_share_the_tasks(stack: ComposeStack) -> None:
+async def test_tasks_are_shared_by_three_containers_of_a_specialist(stack: ComposeStack) -> None:
     stack.scale("text-to-sql", 3)
     try:
         cases = await stack.submit([stack.question(QUESTION, **DIRECT) for _ in range(60)])

@@ -105,7 +105,7 @@ def require(module: str, path: str, parameters: set[str] | None) -> None:
 
 
 @pytest.mark.parametrize(("module", "name"), sorted(imports()))
-def test_faststream_still_has_what_this_package_imports(module: str, name: str) -> None:
+def test_faststream_names_imported_by_this_package_exist(module: str, name: str) -> None:
     require(module, name, None)
 
 

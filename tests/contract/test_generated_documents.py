@@ -78,7 +78,9 @@ def test_generating_twice_writes_the_same() -> None:
     assert schema_files(CATALOGUE) == schema_files(CATALOGUE)
 
 
-def test_check_passes_after_writing_and_names_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_generated_files_check_passes_after_writing_and_names_differences(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([], tmp_path) == 0
     assert main(["--check"], tmp_path) == 0
     (tmp_path / "envelope.json").write_text("{}")
@@ -94,7 +96,7 @@ def test_check_passes_after_writing_and_names_what_differs(tmp_path: Path, capsy
     assert "python -m switchyard.app.generate" in output
 
 
-def test_writing_removes_what_no_contract_generates(tmp_path: Path) -> None:
+def test_stale_generated_files_are_removed_by_writing(tmp_path: Path) -> None:
     main([], tmp_path)
     (tmp_path / "AgentDismissed.v1.json").write_text("{}")
     main([], tmp_path)
@@ -126,14 +128,14 @@ def test_contracts_contain_no_float(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_integers_have_bounds_that_json_readers_keep(name: str) -> None:
+def test_integers_are_bounded_within_two_to_the_53(name: str) -> None:
     for part in subschemas(generated(name)):
         if part.get("type") == "integer":
             assert -(2**53) < part["minimum"] <= part["maximum"] < 2**53
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_patterns_mean_the_same_in_every_dialect(name: str) -> None:
+def test_patterns_use_only_portable_syntax(name: str) -> None:
     for part in subschemas(generated(name)):
         for pattern in [part["pattern"]] if "pattern" in part else []:
             assert pattern.startswith("^")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def cases(path: Path) -> list[list[StoredRow]]:
 
 
 @each_corpus
-def test_recorded_decisions_are_the_same_today(path: Path) -> None:
+def test_recorded_decisions_equal_todays(path: Path) -> None:
     found = audit_replay.ReplayReport()
     for rows in corpus.read_cases(CATALOGUE, path):
         audit_replay.replay_and_count(rows, found, grace=timedelta(0))
@@ -45,6 +46,14 @@ def test_recorded_decisions_are_the_same_today(path: Path) -> None:
     assert found.verification_failures == []
     assert found.decisions > 0
     assert found.undecided == 0
+
+
+def test_case_with_an_emptied_body_is_unverified_and_not_retired() -> None:
+    rows = cases(ASSIST)[0]
+    rows[1] = replace(rows[1], row=rows[1].row._replace(body=""))
+    found = audit_replay.ReplayReport()
+    audit_replay.replay_and_count(rows, found, grace=timedelta(0))
+    assert (found.unverified, found.retired, found.ok) == (1, 0, False)
 
 
 @each_corpus

@@ -200,7 +200,7 @@ def case_of(printed: str) -> str:
     return printed.split()[1]
 
 
-def test_steps_change_only_the_files_that_they_name(copy: Copy) -> None:
+def test_steps_change_only_their_named_files(copy: Copy) -> None:
     after = digests(copy.folder)
     changed = {name for name in copy.before.keys() | after.keys() if copy.before.get(name) != after.get(name)}
     assert changed == PLACES.keys() | GENERATED | FILES
@@ -246,9 +246,9 @@ async def test_queues_and_rule_follow_from_the_card(exports: dict[str, str]) -> 
 async def test_schema_role_and_vault_grant_follow_from_the_card(exports: dict[str, str]) -> None:
     sql = """select unnest(array[
         has_schema_privilege($1::text::name, $1::text, 'usage'),
-        has_table_privilege($1::text::name, 'vault.subject_key', 'select'),
+        has_function_privilege($1::text::name, 'vault.key_for_task(uuid, text)', 'execute'),
         has_schema_privilege($1::text::name, 'triage', 'usage'),
-        has_table_privilege($1::text::name, 'vault.subject_key', 'insert')])"""
+        has_table_privilege($1::text::name, 'vault.subject_key', 'select, insert')])"""
     own, keys, others, new_keys = await work(exports, sql, AGENT)
     assert (own, keys) == (True, True)
     assert (others, new_keys) == (False, False)
@@ -283,7 +283,7 @@ def test_question_without_an_agent_reaches_it_through_triage(chosen: str) -> Non
     ]
 
 
-async def test_new_agents_process_and_inbox_alone_had_the_work(
+async def test_question_was_handled_by_the_new_agents_process_only(
     copy: Copy, exports: dict[str, str], named: str, chosen: str
 ) -> None:
     log = (copy.home / "logs" / f"{AGENT}.log").read_text(encoding="utf-8").splitlines()

@@ -87,7 +87,7 @@ async def test_migrating_again_changes_nothing(deployment: Deployment) -> None:
     assert "0 applied" in ran.stdout
 
 
-async def test_the_demo_refuses_a_stack_that_has_cases(deployment: Deployment) -> None:
+async def test_demo_on_a_stack_with_cases_is_refused(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin")])
     await deployment.closed([case])
     with pytest.raises(CommandFailed, match="has cases already") as caught:
@@ -100,7 +100,7 @@ async def test_the_demo_refuses_a_stack_that_has_cases(deployment: Deployment) -
     ["case list", "approval list", "playbook list", "email list-unresolved", "rules list", "stack status",
      "audit retention show"],
 )  # fmt: skip
-def test_a_list_fits_80_columns_and_is_json_on_demand(deployment: Deployment, command: str) -> None:
+def test_list_fits_80_columns_and_has_a_json_form(deployment: Deployment, command: str) -> None:
     environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}
     ran = subprocess.run(
         [SWITCHYARD, *command.split()],
@@ -115,7 +115,7 @@ def test_a_list_fits_80_columns_and_is_json_on_demand(deployment: Deployment, co
     assert isinstance(json.loads(_run(deployment, *command.split(), "--json").stdout), list | dict)
 
 
-async def test_a_playbook_is_halted_listed_and_resumed(deployment: Deployment) -> None:
+async def test_playbook_is_halted_listed_and_resumed(deployment: Deployment) -> None:
     who = ("--operator", "oncall", "--reason", "a drill")
     assert "outbound_email: halted" in _run(deployment, "playbook", "halt", "outbound_email", *who).stdout
     try:

@@ -40,7 +40,7 @@ def _left_behind(home: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for leftovers in /proc")
-def test_the_demo_twice_in_a_row_agrees_with_its_log_and_leaves_no_process() -> None:
+def test_demo_run_twice_agrees_with_its_log_and_leaves_no_process() -> None:
     with temporary_home() as home:
         figures = home / "figures.json"
         for _ in range(2):

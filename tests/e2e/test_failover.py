@@ -43,7 +43,7 @@ async def test_data_that_must_not_fail_over_fails_with_its_primary(deployment: D
     assert len(decision["earlier"]) == 2, "the two deliveries before this one, from the inbox"
 
 
-async def test_command_has_the_latency_of_later_steps(deployment: Deployment) -> None:
+async def test_command_has_the_p95_of_later_steps(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin")])
     await deployment.closed([case])
     playbook = PLAYBOOKS[CURRENT["assist"]]

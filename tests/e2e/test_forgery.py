@@ -31,7 +31,7 @@ async def _count(deployment: Deployment, node: str, field: str) -> int:
     return len([item for item in await deployment.quarantined(node) if item["field"] == field])
 
 
-async def test_forged_events_are_refused_and_alarmed_and_the_case_stays_as_it_was(deployment: Deployment) -> None:
+async def test_forged_events_raise_alarms_and_change_no_case(deployment: Deployment) -> None:
     cases = await deployment.submit(
         [deployment.question("e2e wells by basin"), deployment.question("e2e wells by basin 2")]
     )
@@ -68,7 +68,7 @@ async def test_forged_events_are_refused_and_alarmed_and_the_case_stays_as_it_wa
     assert (await deployment.closed([again]))[again]["outcome"] == "answered", "the services did not go on"
 
 
-async def test_an_unknown_version_from_the_right_producer_ends_the_case_by_name(deployment: Deployment) -> None:
+async def test_unknown_version_from_the_right_producer_ends_the_case_by_name(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e slow version")])
 
     async def asked() -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ async def test_question_is_answered_with_its_citations(deployment: Deployment) -
     ]  # fmt: skip
 
 
-async def test_an_agent_named_by_upstream_skips_triage(deployment: Deployment) -> None:
+async def test_agent_named_by_upstream_skips_triage(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin", agent="text_to_sql")])
     closed = await deployment.closed([case])
     assert closed[case]["outcome"] == "answered"
@@ -68,7 +68,9 @@ async def test_both_models_failing_ends_the_case_with_both_causes(deployment: De
         ("e2e invented", "failed", "bad_draft"),
     ],
 )
-async def test_model_error_is_a_named_ending(deployment: Deployment, question: str, outcome: str, code: str) -> None:
+async def test_model_error_ends_the_case_by_name(
+    deployment: Deployment, question: str, outcome: str, code: str
+) -> None:
     (case,) = await deployment.submit([deployment.question(question)])
     closed = await deployment.closed([case])
     assert (closed[case]["outcome"], closed[case]["code"]) == (outcome, code)
@@ -82,7 +84,7 @@ async def test_result_without_rows_is_an_answer(deployment: Deployment) -> None:
     assert "No rows match" in (await deployment.answer(case))["text"]
 
 
-async def test_a_question_without_a_role_ends_naming_the_field(deployment: Deployment) -> None:
+async def test_question_without_a_role_fails_and_names_the_field(deployment: Deployment) -> None:
     question = deployment.question("e2e wells by basin")
     del question["role"]
     (case,) = await deployment.submit([question])
@@ -96,8 +98,8 @@ async def test_bad_submissions_are_rejected_with_their_code(deployment: Deployme
     too_long = deployment.question("e2e" * 2_000)
     conflict = good | {"question": "e2e another question under the same key"}
     details = [unknown_agent, too_long, good]
-    await deployment.submit(details)
-    await deployment.submit([conflict, good])
+    await deployment.send(details)
+    await deployment.send([conflict, good])
     prefix = deployment.prefix
 
     async def rejections() -> dict[str, str] | None:

@@ -58,7 +58,7 @@ def endings(events: list[dict[str, Any]]) -> list[str]:
     return [event["payload"]["outcome"] for event in events if event["type"] == "CaseClosed"]
 
 
-async def test_failed_case_retried_after_fix_is_answered_and_both_attempts_verify(
+async def test_failed_case_retried_after_a_fix_is_answered_and_both_attempts_verify(
     deployment: Deployment,
 ) -> None:
     (case,) = await failed(deployment)

@@ -29,7 +29,7 @@ async def _one_of_each(deployment: Deployment, cases: list[str]) -> None:
     assert {(row["endings"], row["drafts"], row["findings"]) for row in rows} == {(1, 1, 1)}
 
 
-async def test_each_service_kill_9_loses_nothing_and_answers_once(deployment: Deployment) -> None:
+async def test_service_kill_9_loses_nothing_and_answers_once(deployment: Deployment) -> None:
     cases = await deployment.submit([deployment.question(f"e2e slow {number}") for number in range(40)])
     events = 0
     for name in SERVICES:
@@ -62,7 +62,7 @@ async def test_postgres_stopped_for_20_seconds_fails_no_case(deployment: Deploym
     await _one_of_each(deployment, cases)
 
 
-async def test_every_event_again_twice_and_in_random_order_changes_nothing(deployment: Deployment) -> None:
+async def test_events_repeated_twice_in_random_order_change_nothing(deployment: Deployment) -> None:
     cases = await deployment.submit([deployment.question(f"e2e wells by basin {number}") for number in range(6)])
     closed = await deployment.closed(cases)
     before = await deployment.settled(cases)

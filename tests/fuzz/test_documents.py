@@ -25,14 +25,18 @@ from faststream_sqs.json_text import UnreadableJson, read_json
 from faststream_sqs.parser import SQSParser
 from faststream_sqs.queue_session import describe_mismatch
 from faststream_sqs.retry import RetryPolicy
+from services.drafter.agent import build_answer_prompt
+from services.drafter.handlers import read_finding, read_input_document
 from services.ingress.handler import respond
 from services.ingress.principal import PrincipalSigner
-from services.ingress.tokens import InvalidUserToken, JwksUnavailable, TokenVerifier, read_key_set
+from services.ingress.tokens import TokenVerifier
 from services.specialists.email_feedback.feedback import read_report, read_suppressions
+from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier, read_key_set
 from switchyard.protocol.canonical import canonical_json, parse_foreign_json, parse_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.principal_jws import PrincipalStatementInvalid, import_public_key, verify_principal
 from switchyard.protocol.received import read_bus_event, read_envelope
+from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.crypto.tokens import InvalidToken, SignedTokens
 from tests.fuzz.hostile import BOMBS, bodies, bounded, documents
 from tests.reference import examine_message, read_event
@@ -72,7 +76,7 @@ def refuse_only(read: Callable[[], object], *own: type[Exception], size: int) ->
 
 
 @pytest.mark.parametrize("text", BOMBS, ids=range(len(BOMBS)))
-def test_parsers_of_the_engine_and_the_broker_refuse_bombs_in_their_own_words(text: str) -> None:
+def test_parsers_of_engine_and_broker_refuse_bombs_with_their_own_errors(text: str) -> None:
     refuse_only(lambda: parse_json(text), InvalidEvent, size=len(text))
     refuse_only(lambda: parse_json(text.encode("utf-8", "surrogatepass")), InvalidEvent, size=len(text))
     refuse_only(lambda: parse_foreign_json(text), InvalidEvent, size=len(text))
@@ -161,19 +165,17 @@ tokens = st.one_of(
 
 def verifier() -> TokenVerifier:
     return TokenVerifier(
-        issuer="i",
+        JwtVerifier(issuer="i", fetch=lambda: json.dumps(JWKS).encode(), now=lambda: NOW),
         audience="a",
         tenant_claim="tenant",
         role_claim="role",
-        fetch=lambda: json.dumps(JWKS).encode(),
-        now=lambda: NOW,
     )
 
 
 @given(tokens)
 def test_user_token_is_verified_or_refused(token: str) -> None:
     read = lambda: verifier().authenticated_user(f"Bearer {token}")  # noqa: E731
-    refuse_only(read, InvalidUserToken, JwksUnavailable, size=len(token))
+    refuse_only(read, InvalidJwt, JwksUnavailable, size=len(token))
 
 
 @given(st.one_of(tokens, bodies({"alg": "EdDSA"})))
@@ -212,7 +214,15 @@ def test_submission_is_opened_or_refused(name: str, data: st.DataObject) -> None
 
 
 @given(bodies(GOOD))
-def test_rule_facts_are_read_or_refused(text: str) -> None:
-    refuse_only(
-        lambda: AccountFacts.model_validate_json(text.encode("utf-8", "surrogatepass")), ValidationError, size=len(text)
-    )
+def test_facts_of_an_account_are_read_or_refused(text: str) -> None:
+    data = text.encode("utf-8", "surrogatepass")
+    refuse_only(lambda: AccountFacts.model_validate_json(data), ValidationError, size=len(text))
+    refuse_only(lambda: read_input_document(AccountFacts, data, "account"), PermanentTaskError, size=len(text))
+
+
+@given(bodies({"tables": ["wells"], "sql": "select 1", "rows": [{"bbl": 1}], "row_count": 1, "truncated": False}))
+def test_finding_of_another_agent_is_read_or_refused(text: str) -> None:
+    def read() -> None:
+        build_answer_prompt("Which?", [read_finding(text.encode("utf-8", "surrogatepass"))])
+
+    refuse_only(read, PermanentTaskError, size=len(text))

@@ -135,12 +135,12 @@ class Tap:
         self.bodies: list[str] = []
 
     @classmethod
-    async def open(cls, cloud: Cloud, *, late: bool) -> Tap:
-        """Make queue and rule."""
+    async def open(cls, cloud: Cloud, *, late: bool, detail: Json | None = None) -> Tap:
+        """Make queue and rule; `detail` limits which events of ours it takes."""
         name = f"tap-{fresh_id()}"
         url = (await cloud.sqs.create_queue(QueueName=name))["QueueUrl"]
         answer = await cloud.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        pattern = json.dumps({"source": [{"prefix": SOURCE_PREFIX}, name]})
+        pattern = json.dumps({"source": [{"prefix": SOURCE_PREFIX}, name]} | ({"detail": detail} if detail else {}))
         await cloud.events.put_rule(Name=name, EventBusName=BUS, EventPattern=pattern)
         target = {"Id": "tap", "Arn": answer["Attributes"]["QueueArn"]}
         await cloud.events.put_targets(Rule=name, EventBusName=BUS, Targets=[target])
@@ -158,6 +158,11 @@ class Tap:
             await self._catch_up()
         await self._drain()
         return self._arrived(node, case_id)
+
+    async def taken(self, node: str) -> list[Json]:
+        """The events that `node` has published and the bus has delivered by now."""
+        await self._drain()
+        return self._arrived(node, None)
 
     async def next(self, node: str, case_id: str, count: int = 1) -> list[Json]:
         """The first `count` events that `node` publishes of a case, once they are there."""

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from switchyard.protocol.case_facts import CaseFacts
 from switchyard.protocol.fields import Artefact, Json, StorageRef
-from switchyard.runtime.crypto.vault import LocalKeyWrapper, _context, _encrypt
+from switchyard.runtime.crypto.vault import LocalKeyWrapper, _context, encrypt
 
 T = TypeVar("T")
 CALL_TIMEOUT_S = 30.0
@@ -103,7 +103,7 @@ class Person:
 
     def seal(self, case_id: str, name: str, data: bytes) -> bytes:
         """Sealed as an agent seals it."""
-        return _encrypt(AESGCM(self.key), data, _context(case_id, name))
+        return encrypt(AESGCM(self.key), data, _context(case_id, name))
 
     def artefact(self, case_id: str, name: str, data: bytes) -> tuple[Artefact, StorageRef]:
         """A sealed artefact of a case, inline."""

@@ -5,8 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from switchyard.protocol.topology import dead_letter_queue_name, queue_name
+from switchyard.app.application import load_app
 from tests.integration.cloud import Cloud
+
+
+def queues_of(node: str) -> tuple[str, ...]:
+    """Every queue of a node: its own, its lanes and its dead-letter queue."""
+    [consumer] = [each for each in load_app().consumers if each.node == node]
+    return consumer.queue, *consumer.lanes, consumer.dead_letter_queue
 
 
 async def stop_serving(cloud: Cloud, node: str, *serving: asyncio.Task[None]) -> None:
@@ -14,7 +20,7 @@ async def stop_serving(cloud: Cloud, node: str, *serving: asyncio.Task[None]) ->
     for process in serving:
         process.cancel()
     await asyncio.sleep(0)
-    queues = queue_name(node), dead_letter_queue_name(node)
+    queues = queues_of(node)
     # They end when their long polls return, so let these return. Who is stopping takes on nothing that they bring.
     await asyncio.gather(*(cloud.send(queue, "wake up") for queue in queues for _ in serving))
     ends = await asyncio.gather(*serving, return_exceptions=True)

@@ -31,7 +31,7 @@ def client() -> Iterator[DockerClient]:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
-async def test_a_session_that_is_interrupted_leaves_no_container(
+async def test_interrupted_session_leaves_no_container(
     infrastructure: Infrastructure, client: DockerClient, ending: signal.Signals
 ) -> None:
     name = fresh_id()

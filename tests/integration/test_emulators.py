@@ -18,7 +18,7 @@ from tests.integration.events import fresh_id
 pytestmark = pytest.mark.integration
 
 
-async def test_an_event_is_delivered_when_listed(cloud: Cloud, emulator: Emulator) -> None:
+async def test_event_is_delivered_when_listed(cloud: Cloud, emulator: Emulator) -> None:
     name = f"emulators-{fresh_id()}"
     url = (await cloud.sqs.create_queue(QueueName=name))["QueueUrl"]
     arn = (await cloud.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]))["Attributes"]["QueueArn"]
@@ -41,7 +41,7 @@ async def test_an_event_is_delivered_when_listed(cloud: Cloud, emulator: Emulato
 
 
 @pytest.mark.parametrize("bucket", [OBJECT_BUCKET, CHECKPOINT_BUCKET])
-async def test_an_object_is_locked_as_listed(cloud: Cloud, emulator: Emulator, bucket: str) -> None:
+async def test_object_is_locked_as_listed(cloud: Cloud, emulator: Emulator, bucket: str) -> None:
     key = fresh_id()
     lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": datetime.now(UTC) + timedelta(days=1)}
     put = cloud.s3.put_object(Bucket=bucket, Key=key, Body=b"", **lock)
@@ -61,7 +61,7 @@ async def test_an_object_is_locked_as_listed(cloud: Cloud, emulator: Emulator, b
 
 
 @pytest.mark.parametrize("spec", AWS.signing_keys)
-async def test_a_key_signs_as_listed(aws: None, aws_session: AioSession, emulator: Emulator, spec: str) -> None:
+async def test_key_signs_as_listed(aws: None, aws_session: AioSession, emulator: Emulator, spec: str) -> None:
     async with aws_session.create_client("kms") as kms:
         make = kms.create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY")
         if spec in emulator.signing_keys:

@@ -15,7 +15,7 @@ from tests.reference import consumers
 pytestmark = pytest.mark.integration
 
 
-async def test_postgres_comes_back_on_its_port_with_its_data(infrastructure: Infrastructure) -> None:
+async def test_postgres_restarts_on_its_port_with_its_data(infrastructure: Infrastructure) -> None:
     url = infrastructure.owner_url("postgres")
     before = await asyncpg.connect(url)
     await before.execute("create table kept as select 'kept' as text")
@@ -33,7 +33,7 @@ async def test_postgres_comes_back_on_its_port_with_its_data(infrastructure: Inf
     await after.close()
 
 
-async def test_the_emulator_comes_back_at_its_address_with_bus_queues_and_rules(
+async def test_emulator_returns_at_its_address_with_bus_queues_and_rules(
     infrastructure: Infrastructure, aws: None, aws_session: AioSession
 ) -> None:
     address = infrastructure.environment["AWS_ENDPOINT_URL"]
@@ -48,6 +48,7 @@ async def test_the_emulator_comes_back_at_its_address_with_bus_queues_and_rules(
     assert infrastructure.environment["AWS_ENDPOINT_URL"] == address
     async with aws_session.create_client("events") as events, aws_session.create_client("sqs") as sqs:
         for consumer in consumers():
-            await sqs.get_queue_url(QueueName=consumer.queue)
+            for queue in (consumer.queue, *consumer.lanes):
+                await sqs.get_queue_url(QueueName=queue)
             for rule in consumer.rules:
                 assert (await events.list_targets_by_rule(Rule=rule.name, EventBusName=BUS))["Targets"]

@@ -1,4 +1,4 @@
-"""`python -m tests.lint.names`: replaced names in Python, SQL, schemas, file names and environment variables."""
+"""`python -m tests.lint.names`: replaced names in Python, SQL, schemas, files, variables; tests named by sentences."""
 
 from __future__ import annotations
 
@@ -24,9 +24,15 @@ SQL = frozenset({"held", "notice", "sendable", "unsettled", "settle", "position"
 VARIABLES = re.compile(
     r"\bSWITCHYARD_(?:\w*DSN|\w*DATABASE_(?:URL|AUTH|CA_FILE)|(?:ANCHOR|MAILBOX|LAPTOP)\w*|(?:AUDIT_RETENTION|VAULT_ERASER)_URL)\b"
 )
+SENTENCE = re.compile(r"test_(?:an?|the|every|what|whatever|who|whoever|nobody|nothing)_")
+MAX_TEST_NAME = 80
+UNCHECKED_TEST_NAMES = ("tests/faststream_sqs/",)
 ALLOWED = {
     # A channel of contact: paper mail.
     "letter": ("contracts/", "tests/contract/golden/", "demo/emails.py", "tests/accounts.py", "tests/unit/compliance/"),
+    # CSS's words: a font and a property.
+    "courier": ("services/specialists/compliance/email_text/",),
+    "letter-spacing": ("services/specialists/compliance/email_text/",),
     "refusal": ("switchyard/devstack/simulators/models/openai_wire.py",),  # a field of OpenAI's messages
     "_mailbox": ("services/drafter/mime.py",),  # RFC 5322's word
 }
@@ -61,8 +67,20 @@ def identifiers(source: str) -> Iterator[tuple[int, str]]:
                 yield line, text
 
 
+def sentences(path: Path, source: str) -> Iterator[tuple[int, str]]:
+    """Every test whose name is no `test_<subject>_<condition>_<result>`, or is longer than `MAX_TEST_NAME`."""
+    if str(path).startswith(UNCHECKED_TEST_NAMES):
+        return
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            if SENTENCE.match(node.name):
+                yield node.lineno, f"{node.name} begins with no subject: name it test_<subject>_<condition>_<result>"
+            if len(node.name) > MAX_TEST_NAME:
+                yield node.lineno, f"{node.name} has more than {MAX_TEST_NAME} characters: shorten it"
+
+
 def findings(path: Path, text: str) -> Iterator[tuple[int, str]]:
-    """Every old name of a file, with its line."""
+    """Every old name of a file, and every test that is named by a sentence, with its line."""
     if any(old(part) for part in path.parts):
         yield 0, str(path)
     yield from ((text.count("\n", 0, found.start()) + 1, found[0]) for found in VARIABLES.finditer(text))
@@ -70,6 +88,7 @@ def findings(path: Path, text: str) -> Iterator[tuple[int, str]]:
         yield from (
             (line, name) for line, name in identifiers(text) if old(name) or name.startswith(("def ", "class "))
         )
+        yield from sentences(path, text)
     elif path.suffix == ".sql":
         for number, line in enumerate(text.splitlines(), 1):
             code = re.sub(r"--.*|'[^']*'", "", line)

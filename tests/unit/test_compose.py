@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from functools import cache
 from itertools import pairwise
@@ -13,7 +14,9 @@ import pytest
 import yaml
 
 from services.app import APP
+from switchyard.app.application import resource_path
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
+from switchyard.devstack.stack.identity import identity_environment
 from switchyard.devstack.stack.local_stack import (
     LOCAL_OPERATOR,
     list_services,
@@ -35,6 +38,8 @@ from tests.reference import images, needs
 ROOT = Path(__file__).resolve().parents[2]
 INFRASTRUCTURE = {"localstack", "postgres"}
 SIMULATORS = {"provisioner", "simulator", "ses-simulator", "warehouse"}
+IDENTITY_SERVERS = {"identity-provider", "token-exchange"}
+"""Servers of others, built from their own lock."""
 OBSERVABILITY = {"collector", "traces"}
 PUBLISHED = {
     "localstack": 4566,
@@ -80,17 +85,23 @@ def processes() -> dict[str, NodeNeeds]:
     return {node.replace("_", "-"): needed for node, needed in needs().items()}
 
 
-OURS = sorted({*processes(), *SIMULATORS})
+OURS = sorted({*processes(), *SIMULATORS, *IDENTITY_SERVERS})
 each_process = pytest.mark.parametrize("name", sorted(processes()))
 each_of_ours = pytest.mark.parametrize("name", OURS)
 
 
 def test_services_are_the_consumers_the_simulators_and_the_infrastructure() -> None:
-    assert set(compose()["services"]) == {*processes(), *INFRASTRUCTURE, *SIMULATORS, *OBSERVABILITY}
+    assert set(compose()["services"]) == {
+        *processes(),
+        *INFRASTRUCTURE,
+        *SIMULATORS,
+        *IDENTITY_SERVERS,
+        *OBSERVABILITY,
+    }
 
 
-@each_of_ours
-def test_container_of_ours_is_built_for_the_service_of_its_name(name: str) -> None:
+@pytest.mark.parametrize("name", sorted({*processes(), *SIMULATORS}))
+def test_own_container_is_built_for_the_service_of_its_name(name: str) -> None:
     image = "simulators" if name in SIMULATORS else name
     assert image in images()
     built = service(name)
@@ -98,8 +109,16 @@ def test_container_of_ours_is_built_for_the_service_of_its_name(name: str) -> No
     assert built["image"] == f"switchyard/{image}:dev"
 
 
+@pytest.mark.parametrize("name", sorted(IDENTITY_SERVERS))
+def test_identity_server_is_built_from_its_own_stage(name: str) -> None:
+    built = service(name)
+    arguments = {"REVISION": "dev", "SERVICE": "simulators"}
+    assert built["build"] == {"context": ".", "target": "identity-servers", "args": arguments}
+    assert built["image"] == "switchyard/identity-servers:dev"
+
+
 @each_of_ours
-def test_container_of_ours_can_write_to_its_temporary_folder_only(name: str) -> None:
+def test_own_container_can_write_to_its_temporary_folder_only(name: str) -> None:
     found = service(name)
     assert found["read_only"] is True
     assert found["cap_drop"] == ["ALL"]
@@ -107,7 +126,8 @@ def test_container_of_ours_can_write_to_its_temporary_folder_only(name: str) -> 
     assert found["pids_limit"] <= 256
     assert found["mem_limit"].endswith("m")
     assert all(folder.startswith("/tmp:size=") for folder in found["tmpfs"])
-    assert all(volume.endswith(":ro") for volume in found.get("volumes", ()))
+    shared = {"identity:/identity"} if name in {"provisioner", "token-exchange"} else set()
+    assert {volume for volume in found.get("volumes", ()) if not volume.endswith(":ro")} == shared
     assert not {"privileged", "cap_add", "devices", "user", "pid", "network_mode"} & set(found)
 
 
@@ -164,10 +184,9 @@ def test_process_has_the_settings_of_the_local_stack(name: str) -> None:
     endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
     [local] = (each for each in list_services(endpoints) if each.name == needs_of(name).node)
     elsewhere = {*compose()["x-aws"], *sdk_environment(endpoints.aws), "SWITCHYARD_CLOCK_FILE"}
-    # In a container email-feedback listens on every address, and it does not read the address of its own page.
-    added, unread = (
-        ({"SWITCHYARD_OPTOUT_HOST"}, {"SWITCHYARD_OPTOUT_URL"}) if name == "email-feedback" else (set(), set())
-    )
+    # In a container a server listens on every address, and email-feedback does not read the address of its own page.
+    added = {f"{needs_of(name).http}_HOST"} if needs_of(name).http else set()
+    unread = {"SWITCHYARD_OPTOUT_URL"} if name == "email-feedback" else set()
     assert set(environment(name)) - elsewhere - added == set(local.env) - elsewhere - unread
 
 
@@ -238,7 +257,7 @@ def test_keys_are_marked_for_development_and_match_their_public_keys() -> None:
     private = [key for value in values for key in re.findall(r"\b[0-9a-f]{64}\b", value)]
     operators = yaml.safe_load(compose()["x-development"]["operators"])
     texts = [bytes.fromhex(key) for key in private if key not in operators.values()]
-    assert len({*texts}) == len(texts) == 8
+    assert len({*texts}) == len(texts) == 11
     assert all(text.startswith(b"development only: ") and len(text) == 32 for text in texts)
     assert operators == {LOCAL_OPERATOR: derive_public_key(bytes.fromhex(given["SWITCHYARD_OPERATOR_KEY"]))}
     for name, key in (
@@ -247,6 +266,27 @@ def test_keys_are_marked_for_development_and_match_their_public_keys() -> None:
     ):
         public = base64.b64encode(LocalSigner(bytes.fromhex(key)).public).decode()
         assert given[f"SWITCHYARD_{name}_PUBLIC_KEYS"] == public
+
+
+def test_identity_servers_know_the_users_clients_and_ceilings_of_the_application() -> None:
+    identity = APP.identity
+    assert identity is not None
+    command = service("token-exchange")["command"]
+    assert json.loads(command[command.index("--clients") + 1]) == identity.exchange_clients()
+    words = service("identity-provider")["command"].split()
+    assert ROOT / words[words.index("--users") + 1] == resource_path(identity.users)
+    endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
+    local = identity_environment(endpoints, identity)
+    for name in ("IDENTITY_CALLERS", "IDENTITY_CEILINGS", "SERVICE_GRANTS"):
+        given = environment("identity")[f"SWITCHYARD_{name}"]
+        assert json.loads(given) == json.loads(local[f"SWITCHYARD_{name}"])
+
+
+@pytest.mark.parametrize("name", sorted(IDENTITY_SERVERS))
+def test_identity_server_has_one_secret_of_its_own(name: str) -> None:
+    [secret] = secrets_in(environment(name)).values()
+    holders = {each for each in OURS if secret in secrets_in(service(each).get("environment", {})).values()}
+    assert holders == ({name, "identity"} if name == "identity-provider" else {name})
 
 
 def test_simulator_has_the_scripts_of_the_demo() -> None:

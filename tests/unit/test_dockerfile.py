@@ -251,7 +251,7 @@ def test_packages_are_installed_by_the_hashes_of_the_lock() -> None:
     )
 
 
-def test_service_stage_runs_as_an_unprivileged_user_and_takes_only_the_build() -> None:
+def test_service_stage_runs_unprivileged_and_copies_the_build_only() -> None:
     service = stages()["service"]
     assert service.base == stages()["build"].base == "${PYTHON_IMAGE}"
     assert [run.split()[0] for run in service.runs] == ["groupadd"]
@@ -271,8 +271,8 @@ def test_service_stage_runs_as_an_unprivileged_user_and_takes_only_the_build() -
         assert f"org.opencontainers.image.{label}=" in labels
 
 
-def test_every_image_is_the_service_stage_and_the_cli_adds_its_command() -> None:
-    assert list(stages()) == ["build", "service", "cli", ""]
+def test_images_all_use_the_service_stage_and_the_cli_adds_its_command() -> None:
+    assert list(stages()) == ["build", "service", "cli", "identity-build", "identity-servers", ""]
     assert stages()[""] == Stage("service")
     assert stages()["cli"] == Stage(
         "service",
@@ -281,8 +281,25 @@ def test_every_image_is_the_service_stage_and_the_cli_adds_its_command() -> None
     )
 
 
+def test_identity_servers_are_installed_by_the_hashes_of_their_own_lock() -> None:
+    assert stages()["identity-build"] == Stage(
+        "build",
+        copies=["switchyard/devstack/identity/servers.txt /build/"],
+        runs=[
+            "uv venv --quiet /opt/identity",
+            "--mount=type=cache,target=/root/.cache/uv VIRTUAL_ENV=/opt/identity "
+            "uv pip install --require-hashes --no-deps -r /build/servers.txt",
+        ],
+    )
+    assert stages()["identity-servers"] == Stage(
+        "service",
+        copies=["--from=identity-build /opt/identity /opt/identity"],
+        rest=["ENV SWITCHYARD_LOCAL_IDENTITY_SERVERS=/opt/identity/bin"],
+    )
+
+
 def test_image_of_a_service_without_a_model_has_no_model_client() -> None:
-    for image in ("router", "case-manager", "audit", "email-sender", "email-feedback"):
+    for image in ("router", "case-manager", "audit", "email-sender", "email-feedback", "identity"):
         assert not {"openai", "boto3", "pydantic-ai-slim", "snowflake-connector-python"} & set(requirements(image))
 
 

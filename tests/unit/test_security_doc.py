@@ -11,7 +11,7 @@ NAMED_TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
 NAMED = NAMED_TEST.findall(TEXT)
 
 
-def test_every_test_that_the_page_names_exists() -> None:
+def test_named_tests_exist() -> None:
     assert len(NAMED) >= 25
     missing = [
         f"{path}::{name}"
@@ -21,7 +21,7 @@ def test_every_test_that_the_page_names_exists() -> None:
     assert missing == []
 
 
-def test_every_threat_of_a_list_is_shown_by_a_test() -> None:
+def test_listed_threats_are_each_shown_by_a_test() -> None:
     threats = re.findall(r"^- \*\*(?:.+\n)(?:  .+\n)*", TEXT, re.MULTILINE)
     assert len(threats) >= 20
     assert [threat for threat in threats if not NAMED_TEST.search(threat)] == []

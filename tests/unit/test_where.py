@@ -16,16 +16,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("environ", [{}, {"SWITCHYARD_TEST_INFRASTRUCTURE": ""}])
-def test_it_is_embedded_unless_the_variable_says_otherwise(environ: dict[str, str]) -> None:
+def test_infrastructure_is_embedded_by_default(environ: dict[str, str]) -> None:
     assert chosen(environ) is Where.EMBEDDED
 
 
 @pytest.mark.parametrize("where", list(Where))
-def test_each_place_has_its_name(where: Where) -> None:
+def test_infrastructure_is_selected_by_its_name(where: Where) -> None:
     assert chosen({"SWITCHYARD_TEST_INFRASTRUCTURE": where.value}) is where
 
 
-def test_a_place_that_is_none_is_refused_with_those_that_are() -> None:
+def test_unknown_infrastructure_is_refused_with_the_valid_names() -> None:
     with pytest.raises(UnknownInfrastructure, match="'docker'; it may be embedded, containers, compose"):
         chosen({"SWITCHYARD_TEST_INFRASTRUCTURE": "docker"})
 
@@ -55,17 +55,17 @@ def test_session_with_unknown_infrastructure_ends_before_first_test(tmp_path: Pa
         ),
     ],
 )
-def test_a_compose_project_that_lacks_something_or_would_disturb_is_refused(running: set[str], remedy: str) -> None:
+def test_compose_project_incomplete_or_with_services_is_refused(running: set[str], remedy: str) -> None:
     with pytest.raises(NotUp, match=remedy):
         check(running)
 
 
-def test_a_compose_project_with_its_infrastructure_alone_will_do() -> None:
+def test_compose_project_with_its_infrastructure_only_is_accepted() -> None:
     check({"postgres", "localstack"})
     check({"postgres", "localstack", "simulator", "ses-simulator", "warehouse"})
 
 
-def test_each_worker_has_a_compose_project_of_its_own() -> None:
+def test_workers_have_a_compose_project_each() -> None:
     assert project({}) == "switchyard"
     assert project({"COMPOSE_PROJECT_NAME": "mine"}) == "mine"
     assert project({"COMPOSE_PROJECT_NAME": "mine", "PYTEST_XDIST_WORKER": "gw1"}) == "mine-gw1"
@@ -86,7 +86,7 @@ def test_fails_as_expected(): assert False
 """
 
 
-def test_a_skip_is_a_failure_where_it_would_go_unseen(tmp_path: Path) -> None:
+def test_skipped_test_fails_the_strict_run(tmp_path: Path) -> None:
     file = tmp_path / "test_skipping.py"
     file.write_text(SKIPPING, encoding="utf-8")
     whole = tmp_path / "test_whole.py"

@@ -30,7 +30,7 @@ async def ship(order: dict[str, int], message: SQSMessage) -> None:
 async def reward(event: dict[str, int]) -> None: ...
 
 
-async def test_an_order_is_shipped_at_the_second_attempt() -> None:
+async def test_order_is_shipped_at_the_second_attempt() -> None:
     test = TestSQSBroker(broker)
     async with test:
         try:
@@ -46,7 +46,7 @@ async def test_an_order_is_shipped_at_the_second_attempt() -> None:
         print("second attempt: shipped")
 
 
-async def test_an_impossible_order_is_rejected() -> None:
+async def test_impossible_order_is_rejected() -> None:
     test = TestSQSBroker(broker)
     async with test:
         await broker.publish({"id": -1}, queue="orders")
@@ -57,8 +57,8 @@ async def test_an_impossible_order_is_rejected() -> None:
 
 
 async def main() -> None:
-    await test_an_order_is_shipped_at_the_second_attempt()
-    await test_an_impossible_order_is_rejected()
+    await test_order_is_shipped_at_the_second_attempt()
+    await test_impossible_order_is_rejected()
 
 
 if __name__ == "__main__":

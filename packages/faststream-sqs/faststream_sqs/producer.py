@@ -3,7 +3,7 @@
 import asyncio
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from fast_depends.library.serializer import SerializerProto
@@ -12,10 +12,10 @@ from faststream._internal.endpoint.utils import ParserComposition
 from faststream._internal.parser import BatchCodecProto, CodecProto, DefaultCodec
 from faststream._internal.producer import ProducerProto
 from faststream._internal.types import AsyncCallable
-from faststream.exceptions import FeatureNotSupportedException
+from faststream.exceptions import FeatureNotSupportedException, IncorrectState, SetupError
 from faststream.response import PublishCommand
 
-from .batch_call import BatchCall, Results, sqs_results
+from .batch_call import BatchCall, Results, from_error, sqs_results
 from .claim_check import ClaimStore, is_claim
 from .connection import Connection
 from .delivery import SQSDelivery
@@ -132,7 +132,7 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
         await self._send(queue, (entry, weigh(entry)))
 
     async def _send(self, queue: str, entry: Entry) -> str:
-        return await self._queue(await self._connection.queue_url(queue)).send(entry)
+        return await self._queue(await _found(self._connection.queue_url(queue))).send(entry)
 
     def _queue(self, url: str) -> BatchCall[Entry, str]:
         if url not in self._queues:
@@ -268,7 +268,7 @@ class EventBridgeProducer(_BatchingProducer[EventPublishCommand]):
         """
         if self._events is None:
             raise PublishFailed("NotConnected", "connect the broker before publishing")
-        return await self._events.send(await self.encode(cmd, await self._connection.bus(cmd.destination)))
+        return await self._events.send(await self.encode(cmd, await _found(self._connection.bus(cmd.destination))))
 
     async def encode(self, cmd: EventPublishCommand, bus: str) -> Entry:
         """The entry of PutEvents for one event, and its weight in bytes.
@@ -303,6 +303,17 @@ class EventBridgeProducer(_BatchingProducer[EventPublishCommand]):
         response = await self._connection.events.put_events(Entries=[entry for entry, _ in entries])
         results = [_result(entry) for entry in response.get("Entries") or ()][: len(entries)]
         return results + [_no_result()] * (len(entries) - len(results))
+
+
+async def _found(looking: Awaitable[str]) -> str:
+    """A queue or a bus. A failure to ask for it is a failed publish; one that does not exist is named."""
+    try:
+        return await looking
+    except (SetupError, IncorrectState):
+        raise
+    except Exception as error:
+        failed = from_error(error)
+        raise PublishFailed(failed.code, failed.message) from error
 
 
 def _result(entry: Mapping[str, Any]) -> str | RequestFailed:

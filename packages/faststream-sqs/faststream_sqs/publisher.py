@@ -224,8 +224,9 @@ class SQSReplyPublisher(FakePublisher):
         """Send the reply. If it can never arrive, say so: running the handler again would not help."""
         try:
             return await super()._publish(cmd, _extra_middlewares=_extra_middlewares)
-        except (QueueMissing, RequestFailed, ClientError) as error:
-            failed = from_error(error) if isinstance(error, ClientError) else error
+        except (QueueMissing, RequestFailed) as error:
+            # SQS may refuse the name of the queue, too.
+            failed = from_error(error.__cause__) if isinstance(error.__cause__, ClientError) else error
             if isinstance(failed, RequestFailed) and not failed.permanent:
                 raise
             self._log(logging.ERROR, f"the reply to `{self._queue}` is given up: {error}")

@@ -19,4 +19,4 @@ on conflict (task_id) do nothing
 select distinct on (pack) pack, outcome
 from verdict
 where case_id = $1::uuid and content_sha256 = $2 and account_sha256 = $3 and purpose = $4 and stage = 'email'
-order by pack, recorded_at desc
+order by pack, number desc

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import uuid
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -10,8 +11,10 @@ import typer
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, print_rows
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
+from switchyard.cli.app.keys import load_operator_key
 from switchyard.cli.app.lazy import CommandGroup
-from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption
+from switchyard.cli.app.operator_commands import await_result, unconfirmed
+from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, KeyOption, OperatorOption, WaitOption
 from switchyard.cli.app.target import Env, resolve_target
 
 app = CommandGroup()
@@ -41,18 +44,24 @@ async def resolve(  # noqa: PLR0917 - options, each by its name
     sent: Annotated[str | None, typer.Option(metavar="MESSAGE_ID", help="It was sent, under this id.")] = None,
     not_sent: Annotated[bool, typer.Option("--not-sent", help="It was not sent.")] = False,
     content: Annotated[str, typer.Option(help="Its SHA-256, or the first characters, if the case has several.")] = "",
+    key: KeyOption = None,
+    wait: WaitOption = 10.0,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Record whether an email was sent. The email sender publishes it as SendingResolved."""
-    from pydantic import ValidationError
-
-    from contracts.events.email_sender import SendingResolved
-    from services.specialists.email_sender.unresolved_sends import list_unresolved_sends, resolve_send
-    from switchyard.protocol.received import first_validation_error
+    """Record whether an email was sent, signed by the operator. The email sender publishes it as SendingResolved."""
+    from services.specialists.email_sender.unresolved_sends import (
+        Resolution,
+        list_unresolved_sends,
+        request_resolution,
+        resolution_result,
+    )
+    from switchyard.protocol.signing import sign_statement
+    from switchyard.runtime.core.clock import timestamp
 
     if (sent is None) == (not not_sent):
         raise InvalidArgument("the delivery status is missing", remedy="give either --sent MESSAGE_ID or --not-sent")
-    async with open_pool(resolve_target(env), "operator") as pool:
+    target = resolve_target(env)
+    async with open_pool(target, "operator") as pool:
         unresolved = [
             each
             for each in await list_unresolved_sends(pool, limit=10_000)
@@ -62,16 +71,12 @@ async def resolve(  # noqa: PLR0917 - options, each by its name
             remedy = "see `switchyard email list-unresolved`" + ("; name one with --content" if unresolved else "")
             raise CommandFailed(f"{len(unresolved)} unresolved emails match case {case}: expected one", remedy=remedy)
         case_id, content = unresolved[0].case_id, unresolved[0].content_sha256
-        try:
-            found = SendingResolved(
-                content_sha256=content,
-                sent=sent is not None,
-                provider_message_id=sent,
-                operator=operator,
-                evidence=evidence,
-            )
-        except ValidationError as error:
-            raise InvalidArgument(": ".join(first_validation_error(error))) from error
-        if not await resolve_send(pool, case_id, found):
-            raise CommandFailed("it was resolved a moment ago", remedy=f"see `switchyard case show {case_id}`")
-    console.print(f"resolved: {content[:16]} of case {case_id} was {'sent' if found.sent else 'not sent'}")
+        signed_at = timestamp(target.clock.now())
+        found = Resolution(str(uuid.uuid4()), case_id, content, sent, operator, evidence, signed_at)
+        found = replace(found, signature=sign_statement(load_operator_key(target, key), found.statement()))
+        await request_resolution(pool, found)
+        result = await await_result(lambda: resolution_result(pool, found.resolution_id), wait)
+    if result is None and wait > 0:
+        raise unconfirmed("the email sender", "it counts once it is confirmed")
+    state = "sent" if sent is not None else "not sent"
+    console.print(f"{result or 'stored, not confirmed'}: {content[:16]} of case {case_id} was {state}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
+
+import structlog
 
 from services.specialists.email_sender.send_preconditions import (
     AnswerWithoutSending,
@@ -19,9 +21,13 @@ from services.specialists.email_sender.send_preconditions import (
     SendRequest,
     decide_send,
 )
+from switchyard.case_manager.operator_commands import read_command
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.signing import OperatorKeys
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 SESSION_SETTINGS = {
@@ -62,9 +68,10 @@ BeginResult = SendIntended | RateLimited | SendInFlight | AnswerWithoutSending |
 class SendLedger:
     """The ledger's tables. Every method raises `Unavailable` when the database cannot be reached."""
 
-    def __init__(self, pool: Pool, approvals: ApprovalPolicy) -> None:
+    def __init__(self, pool: Pool, approvals: ApprovalPolicy, operators: OperatorKeys) -> None:
         self._database = Database(pool, "the work database", load_queries(__file__))
         self._approvals = approvals
+        self._operators = operators
 
     async def sealed_address(self, request: SendRequest) -> bytes | None:
         """The address of the case, as intake sealed it."""
@@ -125,11 +132,29 @@ class SendLedger:
 
     async def _decide(self, database: Database, request: SendRequest, entry: LedgerEntry | None) -> SendDecision:
         command = request.command
-        preconditions = await database.row("preconditions", request.case_id, command.content_sha256)
+        row = await database.row("preconditions", request.case_id, command.content_sha256)
+        preconditions = _read(SendPreconditions, row)
+        if preconditions is not None:
+            stops = await database.rows("undecided_stops", request.case_id)
+            actions = {stop["action"] for stop in stops if self._is_signed(stop)}
+            preconditions = replace(
+                preconditions,
+                halted=preconditions.halted or "halt" in actions,
+                cancelled=preconditions.cancelled or "cancel" in actions,
+            )
         approval = None
         if command.approval_id is not None:
             approval = _read(ApprovalRecord, await database.row("approval", command.approval_id))
-        return decide_send(request, entry, _read(SendPreconditions, preconditions), approval, self._approvals)
+        return decide_send(request, entry, preconditions, approval, self._approvals)
+
+    def _is_signed(self, row: Any) -> bool:
+        """Whether an operator signed a stop that the case manager has not decided yet, and will refuse if not."""
+        try:
+            read_command(row).verify(self._operators)
+        except InvalidEvent as error:
+            log.error("stop.not_signed", alarm="integrity", operator=row["operator"], why=error.message)  # noqa: TRY400 - the message is the whole of it
+            return False
+        return True
 
 
 def _read(kind: type[T], row: Any) -> T | None:

@@ -12,6 +12,9 @@ select f.subject_key, f.sealed_address, f.ending_outcome, f.cancelled, f.halted,
   v.reviewed, v.review_pack, v.approval, v.checked, v.check_pack, v.valid_until
 from case_manager.case_facts($1) f cross join lateral compliance.sending_verdict($1, $2) v
 
+-- name: undecided_stops
+select command_id, action, target, operator, reason, signed_at, signature from case_manager.undecided_stops($1)
+
 -- name: approval
 select approval_id::text, case_id::text, content_sha256, pack, state, valid_until, grants
 from case_manager.effect_approval($1)
@@ -79,11 +82,43 @@ on conflict (command_id) do nothing
 -- name: unresolved
 select case_id::text, content_sha256, intended_at, ended_as from email_sender.unresolved_send order by intended_at limit $1
 
+-- name: undecided_resolutions
+select resolution_id, case_id::text, content_sha256, provider_message_id, operator, evidence, signed_at, signature
+from resolution_request where decided_at is null and resolution_id::text <> all($2::text[])
+order by received_at limit $1
+
+-- name: lock_resolution
+select true from resolution_request where resolution_id = $1 and decided_at is null for update
+
+-- name: decide_resolution
+update resolution_request set decided_at = clock_timestamp(), result = $2 where resolution_id = $1
+
 -- name: resolve
-select email_sender.resolve_send($1::uuid, $2, $3, $4, $5, $6)
+with wanted as (
+  select * from resolution_request where resolution_id = $1
+),
+resolved as (
+  update sending s
+  set state = case when w.provider_message_id is null then 'refused' else 'sent' end,
+      provider_message_id = w.provider_message_id,
+      answered_at = clock_timestamp()
+  from wanted w, inbox i
+  where s.case_id = w.case_id and s.content_sha256 = w.content_sha256 and s.state in ('intended', 'unknown')
+    and i.event_id = s.command_id and i.outputs is not null
+    -- What an operator found out before this attempt says nothing about it.
+    and w.signed_at > s.intended_at
+  returning s.command_id
+)
+insert into resolution (
+  command_id, case_id, content_sha256, sent, provider_message_id, operator, evidence, resolution_id, signed_at, signature
+)
+select r.command_id, w.case_id, w.content_sha256, w.provider_message_id is not null, w.provider_message_id, w.operator,
+  w.evidence, w.resolution_id, w.signed_at, w.signature
+from resolved r, wanted w
 
 -- name: unreported
-select r.command_id, r.content_sha256, r.sent, r.provider_message_id, r.operator, r.evidence, o.event as outcome
+select r.command_id, r.content_sha256, r.sent, r.provider_message_id, r.operator, r.evidence,
+  r.resolution_id::text, r.signed_at, r.signature, o.event as outcome
 from resolution r
 join inbox i on i.event_id = r.command_id
 join outbox o on o.event_id = i.outputs[1]

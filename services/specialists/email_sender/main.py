@@ -23,6 +23,7 @@ async def run() -> None:
     """Serve the email sender."""
     settings = EmailSenderSettings()
     approvals = ApprovalPolicy(settings.approver_keys(), settings.four_eyes())
+    operators = settings.operator_keys()
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         # A separate pool, so that a transaction that waits for another sender's does not delay the inbox's leases.
@@ -35,7 +36,7 @@ async def run() -> None:
         handler = partial(
             send_email,
             artefacts=artefacts,
-            ledger=SendLedger(pool, approvals),
+            ledger=SendLedger(pool, approvals, operators),
             provider=SesProvider(ses, configuration_set=settings.ses_configuration_set),
             clock=process.clock,
             timeout_s=settings.ses_timeout_s,
@@ -43,7 +44,7 @@ async def run() -> None:
         )
         if process.breaker is None or process.outbox is None:
             raise RuntimeError("the email sender is an agent: serve_agent() gives the process its outbox")
-        resolutions = ResolutionPublisher(pool, process.outbox, process.clock)
+        resolutions = ResolutionPublisher(pool, operators, process.outbox, process.clock)
         process.run_periodically("resolutions", resolutions.tick, process.breaker, every_s=RESOLUTION_INTERVAL_S)
         return {SendEmail: handler}
 

@@ -7,13 +7,13 @@ from typing import Annotated
 from pydantic import Field
 
 from services.specialists.email_sender.ledger import SendRate
-from switchyard.runtime.core.settings import ApproverSettings, WorkSettings
+from switchyard.runtime.core.settings import ApproverSettings, OperatorSettings, WorkSettings
 
 Rate = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class EmailSenderSettings(ApproverSettings, WorkSettings):
-    """The email provider, the approvers' keys, and the send rate per recipient domain."""
+class EmailSenderSettings(OperatorSettings, ApproverSettings, WorkSettings):
+    """The email provider, the keys of approvers and operators, and the send rate per recipient domain."""
 
     ses_endpoint_url: str | None = Field(default=None, description="Endpoint of an emulator; default: SES's own.")
     ses_configuration_set: str | None = Field(

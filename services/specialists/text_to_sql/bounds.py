@@ -34,6 +34,11 @@ SHOWN_TEXT = 501
 
 _JOIN_REMEDY = "join every table by an equality of columns, for example ON d.api_number = w.api_number"
 _SMALL_LIMIT = 100
+_KEEPS_VALUES_APART = (
+    exp.Column, exp.Identifier, exp.Paren, exp.Cast, exp.DataType, exp.Upper, exp.Lower, exp.Trim, exp.Year, exp.Month,
+    exp.Quarter, exp.TimestampTrunc, exp.DateTrunc, exp.TsOrDsToDate, exp.LastDay, exp.Literal, exp.Var,
+)  # fmt: skip
+"""What both sides of an equality between two sources may be made of."""
 
 
 def check_expansion(tree: exp.Expr) -> None:
@@ -129,6 +134,8 @@ def check_joins(tree: exp.Expr, schema: Schema) -> None:
     for scope in traverse_scope(tree):
         if isinstance(scope.expression, exp.Select) and len(scope.selected_sources) > 1:
             unequal += _check_joined(scope, schema)
+        if scope.is_correlated_subquery and not _is_equated(scope):
+            unequal += 1
     if unequal > 1:
         raise too_costly("more than one join without an equality", _JOIN_REMEDY)
 
@@ -148,6 +155,17 @@ def _check_joined(scope: Scope, schema: Schema) -> int:
     if not _is_small(groups, sizes):
         raise too_costly("tables that are joined without a condition", _JOIN_REMEDY)
     return unequal
+
+
+def _is_equated(scope: Scope) -> bool:
+    """Whether a correlated subquery is tied to the query around it by an equality."""
+    where = scope.expression.args.get("where")
+    outside = {id(column) for column in scope.external_columns}
+    return any(
+        id(side.unnest()) in outside
+        for each in (where.find_all(exp.EQ, exp.NullSafeEQ) if where else ())
+        for side in (each.this, each.expression)
+    )
 
 
 def _connect(groups: dict[str, set[str]], pairs: Iterable[frozenset[str]]) -> int:
@@ -180,14 +198,18 @@ def _links(condition: exp.Expr, scope: Scope, schema: Schema, *, equal: bool) ->
     if equal and isinstance(condition, exp.EQ | exp.NullSafeEQ | exp.EqualNull):
         sides = (condition.this, condition.expression)
         names = [_sources_of(side, scope, schema) for side in sides]
-        # What is multiplied or subtracted may be made equal for all rows.
-        varied = not any(side.find(exp.Mul, exp.Sub, exp.Nullif) for side in sides)
-        return (
-            {names[0] | names[1]} if varied and len(names[0]) == len(names[1]) == 1 and names[0] != names[1] else set()
-        )
+        one_each = len(names[0]) == len(names[1]) == 1 and names[0] != names[1]
+        return {names[0] | names[1]} if one_each and _varied(*sides) else set()
     if equal or isinstance(condition, exp.NEQ | exp.Not):
         return set()
     return {frozenset(pair) for pair in combinations(sorted(_sources_of(condition, scope, schema)), 2)}
+
+
+def _varied(left: exp.Expr, right: exp.Expr) -> bool:
+    """Whether an equality can hold for some rows only: an expression may have the same value for all of them."""
+    if any(isinstance(side.unnest(), exp.Column) for side in (left, right)):
+        return True
+    return all(isinstance(node, _KEEPS_VALUES_APART) for side in (left, right) for node in side.walk())
 
 
 def _sources_of(node: exp.Expr, scope: Scope, schema: Schema) -> frozenset[str]:
@@ -246,10 +268,12 @@ class TextLengths:
 
     schema: Schema
     _known: dict[int, int] = field(default_factory=dict)
+    _scopes: dict[int, Scope] = field(default_factory=dict)
 
     def check(self, tree: exp.Expr) -> None:
         """Refuses a query whose texts may grow without bound. Raises `UnsafeQuery`."""
-        for scope in traverse_scope(tree):
+        self._scopes = {id(scope.expression): scope for scope in traverse_scope(tree)}
+        for scope in self._scopes.values():
             if isinstance(scope.expression, exp.Select):
                 for node in scope.expression.iter_expressions():
                     if not isinstance(node, exp.With | exp.From | exp.Limit | exp.Offset):
@@ -272,7 +296,8 @@ class TextLengths:
         if isinstance(node, exp.Column):
             return self._of_column(node, scope)
         if isinstance(node, (*QUERIES, exp.Subquery)):
-            return OTHER_TEXT
+            inner = self._scopes.get(id(node.unnest()))
+            return self._at(inner, 0) if inner is not None else OTHER_TEXT
         parts = [self.of(each, scope) for each in node.iter_expressions()]
         longest = max(parts, default=0)
         if isinstance(node, exp.DPipe | exp.Concat | exp.ConcatWs | exp.Stuff):

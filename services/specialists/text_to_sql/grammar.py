@@ -88,7 +88,7 @@ PARTS: dict[type[exp.Expr], set[str]] = {
     exp.Intersect: {"with_", "this", "expression", "distinct", "order", "limit", "offset"},
     exp.Table: {"this", "db", "catalog", "alias", "pivots"},
     exp.TableAlias: {"this", "columns"},
-    exp.Column: {"this", "table"},
+    exp.Column: {"this", "table", "db", "catalog"},
     exp.Identifier: {"this", "quoted"},
     exp.Join: {"this", "on", "using", "side", "kind", "method", "match_condition"},
     exp.With: {"expressions"},

@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from selectors import EVENT_READ, DefaultSelector
 from threading import Lock
@@ -45,11 +46,13 @@ class GuardProcess:
         self._limits = {"memory_bytes": memory_bytes, "cpu_s": cpu_s}
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = Lock()
+        # Its own thread: the warehouse's queries may keep every other one busy.
+        self._thread = ThreadPoolExecutor(1, "guard")
 
     async def check(self, sql: str, max_rows: int) -> GuardedQuery:
         """Check a query. Raises `UnsafeQuery`, also for one that takes too much time or memory to check, and
         `RetryableTaskError` if the process cannot be started."""
-        return await asyncio.to_thread(self.check_now, sql, max_rows)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.check_now, sql, max_rows)
 
     def check_now(self, sql: str, max_rows: int = 200) -> GuardedQuery:
         """`check`, for callers that may block."""
@@ -65,11 +68,11 @@ class GuardProcess:
 
     async def start(self) -> None:
         """Start the process, so that the first query does not wait for it."""
-        await asyncio.to_thread(self._start)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._start)
 
     async def close(self) -> None:
         """Stop the process."""
-        await asyncio.to_thread(self.close_now)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.close_now)
 
     def _start(self) -> None:
         with self._lock:

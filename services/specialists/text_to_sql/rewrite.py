@@ -92,6 +92,7 @@ class Rewriter:
         for inner in list(_nested(node, handled)):
             self._query(inner, visible)
         for column in _columns_of(node, handled):
+            self._without_namespace(column)
             _require_unambiguous(column, sources, merged)
         if isinstance(node.parent, exp.Exists) and len(node.expressions) == 1 and _is_star(node.expressions[0]):
             # Which columns EXISTS selects makes no difference, so it reads none.
@@ -138,6 +139,14 @@ class Rewriter:
         if fold(name) not in self.schema.tables:
             raise self._unknown_table(name.sql("snowflake"))
         return SourceColumns(tuple(self.schema.tables[fold(name)].columns))
+
+    def _without_namespace(self, column: exp.Column) -> None:
+        """`PROD.WELLS.STATE` is `WELLS.STATE`: the connection is set to the only permitted namespace."""
+        database, namespace = fold(column.args.get("catalog")), fold(column.args.get("db"))
+        if database not in {"", self.schema.database} or namespace not in {"", self.schema.namespace}:
+            raise unknown_column(column.sql("snowflake"))
+        column.set("catalog", None)
+        column.set("db", None)
 
     def _values(self, values: exp.Values) -> exp.Subquery:
         """`VALUES (1, 'a'), (2, 'b')` as SELECTs joined by UNION ALL."""

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from switchyard.audit.receipts.receipts import Receipt, ReceiptText, sign_receipt
 from switchyard.audit.records.roles import AUDIT_DATABASE
-from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
+from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.fields import Contract, Timestamp, Uuid
 from switchyard.protocol.topology import DEAD_LETTER_RETENTION_SECONDS, RETENTION_SECONDS, consumers
 from switchyard.runtime.core.clock import Clock, timestamp
@@ -141,10 +141,12 @@ def build_erasure(
 def _queues(catalogue: Catalogue, at: datetime) -> list[QueueCopies]:
     found = []
     for each in consumers(catalogue):
-        clear = each.node == CASE_MANAGER
-        holds = "sealed events and what upstream submitted in the clear" if clear else "sealed events"
-        for queue, seconds in (each.queue, RETENTION_SECONDS), (each.dead_letter_queue, DEAD_LETTER_RETENTION_SECONDS):
-            found.append(QueueCopies(queue=queue, holds=holds, gone_by=timestamp(at + timedelta(seconds=seconds))))
+        clear, sealed = "what upstream submitted in the clear", "sealed events"
+        holds = {each.queue: sealed} | dict.fromkeys(each.lanes, clear)
+        holds[each.dead_letter_queue] = f"{sealed} and {clear}" if each.lanes else sealed
+        for queue, content in holds.items():
+            seconds = DEAD_LETTER_RETENTION_SECONDS if queue == each.dead_letter_queue else RETENTION_SECONDS
+            found.append(QueueCopies(queue=queue, holds=content, gone_by=timestamp(at + timedelta(seconds=seconds))))
     return found
 
 

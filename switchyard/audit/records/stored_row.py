@@ -42,5 +42,6 @@ class StoredRow:
 def read_stored_row(record: Any) -> StoredRow:
     """The row of a database record."""
     *fields, body, recorded_at, mac, mac_key, receipted = record
-    row = Transition(*[*fields, body or ""])._replace(parents=tuple(record["parents"]))
+    # An array of an owner's may have more dimensions, or nulls.
+    row = Transition(*[*fields, body or ""])._replace(parents=tuple(map(str, record["parents"])))
     return StoredRow(row, recorded_at, mac, mac_key, retired=body is None, receipted=receipted)

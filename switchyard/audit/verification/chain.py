@@ -138,7 +138,7 @@ def _siblings(events: Iterable[Transition]) -> Iterator[Finding]:
             if why:
                 yield build_finding(event, FindingKind.SIBLINGS_DISAGREE, why, field)
             ordinals.add(event.ordinal)
-        if missing := count - len(ordinals & set(range(count))):
+        if missing := count - sum(0 <= ordinal < count for ordinal in ordinals):
             why = f"{missing} of the {count} children of its parent are not in the log"
             yield build_finding(eldest, FindingKind.MISSING_SIBLING, why, "siblings")
 

@@ -24,6 +24,44 @@ comment on column submission.subject_key is 'Whom or what the case''s effect is 
 comment on column submission.opened_id is 'The case''s first event, in the outbox; personal fields are sealed in it.';
 comment on column submission.parked is 'Received while the playbook was halted; published when it is resumed.';
 
+create table arrival (
+  arrival_id  bigint generated always as identity primary key,
+  source      text not null,
+  tenant      text not null,
+  type        text not null,
+  mac         bytea not null,
+  sealed      bytea not null,
+  trace       text not null,
+  turn        bigint not null,
+  failures    integer not null default 0,
+  due_at      timestamptz not null default clock_timestamp(),
+  received_at timestamptz not null default clock_timestamp(),
+  unique (source, mac)
+);
+create index arrival_turn on arrival (source, turn, arrival_id);
+create index arrival_lane on arrival (source, tenant, turn);
+comment on table arrival is 'Submissions that wait for their turn. A row goes when its case is open, or it was rejected.';
+comment on column arrival.tenant is 'The tenant if its source may speak for it; empty otherwise.';
+comment on column arrival.sealed is 'What upstream sent, encrypted under a key of the case manager''s own.';
+comment on column arrival.turn is 'Round robin over the tenants of one source: each of them has one submission in each turn.';
+comment on column arrival.due_at is 'When a worker may take it: a claim moves it on, and a worker that dies gives it back.';
+
+create table rejection (
+  source      text not null,
+  hour        timestamptz not null,
+  tenant      text not null,
+  code        text not null,
+  count       bigint not null default 1,
+  events      bigint not null default 1,
+  first_at    timestamptz not null,
+  last_at     timestamptz not null,
+  reported_at timestamptz,
+  primary key (source, hour, tenant, code)
+);
+create index rejection_unreported on rejection (hour) where reported_at is null and count > events;
+comment on table rejection is 'Rejected submissions, counted. The first few of an hour have an event each, SubmissionRejected; RejectionsCounted reports the hour.';
+comment on column rejection.tenant is 'The tenant as the submission named it; `other` if too many tenants were named in that hour.';
+
 create table case_ending (
   case_id   uuid not null,
   attempt   text not null default '',
@@ -51,40 +89,55 @@ create table control (
   by    text not null,
   why   text not null,
   since timestamptz not null default clock_timestamp(),
+  command_id uuid,
   primary key (kind, key)
 );
+comment on column control.command_id is 'The operator''s command; null for a suppressed address.';
 comment on table control is 'What stops work: halted playbooks, cancelled cases, and the suppression list. Read in the transaction that writes an effect''s intent.';
 comment on column control.key is 'The playbook, the case id, or the keyed hash of the suppressed address.';
 
-create table control_change (
-  change_id uuid primary key default gen_random_uuid(),
-  kind      text not null check (kind in ('halted', 'resumed')),
-  key       text not null,
-  by        text not null,
-  why       text not null,
-  at        timestamptz not null default clock_timestamp(),
-  check (by ~ '^[!-~]{1,150}$' and length(why) <= 2000),
-  check (key ~ '^[a-z][a-z0-9_]{0,39}$')
+create table operator_command (
+  command_id  uuid primary key,
+  action      text not null check (action in ('halt', 'resume', 'cancel')),
+  target      text not null,
+  operator    text not null,
+  reason      text not null,
+  signed_at   timestamptz not null,
+  signature   text not null,
+  received_at timestamptz not null default clock_timestamp(),
+  decided_at  timestamptz,
+  result      text,
+  -- These are fields of an event: a value that does not fit its contract is refused here, not by every case manager.
+  check (operator ~ '^[!-~]{1,150}$' and length(reason) <= 2000 and signature ~ '^[0-9a-f]{128}$'),
+  check (target ~ (case action
+    when 'cancel' then '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' else '^[a-z][a-z0-9_]{0,39}$' end)),
+  check (extract(year from signed_at) between 2000 and 9000)
 );
-comment on table control_change is 'What operators did to playbooks, until the case manager has stored the event that reports it in the outbox.';
+create index operator_command_open on operator_command (received_at) where decided_at is null;
+comment on table operator_command is 'Commands of operators, signed. A row has no effect before its signature was verified, and none afterwards: an id is used once.';
+comment on column operator_command.result is 'What the case manager made of it; null until then. The performer of an effect obeys a signed stop at once.';
 
 create table pending_command (
   task_id     uuid primary key,
   case_id     uuid not null,
-  kind        text not null check (kind in ('approval', 'time', 'resume')),
+  kind        text not null check (kind in ('approval', 'consent', 'time', 'resume')),
   playbook    text not null,
   command     text not null,
   due_at      timestamptz,
   stored_at   timestamptz not null default clock_timestamp(),
   answer_id   uuid,
   answered_at timestamptz,
-  check (due_at is not null or kind = 'resume')
+  waits_for   uuid,
+  check (due_at is not null or kind = 'resume'),
+  check ((waits_for is not null) = (kind = 'consent'))
 );
+create index pending_command_consent on pending_command (waits_for) where waits_for is not null and answer_id is null;
 create index pending_command_due on pending_command (due_at) where answer_id is null;
 create index pending_command_case on pending_command (case_id);
 comment on table pending_command is
   'Commands that the case manager answers later: after an approval, at a time, or when a playbook is resumed. Unanswered ones go when their case closes.';
 comment on column pending_command.command is 'The command as received: its answer hands the sealed state back untouched.';
+comment on column pending_command.waits_for is 'The grant whose renewal answers it.';
 comment on column pending_command.due_at is 'When an approval expires, or a wait is over; null while a playbook is halted.';
 comment on column pending_command.answer_id is 'The event that answered it, in the outbox: the first answer wins.';
 
@@ -146,7 +199,8 @@ comment on column approval_decision.result is 'granted or denied, or why the cas
 create table retry_request (
   request_id  uuid primary key,
   case_id     uuid not null,
-  request     text not null,
+  -- Three events with what escaping adds: more would only fill the memory of who reads it.
+  request     text not null check (length(request) <= 2000000),
   received_at timestamptz not null default clock_timestamp(),
   decided_at  timestamptz,
   code        text,
@@ -188,7 +242,8 @@ where c.attempt = coalesce(
 comment on view latest_ending is 'Cases that have ended: the ending of the latest attempt. A case that is tried again is not in it.';
 
 create view approval_queue as
-select a.*, p.command
+select a.*, p.command,
+  array(select approver from approval_grant g where g.approval_id = a.approval_id order by granted_at) as agreed_by
 from approval a join pending_command p on p.task_id = a.approval_id
 where not exists (select from latest_ending ended where ended.case_id = a.case_id);
 comment on view approval_queue is 'Approvals of open cases, with the command that names the sealed content.';
@@ -215,6 +270,18 @@ $$;
 revoke execute on function case_facts from public;
 comment on function case_facts is 'What intake recorded of a case, and what stops it now: ending_outcome is null while it is open. No row for a case that was never opened.';
 
+create function undecided_stops(the_case uuid) returns table (
+  command_id uuid, action text, target text, operator text, reason text, signed_at timestamptz, signature text
+)
+language sql stable security definer set search_path = case_manager, pg_temp as $$
+  select c.command_id, c.action, c.target, c.operator, c.reason, c.signed_at, c.signature
+  from operator_command c join submission s on s.case_id = the_case
+  where c.decided_at is null
+    and ((c.action = 'cancel' and c.target = s.case_id::text) or (c.action = 'halt' and c.target = s.playbook))
+$$;
+revoke execute on function undecided_stops from public;
+comment on function undecided_stops is 'Commands to stop a case that the case manager has not decided: who performs its effects verifies and obeys them.';
+
 create function effect_approval(the_approval uuid) returns table (
   approval_id uuid, case_id uuid, content_sha256 text, pack text, state text, valid_until timestamptz,
   requested_by text, grants text
@@ -232,43 +299,20 @@ comment on function effect_approval is 'An approval as the service that performs
 
 -- The functions that the role `operator` may call.
 
-create function halt(playbook text, operator text, reason text) returns boolean
-language plpgsql security definer set search_path = case_manager, pg_temp as $$
-begin
-  insert into control (kind, key, by, why) values ('halted_playbook', playbook, operator, reason)
-  on conflict do nothing;
-  if found then
-    insert into control_change (kind, key, by, why) values ('halted', playbook, operator, reason);
-  end if;
-  return found;
-end $$;
-comment on function halt is 'Halt a playbook; false if it was halted.';
+create function command(
+  id uuid, action text, target text, operator text, reason text, signed timestamptz, signature text
+) returns void
+language sql security definer set search_path = case_manager, pg_temp as $$
+  insert into operator_command (command_id, action, target, operator, reason, signed_at, signature)
+  values (id, action, target, operator, reason, signed, signature)
+$$;
+comment on function command is 'Hand in a signed command. A repeated id is refused.';
 
-create function resume(playbook text, operator text, reason text) returns boolean
-language plpgsql security definer set search_path = case_manager, pg_temp as $$
-begin
-  delete from control where kind = 'halted_playbook' and key = playbook;
-  if found then
-    insert into control_change (kind, key, by, why) values ('resumed', playbook, operator, reason);
-  end if;
-  return found;
-end $$;
-comment on function resume is 'Resume a halted playbook; false if it was not halted.';
-
-create function cancel(the_case uuid, operator text, reason text) returns text
-language plpgsql security definer set search_path = case_manager, pg_temp as $$
-begin
-  if not exists (select from submission where case_id = the_case) then
-    return 'unknown';
-  end if;
-  if exists (select from latest_ending where case_id = the_case) then
-    return 'closed';
-  end if;
-  insert into control (kind, key, by, why) values ('cancelled_case', the_case::text, operator, reason)
-  on conflict do nothing;
-  return 'cancelled';
-end $$;
-comment on function cancel is 'Cancel an open case: cancelled, closed (too late) or unknown.';
+create function commanded(id uuid) returns text
+language sql stable security definer set search_path = case_manager, pg_temp as $$
+  select result from operator_command where command_id = id
+$$;
+comment on function commanded is 'What the case manager made of a command; null while it is open.';
 
 create function decide(
   approval uuid, verdict text, content text, approver text, reason text, signed timestamptz, signature text
@@ -287,6 +331,6 @@ $$;
 comment on function decided is 'What the case manager made of a decision; null while it is open.';
 
 revoke execute on function
-  halt(text, text, text), resume(text, text, text), cancel(uuid, text, text),
+  command(uuid, text, text, text, text, timestamptz, text), commanded(uuid),
   decide(uuid, text, text, text, text, timestamptz, text), decided(uuid)
 from public;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,8 @@ EnvOption = Annotated[Env, typer.Option(envvar="SWITCHYARD_ENV", help="The deplo
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 OperatorOption = Annotated[str, typer.Option(help="The name of the person who acts; stored in the audit log.")]
 ReasonOption = Annotated[str, typer.Option(help="The reason, without personal data; stored in the audit log.")]
+KeyOption = Annotated[Path | None, typer.Option(help="The operator's key file; else SWITCHYARD_OPERATOR_KEY.")]
+WaitOption = Annotated[float, typer.Option(help="Seconds to wait for the confirmation; 0 does not wait.")]
 CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="The case's id, or its first characters.")]
 AnyCaseArgument = Annotated[
     str | None, typer.Argument(metavar="CASE", help="The case's id, or its first characters; all cases without it.")

@@ -27,7 +27,7 @@ def read_submission(text: str) -> Json | str:
     """A submission as JSON, or what is invalid: the field and the remedy."""
     try:
         detail = parse_json(text)
-        _model_of(detail).model_validate_json(json.dumps(detail))
+        case_of(detail, DEFAULT_SOURCE)
     except InvalidEvent as error:
         return str(error)
     except ValidationError as error:
@@ -61,6 +61,12 @@ async def open_publisher(target: Target) -> AsyncIterator[EventBridgePublisher]:
 
 async def publish_submissions(target: Target, details: Sequence[Json], *, source: str = DEFAULT_SOURCE) -> list[str]:
     """Publish submissions and return the ids of the cases that they open. Raises `InvalidArgument` for a bad source."""
+    await publish_details(target, details, source=source)
+    return [case_of(detail, source) for detail in details]
+
+
+async def publish_details(target: Target, details: Sequence[Json], *, source: str) -> None:
+    """Publish what is taken for submissions, valid or not. Raises `InvalidArgument` for a bad source."""
     if not source.startswith(UPSTREAM_PREFIX):
         raise InvalidArgument(
             f"the source {source} is invalid: expected a name that begins with {UPSTREAM_PREFIX}",
@@ -73,10 +79,10 @@ async def publish_submissions(target: Target, details: Sequence[Json], *, source
             await events.publish(body, source=source, detail_type=_model_of(detail).__name__)
 
         await asyncio.gather(*map(publish, details))
-    return [_case_id(detail, source) for detail in details]
 
 
-def _case_id(detail: Json, source: str) -> str:
+def case_of(detail: Json, source: str) -> str:
+    """The id of the case that a submission opens. Raises `ValidationError` or `InvalidEvent` for an invalid one."""
     model = _model_of(detail)
     submitted = model.model_validate_json(json.dumps(detail))
     asker = load_app().submissions[model](submitted).principal

@@ -38,7 +38,8 @@ _FIELDS = (
     Field("decide_by", "decide by (UTC)"),
 )
 _PENDING = """
-select approval_id, case_id, playbook, content_sha256, pack, reason, requested_by, asked_at, decide_by, command
+select approval_id, case_id, playbook, content_sha256, pack, reason, requested_by, agreed_by, asked_at, decide_by,
+  command
 from approval_queue where state = 'asked'
 order by decide_by
 """
@@ -65,6 +66,8 @@ async def show(approval: ApprovalArgument, as_json: JsonOption = False, env: Env
     print_text(content)
     print_text(f"case {row['case_id']}\ncontent {row['content_sha256']}")
     print_text(f"rule pack {row['pack']}, needs approval because: {row['reason']}")
+    if row["agreed_by"]:
+        print_text(f"{', '.join(row['agreed_by'])} agreed; another person must agree, too")
 
 
 @app.command()

@@ -20,7 +20,16 @@ from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.failover_text import describe_model_call
 from switchyard.cli.app.keys import load_operator_key
 from switchyard.cli.app.lazy import CommandGroup, load_app
-from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption
+from switchyard.cli.app.operator_commands import submit_command, unconfirmed
+from switchyard.cli.app.options import (
+    CaseArgument,
+    EnvOption,
+    JsonOption,
+    KeyOption,
+    OperatorOption,
+    ReasonOption,
+    WaitOption,
+)
 from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
 
 if TYPE_CHECKING:
@@ -94,7 +103,7 @@ async def retry(  # noqa: PLR0917 - options, each by its name
     case: CaseArgument,
     operator: OperatorOption,
     reason: ReasonOption = "The cause was fixed.",
-    key: Annotated[Path | None, typer.Option(help="The operator's key file; else SWITCHYARD_OPERATOR_KEY.")] = None,
+    key: KeyOption = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for the new ending.")] = 120,
     env: EnvOption = Env.LOCAL,
 ) -> None:
@@ -103,25 +112,28 @@ async def retry(  # noqa: PLR0917 - options, each by its name
 
 
 @app.command()
-async def cancel(
-    case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
+async def cancel(  # noqa: PLR0917 - options, each by its name
+    case: CaseArgument,
+    operator: OperatorOption,
+    reason: ReasonOption,
+    key: KeyOption = None,
+    wait: WaitOption = 10.0,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Cancel an open case: nothing of it is sent any more, and it ends as cancelled."""
+    """Cancel an open case: nothing of it is sent any more, and it ends as cancelled. Signed by the operator."""
     target, case_id = resolve_target(env), case
     if len(case) < len(str(uuid.NAMESPACE_DNS)):
         async with audit_log.open_audit_reader(target) as log:
             case_id = await audit_log.resolve_case_id(log, case)
     try:
-        whole = uuid.UUID(case_id)
+        whole = str(uuid.UUID(case_id))
     except ValueError as error:
         raise InvalidArgument(f"{case_id} is invalid: expected a UUID", remedy="see `switchyard case list`") from error
-    async with open_pool(target, "operator") as pool:
-        result = await pool.fetchval("select cancel($1, $2, $3)", whole, operator, reason)
-    if result == "unknown":
-        raise CommandFailed(f"the case manager has no case {case_id}", remedy="see `switchyard case list`")
-    if result == "closed":
-        raise CommandFailed(f"case {case_id} is closed already", remedy=f"see `switchyard case show {case_id}`")
-    console.print(f"case {case_id}: cancelled; what has taken effect is not undone")
+    result = await submit_command(target, "cancel", whole, operator=operator, reason=reason, key_file=key, wait_s=wait)
+    if result is None and wait > 0:
+        raise unconfirmed("the case manager", "nothing of the case takes effect from now on")
+    note = "what has taken effect is not undone"
+    console.print(f"case {case_id}: {result or 'cancel is stored, not confirmed'}; {note}")
 
 
 def _summary_fields(case: CaseSummary) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,8 +11,12 @@ from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, print_rows
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.lazy import CommandGroup, load_app
-from switchyard.cli.app.options import EnvOption, JsonOption, OperatorOption, ReasonOption
+from switchyard.cli.app.operator_commands import submit_command, unconfirmed
+from switchyard.cli.app.options import EnvOption, JsonOption, KeyOption, OperatorOption, ReasonOption, WaitOption
 from switchyard.cli.app.target import Env, resolve_target
+
+if TYPE_CHECKING:
+    from switchyard.protocol.operator_commands import CommandAction
 
 app = CommandGroup()
 PlaybookArgument = Annotated[str, typer.Argument(metavar="PLAYBOOK", help="The playbook's name, without a version.")]
@@ -41,26 +46,41 @@ async def list_playbooks(as_json: JsonOption = False, env: EnvOption = Env.LOCAL
 
 
 @app.command()
-async def halt(
-    playbook: PlaybookArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
+async def halt(  # noqa: PLR0917 - options, each by its name
+    playbook: PlaybookArgument,
+    operator: OperatorOption,
+    reason: ReasonOption,
+    key: KeyOption = None,
+    wait: WaitOption = 10.0,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Halt a playbook, at once: nothing of it is sent, and new cases wait."""
-    done = await _set_halted(env, "halt", playbook, operator, reason)
-    console.print(f"{playbook}: halted" if done else f"{playbook}: was halted already")
+    """Halt a playbook, at once: nothing of it is sent, and new cases wait. Signed by the operator."""
+    await _command(env, "halt", playbook, operator, reason, key, wait)
 
 
 @app.command()
-async def resume(
-    playbook: PlaybookArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
+async def resume(  # noqa: PLR0917 - options, each by its name
+    playbook: PlaybookArgument,
+    operator: OperatorOption,
+    reason: ReasonOption,
+    key: KeyOption = None,
+    wait: WaitOption = 10.0,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Resume a halted playbook: each waiting command is checked again before it is sent."""
-    done = await _set_halted(env, "resume", playbook, operator, reason)
-    console.print(f"{playbook}: resumed" if done else f"{playbook}: was not halted")
+    """Resume a halted playbook: each waiting command is checked again before it is sent. Signed by the operator."""
+    await _command(env, "resume", playbook, operator, reason, key, wait)
 
 
-async def _set_halted(env: Env, function: str, playbook: str, operator: str, reason: str) -> bool:
+async def _command(  # noqa: PLR0917 - passes options on
+    env: Env, action: CommandAction, playbook: str, operator: str, reason: str, key: Path | None, wait: float
+) -> None:
     current = load_app().current
     if playbook not in current:
         raise CommandFailed(f"no playbook is named {playbook}", remedy=f"name one of {', '.join(current)}")
-    async with open_pool(resolve_target(env), "operator") as pool:
-        return bool(await pool.fetchval(f"select {function}($1, $2, $3)", playbook, operator, reason))
+    result = await submit_command(
+        resolve_target(env), action, playbook, operator=operator, reason=reason, key_file=key, wait_s=wait
+    )
+    if result is None and wait > 0:
+        obeyed = "a halt counts for sending from now on" if action == "halt" else "it counts once it is confirmed"
+        raise unconfirmed("the case manager", obeyed)
+    console.print(f"{playbook}: {result or action + ' is stored, not confirmed'}")

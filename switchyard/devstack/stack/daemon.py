@@ -14,14 +14,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from switchyard.devstack.errors import AlreadyRunning, StackError
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.home import Home
+from switchyard.devstack.stack.provision import EXPIRY_INTERVAL_S, expire_quarantine
 from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.process import ProcessStatus
+from switchyard.runtime.core.periodic import run_periodically
 
 READY_MESSAGE = "ready"
 STOP_TIMEOUT = 45.0  # seconds: the services' drain, PostgreSQL's shutdown and some air
@@ -122,7 +125,8 @@ async def _serve(stack: EmbeddedStack, on_ready: Callable[[Endpoints], None]) ->
 async def _until_cancelled(stack: EmbeddedStack, on_ready: Callable[[Endpoints], None]) -> None:
     async with stack:
         on_ready(stack.endpoints)
-        await asyncio.Event().wait()
+        expire = partial(expire_quarantine, stack.endpoints.environment())
+        await run_periodically("quarantine", expire, every_s=EXPIRY_INTERVAL_S)
 
 
 def _up_detached(plan: str, home: Home) -> None:

@@ -24,6 +24,8 @@ class Endpoints:
     emulator_port: int
     simulator_port: int | None
     password: str
+    home: str = ""
+    """The stack's folder."""
 
     def dsn(self, database: str, user: str = OWNER_ROLE, password: str | None = None) -> str:
         """A PostgreSQL address for `user`; both must be safe in a URL, as generated names and passwords are."""

@@ -14,6 +14,7 @@ from switchyard.app.application import APP_VARIABLE, App, load_app, resource_pat
 from switchyard.audit.records.roles import RETENTION
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
+from switchyard.devstack.stack.identity import identity_environment, identity_servers, prepare_identity
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
 from switchyard.devstack.stack.stack import EmbeddedStack
@@ -108,7 +109,9 @@ def _public_key(endpoints: Endpoints, purpose: str) -> str:
 
 
 async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
-    """Migrate both databases and provision the emulator; return what the CLI needs to reach them."""
+    """Migrate the databases, provision the emulator, write certificates; return what the CLI needs to reach them."""
+    if (identity := load_app().identity) is not None:
+        prepare_identity(endpoints, identity)
     await migrate_work(endpoints.dsn(WORK_DATABASE), password_for=endpoints.secret)
     await migrate_audit(endpoints.dsn(AUDIT_DATABASE), password_for=endpoints.secret)
     environment = endpoints.environment()
@@ -129,6 +132,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
             )
             for simulator in app.simulators
         ),
+        *(identity_servers(endpoints, app.identity, clock_environment()) if app.identity is not None else ()),
         *(_service(endpoints, app, needed) for needed in needs(app).values()),
     ]
 
@@ -140,14 +144,19 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
         "SWITCHYARD_APPROVERS": _local_operator(endpoints),
         "SWITCHYARD_SUBMITTER_IDENTITIES": json.dumps(dict(app.local_submitters)),
     }
+    signers = node == CASE_MANAGER or (process is not None and process.signers)
     parts = (
-        (node in {ROUTER, CASE_MANAGER}, {"SWITCHYARD_OPERATORS": _local_operator(endpoints)}),
-        (node == CASE_MANAGER or (process is not None and process.approvers), approvers),
+        (node == ROUTER or signers, {"SWITCHYARD_OPERATORS": _local_operator(endpoints)}),
+        (signers, approvers),
         (needed.bedrock or "openai" in needed.egress, _models(endpoints)),
         (needed.writes_checkpoints, _CHECKPOINTS),
         (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}_http}}"}),
         (True, {variable: _secret(endpoints, node, name) for variable, name in needed.held.items()}),
         (process is not None, process.local if process else {}),
+        (
+            app.identity is not None and node == app.identity.process,
+            identity_environment(endpoints, app.identity) if app.identity else {},
+        ),
     )
     program = ("switchyard.processes", process.run) if process else (app.programs[node], node)
     return ServiceSpec(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiobotocore.session import get_session
@@ -24,6 +25,8 @@ from switchyard.runtime.core.aws import create_aws_client
 
 OBJECT_BUCKET = "switchyard-objects"
 CHECKPOINT_BUCKET = "switchyard-checkpoints"
+QUARANTINE_KEEP = timedelta(days=30)
+EXPIRY_INTERVAL_S = 3_600.0
 
 
 async def provision_emulator(environment: Mapping[str, str], *, visibility_s: float) -> None:
@@ -47,6 +50,20 @@ async def provision_emulator(environment: Mapping[str, str], *, visibility_s: fl
             await _consumer(events, sqs, consumer, visibility_s)
 
 
+async def expire_quarantine(environment: Mapping[str, str], *, keep: timedelta = QUARANTINE_KEEP) -> int:
+    """Delete what has been in quarantine for longer than `keep`, as the bucket's lifecycle rule does in AWS; return how
+    much it was."""
+    expired = 0
+    async with create_aws_client(get_session(), "s3", **client_options(environment)) as s3:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=OBJECT_BUCKET, Prefix="quarantine/")
+        async for page in pages:
+            for found in page.get("Contents", ()):
+                if found["LastModified"] < datetime.now(UTC) - keep:
+                    await s3.delete_object(Bucket=OBJECT_BUCKET, Key=found["Key"])
+                    expired += 1
+    return expired
+
+
 def client_options(environment: Mapping[str, str]) -> dict[str, Any]:
     """A client's options for the endpoint in `environment`."""
     return {
@@ -63,16 +80,16 @@ async def _consumer(events: Any, sqs: Any, consumer: ConsumerQueues, visibility_
     _, dead_letters = await _queue(sqs, consumer.dead_letter_queue, retention | visibility)
     redrive = json.dumps({"deadLetterTargetArn": dead_letters, "maxReceiveCount": MAX_RECEIVES})
     retention = {"MessageRetentionPeriod": str(RETENTION_SECONDS), "RedrivePolicy": redrive}
-    url, queue = await _queue(sqs, consumer.queue, retention | visibility)
-    arns = []
-    for rule in consumer.rules:
-        answer = await events.put_rule(Name=rule.name, EventBusName=rule.bus, EventPattern=rule.pattern_json)
-        arns.append(answer["RuleArn"])
-        target = {"Id": "queue", "Arn": queue}
-        answer = await events.put_targets(Rule=rule.name, EventBusName=rule.bus, Targets=[target])
-        if answer["FailedEntryCount"]:
-            raise RuntimeError(f"rule {rule.name} did not take its target: {answer['FailedEntries']}")
-    if arns:
+    for name in (consumer.queue, *consumer.lanes):
+        url, queue = await _queue(sqs, name, retention | visibility)
+        arns = []
+        for rule in (each for each in consumer.rules if each.queue == name):
+            answer = await events.put_rule(Name=rule.name, EventBusName=rule.bus, EventPattern=rule.pattern_json)
+            arns.append(answer["RuleArn"])
+            target = {"Id": "queue", "Arn": queue}
+            answer = await events.put_targets(Rule=rule.name, EventBusName=rule.bus, Targets=[target])
+            if answer["FailedEntryCount"]:
+                raise RuntimeError(f"rule {rule.name} did not take its target: {answer['FailedEntries']}")
         # The emulators deliver without it; AWS does not.
         allow = {
             "Effect": "Allow",

@@ -12,34 +12,33 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-import asyncpg
 import structlog
 from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, SecretStr
 
-from switchyard.devstack.stack.provision import client_options, provision_emulator
+from switchyard.app.application import load_app
+from switchyard.devstack.identity.certificates import ensure_certificates
+from switchyard.devstack.stack.provision import (
+    EXPIRY_INTERVAL_S,
+    client_options,
+    expire_quarantine,
+    provision_emulator,
+)
 from switchyard.processes.databases import migrate_audit, migrate_work
 from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.aws import create_aws_client
 from switchyard.runtime.core.logs import configure_logs
+from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.core.settings import EnvironmentSettings
 from switchyard.runtime.process.web import WebServer, build_health_app
 
 log = structlog.get_logger(__name__)
 BUS_CHECK_INTERVAL_S = 5.0
 PROVISION_RETRY_S = 1.0
-
-UNAVAILABLE_ERRORS = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    BotoCoreError,
-    ClientError,
-)
-"""A server that is not up yet, or not any more; TimeoutError is an OSError."""
 
 
 class ProvisionerSettings(EnvironmentSettings):
@@ -50,6 +49,9 @@ class ProvisionerSettings(EnvironmentSettings):
     role_password: SecretStr = Field(description="The password that every role of both databases gets.")
     visibility_s: float = Field(
         default=VISIBILITY_SECONDS, ge=1, description="Visibility of queues, and lease, in seconds."
+    )
+    certificates_folder: Path | None = Field(
+        default=None, description="Where the certificates of those who speak mutual TLS are written."
     )
     health_host: str = Field(default="127.0.0.1", description="Address of the health page.")
     health_port: int = Field(default=0, ge=0, le=65_535, description="Port of the health page; 0 picks a free port.")
@@ -70,7 +72,7 @@ class Provisioner:
             while True:
                 try:
                     await self._provision_if_missing(events)
-                except UNAVAILABLE_ERRORS as error:
+                except Exception as error:  # noqa: BLE001 (this loop must go on: without it nothing is ready)
                     # Without its text, which may name an address with a password.
                     log.warning("provisioner.waiting", error=type(error).__name__)
                 await asyncio.sleep(check_every_s if self.provisioned else PROVISION_RETRY_S)
@@ -78,6 +80,7 @@ class Provisioner:
     async def _provision_if_missing(self, events: Any) -> None:
         if not self.migrated:
             await self._migrate()
+            self._write_certificates()
             self.migrated = True
         if self.provisioned:
             try:
@@ -89,6 +92,11 @@ class Provisioner:
             await provision_emulator(self._environment, visibility_s=self._settings.visibility_s)
             self.provisioned = True
             log.info("provisioner.provisioned")
+
+    def _write_certificates(self) -> None:
+        folder, identity = self._settings.certificates_folder, load_app().identity
+        if folder is not None and identity is not None:
+            ensure_certificates(folder, identity.certificate_names())
 
     async def _migrate(self) -> None:
         password = self._settings.role_password.get_secret_value()
@@ -108,12 +116,15 @@ async def serve_provisioner() -> None:
     checks = {"databases": lambda: provisioner.migrated, "bus": lambda: provisioner.provisioned}
     health = WebServer(build_health_app(checks), settings.health_host, settings.health_port)
     provisioning = asyncio.ensure_future(provisioner.run())
+    expire = partial(expire_quarantine, os.environ)
+    expiring = asyncio.ensure_future(run_periodically("quarantine", expire, every_s=EXPIRY_INTERVAL_S))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, provisioning.cancel)
     try:
         await asyncio.wait({provisioning})
     finally:
+        expiring.cancel()
         await health.stop()
     if not provisioning.cancelled():
         provisioning.result()

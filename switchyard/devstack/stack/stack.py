@@ -121,6 +121,7 @@ class EmbeddedStack:
             emulator_port=self._ports.allocate("emulator"),
             simulator_port=None if simulator is None else self._ports.allocate("simulator"),
             password=postgres.password,
+            home=str(self.home.folder),
         )
         self.exports |= self.endpoints.environment()
         emulators = [self._process(_emulator(self.home, self.endpoints.emulator_port, self._provision_again))]
@@ -138,12 +139,14 @@ class EmbeddedStack:
         await postgres.create_databases()
 
     def _process(self, service: ServiceSpec) -> ServiceSpec:
-        """`{port:NAME}` in a variable is the port of that process."""
-        env = {
-            name: _PORT_OF.sub(lambda found: str(self._ports.allocate(found[1])), value)
-            for name, value in service.env.items()
-        }
-        return replace(service, env=env).on_port(self._ports.allocate(service.name), inherited_environment())
+        """`{port:NAME}` in a variable or an argument is the port of that process."""
+
+        def filled(text: str) -> str:
+            return _PORT_OF.sub(lambda found: str(self._ports.allocate(found[1])), text)
+
+        env = {name: filled(value) for name, value in service.env.items()}
+        argv = tuple(map(filled, service.argv))
+        return replace(service, argv=argv, env=env).on_port(self._ports.allocate(service.name), inherited_environment())
 
     async def _run_prepare(self) -> None:
         if self._prepare is not None:

@@ -12,6 +12,7 @@ from switchyard.protocol.fields import (
     Contract,
     Identifier,
     Name,
+    NonNegativeInt,
     Sentence,
     Sha256,
     Timestamp,
@@ -26,6 +27,21 @@ class Attestation(Contract):
     kid: Identifier = Field(description="The key of the ingress that signed it.")
     statement: Artefact = Field(description="The compact JWS; sealed, because it names the user.")
     statement_sha256: Sha256 = Field(description="Of the JWS itself.")
+    grant: Artefact | None = Field(default=None, description="The grant of the user: a compact JWS; sealed.")
+
+
+OperatorSignature = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$", description="Ed25519 in hex, by the operator.")]
+
+
+class Cancellation(Contract):
+    """The signed command that cancelled a case: `switchyard.protocol.statements.command_statement` of these fields, of
+    the action `cancel` and of the case."""
+
+    command_id: Uuid
+    operator: Identifier
+    reason: Sentence
+    signed_at: Timestamp
+    signature: OperatorSignature
 
 
 ApprovalSignature = Annotated[
@@ -86,6 +102,28 @@ class WaitOver(Contract):
     waited_for: Literal["time", "resume"]
 
 
+class ConsentRequested(Contract):
+    """The case waits for its user. An upstream tells the user where to give consent."""
+
+    grant: Uuid
+    audience: Identifier
+    until: Timestamp
+    url: str = Field(default="", max_length=1_000, description="Where; empty if the deployment has no such page.")
+
+
+class ConsentGranted(Contract):
+    """The user has given consent again: the task is done again."""
+
+    grant: Uuid
+
+
+class ConsentExpired(Contract):
+    """The user did not give consent in time."""
+
+    code: Code = "needs_reauth"
+    message: Sentence = "The user did not give consent again in time."
+
+
 class ContactSuppressed(Contract):
     """An address may no longer be written to: opted out, bounced or complained. A chain of its own."""
 
@@ -95,19 +133,31 @@ class ContactSuppressed(Contract):
 
 
 class PlaybookHalted(Contract):
-    """An operator halted a playbook: nothing of it has an effect until it is resumed. A chain of its own."""
+    """An operator halted a playbook: nothing of it has an effect until it is resumed. A chain of its own.
+
+    The signature is over `switchyard.protocol.statements.command_statement` of these fields and the action `halt`.
+    """
 
     playbook: Name
     operator: Identifier
     why: Sentence
+    command_id: Uuid
+    signed_at: Timestamp
+    signature: OperatorSignature
 
 
 class PlaybookResumed(Contract):
-    """An operator let a halted playbook run again. A chain of its own."""
+    """An operator let a halted playbook run again. A chain of its own.
+
+    The signature is over `switchyard.protocol.statements.command_statement` of these fields and the action `resume`.
+    """
 
     playbook: Name
     operator: Identifier
     why: Sentence
+    command_id: Uuid
+    signed_at: Timestamp
+    signature: OperatorSignature
 
 
 class CaseClosed(Contract):
@@ -121,6 +171,7 @@ class CaseClosed(Contract):
     node: Name | None = Field(default=None, description="Where it failed.")
     answer: Artefact | None = None
     rules: tuple[Identifier, ...] | None = Field(default=None, description="The rules that blocked it.")
+    cancellation: Cancellation | None = Field(default=None, description="Of the outcome `cancelled`.")
 
 
 class TaskRetried(Contract):
@@ -142,7 +193,8 @@ class TaskRetried(Contract):
 
 
 class SubmissionRejected(Contract):
-    """A submission that never became a case: the only event of its chain."""
+    """A submission that never became a case: the only event of its chain. Of many alike in an hour only the first few
+    have one; `RejectionsCounted` reports the rest."""
 
     outcome: Literal["rejected"] = "rejected"
     code: Code
@@ -151,3 +203,16 @@ class SubmissionRejected(Contract):
     remedy: Sentence | None = None
     type: TypeName = Field(description="What was submitted.")
     submitted_by: Identifier
+
+
+class RejectionsCounted(Contract):
+    """How many submissions of one source and tenant were rejected for one reason in one hour, if there were more than
+    have an event of their own. A chain of its own."""
+
+    submitted_by: Identifier
+    code: Code
+    hour: Timestamp = Field(description="The beginning of the hour.")
+    count: NonNegativeInt = Field(description="All of them.")
+    events: NonNegativeInt = Field(description="Those that have a `SubmissionRejected`.")
+    first_at: Timestamp
+    last_at: Timestamp

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from switchyard.protocol.fields import Code, Contract, NonNegativeInt, Sentence, TypeName, Uuid
+from switchyard.protocol.fields import Code, Contract, Identifier, NonNegativeInt, Sentence, TypeName, Uuid
+
+
+class ReauthNeeded(Contract):
+    """The task waits for the user: nothing may be done in their name for this audience without their consent."""
+
+    audience: Identifier
 
 
 class TaskFailed(Contract):

@@ -33,6 +33,12 @@ class Wait(Contract):
     halted: bool = False
 
 
+class AskConsent(Contract):
+    """To the case manager: say when the user has given consent again."""
+
+    audience: Identifier
+
+
 class CloseCase(Contract):
     """To the case manager: the case is over, with this outcome."""
 

@@ -8,6 +8,14 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from switchyard.protocol.fields import PERSONAL_DATA, Email, Identifier, Sha256, StrictContract
+from switchyard.protocol.grants import GrantStatement
+
+
+class GrantRenewed(StrictContract):
+    """The user has given consent again. The statement is the renewed grant, which keeps its id."""
+
+    tenant: Identifier
+    grant: GrantStatement
 
 
 class SuppressionRequested(StrictContract):

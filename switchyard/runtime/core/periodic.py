@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -88,21 +88,27 @@ class Breaker(Protocol):
 
 
 async def run_periodically(
-    name: str, tick: Callable[[], Awaitable[object]], breaker: Breaker | None = None, *, every_s: float
+    name: str,
+    tick: Callable[[], Awaitable[object]],
+    breaker: Breaker | None = None,
+    *,
+    every_s: float,
+    wake: asyncio.Event | None = None,
 ) -> None:
-    """Tick every `every_s` seconds until cancelled; pause while the database is unavailable.
+    """Tick every `every_s` seconds until cancelled, and when `wake` is set, which the tick clears; pause while the
+    database is unavailable.
 
     A tick must be safe to repeat. One that raises `Unavailable` is repeated soon; any other exception is logged with an
     alarm, and the next tick follows after a back-off, which starts over after a tick that ran for `LONGEST_BACKOFF_S`.
     """
     failures = 0
     while True:
-        delay = every_s
+        delay, ticked = every_s, False
         if breaker is None or breaker.available:
             started = _now()
             try:
                 await tick()
-                failures = 0
+                failures, ticked = 0, True
             except Unavailable as error:
                 log.warning("tick.deferred", of=name, code=error.code)
                 if breaker is not None and error.code == "database_unreachable":
@@ -112,4 +118,8 @@ async def run_periodically(
                 failures = failures + 1 if _now() - started < LONGEST_BACKOFF_S else 1
                 delay = backoff_s(failures, longest=LONGEST_BACKOFF_S)
                 log.exception("tick.failed", alarm="tick", of=name, failures=failures, again_in_s=round(delay, 1))
-        await asyncio.sleep(delay)
+        if wake is None or not ticked:
+            await asyncio.sleep(delay)
+            continue
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), delay)

@@ -216,6 +216,20 @@ class ProcessSettings(EnvironmentSettings):
 ObjectsBucket = Annotated[str, Field(description="The S3 bucket of large artefacts and quarantined messages.")]
 
 
+class OperatorSettings(BaseModel):
+    """Whose signed commands count: the router, the case manager and the performers of effects check them."""
+
+    operators: PublicKeys = Field(
+        default={},
+        description='Ed25519 public keys of operators, as JSON {"name": "hex of 32 bytes"}: the same for every '
+        "process. Without any, each halt, resumption, cancellation, resolution and retry is refused.",
+    )
+
+    def operator_keys(self) -> OperatorKeys:
+        """The operators with their keys. Raises `ValueError` for a key that is no point of the curve."""
+        return OperatorKeys(self.operators)
+
+
 class ApproverSettings(BaseModel):
     """Who may approve: the case manager, and the process that performs the effect, check each approval."""
 
@@ -228,8 +242,8 @@ class ApproverSettings(BaseModel):
     submitter_identities: dict[str, tuple[str, ...]] = Field(
         default={},
         description='Under which identities a person submits, as JSON {"name": ["identity", ..]}; an approver has the '
-        "name that SWITCHYARD_APPROVERS gives. The same for case manager and email sender. What a submitter asks for "
-        "whom it does not name, two approvers must approve.",
+        "name that SWITCHYARD_APPROVERS gives, and their second name there, after a new key, is one of these. The same "
+        "for every process. What a submitter asks for whom it does not name, two approvers must approve.",
     )
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.fields import Contract, Json, ModelCall, StorageRef
+from switchyard.protocol.fields import Access, Contract, Json, ModelCall, StorageRef
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core.clock import Clock, SystemClock
 
@@ -27,6 +27,8 @@ class Task(Generic[P]):
     deadline: float | None
     written_refs: dict[str, StorageRef] = field(default_factory=dict)
     """Places of the artefacts that the handler wrote, by SHA-256."""
+    accesses: list[Access] = field(default_factory=list)
+    """The credentials that the handler used; the consumer records them with the outcome, a failure included."""
     case_deadline_at: float | None = None
     model_attempts: tuple[Json, ...] = ()
     """What models did in earlier attempts at this task, oldest first, as they were recorded."""

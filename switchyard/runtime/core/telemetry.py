@@ -3,7 +3,7 @@ the envelope, because message attributes do not survive EventBridge."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,7 +68,14 @@ def tag_span(node: str, envelope: Envelope) -> Iterator[None]:
     if span.get_span_context().is_valid:
         yield
         return
-    token = context.attach(propagate.extract(envelope.trace))
+    with continue_trace(envelope.trace):
+        yield
+
+
+@contextmanager
+def continue_trace(headers: Mapping[str, str]) -> Iterator[None]:
+    """Go on with a trace whose context was kept, as `trace_context` returned it."""
+    token = context.attach(propagate.extract(headers))
     try:
         yield
     finally:

@@ -51,10 +51,10 @@ class LocalKeyWrapper:
         self._aead = AESGCM(master_key)
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
-        return _encrypt(self._aead, key, subject.encode())
+        return encrypt(self._aead, key, subject.encode())
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
-        return _decrypt(self._aead, wrapped, subject.encode())
+        return decrypt(self._aead, wrapped, subject.encode())
 
 
 class KmsKeyWrapper:
@@ -110,7 +110,7 @@ class Vault:
         if row is None:
             subject = str(UUID(bytes=os.urandom(16), version=4))
             key = AESGCM.generate_key(bit_length=8 * KEY_BYTES)
-            named = _encrypt(AESGCM(key), external_id.encode(), subject.encode())
+            named = encrypt(AESGCM(key), external_id.encode(), subject.encode())
             wrapped = await self._wrapper.wrap(key, subject=subject)
             # Two processes may meet the same person at once: the first row wins and both use it.
             row = await self._database.row("add_subject", subject, tenant, fingerprint, wrapped, named)
@@ -122,12 +122,12 @@ class Vault:
     async def seal(self, subject: str, plain: bytes, *, case_id: str, name: str) -> bytes:
         """Encrypt an artefact of a case with AES-256-GCM under the subject's key; case and name are authenticated.
         Raises like `open`."""
-        return _encrypt(await self._key(subject, case_id, name), plain, _context(case_id, name))
+        return encrypt(await self._key(subject, case_id, name), plain, _context(case_id, name))
 
     async def open(self, subject: str, sealed: bytes, *, case_id: str, name: str) -> bytes:
         """Decrypt. Raises `PermanentTaskError` if the key was erased, if the case is over or is not about this person,
         if the card does not decrypt the artefact, or if anything was altered; `RetryableTaskError` without a task."""
-        return _decrypt(await self._key(subject, case_id, name), sealed, _context(case_id, name))
+        return decrypt(await self._key(subject, case_id, name), sealed, _context(case_id, name))
 
     async def has_key(self, subject: str) -> bool:
         """Whether the person's key is in the vault now; the cache is not asked. For the case manager."""
@@ -183,12 +183,14 @@ def _context(case_id: str, name: str) -> bytes:
     return f"switchyard/artefact/{case_id}/{name}".encode()
 
 
-def _encrypt(aead: AESGCM, plain: bytes, context: bytes) -> bytes:
+def encrypt(aead: AESGCM, plain: bytes, context: bytes) -> bytes:
+    """Nonce and ciphertext; `context` is authenticated."""
     nonce = os.urandom(NONCE_BYTES)
     return nonce + aead.encrypt(nonce, plain, context)
 
 
-def _decrypt(aead: AESGCM, sealed: bytes, context: bytes) -> bytes:
+def decrypt(aead: AESGCM, sealed: bytes, context: bytes) -> bytes:
+    """What `encrypt` sealed. Raises `PermanentTaskError` if bytes or context were altered."""
     try:
         return aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
     except (InvalidTag, ValueError) as error:  # ValueError: too short to hold a nonce

@@ -13,6 +13,7 @@ from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
 from switchyard.runtime.database.queries import Queries
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
+Session: TypeAlias = "asyncpg.Connection[Any]"
 
 _OUT_OF_REACH = (
     OSError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -14,7 +14,7 @@ from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.derive import build_task_failed, derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope, serialize_detail
 from switchyard.protocol.errors import InvalidEvent, RejectionReason, forged
-from switchyard.protocol.fields import Contract, Json
+from switchyard.protocol.fields import Access, Contract, Json
 from switchyard.protocol.received import ReceivedEvent, check_addressed, find_event_type, read_event
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, moment, timestamp
@@ -195,7 +195,7 @@ class TaskConsumer:
         if isinstance(result, RetryableTaskError) and task.attempt < allowed:
             await self._inbox.fail(claim, f"{result.code}: {result.message}", model_attempts=result.model_attempts)
             return None
-        return [self._failed(envelope, result, task.attempt, causes=(claim.last_error,))]
+        return [self._failed(envelope, result, task.attempt, causes=(claim.last_error,), access=task.accesses)]
 
     async def _attempt(self, task: Task[Contract]) -> Json | RetryableTaskError | PermanentTaskError:
         """Run the handler within the task's time limit; what it raises becomes one of the two families."""
@@ -247,6 +247,7 @@ class TaskConsumer:
             state_seal=task.envelope.state_seal,
             storage_refs={**task.storage_refs, **task.written_refs},
             model_call=reply.model_call,
+            access=task.accesses,
             rubric_score=reply.rubric_score,
         )
         stamped = self.stamped(event)
@@ -256,10 +257,17 @@ class TaskConsumer:
         return stamped
 
     def _failed(
-        self, envelope: Envelope, error: TaskError, attempts: int, *, causes: tuple[str | None, ...] = ()
+        self,
+        envelope: Envelope,
+        error: TaskError,
+        attempts: int,
+        *,
+        causes: tuple[str | None, ...] = (),
+        access: Sequence[Access] = (),
     ) -> Json:
         log.warning("task.ended", code=error.code, reason=error.message, field=error.field, attempts=attempts)
-        return self.stamped(build_task_failed(self._catalogue, envelope, self.node, error, attempts, causes=causes))
+        failed = build_task_failed(self._catalogue, envelope, self.node, error, attempts, causes=causes, access=access)
+        return self.stamped(failed)
 
     def stamped(self, event: Json) -> Json:
         """The event with this producer's clock and trace."""

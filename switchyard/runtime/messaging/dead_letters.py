@@ -59,9 +59,9 @@ def choose_dead_letter_action(progress: InboxProgress | None, redrives: int) -> 
 
 
 class Redriver(Protocol):
-    """Puts a body back on the consumer's queue."""
+    """Puts a body back on the consumer's queue, or on one of its lanes."""
 
-    async def __call__(self, body: str, *, redrives: int) -> None:
+    async def __call__(self, body: str, *, redrives: int, lane: str | None = None) -> None:
         """Send `body`, recording how often it has been redriven."""
 
 

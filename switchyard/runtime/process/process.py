@@ -168,16 +168,41 @@ class ServiceProcess:
         dead_letters: MessageHandler | None = None,
     ) -> None:
         """Consume this node's queue, and its dead-letter queue with a concurrency of 1."""
-        queue, dlq = queue_name(self.node), dead_letter_queue_name(self.node)
-        self._subscribe(queue, handler, breaker, dead_letter_queue=dlq, concurrency=self.settings.concurrency)
+        self.subscribe_lane(None, handler, breaker=breaker)
         if dead_letters is not None:
+            dlq = dead_letter_queue_name(self.node)
             self._subscribe(dlq, dead_letters, breaker, dead_letter_queue=None, concurrency=1)
 
-    def run_periodically(
-        self, name: str, tick: Callable[[], Awaitable[object]], breaker: DatabaseCircuitBreaker, *, every_s: float
+    def subscribe_lane(
+        self,
+        lane: str | None,
+        handler: MessageHandler,
+        *,
+        breaker: DatabaseCircuitBreaker | None = None,
+        concurrency: int | None = None,
+        pollers: int = 1,
     ) -> None:
-        """Tick beside the consumers until the process stops, even if a tick raises."""
-        self.run_in_background(partial(run_periodically, name, tick, breaker, every_s=every_s))
+        """Consume one of this node's queues: a lane of its own, or without a name the first one."""
+        self._subscribe(
+            queue_name(self.node, lane),
+            handler,
+            breaker,
+            dead_letter_queue=dead_letter_queue_name(self.node),
+            concurrency=concurrency or self.settings.concurrency,
+            pollers=pollers,
+        )
+
+    def run_periodically(
+        self,
+        name: str,
+        tick: Callable[[], Awaitable[object]],
+        breaker: DatabaseCircuitBreaker,
+        *,
+        every_s: float,
+        wake: asyncio.Event | None = None,
+    ) -> None:
+        """Tick beside the consumers until the process stops, even if a tick raises; at once when `wake` is set."""
+        self.run_in_background(partial(run_periodically, name, tick, breaker, every_s=every_s, wake=wake))
 
     async def open_outbox(self, pool: Pool, breaker: DatabaseCircuitBreaker) -> Outbox:
         """The outbox of the schema that `pool` works in, relayed until the process stops."""
@@ -186,9 +211,10 @@ class ServiceProcess:
         await self.on_exit(self.outbox.close)
         return self.outbox
 
-    async def redrive(self, body: str, *, redrives: int) -> None:
-        """Put a dead letter back on this node's queue."""
-        await self.broker.publish(body, queue=queue_name(self.node), headers={REDRIVES_ATTRIBUTE: str(redrives)})
+    async def redrive(self, body: str, *, redrives: int, lane: str | None = None) -> None:
+        """Put a dead letter back on this node's queue, or on one of its lanes."""
+        headers = {REDRIVES_ATTRIBUTE: str(redrives)}
+        await self.broker.publish(body, queue=queue_name(self.node, lane), headers=headers)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain: what is in hand is finished, what is not started is released."""
@@ -221,6 +247,7 @@ class ServiceProcess:
         *,
         dead_letter_queue: str | None,
         concurrency: int,
+        pollers: int = 1,
     ) -> None:
         async def handle(message: SQSMessage) -> None:
             try:
@@ -236,6 +263,7 @@ class ServiceProcess:
             queue,
             dead_letter_queue=dead_letter_queue,
             concurrency=concurrency,
+            pollers=pollers,
             wait_time=self.settings.poll_wait_s,
             visibility_timeout=self.settings.visibility_s,
             retry=RetryPolicy(base=self.settings.retry_base_s, cap=60.0),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
@@ -13,7 +17,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 log = structlog.get_logger(__name__)
 WEB_STOP_TIMEOUT_S = 5
@@ -42,10 +47,42 @@ class _Server(uvicorn.Server):
         yield
 
 
+@dataclass(frozen=True)
+class MutualTls:
+    """Files of a server that only clients with a certificate of its own authority may call."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+class _MutualTlsProtocol(H11Protocol):
+    """Puts the common name of the client's certificate into each request's scope."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        certificate = transport.get_extra_info("ssl_object").getpeercert() or {}
+        names = [value for part in certificate.get("subject", ()) for name, value in part if name == "commonName"]
+        app = self.app
+
+        async def with_peer(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, _PEER: names[0] if len(names) == 1 else ""}, receive, send)
+
+        self.app = with_peer
+
+
+_PEER = "switchyard.peer"
+
+
+def peer_name(scope: Scope) -> str:
+    """The common name of the caller's certificate; empty without mutual TLS."""
+    return str(scope.get(_PEER, ""))
+
+
 class WebServer:
     """Serves an application from its construction until `stop`. Requests are not logged: a link is a credential."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, *, tls: MutualTls | None = None) -> None:
         """Listen; port 0 picks a free port, which `self.port` then holds. Raises `OSError` for a port in use."""
         listener = socket.create_server((host, port), backlog=512)
         self.port: int = listener.getsockname()[1]
@@ -53,7 +90,8 @@ class WebServer:
             app,
             lifespan="off",
             ws="none",
-            http="h11",
+            http="h11" if tls is None else _MutualTlsProtocol,
+            **_tls_options(tls),
             log_config=None,
             log_level="warning",
             access_log=False,
@@ -77,6 +115,17 @@ class WebServer:
         await self._serving
 
 
-async def serve_web_app(app: ASGIApp, host: str, port: int) -> None:
+async def serve_web_app(app: ASGIApp, host: str, port: int, *, tls: MutualTls | None = None) -> None:
     """Serve an application until cancelled."""
-    await WebServer(app, host, port).run()
+    await WebServer(app, host, port, tls=tls).run()
+
+
+def _tls_options(tls: MutualTls | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    return {
+        "ssl_certfile": tls.certificate,
+        "ssl_keyfile": tls.key,
+        "ssl_ca_certs": str(tls.ca),
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+    }

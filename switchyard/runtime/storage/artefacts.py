@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -98,7 +97,7 @@ class Artefacts:
         if place.inline is not None:
             try:
                 return base64.b64decode(place.inline, validate=True)
-            except binascii.Error as error:
+            except ValueError as error:
                 raise PermanentTaskError("artefact_altered", "an attachment is not base64", "storage_refs") from error
         if place.uri is None:
             raise PermanentTaskError("artefact_missing", "an attachment with neither bytes nor place", "storage_refs")

@@ -48,11 +48,12 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "backlog" {
-  alarm_name          = "switchyard-${var.consumer.name}-backlog"
-  alarm_description   = "The backlog of ${var.consumer.name} has been above the target of its largest number of tasks for 15 minutes."
+  for_each            = aws_sqs_queue.this
+  alarm_name          = "switchyard-backlog-${each.value.name}"
+  alarm_description   = "The backlog of ${each.key} has been above the target of its largest number of tasks for 15 minutes."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
-  dimensions          = { QueueName = aws_sqs_queue.this.name }
+  dimensions          = { QueueName = each.value.name }
   statistic           = "Minimum"
   period              = 300
   evaluation_periods  = 3

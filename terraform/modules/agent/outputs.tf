@@ -1,5 +1,5 @@
 output "queue_arn" {
-  value = aws_sqs_queue.this.arn
+  value = aws_sqs_queue.this[var.consumer.queue].arn
 }
 
 output "task_role_arn" {

@@ -1,5 +1,7 @@
+# The consumer's queue, and a queue of its own for each lane: what is in one waits behind nothing in another.
 resource "aws_sqs_queue" "this" {
-  name                       = var.consumer.queue
+  for_each                   = toset(concat([var.consumer.queue], var.consumer.lanes))
+  name                       = each.key
   visibility_timeout_seconds = var.queues.visibility_seconds
   message_retention_seconds  = var.queues.retention_seconds
   receive_wait_time_seconds  = 20
@@ -11,6 +13,10 @@ resource "aws_sqs_queue" "this" {
     deadLetterTargetArn = aws_sqs_queue.dead_letters.arn
     maxReceiveCount     = var.queues.max_receives
   })
+}
+
+locals {
+  queue_arns = { for name, queue in aws_sqs_queue.this : name => queue.arn }
 }
 
 resource "aws_sqs_queue" "dead_letters" {
@@ -27,7 +33,7 @@ resource "aws_sqs_queue_redrive_allow_policy" "dead_letters" {
   queue_url = aws_sqs_queue.dead_letters.id
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
-    sourceQueueArns   = [aws_sqs_queue.this.arn]
+    sourceQueueArns   = values(local.queue_arns)
   })
 }
 
@@ -43,7 +49,7 @@ resource "aws_cloudwatch_event_target" "this" {
   rule           = each.value.name
   event_bus_name = each.value.event_bus_name
   target_id      = "queue"
-  arn            = aws_sqs_queue.this.arn
+  arn            = local.queue_arns[var.consumer.rules[each.key].queue]
 
   # After a day of failed deliveries EventBridge drops an event unless the target has a dead-letter queue.
   dead_letter_config {
@@ -59,7 +65,7 @@ resource "aws_cloudwatch_event_target" "this" {
 }
 
 data "aws_iam_policy_document" "queue" {
-  for_each = { queue = aws_sqs_queue.this.arn, dead_letters = aws_sqs_queue.dead_letters.arn }
+  for_each = merge(local.queue_arns, { dead_letters = aws_sqs_queue.dead_letters.arn })
 
   statement {
     sid       = "OwnRulesDeliver"
@@ -94,8 +100,9 @@ data "aws_iam_policy_document" "queue" {
 }
 
 resource "aws_sqs_queue_policy" "this" {
-  queue_url = aws_sqs_queue.this.id
-  policy    = data.aws_iam_policy_document.queue["queue"].json
+  for_each  = aws_sqs_queue.this
+  queue_url = each.value.id
+  policy    = data.aws_iam_policy_document.queue[each.key].json
 }
 
 resource "aws_sqs_queue_policy" "dead_letters" {

@@ -30,7 +30,7 @@ resource "aws_appautoscaling_policy" "backlog" {
             metric_name = "ApproximateNumberOfMessagesVisible"
             dimensions {
               name  = "QueueName"
-              value = aws_sqs_queue.this.name
+              value = aws_sqs_queue.this[var.consumer.queue].name
             }
           }
         }

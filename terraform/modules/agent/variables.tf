@@ -9,7 +9,8 @@ variable "consumer" {
     name              = string
     queue             = string
     dead_letter_queue = string
-    rules             = map(object({ bus = string, pattern = string }))
+    lanes             = list(string)
+    rules             = map(object({ bus = string, pattern = string, queue = string }))
     database          = optional(string)
     calls_models      = bool
     egress            = list(string)

@@ -72,14 +72,18 @@ resource "aws_cloudwatch_log_metric_filter" "outcomes" {
   }
 }
 
+locals {
+  queues = flatten([for consumer in var.consumers : consumer.queues])
+}
+
 resource "aws_cloudwatch_dashboard" "this" {
   for_each       = toset(["tokens", "latency", "success", "queues"])
   dashboard_name = "switchyard-${each.key}"
   dashboard_body = templatefile("${path.module}/${each.key}.json", {
     region = var.region
     log    = aws_cloudwatch_log_group.events.name
-    depths = jsonencode([for consumer in var.consumers : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", consumer.queue]])
+    depths = jsonencode([for queue in local.queues : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]])
     dead   = jsonencode([for consumer in var.consumers : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", consumer.dead_letter_queue]])
-    ages   = jsonencode([for consumer in var.consumers : ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", consumer.queue]])
+    ages   = jsonencode([for queue in local.queues : ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", queue]])
   })
 }

@@ -8,7 +8,7 @@ variable "region" {
 
 variable "consumers" {
   description = "The queues of every consumer, from generated/topology.json."
-  type        = map(object({ queue = string, dead_letter_queue = string }))
+  type        = map(object({ queues = list(string), dead_letter_queue = string }))
 }
 
 variable "logs_key_arn" {

@@ -13,3 +13,10 @@ resource "aws_secretsmanager_secret" "this" {
   kms_key_id              = aws_kms_key.this.arn
   recovery_window_in_days = 30
 }
+
+# Wraps the keys of users' credentials. Without it no stored credential can be read: users log in again.
+resource "aws_kms_key" "credentials" {
+  description             = "Wraps the keys of users' credentials"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+}

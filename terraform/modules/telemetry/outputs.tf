@@ -2,6 +2,10 @@ output "endpoint" {
   value = "http://${aws_service_discovery_service.collector.name}.${aws_service_discovery_private_dns_namespace.this.name}:4318"
 }
 
+output "namespace_id" {
+  value = aws_service_discovery_private_dns_namespace.this.id
+}
+
 output "collector_group_id" {
   value = aws_security_group.collector.id
 }

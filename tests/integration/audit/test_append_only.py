@@ -58,7 +58,7 @@ async def test_triggers_refuse_every_change_even_to_the_owner(owner: Owner, part
 
 
 @pytest.mark.parametrize("role", [WRITER, READER])
-async def test_the_roles_lack_the_right_to_change_anything(owner: Owner, partition: str, role: str) -> None:
+async def test_roles_have_no_right_to_change_a_row(owner: Owner, partition: str, role: str) -> None:
     await owner.execute(f"set role {role}")
 
     for change in [*CHANGES, "drop table integrity_alarm", "alter table transition disable trigger all"]:
@@ -66,7 +66,7 @@ async def test_the_roles_lack_the_right_to_change_anything(owner: Owner, partiti
             await owner.execute(change.format(partition=partition))
 
 
-async def test_the_writer_cannot_say_when_a_row_was_recorded(writer: Pool) -> None:
+async def test_writer_cannot_set_the_time_of_recording(writer: Pool) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await writer.execute(
             "insert into integrity_alarm (kind, reason, body_sha256, recorded_at) values ('malformed', '', '', now())"
@@ -77,7 +77,7 @@ async def test_the_writer_cannot_say_when_a_row_was_recorded(writer: Pool) -> No
         )
 
 
-async def test_the_service_cannot_choose_a_position_or_touch_the_queue(writer: Pool) -> None:
+async def test_service_cannot_choose_a_log_index_or_touch_the_queue(writer: Pool) -> None:
     for statement in (
         "insert into log_entry (log_index, opened_on, event_id, digest, recorded_at, body_sha256)"
         " values (1, now(), gen_random_uuid(), '', now(), '')",
@@ -90,7 +90,7 @@ async def test_the_service_cannot_choose_a_position_or_touch_the_queue(writer: P
             await writer.execute(statement)
 
 
-async def test_the_reviewer_cannot_write(owner: Owner) -> None:
+async def test_reviewer_cannot_write(owner: Owner) -> None:
     await owner.execute(f"set role {READER}")
 
     for statement in (
@@ -106,7 +106,7 @@ async def test_the_reviewer_cannot_write(owner: Owner) -> None:
             await owner.execute(statement)
 
 
-async def test_the_insert_writes_every_column_but_the_database_s_own(owner: Owner) -> None:
+async def test_insert_writes_all_columns_except_the_databases_own(owner: Owner) -> None:
     columns = await owner.fetch(
         "select column_name from information_schema.columns"
         " where table_schema = $1 and table_name = 'transition' order by ordinal_position",
@@ -116,7 +116,7 @@ async def test_the_insert_writes_every_column_but_the_database_s_own(owner: Owne
     assert {row["column_name"] for row in columns} - {"recorded_at", "mac", "mac_key"} == set(Transition._fields)
 
 
-async def test_every_table_column_and_view_says_what_it_is(owner: Owner) -> None:
+async def test_tables_columns_and_views_have_a_comment(owner: Owner) -> None:
     silent = await owner.fetch(
         """
         select c.relname, a.attname
@@ -134,7 +134,7 @@ async def test_every_table_column_and_view_says_what_it_is(owner: Owner) -> None
     assert silent == []
 
 
-async def test_granting_again_changes_nothing(owner: Owner, store: AuditStore) -> None:
+async def test_grants_applied_twice_change_nothing(owner: Owner, store: AuditStore) -> None:
     await grant_audit_rights(owner)
     await grant_audit_rights(owner)
 

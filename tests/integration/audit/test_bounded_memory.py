@@ -40,7 +40,9 @@ async def write(store: AuditStore, proof: Proof, texts: Iterator[str], rows: int
 
 
 @pytest.mark.timeout(600)
-async def test_memory_does_not_grow_with_the_log(store: AuditStore, reader: AuditReader, proof: Proof) -> None:
+async def test_verification_memory_is_independent_of_the_logs_size(
+    store: AuditStore, reader: AuditReader, proof: Proof
+) -> None:
     texts = many_bodies(4 * QUARTER // 9)
     peaks: dict[int, tuple[int, int]] = {}
     for rows in (QUARTER, 4 * QUARTER):

@@ -91,7 +91,7 @@ def run(bundle: Json, folder: Path, *arguments: str) -> subprocess.CompletedProc
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=folder)
 
 
-async def test_an_untouched_bundle_is_proven_without_anything_of_ours(bundle: Json, tmp_path: Path) -> None:
+async def test_untampered_bundle_is_proven_by_the_script_alone(bundle: Json, tmp_path: Path) -> None:
     ran = run(bundle, tmp_path, "--key", KEY)
 
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -99,7 +99,7 @@ async def test_an_untouched_bundle_is_proven_without_anything_of_ours(bundle: Js
     assert "9 events" in ran.stdout
 
 
-async def test_the_key_may_be_a_file_and_without_one_nothing_is_proven(bundle: Json, tmp_path: Path) -> None:
+async def test_bundle_without_a_trusted_key_is_not_proven(bundle: Json, tmp_path: Path) -> None:
     pem = "-----BEGIN PUBLIC KEY-----\n" + KEY + "\n-----END PUBLIC KEY-----\n"
     (tmp_path / "key.pem").write_text(pem)
     other = base64.b64encode(LocalSigner(b"\1" * 32).public).decode()
@@ -179,7 +179,7 @@ TAMPERINGS: dict[str, Callable[[Json], None]] = {
 }
 
 
-async def test_every_tampering_with_the_bundle_is_caught(bundle: Json) -> None:
+async def test_bundle_tampered_in_any_way_is_broken(bundle: Json) -> None:
     assert checked(bundle) == (False, [])
     for name, tamper in TAMPERINGS.items():
         tampered = copy.deepcopy(bundle)
@@ -192,7 +192,7 @@ async def test_every_tampering_with_the_bundle_is_caught(bundle: Json) -> None:
         assert all(findings), name
 
 
-async def test_every_single_value_of_the_bundle_matters(bundle: Json) -> None:
+async def test_bundle_with_any_single_value_changed_is_invalid(bundle: Json) -> None:
     """After a change of any leaf of the JSON the bundle is invalid; public_keys are for information only."""
     for path, value in list(_leaves({name: part for name, part in bundle.items() if name != "public_keys"})):
         tampered = copy.deepcopy(bundle)
@@ -218,7 +218,7 @@ def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Any:
         yield path, value
 
 
-async def test_a_tampered_bundle_ends_with_exit_code_one_and_says_where(bundle: Json, tmp_path: Path) -> None:
+async def test_tampered_bundle_exits_with_1_and_names_the_event(bundle: Json, tmp_path: Path) -> None:
     TAMPERINGS["a field and its digest"](bundle)
 
     ran = run(bundle, tmp_path, "--key", KEY)
@@ -231,7 +231,7 @@ async def test_a_tampered_bundle_ends_with_exit_code_one_and_says_where(bundle: 
 @pytest.mark.parametrize(
     "text", ["", "[]", "{", '{"a": 1, "a": 2}', '{"a": 1.5}', "{}", '{"format": "switchyard-bundle/1"}']
 )
-def test_what_is_no_bundle_is_refused_without_a_traceback(text: str, tmp_path: Path) -> None:
+def test_invalid_bundle_file_is_refused_without_a_traceback(text: str, tmp_path: Path) -> None:
     file = tmp_path / "case.json"
     file.write_text(text)
 
@@ -255,7 +255,7 @@ async def test_event_without_checkpoint_is_reported_and_not_proven(
     ]
 
 
-async def test_a_case_that_the_log_does_not_have_cannot_be_exported(exporter: Exporter) -> None:
+async def test_export_of_a_case_missing_from_the_log_is_refused(exporter: Exporter) -> None:
     with pytest.raises(PermanentTaskError, match="not in the log"):
         await exporter.export(cases.first(99)["case_id"])
 

@@ -124,7 +124,7 @@ def at(report: CheckpointReport, event: Json) -> set[tuple[FindingKind, str | No
     return {(found.kind, found.field) for found in report.findings if found.event_id == event["event_id"]}
 
 
-async def test_an_edited_field_is_named_with_its_row(log: Log) -> None:
+async def test_edited_field_is_named_with_its_row(log: Log) -> None:
     event = log.events[6]
     await log.owner.execute(
         "update transition set body = replace(body, '8750', '9999'), rubric_score = 9999 where event_id = $1",
@@ -138,7 +138,7 @@ async def test_an_edited_field_is_named_with_its_row(log: Log) -> None:
     assert report.finding_count == 1
 
 
-async def test_an_edited_digest_is_named_with_its_row(log: Log) -> None:
+async def test_edited_digest_is_named_with_its_row(log: Log) -> None:
     event = log.events[6]
     await log.owner.execute(
         "update transition set transcript_hash = repeat('0', 64) where event_id = $1", event["event_id"]
@@ -149,7 +149,7 @@ async def test_an_edited_digest_is_named_with_its_row(log: Log) -> None:
     assert at(await log.proof.verify(), event) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
-async def test_what_no_digest_covers_is_covered_by_its_position(log: Log, reader: AuditReader) -> None:
+async def test_field_outside_the_digest_is_covered_by_its_log_index(log: Log, reader: AuditReader) -> None:
     """The producer's clock and an artefact's place are outside the digest; the received text is evidence, too."""
     event = log.events[6]
     await log.owner.execute(
@@ -161,7 +161,7 @@ async def test_what_no_digest_covers_is_covered_by_its_position(log: Log, reader
     assert at(await log.proof.verify(), event) == {(FindingKind.ROW_DIFFERS, "body")}
 
 
-async def test_a_suffix_with_recomputed_digests_and_positions_is_found(log: Log, reader: AuditReader) -> None:
+async def test_suffix_with_recomputed_digests_and_indexes_is_found(log: Log, reader: AuditReader) -> None:
     events = log.events
     forged = [cases.rewritten(events[6], rubric_score=9_999)]
     for event in events[7:]:
@@ -177,7 +177,7 @@ async def test_a_suffix_with_recomputed_digests_and_positions_is_found(log: Log,
     }
 
 
-async def test_a_dropped_leaf_is_found(log: Log, reader: AuditReader) -> None:
+async def test_dropped_leaf_is_found(log: Log, reader: AuditReader) -> None:
     """The last event of the open case: nothing follows it, and the case may still go on."""
     leaf = cases.answered(OPEN)[2]
     gone = await log.number(leaf)
@@ -195,7 +195,7 @@ async def test_a_dropped_leaf_is_found(log: Log, reader: AuditReader) -> None:
     assert f"the entry at log index {gone} differs from the leaf in checkpoint 2" in without.findings[0].why
 
 
-async def test_a_dropped_open_case_is_found(log: Log, reader: AuditReader) -> None:
+async def test_dropped_open_case_is_found(log: Log, reader: AuditReader) -> None:
     await log.remove("case_id = $1", cases.first(OPEN)["case_id"])
 
     report = await log.proof.verify()
@@ -205,7 +205,7 @@ async def test_a_dropped_open_case_is_found(log: Log, reader: AuditReader) -> No
     assert "log indexes 28 to 30: 3 entries that checkpoint 2" in report.findings[-1].why
 
 
-async def test_a_dropped_tail_is_found(log: Log, reader: AuditReader) -> None:
+async def test_dropped_tail_is_found(log: Log, reader: AuditReader) -> None:
     await log.remove("case_id = $1", cases.first(LAST)["case_id"])
     await log.owner.execute("delete from checkpoint where number = 2")
 
@@ -217,7 +217,7 @@ async def test_a_dropped_tail_is_found(log: Log, reader: AuditReader) -> None:
     ]
 
 
-async def test_two_rows_that_swapped_places_are_found(log: Log, reader: AuditReader) -> None:
+async def test_two_swapped_rows_are_found(log: Log, reader: AuditReader) -> None:
     one, other = log.events[3], cases.answered(0)[3]
     pair = [one["event_id"], other["event_id"]]
     for change in (
@@ -241,7 +241,7 @@ async def test_two_rows_that_swapped_places_are_found(log: Log, reader: AuditRea
     }
 
 
-async def test_a_row_inserted_past_the_service_is_found(log: Log, reader: AuditReader) -> None:
+async def test_row_inserted_without_the_service_is_found(log: Log, reader: AuditReader) -> None:
     """A second ending of the open case's kind, where the chain alone has no objection: a late failure."""
     late = cases.failed(cases.answered(OPEN)[1], "triage")
     victim = cases.answered(OPEN)[2]
@@ -262,7 +262,7 @@ async def test_a_row_inserted_past_the_service_is_found(log: Log, reader: AuditR
     assert at(placed, late) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
-async def test_a_backdated_row_is_found(log: Log, reader: AuditReader) -> None:
+async def test_backdated_row_is_found(log: Log, reader: AuditReader) -> None:
     event = log.events[8]
     await log.owner.execute(
         "update transition set recorded_at = recorded_at - interval '2 minutes' where event_id = $1", event["event_id"]
@@ -276,7 +276,7 @@ async def test_a_backdated_row_is_found(log: Log, reader: AuditReader) -> None:
     assert at(followed, event) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
-async def test_a_dropped_partition_is_found(log: Log, reader: AuditReader) -> None:
+async def test_dropped_partition_is_found(log: Log, reader: AuditReader) -> None:
     partition = await log.owner.fetchval("select tableoid::regclass::text from transition limit 1")
     await log.owner.execute(f"drop table {partition}")
 
@@ -286,7 +286,7 @@ async def test_a_dropped_partition_is_found(log: Log, reader: AuditReader) -> No
     assert (report.finding_count, kinds(report)) == (30, {FindingKind.ROW_MISSING})
 
 
-async def test_a_restored_backup_is_found(log: Log, reader: AuditReader) -> None:
+async def test_restored_backup_is_found(log: Log, reader: AuditReader) -> None:
     """The database as it was after the first checkpoint: consistent, and shorter than what the store knows."""
     await log.remove("event_id in (select event_id from log_entry where log_index > 18)")
     await log.owner.execute("delete from checkpoint where number > 1")
@@ -300,7 +300,7 @@ async def test_a_restored_backup_is_found(log: Log, reader: AuditReader) -> None
     ]
 
 
-async def test_rows_written_after_a_restored_backup_do_not_hide_it(log: Log) -> None:
+async def test_restored_backup_is_found_after_later_writes(log: Log) -> None:
     await log.remove("event_id in (select event_id from log_entry where log_index > 18)")
     await log.owner.execute("delete from checkpoint where number > 1")
     await log.store.record(cases.bodies(cases.answered(9)))
@@ -312,7 +312,7 @@ async def test_rows_written_after_a_restored_backup_do_not_hide_it(log: Log) -> 
     assert report.finding_count == 10
 
 
-async def test_an_ending_rewritten_in_every_place_is_found(log: Log, reader: AuditReader) -> None:
+async def test_ending_rewritten_in_all_tables_is_found(log: Log, reader: AuditReader) -> None:
     event = log.events[8]
     await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
 
@@ -322,7 +322,7 @@ async def test_an_ending_rewritten_in_every_place_is_found(log: Log, reader: Aud
     assert at(report, event) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
-async def test_an_ending_exchanged_for_another_is_found(log: Log, reader: AuditReader) -> None:
+async def test_ending_exchanged_for_another_is_found(log: Log, reader: AuditReader) -> None:
     events = log.events
     other = cases.follow(events[7], CaseClosed(outcome="cancelled", code="cancelled"), "case_manager")
     await log.rewrite(events[8], other)
@@ -363,7 +363,7 @@ async def test_overwritten_checkpoint_is_found_despite_valid_signature(log: Log)
     assert at(report, event) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
-async def test_a_missing_or_hidden_checkpoint_is_found(log: Log) -> None:
+async def test_missing_or_hidden_checkpoint_is_found(log: Log) -> None:
     await log.cloud.s3.delete_object(Bucket=CHECKPOINT_BUCKET, Key=checkpoint_key(log.proof.log, 1))
 
     hidden = await log.proof.verify()
@@ -372,7 +372,7 @@ async def test_a_missing_or_hidden_checkpoint_is_found(log: Log) -> None:
     assert hidden.covered_rows == 30
 
 
-async def test_an_checkpoint_that_only_the_database_has_is_found(log: Log) -> None:
+async def test_checkpoint_in_the_database_only_is_found(log: Log) -> None:
     await log.owner.execute(
         "insert into checkpoint (log, number, first_index, last_index, body, signature)"
         " select log, 3, 31, 40, body, signature from checkpoint where number = 2"

@@ -35,9 +35,7 @@ Owner: TypeAlias = "asyncpg.Connection[Any]"
 TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 
 
-async def test_a_locked_object_is_written_once_and_cannot_be_removed(
-    cloud: Cloud, locked_objects: LockedObjects
-) -> None:
+async def test_locked_object_is_written_once_and_cannot_be_removed(cloud: Cloud, locked_objects: LockedObjects) -> None:
     key = f"test/{datetime.now(UTC).timestamp()}"
     assert await locked_objects.put_new(key, b"first", keep_until=TOMORROW, content_type="text/plain")
     assert not await locked_objects.put_new(key, b"second", keep_until=TOMORROW, content_type="text/plain")
@@ -53,7 +51,9 @@ async def test_a_locked_object_is_written_once_and_cannot_be_removed(
     assert (found.data, found.lock) == (b"first", ObjectLock("COMPLIANCE", TOMORROW))
 
 
-async def test_what_is_written_over_a_locked_object_hides_nothing(cloud: Cloud, locked_objects: LockedObjects) -> None:
+async def test_locked_object_written_over_still_returns_its_first_version(
+    cloud: Cloud, locked_objects: LockedObjects
+) -> None:
     key = f"test/{datetime.now(UTC).timestamp()}"
     await locked_objects.put_new(key, b"first", keep_until=TOMORROW, content_type="text/plain")
     await cloud.s3.put_object(Bucket=CHECKPOINT_BUCKET, Key=key, Body=b"second")
@@ -82,7 +82,7 @@ async def test_key_versions_stay_together_across_pages(cloud: Cloud) -> None:
     assert [found.data for found in read if found] == [b"a", b"b", b"c"]
 
 
-async def test_a_bucket_without_object_lock_is_refused(cloud: Cloud, emulator: Emulator) -> None:
+async def test_bucket_without_object_lock_is_refused(cloud: Cloud, emulator: Emulator) -> None:
     put = LockedObjects(cloud.s3, OBJECT_BUCKET).put_new(
         fresh_id(), b"", keep_until=TOMORROW, content_type="text/plain"
     )
@@ -93,7 +93,7 @@ async def test_a_bucket_without_object_lock_is_refused(cloud: Cloud, emulator: E
         await put
 
 
-async def test_an_checkpoint_is_due_after_so_many_rows_or_so_long(store: AuditStore, proof: Proof) -> None:
+async def test_checkpoint_is_due_after_its_rows_or_its_seconds(store: AuditStore, proof: Proof) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.index_rows()
 
@@ -123,7 +123,7 @@ async def test_rows_after_last_checkpoint_and_unindexed_are_counted(store: Audit
     assert report.since is not None
 
 
-async def test_an_open_case_is_checkpointed_like_any(store: AuditStore, proof: Proof) -> None:
+async def test_open_case_is_covered_by_a_checkpoint(store: AuditStore, proof: Proof) -> None:
     await store.record(cases.bodies(cases.answered()[:3]))
     await proof.checkpoint()
 
@@ -131,7 +131,7 @@ async def test_an_open_case_is_checkpointed_like_any(store: AuditStore, proof: P
 
 
 @pytest.mark.parametrize("spec", ["ECC_NIST_P256", "ECC_NIST_EDWARDS25519"])
-async def test_a_kms_key_signs_and_only_who_trusts_it_is_convinced(
+async def test_kms_signature_convinces_only_verifiers_that_trust_its_key(
     store: AuditStore, proof: Proof, aws_session: AioSession, emulator: Emulator, spec: str
 ) -> None:
     await store.record(cases.bodies(cases.answered()))
@@ -151,7 +151,7 @@ async def test_a_kms_key_signs_and_only_who_trusts_it_is_convinced(
     assert (distrusted.covered_rows, distrusted.uncovered_rows) == (0, 9)
 
 
-async def test_a_symmetric_kms_key_is_refused(aws_session: AioSession, aws: None) -> None:
+async def test_symmetric_kms_key_is_refused(aws_session: AioSession, aws: None) -> None:
     async with aws_session.create_client("kms") as kms:
         made = await kms.create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
         with pytest.raises(PermanentTaskError, match="ECC_NIST_P256"):
@@ -175,9 +175,7 @@ async def test_checkpoint_without_database_copy_is_adopted(store: AuditStore, pr
     assert await owner.fetchval("select count(*) from checkpoint") == 2
 
 
-async def test_making_the_same_checkpoint_again_takes_over_the_one_there_is(
-    store: AuditStore, proof: Proof, owner: Owner
-) -> None:
+async def test_checkpoint_made_again_adopts_the_stored_one(store: AuditStore, proof: Proof, owner: Owner) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.checkpoint()
     await _forget_copies(owner, from_number=1)
@@ -221,7 +219,7 @@ async def test_altered_checkpoint_copy_stops_checkpoints_not_sequencer(
     assert [found.kind for found in (await proof.verify()).findings] == [FindingKind.CHECKPOINT_DIFFERS]
 
 
-async def test_without_any_checkpoint_nothing_is_proven(store: AuditStore, proof: Proof) -> None:
+async def test_log_without_a_checkpoint_is_not_proven(store: AuditStore, proof: Proof) -> None:
     assert (await proof.verify()).ok, "an empty log"
     await store.record(cases.bodies(cases.answered()))
 
@@ -230,7 +228,7 @@ async def test_without_any_checkpoint_nothing_is_proven(store: AuditStore, proof
     assert (report.ok, report.findings, report.uncovered_rows) == (False, [], 9)
 
 
-async def test_somebody_else_s_checkpoint_is_not_taken_over(store: AuditStore, proof: Proof, owner: Owner) -> None:
+async def test_checkpoint_of_an_untrusted_signer_is_not_adopted(store: AuditStore, proof: Proof, owner: Owner) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.index_rows()
     await proof.checkpoints(LocalSigner(b"\1" * 32)).write_if_due(proof.transparency_log, now=True)
@@ -241,7 +239,7 @@ async def test_somebody_else_s_checkpoint_is_not_taken_over(store: AuditStore, p
 
 
 @pytest.mark.slow
-async def test_a_store_out_of_reach_delays_checkpoints_and_no_position(
+async def test_unreachable_store_delays_checkpoints_and_no_log_index(
     store: AuditStore, proof: Proof, owner: Owner, writer: Pool, row_keys: MacKeys, aws_session: AioSession
 ) -> None:
     gone = aws_session.create_client("s3", endpoint_url="http://127.0.0.1:9")

@@ -24,6 +24,7 @@ from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import consumers
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.crypto.erasure import ERASER_ROLE, KeyEraser, KeyErasure, KeyState
@@ -83,7 +84,7 @@ async def reader(url_for: UrlFor) -> AsyncIterator[AuditReader]:
     await pool.close()
 
 
-async def test_an_erased_person_can_be_read_nowhere_and_the_log_still_verifies(
+async def test_erased_person_is_unreadable_and_the_log_verifies(
     erasures: ErasureService,
     pool_for: PoolFor,
     subject: str,
@@ -106,7 +107,7 @@ async def test_an_erased_person_can_be_read_nowhere_and_the_log_still_verifies(
     assert (report.finding_count, report.rows) == (0, 1)
 
 
-async def test_the_receipt_is_signed_and_names_cases_operator_and_copies(
+async def test_receipt_is_signed_and_names_cases_operator_and_copies(
     erasures: ErasureService, subject: str, store: AuditStore
 ) -> None:
     events = case_about(subject)
@@ -119,19 +120,22 @@ async def test_the_receipt_is_signed_and_names_cases_operator_and_copies(
     assert invalid_reason is None
     assert (statement.subject, statement.erased_by, statement.reason) == (subject, "ada", "asked to")
     assert (statement.case_ids, statement.events) == ((events[0]["case_id"],), 1)
-    assert len(statement.queues) == 2 * len({copies.queue.removesuffix("-dlq") for copies in statement.queues})
+    every = {queue for each in consumers(CATALOGUE) for queue in (each.queue, *each.lanes, each.dead_letter_queue)}
+    assert sorted(copies.queue for copies in statement.queues) == sorted(every)
     _, forged = read_erasure(asked.receipt, TrustedKeys([LocalSigner(b"\x01" * 32).public]))
     assert forged is not None
 
 
-async def test_asking_again_gives_the_same_receipt(erasures: ErasureService, subject: str) -> None:
+async def test_erasure_repeated_returns_the_same_receipt(erasures: ErasureService, subject: str) -> None:
     first = await erasures.erase(subject, operator="ada", reason="asked to")
     again = await erasures.erase(subject, operator="ben", reason="asked twice")
     assert again.decision == ErasureNotNeeded.ALREADY_ERASED
     assert again.receipt == first.receipt
 
 
-async def test_asked_at_once_by_many_it_happens_once(erasures: ErasureService, subject: str, owner: Owner) -> None:
+async def test_erasure_requested_concurrently_happens_once(
+    erasures: ErasureService, subject: str, owner: Owner
+) -> None:
     asked = await asyncio.gather(*(erasures.erase(subject, operator=f"o{n}", reason="asked to") for n in range(4)))
     assert sorted(type(one.decision).__name__ for one in asked) == [
         "ErasureAllowed",
@@ -148,7 +152,7 @@ async def test_unknown_person_is_not_erased(erasures: ErasureService, owner: Own
     assert await owner.fetchval("select count(*) from erasure_receipt") == 0
 
 
-async def test_a_legal_duty_refuses_and_says_until_when_and_the_key_stays(
+async def test_legal_duty_denies_erasure_with_its_end_and_keeps_the_key(
     erasures: ErasureService, keys: KeyEraser, subject: str, store: AuditStore
 ) -> None:
     await store.record(cases.bodies(case_about(subject, playbook_version="outbound_email/1")))
@@ -160,7 +164,7 @@ async def test_a_legal_duty_refuses_and_says_until_when_and_the_key_stays(
     assert await keys.state(subject) == KeyState(True, None)
 
 
-async def test_a_hold_refuses_until_it_is_released(
+async def test_hold_denies_erasure_until_its_release(
     erasures: ErasureService, subject: str, store: AuditStore, owner: Owner
 ) -> None:
     events = case_about(subject)
@@ -211,7 +215,7 @@ async def test_erasure_killed_before_receipt_is_completed_on_repeat(
     assert (statement.erased_by, statement.reason) == ("ada", "asked to")
 
 
-async def test_a_key_that_a_restored_backup_brings_back_is_destroyed_again(
+async def test_erased_key_restored_by_a_backup_is_destroyed_again(
     erasures: ErasureService, keys: KeyEraser, subject: str, infrastructure: Infrastructure
 ) -> None:
     work = await asyncpg.connect(infrastructure.owner_url())
@@ -230,7 +234,7 @@ async def test_a_key_that_a_restored_backup_brings_back_is_destroyed_again(
     await work.close()
 
 
-async def test_the_eraser_destroys_keys_and_can_neither_read_nor_make_one(infrastructure: Infrastructure) -> None:
+async def test_eraser_role_can_neither_read_nor_create_a_key(infrastructure: Infrastructure) -> None:
     connection = await asyncpg.connect(infrastructure.role_url(ERASER_ROLE))
     for statement in (
         "select wrapped_key from vault.subject_key",
@@ -245,9 +249,7 @@ async def test_the_eraser_destroys_keys_and_can_neither_read_nor_make_one(infras
     await connection.close()
 
 
-async def test_receipts_cannot_be_changed_by_their_owner_either(
-    erasures: ErasureService, subject: str, owner: Owner
-) -> None:
+async def test_receipts_cannot_be_changed_by_their_owner(erasures: ErasureService, subject: str, owner: Owner) -> None:
     await erasures.erase(subject, operator="ada", reason="asked to")
     for change in ("delete from erasure_receipt", "update erasure_receipt set key = ''", "truncate erasure_receipt"):
         with pytest.raises(asyncpg.RaiseError, match="append-only"):

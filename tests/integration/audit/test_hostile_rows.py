@@ -35,6 +35,10 @@ BODIES = {
     "texts for numbers": '{"detail": {"model_call": {"calls": "many", "input_tokens": [], "output_tokens": 1.5,'
     ' "loser_tokens": 99999999999999999999999, "role": "fallback",'
     ' "decision": {"attempts": 7}}, "payload": {"rules": 5}}}',
+    "nested without end": '{"detail": ' + "[" * 200_000,
+    "nested and closed": '{"detail": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    "a number without end": '{"detail": {"payload": {"n": 1e131000}, "model_call": {"calls": 1e131000}}}',
+    "a name twice": '{"detail": {"payload": {"code": "a"}}, "detail": {"payload": {"code": 1}}}',
     "no attempts": '{"detail": {"model_call": {"role": "fallback", "decision": {"attempts": [{"role": "primary",'
     ' "ended_ms": "x", "started_ms": {}}]}}}}',
 }
@@ -85,7 +89,7 @@ def pool(proof: Proof) -> Pool:
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-async def test_row_with_time_that_no_client_holds_is_a_finding_and_everything_else_is_read(
+async def test_row_with_an_unreadable_time_is_a_finding_and_the_rest_is_read(
     log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner, column: str
 ) -> None:
     for time in TIMES:
@@ -95,7 +99,7 @@ async def test_row_with_time_that_no_client_holds_is_a_finding_and_everything_el
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-async def test_row_with_hostile_body_is_a_finding_and_everything_else_is_read(
+async def test_row_with_a_hostile_body_is_a_finding_and_the_rest_is_read(
     log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner, body: str
 ) -> None:
     text = "'" + body.replace("'", "''") + "'"
@@ -107,7 +111,35 @@ async def test_row_with_hostile_body_is_a_finding_and_everything_else_is_read(
     assert {FindingKind.ROW_UNINDEXED, FindingKind.UNREADABLE} <= found
 
 
-async def test_hostile_receipt_and_entry_stop_nothing(
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"parents": "array[array['a', 'b'], array['c', 'd']]"},
+        {"parents": "array[null, repeat('a', 64)]::text[]"},
+        {"parents": "'[-5:-4]={a,b}'::text[]"},
+        {"siblings": "2147483647"},
+        {"siblings": "-2147483648"},
+        {"seq": "-9223372036854775808", "ordinal": "9223372036854775807"},
+        {"terminal": "true", "outcome": "repeat('x', 2000)", "tenant": "chr(1) || chr(55296 - 1)"},
+        {"type_version": "-1", "model_id": "''", "latency_ms": "-9223372036854775808", "rubric_score": "2147483647"},
+        {"latency_ms": "9223372036854775807", "model_id": "'m'"},
+        {"time_limit_ms": "9223372036854775807"},
+        {"time_limit_ms": "-9223372036854775808"},
+        {"playbook_version": "'/'", "principal_sub": "''", "node_from": "''", "node_to": "''", "transition": "''"},
+        {"transcript_hash": "''", "mac": "''"},
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("body", ["body", "''", "'{}'"], ids=["genuine body", "no body", "empty body"])
+async def test_row_with_hostile_columns_is_a_finding_and_everything_else_is_read(
+    log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner, columns: dict[str, str], body: str
+) -> None:
+    await copy_of(owner, body=body, **columns)
+
+    assert FindingKind.ROW_UNINDEXED in await everything(reader, proof, pool, owner)
+
+
+async def test_hostile_receipt_and_entry_stop_no_verification(
     log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner
 ) -> None:
     await owner.execute("alter table retention_receipt disable trigger admit")
@@ -127,3 +159,40 @@ async def test_hostile_receipt_and_entry_stop_nothing(
     found = await everything(reader, proof, pool, owner)
 
     assert {FindingKind.FORGED_RECEIPT, FindingKind.ROW_MISSING} <= found
+
+
+DEEP = '{"events": ' + "[" * 3_000 + "]" * 3_000 + "}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "arguments"),
+    [
+        ("insert into retention_receipt (opened_on, case_id, part, statement, key, signature)"
+         " values ('2026-07-01', $1, 1, $2, '', '')", (cases.first()["case_id"], DEEP)),
+        ("insert into retention_receipt (opened_on, case_id, part, statement, key, signature)"
+         " values ('4000-01-01 BC', $1, 1, $2, '', '')", (cases.first()["case_id"], '{"events": [[]]}')),
+        ("insert into erasure_receipt (receipt_id, subject, statement, key, signature)"
+         " values (gen_random_uuid(), $1, $2, '', '')", (cases.first()["case_id"], DEEP)),
+        ("insert into mac_key (key_id, not_before, not_after, wrapped)"
+         " values ($1, '4000-01-01 BC', 'infinity', $2)", (cases.first()["case_id"], b"")),
+        ("insert into checkpoint (log, number, first_index, last_index, body, signature)"
+         " values ('main', 9223372036854775807, 9223372036854775806, 9223372036854775807, $2, $1)", (b"", DEEP)),
+        ("insert into integrity_alarm (kind, reason, body, body_sha256, recorded_at)"
+         " values ('malformed', $2, $2, $1, '4000-01-01 BC')", (b"", DEEP)),
+        ("insert into retention_policy (playbook, effective_from, keep_for, citation, set_by)"
+         " values ($1, '4000-01-01 BC', '178000000 years', $2, 'x')", ("assist", "x")),
+        ("insert into partition_drop (partition_name, cases, events, dropped_at)"
+         " values ($1, -1, -1, 'infinity')", ("transition_x",)),
+    ],
+    ids=["deep receipt", "old receipt", "deep erasure", "key of no time", "checkpoint", "alarm", "policy", "drop"],
+)  # fmt: skip
+async def test_hostile_row_of_another_table_stops_nothing(
+    log: None, reader: AuditReader, proof: Proof, pool: Pool, owner: Owner, statement: str, arguments: Any
+) -> None:
+    await owner.execute("alter table retention_receipt disable trigger admit")
+    await owner.execute(statement, *arguments)
+    if "mac_key" in statement:
+        await copy_of(owner, mac_key=f"'{arguments[0]}'")
+
+    await everything(reader, proof, pool, owner)
+    await reader.alarms()

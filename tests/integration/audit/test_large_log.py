@@ -26,7 +26,7 @@ def texts() -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_twenty_thousand_rows_are_proved_in_bounded_memory(store: AuditStore, reader: AuditReader) -> None:
+async def test_log_of_20000_rows_is_proved_in_bounded_memory(store: AuditStore, reader: AuditReader) -> None:
     written, spent, size = texts(), 0.0, 0
     while batch := list(islice(written, BATCH)):
         started = time.perf_counter()

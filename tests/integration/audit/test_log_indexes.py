@@ -55,7 +55,7 @@ async def gapless(owner: Owner) -> bool:
     } == rows
 
 
-async def test_rows_get_positions_from_one_in_the_order_of_recording(
+async def test_rows_get_log_indexes_from_one_in_the_order_of_recording(
     store: AuditStore, proof: Proof, owner: Owner
 ) -> None:
     events = cases.answered()
@@ -69,7 +69,7 @@ async def test_rows_get_positions_from_one_in_the_order_of_recording(
     assert await owner.fetchval("select count(*) from unindexed") == 0
 
 
-async def test_log_entry_keeps_the_row_as_it_was_written(store: AuditStore, proof: Proof, owner: Owner) -> None:
+async def test_log_entry_keeps_the_row_as_written(store: AuditStore, proof: Proof, owner: Owner) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.index_rows()
 
@@ -82,7 +82,7 @@ async def test_log_entry_keeps_the_row_as_it_was_written(store: AuditStore, proo
     assert same == 9
 
 
-async def test_a_row_whose_transaction_commits_late_is_not_skipped(
+async def test_row_committed_late_is_not_skipped(
     store: AuditStore, proof: Proof, owner: Owner, writer: Pool, row_keys: MacKeys
 ) -> None:
     early, late = cases.first(1), cases.first(2)
@@ -107,7 +107,7 @@ class _OneConnection:
         self.fetch = connection.fetch
 
 
-async def test_a_rolled_back_row_leaves_no_gap(
+async def test_rolled_back_row_leaves_no_gap(
     proof: Proof, owner: Owner, writer: Pool, store: AuditStore, row_keys: MacKeys
 ) -> None:
     async with writer.acquire() as connection:
@@ -122,7 +122,7 @@ async def test_a_rolled_back_row_leaves_no_gap(
     assert await log_indexes(owner) == [(1, cases.first(2)["event_id"])]
 
 
-async def test_duplicates_are_placed_once(store: AuditStore, proof: Proof, owner: Owner) -> None:
+async def test_duplicates_get_one_log_index(store: AuditStore, proof: Proof, owner: Owner) -> None:
     texts = cases.bodies(cases.answered())
     await store.record(texts)
     await proof.index_rows()
@@ -148,7 +148,7 @@ async def test_event_resent_after_month_end_is_one_row_with_one_log_index(
     assert await log_indexes(owner) == [(1, before_midnight["event_id"])]
 
 
-async def test_writers_and_sequencers_at_once_leave_no_gap(
+async def test_concurrent_writers_and_sequencers_leave_no_gap(
     store: AuditStore, owner: Owner, writer: Pool, url_for: UrlFor, row_keys: MacKeys
 ) -> None:
     second = await asyncpg.create_pool(url_for(WRITER), min_size=2, max_size=2, server_settings={"search_path": SCHEMA})
@@ -172,7 +172,7 @@ async def test_writers_and_sequencers_at_once_leave_no_gap(
 
 
 @pytest.mark.slow
-async def test_one_leads_and_another_takes_over_from_the_dead(store: AuditStore, owner: Owner, url_for: UrlFor) -> None:
+async def test_sequencers_killed_repeatedly_leave_no_gap(store: AuditStore, owner: Owner, url_for: UrlFor) -> None:
     """Killed at any moment, again and again, while rows come in: no gap, no double, and nothing is left."""
     environment = {**os.environ, "URL": url_for(WRITER)}
 
@@ -198,13 +198,13 @@ async def test_one_leads_and_another_takes_over_from_the_dead(store: AuditStore,
     assert len(await log_indexes(owner)) == written * 9
 
 
-async def test_a_second_sequencer_waits_for_the_first(writer: Pool, row_keys: MacKeys) -> None:
+async def test_second_sequencer_waits_for_the_first(writer: Pool, row_keys: MacKeys) -> None:
     async with TransparencyLog.open(writer, row_keys) as one, TransparencyLog.open(writer, row_keys) as other:
         assert await one.lead()
         assert not await other.lead()
 
 
-async def test_a_row_that_was_removed_and_delivered_again_keeps_its_position(
+async def test_row_removed_and_delivered_again_keeps_its_log_index(
     store: AuditStore, proof: Proof, owner: Owner
 ) -> None:
     events = cases.answered()
@@ -220,7 +220,7 @@ async def test_a_row_that_was_removed_and_delivered_again_keeps_its_position(
     assert await log_indexes(owner) == [*before, (10, cases.first(7)["event_id"])]
 
 
-async def test_the_sequencer_outlives_a_database_that_refuses(
+async def test_sequencer_survives_a_database_that_refuses(
     store: AuditStore, owner: Owner, writer: Pool, row_keys: MacKeys
 ) -> None:
     await owner.execute("alter table log_entry add constraint full_disk check (log_index < 0) not valid")

@@ -30,7 +30,7 @@ async def where(owner: Owner, event: dict[str, Any]) -> str:
     return str(await owner.fetchval("select tableoid::regclass from transition where event_id = $1", event["event_id"]))
 
 
-async def test_the_last_moment_of_a_month_and_the_first_of_the_next_lie_apart(store: AuditStore, owner: Owner) -> None:
+async def test_partition_boundary_separates_last_and_first_moment_of_months(store: AuditStore, owner: Owner) -> None:
     midnight = month(1)
     before = cases.first(1, opened=midnight - timedelta(microseconds=1))
     after = cases.first(2, opened=midnight)
@@ -41,7 +41,7 @@ async def test_the_last_moment_of_a_month_and_the_first_of_the_next_lie_apart(st
     assert await where(owner, after) == f"transition_{midnight:%Y_%m}"
 
 
-async def test_a_case_across_midnight_stays_in_one_partition(store: AuditStore, counts: Counts, owner: Owner) -> None:
+async def test_case_across_midnight_stays_in_one_partition(store: AuditStore, counts: Counts, owner: Owner) -> None:
     events = cases.answered(opened=month(1) - timedelta(milliseconds=600))
 
     await store.record(cases.bodies(events))
@@ -51,7 +51,7 @@ async def test_a_case_across_midnight_stays_in_one_partition(store: AuditStore, 
     assert (await counts()).unplanned == 0
 
 
-async def test_a_month_without_a_partition_is_caught_and_is_an_alarm(
+async def test_row_of_a_month_without_a_partition_is_kept_and_raises_an_alarm(
     store: AuditStore, counts: Counts, owner: Owner
 ) -> None:
     early = cases.first(opened=datetime(2019, 5, 5, tzinfo=UTC))
@@ -65,7 +65,7 @@ async def test_a_month_without_a_partition_is_caught_and_is_an_alarm(
     assert (await counts()).unplanned == 1
 
 
-async def test_the_service_makes_the_coming_months_and_makes_them_append_only(store: AuditStore, owner: Owner) -> None:
+async def test_service_creates_coming_partitions_as_append_only(store: AuditStore, owner: Owner) -> None:
     assert await store.ensure_partitions() == []
 
     made = await store.ensure_partitions(5)
@@ -92,7 +92,7 @@ async def test_month_with_rows_in_default_partition_raises_alarm(store: AuditSto
     ]
 
 
-async def test_writing_goes_on_while_a_long_read_delays_a_new_partition(store: AuditStore, owner: Owner) -> None:
+async def test_writes_continue_while_a_long_read_delays_a_partition(store: AuditStore, owner: Owner) -> None:
     async with owner.transaction(isolation="repeatable_read", readonly=True):
         await owner.fetchval("select count(*) from transition")
 
@@ -106,9 +106,7 @@ async def test_writing_goes_on_while_a_long_read_delays_a_new_partition(store: A
     assert await store.ensure_partitions(4) == [(f"transition_{month(4):%Y_%m}", "created")]
 
 
-async def test_two_services_and_a_missing_partition_under_a_long_read_are_deferred_and_not_ended(
-    store: AuditStore, owner: Owner
-) -> None:
+async def test_partition_creation_blocked_by_a_long_read_is_deferred(store: AuditStore, owner: Owner) -> None:
     await owner.execute(f"drop table if exists transition_{month(4):%Y_%m}")
     async with owner.transaction(isolation="repeatable_read", readonly=True):
         await owner.fetchval("select count(*) from transition")

@@ -45,7 +45,7 @@ async def answers(url: str, texts: list[str]) -> dict[str, str]:
     return found
 
 
-async def test_every_query_of_the_page_answers_what_the_page_shows(store: AuditStore, url_for: UrlFor) -> None:
+async def test_page_queries_return_the_printed_answers(store: AuditStore, url_for: UrlFor) -> None:
     """SWITCHYARD_WRITE_DOCS=1 writes the answers into the page, for a person to read before it is committed."""
     for text in recorded.log():
         await store.record([text])
@@ -59,7 +59,7 @@ async def test_every_query_of_the_page_answers_what_the_page_shows(store: AuditS
         assert found[question.sql] == question.output, question.sql
 
 
-def test_the_page_asks_ten_questions_and_every_view_answers_one() -> None:
+def test_page_has_ten_questions_and_a_view_for_each() -> None:
     text = DOC.read_text(encoding="utf-8")
     assert [line.split(".")[0] for line in text.splitlines() if line.startswith("## ")] == [
         f"## {number}" for number in range(1, 11)
@@ -87,9 +87,7 @@ from generate_series(1, $1) c, generate_series(0, 8) e
 """
 
 
-async def test_an_email_that_went_out_unchecked_is_the_answer_to_question_five(
-    store: AuditStore, url_for: UrlFor
-) -> None:
+async def test_email_sent_unchecked_is_listed_by_question_five(store: AuditStore, url_for: UrlFor) -> None:
     unchecked = recorded.emailed(106, recorded.ANA, 30, without=("CheckSending", "SendingAllowed"))
     await store.record([*recorded.log(), *cases.bodies(unchecked)])
     (sql,) = (question.sql for question in QUESTIONS if "is distinct from ('moment', 'passed')" in question.sql)
@@ -101,7 +99,7 @@ async def test_an_email_that_went_out_unchecked_is_the_answer_to_question_five(
     assert "(1 row)" in found
 
 
-async def test_an_email_that_may_have_gone_out_unchecked_is_the_answer_too(store: AuditStore, url_for: UrlFor) -> None:
+async def test_email_possibly_sent_unchecked_is_listed_by_question_five(store: AuditStore, url_for: UrlFor) -> None:
     checked = recorded.emailed(107, recorded.ANA, 30, settled=True)
     unchecked = recorded.emailed(108, recorded.ANA, 31, without=("CheckSending", "SendingAllowed"), settled=True)
     never_sent = recorded.emailed(109, recorded.ANA, 32, without=("CheckSending", "SendingAllowed"), settled=False)
@@ -115,7 +113,7 @@ async def test_an_email_that_may_have_gone_out_unchecked_is_the_answer_too(store
     assert "(3 rows)" in found
 
 
-async def test_a_settlement_is_a_decision_and_the_case_stays_unknown(store: AuditStore, owner: Owner) -> None:
+async def test_resolution_is_a_decision_and_the_case_stays_unknown(store: AuditStore, owner: Owner) -> None:
     sent, not_sent = (recorded.emailed(110 + number, recorded.ANA, 30, settled=not number) for number in (0, 1))
     await store.record(cases.bodies([*sent, *not_sent]))
 

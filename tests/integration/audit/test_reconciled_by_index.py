@@ -25,7 +25,7 @@ def case_ids(*numbers: int) -> list[uuid.UUID]:
     return sorted(uuid.UUID(cases.first(number)["case_id"]) for number in numbers)
 
 
-async def test_backdated_event_is_compared_by_index_and_hidden_only_from_a_narrowing_by_time(
+async def test_backdated_event_is_compared_by_index_and_hidden_only_by_a_time_range(
     store: AuditStore, proof: Proof, owner: Owner
 ) -> None:
     await store.record([cases.body(cases.first(0))])

@@ -38,7 +38,7 @@ async def test_duplicates_in_any_order_and_any_batches_become_one_row_each(
     assert (await reader.verify()).ok
 
 
-async def test_workers_that_write_the_same_batch_at_once_write_it_once(store: AuditStore, counts: Counts) -> None:
+async def test_concurrent_workers_write_the_same_batch_once(store: AuditStore, counts: Counts) -> None:
     texts = [text for number in range(5) for text in cases.bodies(cases.answered(number))]
     backwards = texts[::-1]
 
@@ -48,7 +48,7 @@ async def test_workers_that_write_the_same_batch_at_once_write_it_once(store: Au
     assert (await counts()).transitions == len(texts)
 
 
-async def test_the_text_is_stored_verbatim_and_the_columns_are_as_it_says(store: AuditStore, owner: Owner) -> None:
+async def test_body_is_stored_verbatim_and_columns_match_it(store: AuditStore, owner: Owner) -> None:
     text = cases.body(cases.answered()[6])
 
     await store.record([text])
@@ -61,7 +61,7 @@ async def test_the_text_is_stored_verbatim_and_the_columns_are_as_it_says(store:
     assert row["recorded_at"] > row["event_ts"]
 
 
-async def test_the_same_id_with_another_content_is_an_integrity_alarm(
+async def test_known_id_with_other_content_is_an_integrity_alarm(
     store: AuditStore, reader: AuditReader, owner: Owner
 ) -> None:
     genuine = cases.first()
@@ -81,9 +81,7 @@ async def test_the_same_id_with_another_content_is_an_integrity_alarm(
     assert await owner.fetchval("select transcript_hash from transition") == genuine["digest"]
 
 
-async def test_two_contents_under_one_id_in_one_batch_raise_the_alarm_for_one(
-    store: AuditStore, counts: Counts
-) -> None:
+async def test_two_contents_of_one_id_in_a_batch_raise_one_alarm(store: AuditStore, counts: Counts) -> None:
     genuine = cases.first()
     forged = cases.rewritten(genuine, session_id="s-2")
 
@@ -115,7 +113,7 @@ async def test_poison_in_a_batch_is_kept_as_alarms_and_stops_no_row(
     assert {alarm.body for alarm in await reader.alarms()} == {*poison[2:], "not json", '{"a": "\\x00\\ud800"}'}
 
 
-async def test_an_alarm_is_logged_once_however_often_it_is_delivered(store: AuditStore) -> None:
+async def test_alarm_delivered_repeatedly_is_logged_once(store: AuditStore) -> None:
     altered = cases.first() | {"seq": 3}
 
     with structlog.testing.capture_logs() as logged:
@@ -128,7 +126,7 @@ async def test_an_alarm_is_logged_once_however_often_it_is_delivered(store: Audi
     assert line["case_id"] == altered["case_id"]
 
 
-async def test_an_unknown_type_is_in_the_log_and_in_the_alarms(store: AuditStore, counts: Counts) -> None:
+async def test_unknown_type_is_recorded_with_an_alarm(store: AuditStore, counts: Counts) -> None:
     events = cases.answered()[:2]
     unknown = cases.renamed(events[1], events[0], type="QuestionPondered")
 
@@ -138,7 +136,7 @@ async def test_an_unknown_type_is_in_the_log_and_in_the_alarms(store: AuditStore
     assert (await counts()).alarms == {"unknown_type": 1}
 
 
-async def test_a_row_that_the_database_refuses_stops_no_other(
+async def test_row_refused_by_the_database_does_not_stop_others(
     store: AuditStore, reader: AuditReader, owner: Owner, counts: Counts
 ) -> None:
     await owner.execute("alter table transition add constraint no_poison check (tenant <> 'poison')")

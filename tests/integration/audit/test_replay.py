@@ -75,7 +75,7 @@ def reading(url_for: UrlFor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_AUDIT_DB_URL", url_for(READER))
 
 
-async def test_a_case_a_day_and_the_whole_log_are_replayed(store: AuditStore, tmp_path: Path) -> None:
+async def test_replay_covers_one_case_one_day_or_the_whole_log(store: AuditStore, tmp_path: Path) -> None:
     await record(store, range(30))
     whole = await replay_scope(Env.AWS, None, None, None, tmp_path / "all.jsonl", check_seals=False)
     assert (whole.cases, whole.decisions, whole.undecided, whole.ok) == (30, 120, 0, True)
@@ -87,7 +87,7 @@ async def test_a_case_a_day_and_the_whole_log_are_replayed(store: AuditStore, tm
     assert (saved.cases, saved.decisions, saved.ok) == (30, 120, True)
 
 
-async def test_with_the_routers_keys_seals_are_checked_too(store: AuditStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replay_with_the_routers_keys_checks_seals(store: AuditStore, monkeypatch: pytest.MonkeyPatch) -> None:
     await record(store, range(2))
     monkeypatch.setenv("SWITCHYARD_STATE_KEYS", '{"k1": "' + (b"1" * 32).hex() + '"}')
     found = await replay_scope(Env.AWS, None, None, None, None, check_seals=True)
@@ -98,7 +98,7 @@ async def test_with_the_routers_keys_seals_are_checked_too(store: AuditStore, mo
     assert "the seal does not fit" in str(found.divergences[0])
 
 
-async def test_a_case_that_was_tampered_with_is_named_and_not_replayed(store: AuditStore, owner: Owner) -> None:
+async def test_replay_names_a_tampered_case_and_leaves_it_out(store: AuditStore, owner: Owner) -> None:
     await record(store, range(3))
     await owner.execute("alter table transition disable trigger all")
     sql = 'update transition set body = replace(body, \'"agent": "text_to_sql"\', \'"agent": "wizard"\')'
@@ -129,7 +129,7 @@ def measured(command: list[str]) -> tuple[int, str, float, int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
-async def test_ten_thousand_cases_are_replayed_in_bounded_memory(
+async def test_replay_of_10000_cases_runs_in_bounded_memory(
     store: AuditStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await record(store, range(CASES))

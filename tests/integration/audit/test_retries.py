@@ -44,17 +44,17 @@ async def shown(
     return summary.status, summary.outcome, summary.code
 
 
-async def test_a_case_that_is_tried_again_is_open_and_has_no_outcome(store: AuditStore, reader: AuditReader) -> None:
+async def test_retried_case_is_open_without_an_outcome(store: AuditStore, reader: AuditReader) -> None:
     assert await shown(store, reader, ONCE) == (CaseStatus.CLOSED, "failed", "failed")
     assert await shown(store, reader, [RETRY, AGAIN]) == (CaseStatus.OPEN, None, None)
 
 
-async def test_its_outcome_is_that_of_the_last_try(store: AuditStore, reader: AuditReader) -> None:
+async def test_retried_case_has_the_outcome_of_its_last_attempt(store: AuditStore, reader: AuditReader) -> None:
     assert await shown(store, reader, [*ONCE, RETRY, AGAIN, EXPIRED]) == (CaseStatus.CLOSED, "expired", "case_deadline")
     assert (await reader.verify(case_id=CASE)).ok
 
 
-async def test_a_reviewer_sees_both_tries_in_causal_order(store: AuditStore, reader: AuditReader) -> None:
+async def test_timeline_shows_both_attempts_in_causal_order(store: AuditStore, reader: AuditReader) -> None:
     await store.record(bodies(reversed(TWICE)))
     steps = await reader.timeline(CASE)
     endings = [event["event_id"] for event in TWICE if event["type"] == "CaseClosed"]

@@ -68,7 +68,7 @@ def row_keys(writer: Pool, wrapper: Wrapper, clock: ManualClock) -> MacKeys:
     return MacKeys(writer, wrapper, clock)
 
 
-async def test_a_key_is_made_once_per_rotation_with_one_call(
+async def test_mac_key_is_created_once_per_rotation_with_one_call(
     store: AuditStore, wrapper: Wrapper, clock: ManualClock, owner: Owner, proof: Proof
 ) -> None:
     for number in range(5):
@@ -83,7 +83,7 @@ async def test_a_key_is_made_once_per_rotation_with_one_call(
     assert await owner.fetchval("select count(*) from mac_key") == 2
 
 
-async def test_a_running_process_outlives_a_day_without_kms_and_no_more(
+async def test_running_process_without_kms_records_for_a_day_only(
     store: AuditStore, wrapper: Wrapper, clock: ManualClock
 ) -> None:
     await store.record([cases.body(cases.first(0))])
@@ -96,7 +96,7 @@ async def test_a_running_process_outlives_a_day_without_kms_and_no_more(
         await store.record([cases.body(cases.first(2))])
 
 
-async def test_rows_wait_for_their_key_and_what_is_no_row_does_not(
+async def test_rows_without_a_key_wait_and_invalid_bodies_are_set_aside(
     store: AuditStore, wrapper: Wrapper, counts: Counts
 ) -> None:
     wrapper.away = True
@@ -112,7 +112,7 @@ async def test_rows_wait_for_their_key_and_what_is_no_row_does_not(
     assert (await store.record([cases.body(cases.first(0)), "not json"])).inserted == 1
 
 
-async def test_rows_of_an_unreachable_key_wait_others_are_indexed_and_no_checkpoint_is_made(
+async def test_rows_of_an_unreachable_key_wait_and_no_checkpoint_is_made(
     store: AuditStore, wrapper: Wrapper, writer: Pool, proof: Proof, owner: Owner, clock: ManualClock
 ) -> None:
     """The process that recorded the first row died; the next one cannot unwrap its key, and has one of its own."""
@@ -160,7 +160,7 @@ class Subscriber:
         self.paused -= 1
 
 
-async def test_without_its_key_the_consumer_pauses_until_it_is_back_and_the_database_is_not_blamed(
+async def test_consumer_without_a_key_pauses_and_reports_the_database_available(
     store: AuditStore, wrapper: Wrapper, row_keys: MacKeys, writer: Pool, counts: Counts
 ) -> None:
     database, keys = DatabaseCircuitBreaker(writer), CircuitBreaker(row_keys.serving, alarm="mac_key")
@@ -186,7 +186,7 @@ async def test_without_its_key_the_consumer_pauses_until_it_is_back_and_the_data
     await asyncio.gather(database.close(), keys.close())
 
 
-async def test_an_altered_key_is_an_unknown_key(store: AuditStore, writer: Pool, owner: Owner) -> None:
+async def test_altered_key_is_unknown(store: AuditStore, writer: Pool, owner: Owner) -> None:
     """Its id and its times are authenticated with it: the owner cannot make an old key valid today."""
     await store.record([cases.body(cases.first(0))])
     await owner.execute("alter table mac_key disable trigger all")

@@ -73,11 +73,11 @@ async def work(infrastructure: Infrastructure) -> AsyncIterator[WorkOwner]:
     await connection.close()
 
 
-def test_every_query_of_the_page_says_where_it_runs() -> None:
+def test_page_queries_say_where_they_run() -> None:
     assert len(BLOCKS) == TEXT.count("```sql") + RESTORE.count("-- audit: prints") >= 15
 
 
-async def test_every_query_on_the_log_runs_with_the_readers_rights(store: AuditStore, url_for: UrlFor) -> None:
+async def test_log_queries_run_with_the_readers_rights(store: AuditStore, url_for: UrlFor) -> None:
     for body in recorded.log():
         await store.record([body])
     pool = await connect_pool(url_for(READER), schema=SCHEMA, size=1)
@@ -90,7 +90,7 @@ async def test_every_query_on_the_log_runs_with_the_readers_rights(store: AuditS
     }
 
 
-async def test_every_query_on_the_work_database_runs_with_the_named_role(infrastructure: Infrastructure) -> None:
+async def test_work_database_queries_run_with_the_named_role(infrastructure: Infrastructure) -> None:
     for sql, comment in of("work"):
         [role] = [
             role for name, role in ROLES.items() if comment.startswith(("as the role of " + name, f"as {name} role"))
@@ -169,7 +169,7 @@ def settled(message_id: str | None) -> SendingResolved:
         (111, (SendingHalted(),), None),
     ],
 )
-async def test_after_a_restore_the_ledger_says_what_the_log_knows_of_each_sending(
+async def test_ledger_after_a_restore_has_the_logs_state_of_each_sending(
     number: int,
     answers: tuple[Contract, ...],
     state: tuple[str, str | None] | None,

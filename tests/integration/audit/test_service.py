@@ -112,7 +112,7 @@ async def put(cloud: Cloud, events: list[Json]) -> None:
         await cloud.put(event)
 
 
-async def test_everything_on_the_bus_is_recorded_once_although_both_ends_die(
+async def test_service_and_sequencer_killed_record_all_events_once(
     service: Service, cloud: Cloud, reader: AuditReader, infrastructure: Infrastructure
 ) -> None:
     await put(cloud, cases.answered(0))
@@ -144,7 +144,9 @@ async def test_everything_on_the_bus_is_recorded_once_although_both_ends_die(
     assert len({step.event_id for steps in ours for step in steps}) == 36
 
 
-async def test_dead_letters_poison_and_a_clean_stop(service: Service, cloud: Cloud, reader: AuditReader) -> None:
+async def test_dead_letter_is_recorded_poison_raises_alarms_and_sigterm_exits_with_0(
+    service: Service, cloud: Cloud, reader: AuditReader
+) -> None:
     dead, *_ = cases.bodies(cases.answered(0))
     await cloud.put_dead_letter(AUDIT, dead)
     await cloud.send(queue_name(AUDIT), "not an event")
@@ -162,7 +164,7 @@ async def test_dead_letters_poison_and_a_clean_stop(service: Service, cloud: Clo
     assert await service.end(signal.SIGTERM) == 0
 
 
-async def test_a_row_that_the_database_refuses_comes_back_and_a_dead_one_is_kept(
+async def test_row_refused_by_the_database_is_redelivered_and_a_dead_one_kept(
     service: Service, cloud: Cloud, reader: AuditReader, owner: Owner
 ) -> None:
     await owner.execute("alter table transition add constraint no_poison check (tenant <> 'poison')")

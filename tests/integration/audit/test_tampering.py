@@ -33,7 +33,7 @@ def named(report: VerifyReport) -> list[tuple[FindingKind, str | None, str | Non
     return [(finding.kind, finding.event_id, finding.field) for finding in report.findings]
 
 
-async def test_an_edited_column_is_named(events: list[Json], owner: Owner, reader: AuditReader) -> None:
+async def test_edited_column_is_named(events: list[Json], owner: Owner, reader: AuditReader) -> None:
     await owner.execute("update transition set rubric_score = 9999 where event_id = $1", events[6]["event_id"])
 
     report = await reader.verify(now=LATER)
@@ -43,7 +43,7 @@ async def test_an_edited_column_is_named(events: list[Json], owner: Owner, reade
     assert report.findings[0].case_id == events[0]["case_id"]
 
 
-async def test_an_edited_body_is_named(events: list[Json], owner: Owner, reader: AuditReader) -> None:
+async def test_edited_body_is_named(events: list[Json], owner: Owner, reader: AuditReader) -> None:
     await owner.execute(
         "update transition set body = replace(body, '8750', '9999'), rubric_score = 9999 where event_id = $1",
         events[6]["event_id"],
@@ -52,7 +52,7 @@ async def test_an_edited_body_is_named(events: list[Json], owner: Owner, reader:
     assert named(await reader.verify(now=LATER)) == [(FindingKind.DIGEST_MISMATCH, events[6]["event_id"], "digest")]
 
 
-async def test_an_edited_digest_is_named(events: list[Json], owner: Owner, reader: AuditReader) -> None:
+async def test_edited_digest_is_named(events: list[Json], owner: Owner, reader: AuditReader) -> None:
     await owner.execute(
         "update transition set transcript_hash = repeat('0', 64) where event_id = $1", events[6]["event_id"]
     )
@@ -62,7 +62,7 @@ async def test_an_edited_digest_is_named(events: list[Json], owner: Owner, reade
     ]
 
 
-async def test_a_row_rewritten_in_every_place_orphans_what_it_caused(
+async def test_row_rewritten_in_all_tables_orphans_its_children(
     events: list[Json], owner: Owner, reader: AuditReader
 ) -> None:
     forged = cases.rewritten(events[6], rubric_score=9_999)
@@ -77,7 +77,7 @@ async def test_a_row_rewritten_in_every_place_orphans_what_it_caused(
     assert named(await reader.verify(now=LATER)) == [(FindingKind.MISSING_PARENT, events[7]["event_id"], "parents")]
 
 
-async def test_a_dropped_middle_orphans_what_it_caused(events: list[Json], owner: Owner, reader: AuditReader) -> None:
+async def test_dropped_middle_orphans_its_children(events: list[Json], owner: Owner, reader: AuditReader) -> None:
     await owner.execute("delete from transition where event_id = $1", events[4]["event_id"])
 
     report = await reader.verify(now=LATER)
@@ -86,9 +86,7 @@ async def test_a_dropped_middle_orphans_what_it_caused(events: list[Json], owner
     assert events[4]["digest"] in report.findings[0].why
 
 
-async def test_a_dropped_ending_leaves_a_case_that_never_ended(
-    events: list[Json], owner: Owner, reader: AuditReader
-) -> None:
+async def test_dropped_ending_leaves_an_unended_case(events: list[Json], owner: Owner, reader: AuditReader) -> None:
     await owner.execute("delete from transition where event_id = $1", events[8]["event_id"])
 
     report = await reader.verify(now=LATER)
@@ -97,7 +95,7 @@ async def test_a_dropped_ending_leaves_a_case_that_never_ended(
     assert (report.unended_cases, named(report)) == ([events[0]["case_id"]], [])
 
 
-async def test_an_inserted_row_is_named(events: list[Json], store: AuditStore, reader: AuditReader) -> None:
+async def test_inserted_row_is_named(events: list[Json], store: AuditStore, reader: AuditReader) -> None:
     forged = cases.rewritten(events[4], event_id="00000000-0000-4000-8000-000000000000")
     await store.record([cases.body(forged)])
 
@@ -109,15 +107,13 @@ async def test_an_inserted_row_is_named(events: list[Json], store: AuditStore, r
     }
 
 
-async def test_a_row_moved_to_another_day_is_named(events: list[Json], owner: Owner, reader: AuditReader) -> None:
+async def test_row_moved_to_another_day_is_named(events: list[Json], owner: Owner, reader: AuditReader) -> None:
     await owner.execute("update transition set opened_on = opened_on - 400 where event_id = $1", events[3]["event_id"])
 
     assert named(await reader.verify(now=LATER)) == [(FindingKind.COLUMN_DIFFERS, events[3]["event_id"], "opened_on")]
 
 
-async def test_a_row_backdated_to_before_it_happened_is_named(
-    events: list[Json], owner: Owner, reader: AuditReader
-) -> None:
+async def test_row_backdated_before_its_event_is_named(events: list[Json], owner: Owner, reader: AuditReader) -> None:
     await owner.execute(
         "update transition set recorded_at = recorded_at - interval '1 day' where event_id = $1",
         events[3]["event_id"],
@@ -126,7 +122,7 @@ async def test_a_row_backdated_to_before_it_happened_is_named(
     assert named(await reader.verify(now=LATER)) == [(FindingKind.RECORDED_EARLY, events[3]["event_id"], "recorded_at")]
 
 
-async def test_a_copy_under_another_id_is_named(events: list[Json], owner: Owner, reader: AuditReader) -> None:
+async def test_copy_under_another_id_is_named(events: list[Json], owner: Owner, reader: AuditReader) -> None:
     await owner.execute("create temporary table copied (like transition)")
     await owner.execute("insert into copied select * from transition where event_id = $1", events[3]["event_id"])
     await owner.execute("update copied set event_id = gen_random_uuid()")
@@ -137,7 +133,7 @@ async def test_a_copy_under_another_id_is_named(events: list[Json], owner: Owner
     assert kinds == {FindingKind.COLUMN_DIFFERS, FindingKind.DUPLICATE, FindingKind.SIBLINGS_DISAGREE}
 
 
-async def test_a_case_or_a_day_can_be_verified_alone(events: list[Json], owner: Owner, reader: AuditReader) -> None:
+async def test_verify_covers_one_case_or_one_day_alone(events: list[Json], owner: Owner, reader: AuditReader) -> None:
     await owner.execute("update transition set tenant = 'other' where event_id = $1", events[2]["event_id"])
 
     this = await reader.verify(case_id=events[0]["case_id"], now=LATER)
@@ -152,7 +148,7 @@ async def test_a_case_or_a_day_can_be_verified_alone(events: list[Json], owner: 
 
 
 @pytest.mark.parametrize("removed", ["case", "ending rewritten"])
-async def test_what_nothing_follows_needs_an_checkpoint_to_be_missed(
+async def test_removed_last_event_is_found_only_by_a_checkpoint(
     events: list[Json], owner: Owner, reader: AuditReader, removed: str
 ) -> None:
     """The limit of a chain inside the database: a whole case, or the last event of one, belongs to its owner."""

@@ -473,7 +473,7 @@ ATTACKS: dict[Attack, set[FindingKind]] = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-async def test_owners_attack_with_triggers_on_is_found(log: Attacked, attack: Attack) -> None:
+async def test_owner_attack_with_triggers_on_is_found(log: Attacked, attack: Attack) -> None:
     await attack(log)
     await log.goes_on()
 
@@ -482,7 +482,7 @@ async def test_owners_attack_with_triggers_on_is_found(log: Attacked, attack: At
     assert ATTACKS[attack] <= found, found
 
 
-async def test_thief_of_the_serving_key_adds_rows_of_today_that_only_their_producers_disown(log: Attacked) -> None:
+async def test_thief_of_the_serving_key_adds_rows_that_only_producers_disown(log: Attacked) -> None:
     """The owner with the key that authenticates rows now. Not the past, and no person's signature."""
     for event in cases.answered(20):
         await log.insert(event, mac=_signed(log.serving, event), key=log.serving.key_id)
@@ -508,7 +508,7 @@ async def test_thief_of_the_serving_key_adds_rows_of_today_that_only_their_produ
     assert K.BACKDATED in await log.verify()
 
 
-async def test_thief_of_the_checkpoint_key_convinces_a_verifier_without_the_rows_keys(log: Attacked) -> None:
+async def test_thief_of_the_checkpoint_key_convinces_a_verifier_without_row_keys(log: Attacked) -> None:
     """The owner with the key that signs checkpoints, and without any key of the rows."""
     for event in cases.answered(20):
         await log.insert(event)
@@ -545,9 +545,7 @@ async def test_thief_of_the_checkpoint_key_convinces_a_verifier_without_the_rows
 
 
 @pytest.mark.parametrize("attack", [entry_past_the_sequencer, index_rows_replaced, gap_in_log_indexes])
-async def test_no_checkpoint_is_signed_over_an_entry_that_the_service_did_not_make(
-    log: Attacked, attack: Attack
-) -> None:
+async def test_checkpoint_over_an_entry_of_another_writer_is_not_signed(log: Attacked, attack: Attack) -> None:
     await attack(log)
     await log.goes_on()
 

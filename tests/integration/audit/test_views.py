@@ -21,9 +21,7 @@ Owner: TypeAlias = "asyncpg.Connection[Any]"
 ROUTE = "case_manager→router→triage→router→text_to_sql→router→drafter→router→case_manager→external"
 
 
-async def test_the_timeline_is_in_causal_order_whatever_the_order_of_arrival(
-    store: AuditStore, reader: AuditReader
-) -> None:
+async def test_timeline_is_in_causal_order_for_any_order_of_arrival(store: AuditStore, reader: AuditReader) -> None:
     events = cases.answered()
     for text in reversed(cases.bodies(events)):
         await store.record([text])
@@ -37,7 +35,7 @@ async def test_the_timeline_is_in_causal_order_whatever_the_order_of_arrival(
     assert [step.terminal for step in steps] == [False] * 8 + [True]
 
 
-async def test_the_summary_says_which_way_a_case_went_and_how_it_ended(store: AuditStore, reader: AuditReader) -> None:
+async def test_summary_has_the_route_and_the_outcome_of_a_case(store: AuditStore, reader: AuditReader) -> None:
     events = cases.answered(tenant="acme", session_id="s-9")
     await store.record(cases.bodies(events))
 
@@ -68,7 +66,7 @@ async def test_case_without_ending_is_open_until_deadline_and_unended_after(
     assert status == {alive[0]["case_id"]: CaseStatus.OPEN, lost[0]["case_id"]: CaseStatus.UNENDED}
 
 
-async def test_cases_are_listed_latest_first_and_by_what_they_are(store: AuditStore, reader: AuditReader) -> None:
+async def test_cases_are_listed_latest_first_and_by_filter(store: AuditStore, reader: AuditReader) -> None:
     for number, tenant in enumerate(["acme", "acme", "zeta"]):
         opened = cases.OPENED + timedelta(seconds=number)
         await store.record(cases.bodies(cases.answered(number, opened=opened, tenant=tenant, session_id=f"s-{number}")))
@@ -112,7 +110,7 @@ async def test_states_before_and_after_come_from_the_cause_and_the_event(store: 
     assert [row["caused_by"] for row in rows[1:]] == [uuid.UUID(event["event_id"]) for event in events[:-1]]
 
 
-async def test_the_details_are_the_event_as_json(store: AuditStore, owner: Owner) -> None:
+async def test_details_are_the_event_as_json(store: AuditStore, owner: Owner) -> None:
     drafted = cases.answered()[6]
     await store.record([cases.body(drafted)])
 
@@ -125,7 +123,7 @@ async def test_the_details_are_the_event_as_json(store: AuditStore, owner: Owner
     assert json.loads(row["principal"])["tenant"] == "acme"
 
 
-async def test_a_view_answers_even_when_a_body_is_no_json_any_more(
+async def test_views_answer_for_a_body_that_is_invalid_json(
     store: AuditStore, reader: AuditReader, owner: Owner
 ) -> None:
     events = cases.answered()
@@ -141,7 +139,7 @@ async def test_a_view_answers_even_when_a_body_is_no_json_any_more(
     assert (summary.outcome, summary.code) == ("answered", None)
 
 
-async def test_what_is_not_in_the_log_is_not_found(reader: AuditReader) -> None:
+async def test_unknown_case_has_no_summary_timeline_or_bodies(reader: AuditReader) -> None:
     unknown = str(uuid.uuid4())
 
     assert await reader.summary(unknown) is None
@@ -152,7 +150,7 @@ async def test_what_is_not_in_the_log_is_not_found(reader: AuditReader) -> None:
         await reader.summary("not-an-id")
 
 
-async def test_bodies_come_back_in_causal_order_for_a_replay(store: AuditStore, reader: AuditReader) -> None:
+async def test_bodies_are_returned_in_causal_order(store: AuditStore, reader: AuditReader) -> None:
     texts = cases.bodies(cases.answered())
     await store.record(texts[::-1])
 

@@ -29,9 +29,7 @@ async def alarms(watch: LogWatch, writer: Pool) -> list[tuple[str, str]]:
     return [(line["event"], line.get("event_id") or line["case_id"]) for line in lines]
 
 
-async def test_a_cause_that_is_still_missing_after_the_grace_is_an_alarm_once(
-    store: AuditStore, proof: Proof, writer: Pool
-) -> None:
+async def test_cause_missing_after_the_grace_raises_one_alarm(store: AuditStore, proof: Proof, writer: Pool) -> None:
     events = cases.answered(deadline=timedelta(hours=2))
     await store.record(cases.bodies([events[0], events[2]]))
     await proof.index_rows()
@@ -47,7 +45,7 @@ async def test_a_cause_that_is_still_missing_after_the_grace_is_an_alarm_once(
     assert late == [("integrity.orphan", events[2]["event_id"])]
 
 
-async def test_a_cause_that_comes_within_the_grace_is_no_alarm(store: AuditStore, proof: Proof, writer: Pool) -> None:
+async def test_cause_within_the_grace_raises_no_alarm(store: AuditStore, proof: Proof, writer: Pool) -> None:
     events = cases.answered(deadline=timedelta(hours=2))
     await store.record(cases.bodies([events[0], events[2]]))
     await proof.index_rows()
@@ -59,9 +57,7 @@ async def test_a_cause_that_comes_within_the_grace_is_no_alarm(store: AuditStore
     assert await alarms(LogWatch(clock, grace=GRACE), writer) == []
 
 
-async def test_a_case_past_its_deadline_without_an_ending_is_an_alarm_once(
-    store: AuditStore, proof: Proof, writer: Pool
-) -> None:
+async def test_unended_case_past_its_deadline_raises_one_alarm(store: AuditStore, proof: Proof, writer: Pool) -> None:
     lost, ended = cases.answered(1)[:-1], cases.answered(2)
     await store.record(cases.bodies([*lost, *ended]))
     await proof.index_rows()

@@ -18,12 +18,15 @@ from services.app import APP
 from services.orchestrator.__main__ import PROCESSES
 from services.orchestrator.graph import CURRENT
 from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.arrivals import ArrivalQueue, ArrivalTable
+from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.openings import CaseOpener
+from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommands
-from switchyard.case_manager.playbook_halts import PlaybookHalts
+from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.case_manager.store import CaseStore
 from switchyard.case_manager.suppression import SuppressionList
 from switchyard.case_manager.timers import Timers
@@ -32,9 +35,11 @@ from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
 from switchyard.protocol.four_eyes import FourEyes
+from switchyard.protocol.operator_commands import CommandAction
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import OperatorKeys, derive_public_key
-from switchyard.protocol.topology import BUS, dead_letter_queue_name, queue_name
+from switchyard.protocol.topology import BUS
+from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.messaging.outbox import Outbox
@@ -46,9 +51,15 @@ from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, envelope_of, fresh_id
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
-from tests.integration.serving import stop_serving
+from tests.integration.serving import queues_of, stop_serving
+from tests.operators import OPERATOR_PUBLIC_KEYS, OPERATORS, hand_in, result_of, signed_command
 from tests.reference import derive_event, read_event
 
+CONSENT_SOURCE, CONSENT_SEED = "upstream.ingress", b"\x01" * 32
+"""The source that signs grants, and its key."""
+
+CONSENT_KEYS = PrincipalKeys({CONSENT_SOURCE: {"k1": bytes.fromhex(derive_public_key(CONSENT_SEED))}})
+CONSENT_URL = "https://assistant.acme.example/consent"
 SOURCE = "upstream.portal"
 QUESTION = "Which wells did Zanzibar-4711 drill?"
 USER = "ada.lovelace@example.com"
@@ -59,8 +70,8 @@ STATE_KEYS = json.dumps({"tests": "33" * 32})
 TABLES = ", ".join(
     f"case_manager.{table}"
     for table in (
-        "submission", "case_ending", "timer", "control", "control_change", "pending_command", "approval",
-        "approval_grant", "approval_decision", "retry_request", "retry", "outbox",
+        "arrival", "rejection", "submission", "case_ending", "timer", "control", "operator_command", "pending_command",
+        "approval", "approval_grant", "approval_decision", "retry_request", "retry", "outbox",
     )
 )  # fmt: skip
 SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
@@ -76,9 +87,11 @@ class CaseManager:
     vault: Vault
     artefacts: Artefacts
     intake: CaseIntake
+    arrivals: ArrivalQueue
     closing: CaseCloser
     pending: PendingCommands
     approvals: ApprovalService
+    consents: ConsentWaits
     suppression: SuppressionList
     timers: Timers
     outbox: Outbox
@@ -98,6 +111,15 @@ async def halt(owner: Owner, playbook: str = "assist", kind: str = "halted_playb
 async def resume(owner: Owner, playbook: str = "assist") -> None:
     """Lift the stop."""
     await owner.execute("delete from case_manager.control where key = $1", playbook)
+
+
+async def operate(
+    case_manager: CaseManager, owner: Owner, clock: ManualClock, action: CommandAction, target: str
+) -> str | None:
+    """Let an operator command, and the case manager decide; the result."""
+    command = await hand_in(owner, signed_command(action, target, signed_at=timestamp(clock.now())))
+    await case_manager.timers.tick()
+    return await result_of(owner, command)
 
 
 async def make_overdue(owner: Owner) -> None:
@@ -176,15 +198,34 @@ async def start_case_manager(
         approvals = ApprovalService(pending, approvers, FOUR_EYES, timedelta(hours=24))
         suppression = SuppressionList(database, CATALOGUE, clock, mac, own_sources=APP.suppression_sources)
         outbox = Outbox(pool, publisher)
-        timers = Timers(closing, pending, approvals, PlaybookHalts(database, CATALOGUE), outbox)
+        arrivals = ArrivalQueue(ArrivalTable(database, bytes.fromhex(MAC_KEY)), intake, outbox)
+        consents = ConsentWaits(
+            pending,
+            CONSENT_KEYS,
+            CONSENT_URL,
+        )
+        commands = OperatorCommands(database, CATALOGUE, OPERATORS, clock)
+        timers = Timers(closing, pending, approvals, consents, commands, outbox)
         case_manager = CaseManager(
-            store, vault, artefacts, intake, closing, pending, approvals, suppression, timers, outbox
+            store,
+            vault,
+            artefacts,
+            intake,
+            arrivals,
+            closing,
+            pending,
+            approvals,
+            consents,
+            suppression,
+            timers,
+            outbox,
         )
         case_managers.append(case_manager)
         return case_manager
 
     yield start
     for case_manager in case_managers:
+        await case_manager.arrivals.table.close()
         await case_manager.store.close_store()
 
 
@@ -204,6 +245,7 @@ async def serve(
         "VAULT_KEY": VAULT_KEY,
         "MAC_KEY": MAC_KEY,
         "STATE_KEYS": STATE_KEYS,
+        "OPERATORS": json.dumps(OPERATOR_PUBLIC_KEYS),
         "VISIBILITY_S": "2",
         "POLL_WAIT_S": "1",
         "RETRY_BASE_S": "0.05",
@@ -215,7 +257,7 @@ async def serve(
     serving: list[tuple[str, asyncio.Task[None]]] = []
 
     async def start(node: str) -> None:
-        await cloud.purge(queue_name(node), dead_letter_queue_name(node))
+        await cloud.purge(*queues_of(node))
         serving.append((node, asyncio.create_task(PROCESSES[node]())))
 
     yield start

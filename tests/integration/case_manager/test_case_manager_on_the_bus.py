@@ -45,9 +45,7 @@ async def submit(cloud: Cloud, sent: Json) -> str:
     return case_id_for(sent["tenant"], SOURCE, sent["user_id"], sent["idempotency_key"])
 
 
-async def test_a_submission_becomes_a_case_and_the_same_again_the_identical_event(
-    serve: Serve, cloud: Cloud, tap: Tap
-) -> None:
+async def test_submission_repeated_opens_one_case_with_an_identical_event(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("case_manager")
     sent = submission()
     case_id = await submit(cloud, sent)
@@ -70,7 +68,7 @@ async def test_recorded_case_never_published_is_published_unchanged(
     assert await tap.next("case_manager", case_id) == [admitted]
 
 
-async def test_a_rejection_goes_out_to_the_world_and_quotes_nothing(
+async def test_rejection_is_published_to_external_and_quotes_nothing(
     serve: Serve, cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await serve("case_manager")
@@ -85,7 +83,7 @@ async def test_a_rejection_goes_out_to_the_world_and_quotes_nothing(
     assert "Zanzibar" not in capsys.readouterr().err
 
 
-async def test_a_case_closes_once_however_often_the_router_says_so(serve: Serve, cloud: Cloud, tap: Tap) -> None:
+async def test_case_closes_once_after_repeated_commands_of_the_router(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("case_manager")
     sent = submission()
     case_id = await submit(cloud, sent)
@@ -127,6 +125,28 @@ async def test_unauthentic_bytes_are_quarantined_and_case_manager_continues(
     assert USER not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"case_id": "00000000-0000-4000-8000-000000000001"}, "case_id"),
+        ({"tenant": "rival"}, "tenant"),
+        ({"principal": {"sub": "service:upstream.portal", "tenant": "acme", "act": ["staff:mallory"]}}, "principal"),
+    ],
+)
+async def test_forged_router_command_is_quarantined(
+    serve: Serve, cloud: Cloud, tap: Tap, owner: Owner, changes: Json, field: str
+) -> None:
+    await serve("case_manager")
+    case_id = await submit(cloud, submission())
+    [opened] = await tap.next("case_manager", case_id)
+    body = bus_body(rewritten(close_event(opened, "answered"), **changes))
+    await cloud.send(QUEUE, body)
+    await cloud.settled(QUEUE)
+    record = await cloud.quarantine_of("case_manager", body)
+    assert (record["reason"], record["field"]) == ("forged", field)
+    assert await owner.fetchval("select count(*) from case_manager.case_ending") == 0
+
+
 async def test_parked_case_is_released_when_its_playbook_resumes(
     serve: Serve, cloud: Cloud, tap: Tap, owner: Owner
 ) -> None:
@@ -161,7 +181,7 @@ async def test_submission_during_postgres_outage_is_recorded_after(
     assert opened["type"] == "CaseOpened"
 
 
-async def test_a_dead_letter_is_tried_again(serve: Serve, cloud: Cloud, tap: Tap) -> None:
+async def test_dead_letter_is_processed_again(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("case_manager")
     sent = submission()
     await cloud.put_dead_letter("case_manager", bus_body(sent, source=SOURCE, detail_type="CaseSubmitted"))
@@ -171,7 +191,7 @@ async def test_a_dead_letter_is_tried_again(serve: Serve, cloud: Cloud, tap: Tap
     await cloud.settled(QUEUE, DEAD_LETTERS)
 
 
-async def test_submission_dead_letter_is_rejected_and_unreadable_quarantined(
+async def test_submission_dead_letter_opens_a_case_and_unreadable_is_quarantined(
     serve: Serve, cloud: Cloud, tap: Tap
 ) -> None:
     await serve("case_manager")
@@ -182,7 +202,7 @@ async def test_submission_dead_letter_is_rejected_and_unreadable_quarantined(
     assert (await cloud.quarantine_of("case_manager", other))["reason"] == "malformed"
     await cloud.settled(QUEUE, DEAD_LETTERS)
     [event] = await tap.seen("case_manager")
-    assert (event["type"], event["payload"]["code"]) == ("SubmissionRejected", "not_handled")
+    assert event["type"] == "CaseOpened"
     assert all(USER not in body for body in tap.bodies)
 
 

@@ -21,7 +21,7 @@ from tests.reference import derive_event, read_event
 pytestmark = pytest.mark.integration
 
 
-async def test_a_case_closes_with_the_outcome_that_the_router_names(case_manager: CaseManager) -> None:
+async def test_case_closes_with_the_outcome_of_the_routers_command(case_manager: CaseManager) -> None:
     opened = await case_manager.submit()
     closed = await case_manager.closing.close_case(close_case(opened, answer=True))
     assert (closed["type"], closed["node_to"], closed["case_id"]) == ("CaseClosed", "external", opened["case_id"])
@@ -31,7 +31,7 @@ async def test_a_case_closes_with_the_outcome_that_the_router_names(case_manager
     assert list(closed["storage_refs"]) == [payload.answer.sha256], "only the answer leaves with the case"
 
 
-async def test_the_first_outcome_wins_and_a_second_closer_repeats_it(
+async def test_first_outcome_wins_and_a_later_close_repeats_it(
     case_manager: CaseManager, start_case_manager: StartCaseManager, clock: ManualClock
 ) -> None:
     opened = await case_manager.submit()
@@ -42,7 +42,7 @@ async def test_the_first_outcome_wins_and_a_second_closer_repeats_it(
     assert await case_manager.closing.close_case(close_case(opened, "answered")) == first
 
 
-async def test_closers_of_many_cases_at_once_agree_on_one_event_each(
+async def test_concurrent_closers_agree_on_one_event_per_case(
     case_manager: CaseManager, start_case_manager: StartCaseManager
 ) -> None:
     case_managers = [case_manager, await start_case_manager()]
@@ -61,7 +61,7 @@ async def test_closers_of_many_cases_at_once_agree_on_one_event_each(
     assert {case_id for case_id, _ in outcomes} == {opened["case_id"] for opened in cases}
 
 
-async def test_the_routers_own_failure_closes_the_case_with_its_reason(case_manager: CaseManager) -> None:
+async def test_router_failure_closes_the_case_with_its_reason(case_manager: CaseManager) -> None:
     opened = await case_manager.submit()
     failed = TaskFailed(
         task=opened["event_id"], task_type="CaseOpened", code="unknown_event", message="no edge", field="type",
@@ -76,7 +76,7 @@ async def test_the_routers_own_failure_closes_the_case_with_its_reason(case_mana
     }  # fmt: skip
 
 
-async def test_a_closed_case_has_no_timer_and_others_keep_theirs(case_manager: CaseManager, owner: Owner) -> None:
+async def test_closed_case_has_no_timer_and_others_keep_theirs(case_manager: CaseManager, owner: Owner) -> None:
     opened, other = await case_manager.submit(), await case_manager.submit()
     await case_manager.closing.close_case(close_case(opened))
     assert [str(row["case_id"]) for row in await owner.fetch("select case_id from case_manager.timer")] == [
@@ -84,7 +84,7 @@ async def test_a_closed_case_has_no_timer_and_others_keep_theirs(case_manager: C
     ]
 
 
-async def test_an_event_that_closes_nothing_is_refused(case_manager: CaseManager) -> None:
+async def test_event_without_a_closing_type_is_refused(case_manager: CaseManager) -> None:
     opened = read_event(bus_body(await case_manager.submit()), node="router")
     with pytest.raises(InvalidEvent, match="does not close on CaseOpened"):
         await case_manager.closing.close_case(ReceivedEvent(opened.envelope, opened.payload, opened.raw))

@@ -43,7 +43,7 @@ def rejection(event: Json) -> SubmissionRejected:
     return SubmissionRejected.model_validate_json(json.dumps(event["payload"]))
 
 
-async def test_a_good_submission_opens_a_case_that_the_router_accepts(case_manager: CaseManager) -> None:
+async def test_valid_submission_opens_a_case_that_the_router_accepts(case_manager: CaseManager) -> None:
     event = await case_manager.submit(idempotency_key="k-1", role="ANALYST")
     received = read_event(bus_body(event), node="router")
     assert isinstance(received.payload, CaseOpened)
@@ -53,13 +53,13 @@ async def test_a_good_submission_opens_a_case_that_the_router_accepts(case_manag
     assert received.envelope.principal.act == (f"user:{received.envelope.principal.subject}",)
 
 
-async def test_the_question_is_sealed_and_who_asked_is_a_pseudonym(case_manager: CaseManager) -> None:
+async def test_question_is_sealed_and_its_user_is_a_pseudonym(case_manager: CaseManager) -> None:
     text = json.dumps(await case_manager.submit())
     assert "Zanzibar" not in text
     assert USER not in text
 
 
-async def test_an_agent_whose_card_says_so_opens_the_question(case_manager: CaseManager, cloud: Cloud) -> None:
+async def test_question_is_opened_by_an_agent_whose_card_decrypts_it(case_manager: CaseManager, cloud: Cloud) -> None:
     event = await case_manager.submit()
     opening = Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), case_manager.vault, decrypts=("question",))
     payload = CaseOpened.model_validate_json(json.dumps(event["payload"]))
@@ -77,7 +77,7 @@ async def test_submission_repeated_gives_identical_event(
     assert await another.intake.open_case(SOURCE, dict(reversed(sent.items())), "CaseSubmitted") == first
 
 
-async def test_case_managers_that_take_the_same_submission_at_once_open_one_case(
+async def test_concurrent_case_managers_open_one_case_per_submission(
     case_manager: CaseManager, start_case_manager: StartCaseManager
 ) -> None:
     case_managers, sent = [case_manager, await start_case_manager()], submission()
@@ -88,7 +88,7 @@ async def test_case_managers_that_take_the_same_submission_at_once_open_one_case
     assert len(events[0]) == 1
 
 
-async def test_case_manager_killed_after_recording_republishes_same_event_on_redelivery(
+async def test_case_manager_killed_after_recording_republishes_the_same_event(
     case_manager: CaseManager, start_case_manager: StartCaseManager, clock: ManualClock, owner: Owner
 ) -> None:
     sent = submission()
@@ -98,7 +98,7 @@ async def test_case_manager_killed_after_recording_republishes_same_event_on_red
     assert await (await start_case_manager()).intake.open_case(SOURCE, sent, "CaseSubmitted") == [json.loads(stored)]
 
 
-async def test_user_who_uses_anothers_key_gets_a_case_of_their_own(case_manager: CaseManager) -> None:
+async def test_idempotency_key_of_another_user_opens_a_separate_case(case_manager: CaseManager) -> None:
     squatter = await case_manager.submit(idempotency_key="k-7", user_id="mallory@example.com", question="What is mine?")
     asked = await case_manager.submit(idempotency_key="k-7")
     assert {event["type"] for event in (squatter, asked)} == {"CaseOpened"}
@@ -122,7 +122,9 @@ async def test_reused_idempotency_key_is_conflict_and_case_stands(case_manager: 
 
 
 @pytest.mark.parametrize("changes", [{"tenant": "globex"}, {"source": "upstream.batch"}])
-async def test_a_key_is_the_tenants_and_the_sources_own(case_manager: CaseManager, changes: dict[str, str]) -> None:
+async def test_idempotency_key_belongs_to_its_tenant_and_source(
+    case_manager: CaseManager, changes: dict[str, str]
+) -> None:
     first = await case_manager.submit(idempotency_key="k-3")
     second = await case_manager.submit(idempotency_key="k-3", **changes)
     assert (second["type"], second["case_id"] != first["case_id"]) == ("CaseOpened", True)
@@ -144,7 +146,7 @@ async def test_a_key_is_the_tenants_and_the_sources_own(case_manager: CaseManage
         pytest.param({"Zanzibar 4711 asked": "x"}, "(name)", id="a value where a name should be"),
     ],
 )
-async def test_a_bad_field_is_named_and_its_value_never_quoted(
+async def test_invalid_field_is_named_and_its_value_is_not_quoted(
     case_manager: CaseManager, owner: Owner, changes: dict[str, Any], field: str
 ) -> None:
     event = await case_manager.submit(**changes)
@@ -157,7 +159,7 @@ async def test_a_bad_field_is_named_and_its_value_never_quoted(
     assert "4711" not in json.dumps(event["payload"])
 
 
-async def test_bad_submission_repeated_is_same_rejection(case_manager: CaseManager, clock: ManualClock) -> None:
+async def test_invalid_submission_repeated_is_the_same_rejection(case_manager: CaseManager, clock: ManualClock) -> None:
     bad = submission(question="")
     first = await case_manager.intake.open_case(SOURCE, bad, "CaseSubmitted")
     clock.advance(60)
@@ -166,21 +168,21 @@ async def test_bad_submission_repeated_is_same_rejection(case_manager: CaseManag
     assert other["case_id"] != first[0]["case_id"]
 
 
-async def test_an_agent_that_is_not_deployed_is_refused_with_those_that_are(case_manager: CaseManager) -> None:
+async def test_agent_not_deployed_is_rejected_with_the_deployed_ones(case_manager: CaseManager) -> None:
     rejected = rejection(await case_manager.submit(agent="oracle"))
     assert (rejected.code, rejected.field) == ("invalid_submission", "agent")
     assert "text_to_sql" in str(rejected.remedy)
     assert "oracle" not in rejected.model_dump_json()
 
 
-async def test_an_internal_agent_cannot_be_asked_from_outside(case_manager: CaseManager) -> None:
+async def test_internal_agent_asked_from_outside_is_rejected(case_manager: CaseManager) -> None:
     assert rejection(await case_manager.submit(agent="drafter")).field == "agent"
 
 
 @pytest.mark.parametrize(
     "source", ["switchyard.router", "aws.s3", "upstreamportal", "upstream.my portal", "upstream." + "x" * 200]
 )
-async def test_a_submission_from_what_is_no_upstream_is_refused_as_forged(
+async def test_submission_of_a_source_outside_the_upstreams_is_refused_as_forged(
     case_manager: CaseManager, source: str
 ) -> None:
     with pytest.raises(InvalidEvent, match="forged"):
@@ -188,7 +190,7 @@ async def test_a_submission_from_what_is_no_upstream_is_refused_as_forged(
 
 
 @pytest.mark.parametrize(("deadline_ms", "seconds"), [(None, DEADLINE.total_seconds()), (60_000, 60.0)])
-async def test_a_case_has_the_deadline_that_upstream_gave_it_or_the_case_managers(
+async def test_case_deadline_is_the_upstreams_or_the_default(
     case_manager: CaseManager, owner: Owner, deadline_ms: int | None, seconds: float
 ) -> None:
     event = await case_manager.submit(deadline_ms=deadline_ms)
@@ -207,9 +209,7 @@ async def test_subject_pseudonym_is_stable_in_tenant_and_differs_across_tenants(
     assert subjects[0] == subjects[1] != subjects[2]
 
 
-async def test_submission_leaves_no_user_and_no_question_in_the_clear_in_the_work_database(
-    case_manager: CaseManager, owner: Owner
-) -> None:
+async def test_work_database_has_no_user_or_question_in_the_clear(case_manager: CaseManager, owner: Owner) -> None:
     # Words of this test alone: other tests keep theirs in the same database.
     user, word = f"{fresh_id()}@example.com", fresh_id()
     await case_manager.submit(idempotency_key="k-4", user_id=user)
@@ -235,7 +235,7 @@ async def test_submission_leaves_no_user_and_no_question_in_the_clear_in_the_wor
         pytest.param({"role": "FIELD_PERMIAN"}, None, id="what it may"),
     ],
 )
-async def test_an_upstream_may_ask_for_what_it_is_allowed_and_no_more(
+async def test_upstream_outside_its_grants_is_not_authorised(
     case_manager: CaseManager, given: dict[str, str], field: str | None
 ) -> None:
     intake = replace(case_manager.intake, upstreams={SOURCE: UpstreamPolicy(tenants=("acme",), roles=("FIELD_*",))})
@@ -247,7 +247,7 @@ async def test_an_upstream_may_ask_for_what_it_is_allowed_and_no_more(
         assert given[field] not in json.dumps(event["payload"])
 
 
-async def test_an_upstream_that_nobody_has_named_may_ask_for_nothing(case_manager: CaseManager) -> None:
+async def test_upstream_without_grants_is_not_authorised(case_manager: CaseManager) -> None:
     intake = replace(case_manager.intake, upstreams={"upstream.other": UpstreamPolicy(tenants=("*",))})
     [event] = await intake.open_case(SOURCE, submission(), "CaseSubmitted")
     assert event["payload"]["code"] == "not_authorised"

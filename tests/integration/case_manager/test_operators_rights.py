@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration.conftest import PoolFor
 from tests.integration.infrastructure import Owner
+from tests.operators import OPERATOR, hand_in, signed_command
 
 pytestmark = pytest.mark.integration
 
@@ -19,21 +20,20 @@ async def test_security_definer_functions_search_pg_temp_last(owner: Owner) -> N
            where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema')"""
     )
     assert {row["name"] for row in rows} >= {
-        "case_manager.halt",
-        "case_manager.resume",
-        "case_manager.cancel",
+        "case_manager.command",
+        "case_manager.commanded",
         "case_manager.decide",
     }
     assert [row["name"] for row in rows if not row["config"].endswith("pg_temp")] == []
 
 
-async def test_operator_creates_no_temporary_table_to_stand_in_for_the_owners(pool_for: PoolFor, owner: Owner) -> None:
+async def test_operator_cannot_shadow_the_owners_table_by_a_temporary_one(pool_for: PoolFor, owner: Owner) -> None:
     pool = await pool_for("operator")
     async with pool.acquire() as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("create temp table control (kind text, key text, by text, why text)")
-        assert await connection.fetchval("select case_manager.halt('assist', 'm.allory', 'a trial')")
-    assert await owner.fetchval("select by from case_manager.control where key = 'assist'") == "m.allory"
+            await connection.execute("create temp table operator_command (command_id uuid, action text)")
+        await hand_in(connection, signed_command("halt", "assist"))
+    assert await owner.fetchval("select operator from case_manager.operator_command") == OPERATOR
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ async def test_operator_creates_no_temporary_table_to_stand_in_for_the_owners(po
         "submission",
         "case_ending",
         "control",
-        "control_change",
+        "operator_command",
         "approval",
         "approval_decision",
         "pending_command",
         "outbox",
     ],
 )
-async def test_an_operator_reads_and_writes_no_table_of_the_case_manager(pool_for: PoolFor, table: str) -> None:
+async def test_operator_role_has_no_right_on_case_manager_tables(pool_for: PoolFor, table: str) -> None:
     pool = await pool_for("operator")
     for statement in (f"select * from case_manager.{table}", f"delete from case_manager.{table}"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -59,14 +59,18 @@ async def test_an_operator_reads_and_writes_no_table_of_the_case_manager(pool_fo
 @pytest.mark.parametrize(
     "call",
     [
-        "select case_manager.halt('assist', 'Jane Doe', 'a blank')",
-        "select case_manager.halt('Not A Name', 'ana', 'a playbook that cannot be one')",
-        "select case_manager.halt('assist', 'ana', repeat('x', 2001))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'assist', 'Jane Doe', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'Not A Name', 'ana', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'cancel', 'assist', 'ana', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'erase', 'assist', 'ana', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'a', 'an', repeat('x', 2001), now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'assist', 'ana', '', now(), 'signed')",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'assist', 'ana', '', '20026-11-28', repeat('a', 128))",
         "select case_manager.decide(gen_random_uuid(), 'granted', 'c', 'Jane Doe', '', now(), 's')",
         "select case_manager.decide(gen_random_uuid(), 'granted', 'c', 'ana', repeat('x', 2001), now(), 's')",
     ],
 )
-async def test_what_could_not_stand_in_an_event_is_refused_where_it_is_written(pool_for: PoolFor, call: str) -> None:
+async def test_operator_text_invalid_in_an_event_is_refused_by_the_database(pool_for: PoolFor, call: str) -> None:
     pool = await pool_for("operator")
     with pytest.raises(asyncpg.CheckViolationError):
         await pool.fetchval(call)

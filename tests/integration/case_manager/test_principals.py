@@ -80,7 +80,7 @@ async def opens(intake: CaseIntake, detail: Json) -> Json:
     return event
 
 
-async def test_a_signed_submission_opens_a_case_that_says_by_which_key(intake: CaseIntake) -> None:
+async def test_signed_submission_opens_a_case_that_names_its_key(intake: CaseIntake) -> None:
     event = await opens(intake, signed(submission(role="ANALYST")))
     received = read_event(bus_body(event), node="router")
     assert received.envelope.principal.scopes == ("role:ANALYST",)
@@ -89,7 +89,7 @@ async def test_a_signed_submission_opens_a_case_that_says_by_which_key(intake: C
     assert attested["statement"]["subject"] == event["principal"]["subject"]
 
 
-async def test_the_statement_is_sealed_because_it_names_the_user(intake: CaseIntake, owner: Owner) -> None:
+async def test_principal_statement_is_sealed(intake: CaseIntake, owner: Owner) -> None:
     detail = signed(submission())
     event = await opens(intake, detail)
     dump = json.dumps(event) + await owner.fetchval("select event from case_manager.outbox")
@@ -99,13 +99,13 @@ async def test_the_statement_is_sealed_because_it_names_the_user(intake: CaseInt
     assert USER not in dump
 
 
-async def test_without_a_statement_nothing_is_believed(intake: CaseIntake) -> None:
+async def test_submission_without_a_required_statement_is_refused(intake: CaseIntake) -> None:
     sent = submission()
     assert await refused(intake, sent) == ("principal_missing", ["integrity"])
     assert await opens(intake, signed(sent))
 
 
-async def test_a_statement_of_another_key_or_of_none_that_is_known_is_refused(intake: CaseIntake) -> None:
+async def test_statement_of_another_or_unknown_key_is_refused(intake: CaseIntake) -> None:
     sent = submission()
     assert await refused(intake, signed(sent, seed=OTHER_SEED)) == ("principal_forged", ["integrity"])
     assert await refused(intake, signed(sent, kid="2026-12")) == ("principal_unknown_key", ["integrity"])
@@ -114,13 +114,13 @@ async def test_a_statement_of_another_key_or_of_none_that_is_known_is_refused(in
 
 
 @pytest.mark.parametrize("changes", [{"question": "Another?"}, {"user_id": "mallory"}, {"role": "ACCOUNTADMIN"}])
-async def test_a_statement_is_good_for_its_own_submission_only(intake: CaseIntake, changes: Json) -> None:
+async def test_statement_for_another_submission_is_refused(intake: CaseIntake, changes: Json) -> None:
     detail = signed(submission(role="ANALYST"))
     assert await refused(intake, detail | changes) == ("principal_mismatch", ["integrity"])
     assert await opens(intake, detail)
 
 
-async def test_a_statement_moved_to_another_key_opens_no_second_case(intake: CaseIntake) -> None:
+async def test_statement_with_another_idempotency_key_opens_no_second_case(intake: CaseIntake) -> None:
     detail = signed(submission())
     await opens(intake, detail)
     assert await refused(intake, detail | {"idempotency_key": fresh_id()}) == ("principal_mismatch", ["integrity"])
@@ -137,7 +137,7 @@ async def test_late_statement_is_rejected_without_alarm_and_may_be_resent(
     assert event["case_id"] == case_id_for("acme", INGRESS, USER, detail["idempotency_key"])
 
 
-async def test_what_is_signed_in_the_future_is_refused(intake: CaseIntake) -> None:
+async def test_statement_signed_in_the_future_is_refused(intake: CaseIntake) -> None:
     detail = signed(submission(), at=(NOW + timedelta(hours=1)).timestamp())
     assert await refused(intake, detail) == ("principal_not_yet_valid", [])
 
@@ -183,7 +183,7 @@ async def test_submission_signed_again_is_same_case(intake: CaseIntake, clock: M
     assert event["payload"]["code"] == "submission_conflict"
 
 
-async def test_a_source_that_must_sign_cannot_go_round_it_with_an_email(
+async def test_email_of_a_source_that_must_sign_needs_a_statement(
     intake: CaseIntake, case_manager: CaseManager
 ) -> None:
     sent = parse_json(EMAIL.read_bytes()) | {"idempotency_key": fresh_id()}
@@ -192,7 +192,7 @@ async def test_a_source_that_must_sign_cannot_go_round_it_with_an_email(
     assert event["type"] == "EmailCaseOpened"
 
 
-async def test_a_source_without_keys_is_believed_and_nothing_is_attested(intake: CaseIntake) -> None:
+async def test_source_without_keys_opens_a_case_without_attestation(intake: CaseIntake) -> None:
     for detail in (submission(), signed(submission(), seed=OTHER_SEED)):
         [event] = await intake.open_case(SOURCE, detail, "CaseSubmitted")
         assert event["type"] == "CaseOpened"
@@ -205,7 +205,7 @@ def opener(case_manager: CaseManager, cloud: Cloud) -> Artefacts:
     return Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), case_manager.vault, decrypts=("question", "principal"))
 
 
-async def test_an_auditor_checks_later_who_asked(intake: CaseIntake, opener: Artefacts) -> None:
+async def test_auditor_verifies_the_user_of_a_case_from_the_log(intake: CaseIntake, opener: Artefacts) -> None:
     event = await opens(intake, signed(submission(role="ANALYST")))
     claims, kid = await verify_principal_statement(event, opener, KEYS)
     assert (claims.sub, claims.role, kid) == (USER, "ANALYST", "2026-11")
@@ -224,7 +224,7 @@ async def test_an_auditor_checks_later_who_asked(intake: CaseIntake, opener: Art
         (("payload", "submitted_by"), SOURCE, "principal_unknown_key"),
     ],
 )
-async def test_an_auditor_finds_what_the_statement_does_not_say(
+async def test_auditor_finds_a_difference_from_the_statement(
     intake: CaseIntake, opener: Artefacts, path: tuple[str, ...], value: Any, named: str
 ) -> None:
     event = await opens(intake, signed(submission(role="ANALYST")))
@@ -237,7 +237,7 @@ async def test_an_auditor_finds_what_the_statement_does_not_say(
         await verify_principal_statement(event, opener, KEYS)
 
 
-async def test_an_auditor_finds_another_question_than_was_signed(
+async def test_auditor_finds_another_question_than_the_signed_one(
     intake: CaseIntake, opener: Artefacts, case_manager: CaseManager
 ) -> None:
     event = await opens(intake, signed(submission()))
@@ -250,14 +250,14 @@ async def test_an_auditor_finds_another_question_than_was_signed(
         await verify_principal_statement(event, opener, KEYS)
 
 
-async def test_a_statement_that_was_already_over_at_intake_is_found(intake: CaseIntake, opener: Artefacts) -> None:
+async def test_auditor_finds_a_statement_expired_at_intake(intake: CaseIntake, opener: Artefacts) -> None:
     event = await opens(intake, signed(submission()))
     event["occurred_at"] = "2040-01-01T00:00:00Z"
     with pytest.raises(CommandFailed, match="principal_expired"):
         await verify_principal_statement(event, opener, KEYS)
 
 
-async def test_on_the_bus_a_forged_submission_is_rejected_and_a_signed_one_taken(
+async def test_forged_submission_on_the_bus_is_rejected_and_a_signed_one_opens(
     serve: Serve, cloud: Cloud, tap: Tap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     public = {source: {kid: key.hex() for kid, key in keys.items()} for source, keys in PUBLIC.items()}

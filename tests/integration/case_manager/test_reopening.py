@@ -29,6 +29,7 @@ from tests.integration.case_manager.conftest import (
     close_event,
     halt,
     make_overdue,
+    operate,
     resume,
     submission,
 )
@@ -151,7 +152,7 @@ def answer(owner: Owner) -> Answer:
 Fail = Callable[..., Awaitable[Failure]]
 
 
-async def test_a_signed_request_opens_the_case_again_as_a_child_of_its_failure(
+async def test_signed_request_opens_the_case_again_as_a_child_of_its_failure(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager, owner: Owner
 ) -> None:
     failure = await fail()
@@ -188,7 +189,7 @@ async def test_second_attempt_ends_alone_and_first_stays_closed(
     assert await owner.fetchval(timers, failure.case_id) == 0
 
 
-async def test_a_second_try_that_rests_too_long_expires(
+async def test_second_attempt_idle_too_long_expires(
     fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager, clock: ManualClock
 ) -> None:
     failure = await fail()
@@ -202,7 +203,7 @@ async def test_a_second_try_that_rests_too_long_expires(
     assert expired["parents"] == [event["digest"]]
 
 
-async def test_of_two_requests_at_once_one_wins_and_the_other_names_the_winner(
+async def test_concurrent_retry_requests_have_one_winner_that_the_other_names(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, owner: Owner
 ) -> None:
     failure = await fail()
@@ -215,7 +216,7 @@ async def test_of_two_requests_at_once_one_wins_and_the_other_names_the_winner(
     assert await owner.fetchval("select count(*) from case_manager.retry") == 1
 
 
-async def test_a_retry_whose_case_manager_dies_before_it_publishes_is_published_from_the_outbox(
+async def test_retry_recorded_before_a_crash_is_published_from_the_outbox(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, owner: Owner, case_manager: CaseManager
 ) -> None:
     class Dying:
@@ -236,7 +237,7 @@ async def test_a_retry_whose_case_manager_dies_before_it_publishes_is_published_
     assert stored in await tap.seen("case_manager", failure.case_id)
 
 
-async def test_a_failure_of_the_second_try_can_be_tried_again(
+async def test_second_failed_attempt_can_be_retried(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager
 ) -> None:
     first = await fail()
@@ -264,7 +265,9 @@ async def _reported(failure: Failure, request: Json, ask: Ask, answer: Answer, r
     return code
 
 
-async def test_what_nobody_signed_is_refused(fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier) -> None:
+async def test_retry_request_without_a_valid_signature_is_refused(
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier
+) -> None:
     failure = await fail()
     forged = {
         "another key": failure.request(key=OTHER_KEY),
@@ -275,7 +278,7 @@ async def test_what_nobody_signed_is_refused(fail: Fail, ask: Ask, answer: Answe
     assert reported == dict.fromkeys(forged, "not_authorised")
 
 
-async def test_what_did_not_happen_is_refused_whoever_signs_it(
+async def test_retry_request_of_other_evidence_is_refused_despite_its_signature(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, case_manager: CaseManager
 ) -> None:
     failure, other = await fail(), await fail()
@@ -299,7 +302,7 @@ async def test_what_did_not_happen_is_refused_whoever_signs_it(
     }
 
 
-async def test_what_is_no_request_is_refused_and_does_not_stop_the_next(
+async def test_invalid_retry_request_is_refused_and_the_next_is_answered(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier
 ) -> None:
     failure = await fail()
@@ -309,7 +312,45 @@ async def test_what_is_no_request_is_refused_and_does_not_stop_the_next(
     assert (await answer(asked))[0] == "retried"
 
 
-async def test_a_case_whose_time_is_over_is_refused(
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "",
+        "[" * 100_000,
+        '{"command": ' * 50_000,
+        "null",
+        '"\\ud800"',
+        '{"a": "\\u0000"}',
+        '{"command": {"n": NaN}}',
+        pytest.param({"command": {"n": 1.5}}, id="float"),
+        pytest.param({"command": {"n": 10**400}}, id="integer"),
+        pytest.param({"failed": {"case_deadline": "0001-01-01T00:00:00Z"}}, id="time"),
+        pytest.param({"failed": {"parents": ["x" * 64]}}, id="parents"),
+        pytest.param({"close": {"payload": {"outcome": "\ud800"}}}, id="surrogate"),
+        pytest.param({"requested_at": "2026-02-30T00:00:00Z"}, id="day"),
+    ],
+)
+async def test_hostile_request_is_refused_by_name_and_does_not_stop_the_next(
+    hostile: str | Json, fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, owner: Owner
+) -> None:
+    failure, request_id = await fail(), uuid.uuid4()
+    if not isinstance(hostile, str):
+        request = failure.request()
+        changed = {
+            name: {**request[name], **value} if isinstance(value, dict) else value for name, value in hostile.items()
+        }
+        hostile = json.dumps(request | changed)
+    await owner.execute(
+        "insert into case_manager.retry_request (request_id, case_id, request) values ($1, $2, $3)",
+        request_id, failure.case_id, hostile,
+    )  # fmt: skip
+    asked = await ask(failure, failure.request())
+    await reopening.tick()
+    assert (await answer(request_id))[0] in {"bad_request", "evidence_differs"}
+    assert (await answer(asked))[0] == "retried"
+
+
+async def test_retry_of_a_case_past_its_deadline_is_refused(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, clock: ManualClock
 ) -> None:
     failure = await fail()
@@ -319,7 +360,7 @@ async def test_a_case_whose_time_is_over_is_refused(
     assert await _reported(failure, failure.request(), ask, answer, reopening) == "expired"
 
 
-async def test_a_case_whose_persons_key_is_erased_is_refused(
+async def test_retry_of_a_case_with_an_erased_key_is_refused(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, owner: Owner
 ) -> None:
     failure = await fail(user_id="erased@example.com")
@@ -341,7 +382,7 @@ async def test_retry_of_halted_or_cancelled_case_is_denied_until_lifted(
     assert (await answer(asked))[0] == "retried"
 
 
-async def test_a_case_that_is_open_and_one_that_was_answered_are_refused(
+async def test_retry_of_an_open_or_answered_case_is_refused(
     ask: Ask, answer: Answer, reopening: CaseRetrier, case_manager: CaseManager
 ) -> None:
     opened = await case_manager.submit()
@@ -355,7 +396,7 @@ async def test_a_case_that_is_open_and_one_that_was_answered_are_refused(
     assert await _reported(failure, failure.request(), ask, answer, reopening) == "not_ended_so"
 
 
-async def test_the_operators_role_may_ask_and_nothing_else(pool_for: PoolFor) -> None:
+async def test_operator_role_may_insert_retry_requests_only(pool_for: PoolFor) -> None:
     operator = await pool_for("operator")
     for sql in (
         "select * from case_manager.submission",
@@ -369,35 +410,38 @@ async def test_the_operators_role_may_ask_and_nothing_else(pool_for: PoolFor) ->
 
 
 async def test_retried_case_counts_as_open_and_can_be_cancelled(
-    fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager, owner: Owner
+    fail: Fail,
+    ask: Ask,
+    reopening: CaseRetrier,
+    tap: Tap,
+    case_manager: CaseManager,
+    owner: Owner,
+    clock: ManualClock,
 ) -> None:
     failure = await fail()
     case = uuid.UUID(failure.case_id)
     ending = "select ending_outcome from case_manager.case_facts($1)"
     assert await owner.fetchval(ending, case) == "failed"
-    assert await owner.fetchval("select case_manager.cancel($1, 'ana', 'too late')", case) == "closed"
+    assert "closed already" in str(await operate(case_manager, owner, clock, "cancel", failure.case_id))
     await ask(failure, failure.request())
     await reopening.tick()
     (event,) = await tap.next("case_manager", failure.case_id)
     assert await owner.fetchval(ending, case) is None
-    assert await owner.fetchval("select case_manager.cancel($1, 'ana', 'after all')", case) == "cancelled"
-    await case_manager.timers.tick()
+    assert await operate(case_manager, owner, clock, "cancel", failure.case_id) == "cancelled"
     _, cancelled = await tap.next("case_manager", failure.case_id, 2)
     assert (cancelled["payload"]["outcome"], cancelled["attempt"]) == ("cancelled", "retry-1")
     assert cancelled["parents"] == [event["digest"]]
     assert await owner.fetchval(ending, case) == "cancelled"
 
 
-async def test_what_the_case_manager_published_is_what_its_outbox_says(
-    case_manager: CaseManager, owner: Owner, tap: Tap
+async def test_published_events_equal_the_outbox_rows(
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
-    await owner.fetchval("select case_manager.halt('assist', 'ana', 'incident')")
-    await case_manager.timers.tick()
+    await operate(case_manager, owner, clock, "halt", "assist")
     assert await case_manager.intake.open_case(SOURCE, submission(), "CaseSubmitted") == [], (
         "parked while the playbook is halted"
     )
-    await owner.fetchval("select case_manager.resume('assist', 'ana', 'over')")
-    await case_manager.timers.tick()
+    await operate(case_manager, owner, clock, "resume", "assist")
     await case_manager.outbox.tick()
     sql = "select event_id::text, digest, type from case_manager.outbox where published_at is not null"
     rows = await owner.fetch(sql)

@@ -44,9 +44,7 @@ def chosen(command: Json) -> Json:
     )
 
 
-async def test_an_opened_case_is_routed_and_a_redelivery_repeats_the_command(
-    serve: Serve, cloud: Cloud, tap: Tap
-) -> None:
+async def test_opened_case_redelivered_repeats_the_same_command(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("router")
     case = opened()
     await cloud.put(case)
@@ -58,7 +56,7 @@ async def test_an_opened_case_is_routed_and_a_redelivery_repeats_the_command(
     assert first | {"occurred_at": ""} == second | {"occurred_at": ""}
 
 
-async def test_a_case_on_a_graph_that_is_not_deployed_ends_and_says_so(serve: Serve, cloud: Cloud, tap: Tap) -> None:
+async def test_case_on_an_unknown_playbook_version_fails_and_names_it(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("router")
     case = rewritten(opened(), playbook_version="assist/99")
     await cloud.put(case)
@@ -66,7 +64,7 @@ async def test_a_case_on_a_graph_that_is_not_deployed_ends_and_says_so(serve: Se
     assert (failed.code, failed.field, failed.task) == ("unknown_event", "playbook_version", case["event_id"])
 
 
-async def test_a_case_on_a_graph_that_is_being_deployed_waits_for_it_and_goes_on(
+async def test_case_on_a_playbook_being_deployed_waits_and_continues(
     serve: Serve, cloud: Cloud, tap: Tap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWITCHYARD_DEPLOY_GRACE_S", "60")
@@ -94,7 +92,7 @@ async def test_foreign_state_is_quarantined_and_case_continues(serve: Serve, clo
     assert len(await tap.seen("router", case["case_id"])) == 1
 
 
-async def test_a_dead_letter_of_the_router_is_routed_again(serve: Serve, cloud: Cloud, tap: Tap) -> None:
+async def test_router_dead_letter_is_routed_again(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("router")
     case = opened()
     await cloud.put_dead_letter("router", bus_body(case))
@@ -112,7 +110,7 @@ async def test_router_dead_letter_unroutable_goes_to_close(serve: Serve, cloud: 
     await cloud.settled(QUEUE, DEAD_LETTERS)
 
 
-async def test_a_dead_letter_that_is_no_event_is_quarantined(serve: Serve, cloud: Cloud) -> None:
+async def test_router_dead_letter_without_an_event_is_quarantined(serve: Serve, cloud: Cloud) -> None:
     await serve("router")
     raw = f"not JSON {fresh_id()}"
     await cloud.put_dead_letter("router", raw)

@@ -21,6 +21,7 @@ from tests.integration.case_manager.conftest import (
     close_case,
     halt,
     make_overdue,
+    operate,
     resume,
     submission,
 )
@@ -64,7 +65,7 @@ async def test_case_without_outcome_expires_once_at_deadline(
     assert closed["payload"]["remedy"]
 
 
-async def test_a_deadline_survives_the_case_manager_that_set_it(
+async def test_deadline_survives_a_restart_of_the_case_manager(
     case_manager: CaseManager, start_case_manager: StartCaseManager, tap: Tap, clock: ManualClock
 ) -> None:
     opened = await case_manager.submit()
@@ -73,9 +74,7 @@ async def test_a_deadline_survives_the_case_manager_that_set_it(
     assert len(await endings(tap, opened)) == 1
 
 
-async def test_a_case_that_was_closed_in_time_does_not_expire(
-    case_manager: CaseManager, tap: Tap, clock: ManualClock
-) -> None:
+async def test_case_closed_in_time_does_not_expire(case_manager: CaseManager, tap: Tap, clock: ManualClock) -> None:
     opened = await case_manager.submit()
     await case_manager.closing.close_case(close_case(opened))
     clock.advance(LATE)
@@ -83,7 +82,7 @@ async def test_a_case_that_was_closed_in_time_does_not_expire(
     assert await tap.seen("case_manager", opened["case_id"]) == []
 
 
-async def test_a_crash_between_closing_and_publishing_publishes_the_outcome_from_the_outbox(
+async def test_crash_between_closing_and_publishing_publishes_from_the_outbox(
     case_manager: CaseManager, start_case_manager: StartCaseManager, tap: Tap, owner: Owner
 ) -> None:
     opened = await case_manager.submit()
@@ -96,7 +95,7 @@ async def test_a_crash_between_closing_and_publishing_publishes_the_outcome_from
     assert await another.outbox.tick() == 0
 
 
-async def test_a_crash_between_closing_and_stopping_the_timer_repeats_the_outcome_at_the_deadline(
+async def test_crash_between_closing_and_stopping_the_timer_repeats_the_outcome(
     case_manager: CaseManager, tap: Tap, clock: ManualClock, owner: Owner
 ) -> None:
     opened = await case_manager.submit()
@@ -108,7 +107,7 @@ async def test_a_crash_between_closing_and_stopping_the_timer_repeats_the_outcom
     assert await case_manager.timers.tick() == 0
 
 
-async def test_an_expired_case_whose_event_did_not_reach_the_bus_is_published_from_the_outbox(
+async def test_expired_case_with_a_failed_publish_is_published_from_the_outbox(
     case_manager: CaseManager, tap: Tap, clock: ManualClock, owner: Owner
 ) -> None:
     opened = await case_manager.submit()
@@ -123,7 +122,7 @@ async def test_an_expired_case_whose_event_did_not_reach_the_bus_is_published_fr
     assert closed["payload"]["outcome"] == "expired"
 
 
-async def test_a_crash_after_an_expiry_was_published_repeats_the_identical_event(
+async def test_crash_after_publishing_an_expiry_repeats_the_identical_event(
     case_manager: CaseManager, tap: Tap, clock: ManualClock, owner: Owner
 ) -> None:
     opened = await case_manager.submit()
@@ -136,7 +135,7 @@ async def test_a_crash_after_an_expiry_was_published_repeats_the_identical_event
     assert first == second
 
 
-async def test_case_managers_that_tick_at_once_expire_a_case_to_the_same_end(
+async def test_concurrent_case_managers_expire_a_case_identically(
     case_manager: CaseManager, start_case_manager: StartCaseManager, tap: Tap, clock: ManualClock
 ) -> None:
     another = await start_case_manager()
@@ -148,7 +147,7 @@ async def test_case_managers_that_tick_at_once_expire_a_case_to_the_same_end(
         assert all(event == first for event in others)
 
 
-async def test_an_answer_that_comes_after_the_expiry_changes_nothing(
+async def test_late_answer_after_the_expiry_changes_nothing(
     case_manager: CaseManager, tap: Tap, clock: ManualClock
 ) -> None:
     opened = await case_manager.submit()
@@ -172,7 +171,7 @@ async def test_parked_case_past_deadline_is_opened_before_expiry(
     assert types == ["CaseOpened", "CaseClosed"]
 
 
-async def test_a_halted_playbook_parks_its_cases_and_resuming_releases_each_once(
+async def test_halted_playbook_parks_its_cases_and_resuming_releases_each_once(
     case_manager: CaseManager, tap: Tap, start_case_manager: StartCaseManager, owner: Owner
 ) -> None:
     await halt(owner)
@@ -189,7 +188,7 @@ async def test_a_halted_playbook_parks_its_cases_and_resuming_releases_each_once
     assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == [released]
 
 
-async def test_a_crash_between_releasing_a_parked_case_and_publishing_it_publishes_the_identical_event(
+async def test_parked_case_released_before_a_crash_is_published_identically(
     case_manager: CaseManager, tap: Tap, owner: Owner
 ) -> None:
     await halt(owner)
@@ -206,15 +205,16 @@ async def test_a_crash_between_releasing_a_parked_case_and_publishing_it_publish
     assert released["type"] == "CaseOpened"
 
 
-async def test_halting_twice_keeps_who_did_it_first(owner: Owner) -> None:
-    assert await owner.fetchval("select case_manager.halt('assist', 'ada', 'a bad prompt')")
-    assert not await owner.fetchval("select case_manager.halt('assist', 'grace', 'me too')")
-    row = await owner.fetchrow("select by, why from case_manager.control")
-    assert row is not None
-    assert tuple(row) == ("ada", "a bad prompt")
+async def test_second_halt_keeps_the_operator_of_the_first(
+    case_manager: CaseManager, owner: Owner, clock: ManualClock
+) -> None:
+    assert await operate(case_manager, owner, clock, "halt", "assist") == "halted"
+    first = await owner.fetchval("select command_id from case_manager.control")
+    assert await operate(case_manager, owner, clock, "halt", "assist") == "was halted already"
+    assert await owner.fetchval("select command_id from case_manager.control") == first
 
 
-async def test_cases_that_are_open_already_are_not_held_up_by_a_halt(case_manager: CaseManager, owner: Owner) -> None:
+async def test_open_cases_are_not_delayed_by_a_halt(case_manager: CaseManager, owner: Owner) -> None:
     sent = submission()
     opened = await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted")
     await halt(owner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from opentelemetry.sdk.trace import TracerProvider
@@ -26,10 +27,11 @@ class Recorded:
         self.events += events
 
 
-async def test_a_repeated_submission_publishes_the_same_event_under_its_own_trace(
+async def test_repeated_submission_publishes_the_same_event_under_its_own_trace(
     start_case_manager: StartCaseManager,
 ) -> None:
     case_manager, recorded = await start_case_manager(), Recorded()
+    arrivals = replace(case_manager.arrivals, publisher=recorded)
     middlewares = broker_middlewares(otlp_endpoint="http://collector", tracer_provider=TracerProvider())
     broker = SQSBroker("us-east-1", middlewares=middlewares, logger=None)
     upstream = broker.event_publisher("switchyard", source=SOURCE, detail_type="CaseSubmitted")
@@ -38,10 +40,11 @@ async def test_a_repeated_submission_publishes_the_same_event_under_its_own_trac
     async def keep(message: SQSMessage) -> None:
         nobody: Any = None  # what has no part in a submission that is in order
         await Dispatch(
-            intake=case_manager.intake,
+            arrivals=arrivals,
             closing=case_manager.closing,
             pending=nobody,
             approvals=nobody,
+            consents=nobody,
             suppression=nobody,
             publisher=recorded,
             quarantine=nobody,
@@ -53,7 +56,9 @@ async def test_a_repeated_submission_publishes_the_same_event_under_its_own_trac
     detail = submission()
     async with TestSQSBroker(broker):
         await upstream.publish(detail)
+        await arrivals.tick()
         await upstream.publish(detail, trace_header=f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent=00f067aa0ba902b7;Sampled=1")
+        await arrivals.tick()
     first, second = recorded.events
     traces = [event["trace"]["traceparent"].split("-")[1] for event in recorded.events]
     assert traces[0] != TRACE

@@ -22,7 +22,7 @@ from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import sign_statement
 from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import timestamp
-from tests.integration.case_manager.conftest import SIGNING_KEYS, CaseManager, StartCaseManager, make_overdue
+from tests.integration.case_manager.conftest import SIGNING_KEYS, CaseManager, StartCaseManager, make_overdue, operate
 from tests.integration.cloud import Tap
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Owner
@@ -53,9 +53,9 @@ async def opened(case_manager: CaseManager, **changes: Any) -> Json:
     return event
 
 
-async def command(case_manager: CaseManager, *answers: Contract) -> Json:
+async def command(case_manager: CaseManager, *answers: Contract, **changes: Any) -> Json:
     """What the router asks of the case manager after these answers, in a case of its own."""
-    asked = routed(await opened(case_manager))
+    asked = routed(await opened(case_manager, **changes))
     for answer in answers:
         asked = routed(answered(asked, answer))
     return asked
@@ -111,7 +111,7 @@ async def answers(tap: Tap, asked: Json) -> list[Json]:
     ]
 
 
-async def test_a_granted_approval_goes_back_to_the_router_with_the_state(
+async def test_granted_approval_returns_to_the_router_with_the_state(
     case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
@@ -126,7 +126,7 @@ async def test_a_granted_approval_goes_back_to_the_router_with_the_state(
     assert following["type"] == "CheckSending"
 
 
-async def test_a_denied_approval_ends_the_case(
+async def test_denied_approval_ends_the_case(
     case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
@@ -136,6 +136,43 @@ async def test_a_denied_approval_ends_the_case(
     (denied,) = await answers(tap, asked)
     (following,) = route(received(denied), SEAL)
     assert (following["type"], following["payload"]["outcome"]) == ("CloseCase", "denied")
+
+
+@pytest.mark.parametrize("spelling", ["c.ruiz", "C.Ruiz", "c.ruiz@harbor.example", "C.RUIZ@Harbor.Example"])
+async def test_submitter_under_any_spelling_may_not_approve_and_another_may(
+    spelling: str, case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
+) -> None:
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE, submitted_for=spelling)
+    await waits(case_manager, asked)
+    own = await stated(owner, asked, clock, approver="c.ruiz")
+    await case_manager.timers.tick()
+    assert "may not approve it" in str(await result(owner, own))
+    assert await answers(tap, asked) == []
+    other = await stated(owner, asked, clock, approver="j.okafor")
+    await case_manager.timers.tick()
+    assert await result(owner, other) == "granted"
+
+
+async def test_unknown_submitter_needs_second_approver_and_event_names_both(
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
+) -> None:
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE, submitted_for="j.okafor@another.example")
+    await waits(case_manager, asked)
+    first = await stated(owner, asked, clock, approver="j.okafor")
+    await case_manager.timers.tick()
+    assert str(await result(owner, first)).startswith("granted: a second approver must agree")
+    queue = "select agreed_by from case_manager.approval_queue where approval_id = $1::text::uuid"
+    assert await owner.fetchval(queue, asked["event_id"]) == ["j.okafor"]
+    again = await stated(owner, asked, clock, approver="j.okafor")
+    await case_manager.timers.tick()
+    assert str(await result(owner, again)).startswith("refused: this approver has agreed already")
+    assert await answers(tap, asked) == []
+    second = await stated(owner, asked, clock, approver="c.ruiz")
+    await case_manager.timers.tick()
+    assert await result(owner, second) == "granted"
+    [granted] = await tap.next("case_manager", asked["case_id"], 1)
+    assert (granted["type"], granted["payload"]["approver"]) == ("ApprovalGranted", "c.ruiz")
+    assert [each["approver"] for each in granted["payload"]["co_approvals"]] == ["j.okafor"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +186,7 @@ async def test_a_denied_approval_ends_the_case(
         pytest.param({"signed": timedelta(minutes=16)}, "too old or in the future", id="signed in the future"),
     ],
 )
-async def test_a_decision_does_not_count(
+async def test_decision_that_is_invalid_does_not_count(
     case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock, changes: dict[str, Any], why: str
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
@@ -171,9 +208,7 @@ async def test_a_decision_does_not_count(
         ("signature", "x" * 1_000),
     ],
 )
-async def test_a_decision_that_no_case_manager_could_read_is_refused_by_the_database(
-    owner: Owner, column: str, value: str
-) -> None:
+async def test_unreadable_decision_is_refused_by_the_database(owner: Owner, column: str, value: str) -> None:
     given = {"content": "a" * 64, "signed": "2026-11-28T00:00:00Z", "signature": "s"} | {column: value}
     with pytest.raises(asyncpg.CheckViolationError):
         await owner.fetchval(
@@ -182,7 +217,7 @@ async def test_a_decision_that_no_case_manager_could_read_is_refused_by_the_data
         )  # fmt: skip
 
 
-async def test_a_decision_that_cannot_be_applied_is_set_aside_and_the_others_count(
+async def test_inapplicable_decision_is_set_aside_and_others_count(
     case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     broken, sound = [await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE) for _ in range(2)]
@@ -199,21 +234,23 @@ async def test_a_decision_that_cannot_be_applied_is_set_aside_and_the_others_cou
     assert [event["type"] for event in await answers(tap, sound)] == ["ApprovalGranted"]
 
 
-async def test_timers_with_a_step_that_fails_still_do_the_others(
+async def test_timers_continue_after_a_failing_step(
     case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
     await waits(case_manager, asked)
     decision = await stated(owner, asked, clock)
-    await owner.execute("alter table case_manager.control_change rename to renamed")
+    await owner.execute("alter table case_manager.operator_command rename to renamed")
     try:
         assert await case_manager.timers.tick() == 1
     finally:
-        await owner.execute("alter table case_manager.renamed rename to control_change")
+        await owner.execute("alter table case_manager.renamed rename to operator_command")
     assert await result(owner, decision) == "granted"
 
 
-async def test_a_decision_counts_once(case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock) -> None:
+async def test_second_decision_on_an_approval_does_not_count(
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
+) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
     await waits(case_manager, asked)
     first, second = await stated(owner, asked, clock, "denied"), await stated(owner, asked, clock)
@@ -223,13 +260,12 @@ async def test_a_decision_counts_once(case_manager: CaseManager, owner: Owner, t
     assert [event["type"] for event in await answers(tap, asked)] == ["ApprovalDenied"]
 
 
-async def test_nobody_decides_on_a_closed_case(
+async def test_decision_on_a_closed_case_does_not_count(
     case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
     await waits(case_manager, asked)
-    await owner.fetchval("select case_manager.cancel($1, 'a.lindqvist', 'a mistake')", asked["case_id"])
-    await case_manager.timers.tick()
+    assert await operate(case_manager, owner, clock, "cancel", asked["case_id"]) == "cancelled"
     ended = (await tap.seen("case_manager", asked["case_id"]))[-1]
     assert ended["payload"]["outcome"] == "cancelled"
     decision = await stated(owner, asked, clock)
@@ -238,7 +274,7 @@ async def test_nobody_decides_on_a_closed_case(
     assert await answers(tap, asked) == []
 
 
-async def test_an_approval_expires_after_days_at_another_case_manager(
+async def test_approval_expires_after_days_at_another_case_manager(
     case_manager: CaseManager, start_case_manager: StartCaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
@@ -254,7 +290,7 @@ async def test_an_approval_expires_after_days_at_another_case_manager(
     assert [event["type"] for event in await answers(tap, asked)] == ["ApprovalExpired"]
 
 
-async def test_a_case_waits_for_its_hour(case_manager: CaseManager, tap: Tap, clock: ManualClock) -> None:
+async def test_case_before_its_permitted_hour_waits(case_manager: CaseManager, tap: Tap, clock: ManualClock) -> None:
     until = timestamp(clock.now() + timedelta(hours=10))
     asked = await command(case_manager, ALLOWED, DRAFTED, PASSED, DEFERRED.model_copy(update={"until": until}))
     await waits(case_manager, asked)
@@ -267,27 +303,25 @@ async def test_a_case_waits_for_its_hour(case_manager: CaseManager, tap: Tap, cl
     assert [event["type"] for event in route(received(over), SEAL)] == ["CheckSending"]
 
 
-async def test_a_halted_case_waits_for_the_resumption_and_the_log_hears_of_both(
-    case_manager: CaseManager, owner: Owner, tap: Tap
+async def test_halted_case_waits_for_resumption_and_both_are_logged(
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, PASSED, SENDABLE, SendingHalted())
-    assert await owner.fetchval("select case_manager.halt('outbound_email', 'a.lindqvist', 'complaints')")
+    assert await operate(case_manager, owner, clock, "halt", "outbound_email") == "halted"
     await waits(case_manager, asked)
     await case_manager.timers.tick()
     assert await answers(tap, asked) == []
-    assert await owner.fetchval("select case_manager.resume('outbound_email', 'a.lindqvist', 'fixed')")
-    assert not await owner.fetchval("select case_manager.resume('outbound_email', 'a.lindqvist', 'fixed')")
-    await case_manager.timers.tick()
+    assert await operate(case_manager, owner, clock, "resume", "outbound_email") == "resumed"
+    assert await operate(case_manager, owner, clock, "resume", "outbound_email") == "was not halted"
     (over,) = await answers(tap, asked)
     assert over["payload"] == {"waited_for": "resume"}
-    assert await owner.fetchval("select count(*) from case_manager.control_change") == 0
     reports = await tap.seen("case_manager")
     assert [
         (event["type"], event["payload"]["operator"]) for event in reports if event["type"].startswith("Playbook")
     ] == [("PlaybookHalted", "a.lindqvist"), ("PlaybookResumed", "a.lindqvist")]
 
 
-async def test_an_answer_that_was_lost_on_its_way_is_published_again(
+async def test_lost_answer_is_published_again_identically(
     case_manager: CaseManager, tap: Tap, clock: ManualClock
 ) -> None:
     asked = await command(
@@ -319,7 +353,7 @@ async def test_case_manager_killed_between_store_and_publish_loses_nothing(
     assert [event["type"] for event in await answers(tap, asked) if event["type"] != "EmailCaseOpened"] == ["WaitOver"]
 
 
-async def test_two_case_managers_answer_once(
+async def test_two_case_managers_publish_one_answer(
     case_manager: CaseManager, start_case_manager: StartCaseManager, tap: Tap, clock: ManualClock
 ) -> None:
     asked = await command(
@@ -331,9 +365,7 @@ async def test_two_case_managers_answer_once(
     assert len({event["event_id"] for event in await answers(tap, asked)}) == 1
 
 
-async def test_the_consumers_data_is_sealed_and_the_address_is_a_keyed_hash(
-    case_manager: CaseManager, owner: Owner
-) -> None:
+async def test_consumer_data_is_sealed_and_the_address_is_a_keyed_hash(case_manager: CaseManager, owner: Owner) -> None:
     event = await opened(case_manager)
     stored = await owner.fetchval("select event from case_manager.outbox where case_id = $1", event["case_id"])
     for personal in ("ada.byron", "Byron", "4711", "consumer-1", "14604"):
@@ -372,7 +404,7 @@ async def test_suppressed_contact_is_recorded_once_and_reported(
         pytest.param("upstream.email_feedback", {"tenant": "other"}, "tenant", id="for another tenant"),
     ],
 )
-async def test_a_contact_cannot_be_stopped(
+async def test_invalid_suppression_report_is_refused_and_names_the_field(
     case_manager: CaseManager, owner: Owner, source: str, changes: dict[str, Any], field: str
 ) -> None:
     upstreams = {"upstream.email_feedback": UpstreamPolicy(tenants=("acme-*",))}

@@ -14,7 +14,7 @@ from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims, opt_out_u
 from services.app import EMAIL_FEEDBACK
 from services.specialists.email_feedback.main import run
 from switchyard.protocol.fields import Json
-from switchyard.protocol.topology import queue_name
+from switchyard.protocol.topology import SUPPRESSIONS, queue_name
 from switchyard.runtime.crypto.tokens import SignedTokens
 from tests.integration.cloud import Cloud, until
 from tests.integration.events import fresh_id
@@ -51,7 +51,7 @@ class MailProcess:
         assert await self._receive(wait=1) == []
 
     async def _receive(self, wait: int = 0) -> list[Json]:
-        url = await self.cloud.url(queue_name("case_manager"))
+        url = await self.cloud.url(queue_name("case_manager", SUPPRESSIONS))
         answer = await self.cloud.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
         messages = answer.get("Messages", [])
         for message in messages:
@@ -70,7 +70,7 @@ async def start_mail(
 
     A test that reads the logs starts it itself: they are captured phase by phase.
     """
-    await cloud.purge(queue_name("case_manager"), queue_name(EMAIL_FEEDBACK))
+    await cloud.purge(queue_name("case_manager", SUPPRESSIONS), queue_name(EMAIL_FEEDBACK))
     port = free_port()
     environment = {
         "OPTOUT_KEYS": json.dumps({"k1": KEY}),

@@ -17,7 +17,7 @@ from tests.integration.email_feedback.conftest import MailProcess, StartMail
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
-async def test_a_get_asks_and_changes_nothing(
+async def test_get_shows_the_form_and_changes_nothing(
     mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     for method in ("GET", "HEAD", "GET"):
@@ -29,7 +29,7 @@ async def test_a_get_asks_and_changes_nothing(
     await mail.no_suppression()
 
 
-async def test_the_one_click_post_of_a_mail_client_reaches_the_case_manager(
+async def test_one_click_post_reaches_the_case_manager(
     mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     """RFC 8058, section 3.2: no cookies, no further questions."""
@@ -43,7 +43,7 @@ async def test_the_one_click_post_of_a_mail_client_reaches_the_case_manager(
     assert refused.address is None
 
 
-async def test_a_client_that_sends_a_multipart_form_or_no_body_gets_out_too(
+async def test_post_with_a_multipart_form_or_no_body_opts_out(
     mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     form = aiohttp.FormData(ONE_CLICK, default_to_multipart=True)
@@ -53,7 +53,7 @@ async def test_a_client_that_sends_a_multipart_form_or_no_body_gets_out_too(
     await mail.suppressions(2)
 
 
-async def test_two_clicks_on_a_day_are_one_report(
+async def test_two_clicks_on_one_day_are_one_report(
     mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     for _ in range(2):
@@ -63,7 +63,7 @@ async def test_two_clicks_on_a_day_are_one_report(
     assert first["detail"] == second["detail"]
 
 
-async def test_a_link_that_was_cut_or_altered_says_so_and_stops_nothing(
+async def test_truncated_or_altered_link_is_refused_and_suppresses_no_address(
     mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     good = mail.link(wanted)
@@ -85,7 +85,7 @@ async def test_opt_out_with_another_page_or_method_gets_the_bad_link_page(
     await mail.no_suppression()
 
 
-async def test_the_page_says_done_only_after_the_bus_took_it(
+async def test_page_confirms_only_after_the_bus_accepted_the_event(
     mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     async def publish(*_: object) -> None:
@@ -103,7 +103,7 @@ async def test_the_page_says_done_only_after_the_bus_took_it(
     await mail.suppressions(1)
 
 
-async def test_every_answer_is_private_and_runs_nothing(
+async def test_responses_are_private_and_run_no_script(
     mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     for link in (mail.link(wanted), f"{mail.base}/o/nonsense", f"{mail.base}/elsewhere"):
@@ -121,9 +121,7 @@ async def test_every_answer_is_private_and_runs_nothing(
         assert wanted.address_key not in page
 
 
-async def test_every_page_can_be_read_by_everybody(
-    mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
-) -> None:
+async def test_pages_are_accessible(mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession) -> None:
     """Language, title, one main heading, width of the screen, no field without a name."""
 
     class Outline(HTMLParser):
@@ -145,7 +143,7 @@ async def test_every_page_can_be_read_by_everybody(
         assert {attributes["type"] for tag, attributes in outline.tags if tag == "input"} <= {"hidden"}
 
 
-async def test_neither_link_nor_address_key_stands_in_the_logs(
+async def test_logs_have_neither_link_nor_address_key(
     start_mail: StartMail, wanted: OptOutClaims, browser: aiohttp.ClientSession, log_lines: LogLines
 ) -> None:
     mail = await start_mail()

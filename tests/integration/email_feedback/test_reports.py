@@ -32,7 +32,7 @@ async def report(cloud: Cloud, detail: Json) -> str:
     return body
 
 
-async def test_a_bounce_reaches_the_case_manager(mail: MailProcess, cloud: Cloud) -> None:
+async def test_bounce_reaches_the_case_manager(mail: MailProcess, cloud: Cloud) -> None:
     await report(cloud, REPORT)
     [event] = await mail.suppressions(1)
     assert (event["source"], event["detail-type"]) == ("upstream.email_feedback", "SuppressionRequested")
@@ -40,14 +40,14 @@ async def test_a_bounce_reaches_the_case_manager(mail: MailProcess, cloud: Cloud
     assert event["detail"]["reason"] == "bounced"
 
 
-async def test_a_soft_bounce_reaches_nobody(mail: MailProcess, cloud: Cloud) -> None:
+async def test_soft_bounce_suppresses_no_address(mail: MailProcess, cloud: Cloud) -> None:
     await report(cloud, REPORT | {"bounce": {"bounceType": "Transient", "bouncedRecipients": []}})
     await cloud.settled(queue_name(EMAIL_FEEDBACK))
     await mail.no_suppression()
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
-async def test_a_report_through_sns_is_read_with_and_without_its_wrapping(
+async def test_report_through_sns_is_read_with_and_without_raw_delivery(
     wrapped: bool, mail: MailProcess, cloud: Cloud
 ) -> None:
     body = json.dumps({"Type": "Notification", "Message": json.dumps(REPORT)} if wrapped else REPORT)
@@ -56,7 +56,7 @@ async def test_a_report_through_sns_is_read_with_and_without_its_wrapping(
     assert event["detail"]["address"] == ADDRESS
 
 
-async def test_a_report_that_comes_twice_is_the_same_suppression(mail: MailProcess, cloud: Cloud) -> None:
+async def test_report_delivered_twice_is_the_same_suppression(mail: MailProcess, cloud: Cloud) -> None:
     for _ in range(2):
         await report(cloud, REPORT)
     first, second = await mail.suppressions(2)
@@ -72,7 +72,7 @@ async def test_unreadable_report_is_quarantined_and_blocks_nothing(mail: MailPro
     await mail.suppressions(1)
 
 
-async def test_the_address_stands_in_no_log_line(start_mail: StartMail, cloud: Cloud, log_lines: LogLines) -> None:
+async def test_logs_have_no_address(start_mail: StartMail, cloud: Cloud, log_lines: LogLines) -> None:
     mail = await start_mail()
     await report(cloud, REPORT)
     await mail.suppressions(1)

@@ -38,6 +38,7 @@ from tests.integration.events import bus_body, command, fresh_id, opened, rewrit
 from tests.integration.infrastructure import Owner
 from tests.integration.known_cases import Person, known_cases
 from tests.integration.manual_clock import ManualClock
+from tests.operators import OPERATORS
 from tests.reference import read_event
 
 PACK = "2026-09-01.1"
@@ -56,11 +57,28 @@ VAULT_KEY = b"v" * 32
 TABLES = ", ".join(
     [
         f"case_manager.{table}"
-        for table in ("submission", "case_ending", "control", "approval", "approval_grant", "outbox")
+        for table in (
+            "submission",
+            "case_ending",
+            "control",
+            "operator_command",
+            "approval",
+            "approval_grant",
+            "outbox",
+        )
     ]
     + [
         f"email_sender.{table}"
-        for table in ("sending", "resolution", "domain_rate", "turn", "send_lock", "inbox", "outbox")
+        for table in (
+            "sending",
+            "resolution",
+            "resolution_request",
+            "domain_rate",
+            "turn",
+            "send_lock",
+            "inbox",
+            "outbox",
+        )
     ]
 )
 
@@ -125,15 +143,18 @@ class Case:
             await self.record_verdict("sending", "SendingAllowed", valid_until="2100-01-01T00:00:00Z")
         return self
 
-    async def record_verdict(self, stage: str, outcome: str, *, approval: str | None = None, **changes: Any) -> None:
-        """What compliance recorded about the email, `valid_until` of its payload included."""
+    async def record_verdict(
+        self, stage: str, outcome: str, *, approval: str | None = None, ahead_s: float = 0, **changes: Any
+    ) -> None:
+        """What compliance recorded about the email, by a clock that is `ahead_s` ahead; `valid_until` of its payload
+        included."""
         row = {"pack": PACK, "content_sha256": self.content_sha256, "case_id": self.case_id} | changes
         payload = {name: changes[name] for name in ("valid_until",) if name in changes}
         await self.owner.execute(
             "insert into compliance.verdict (task_id, case_id, tenant, stage, outcome, pack, purpose, account_sha256,"
             " content_sha256, rules, approval, payload, places, recorded_at, retain_until)"
             " values (gen_random_uuid(), $1, 'acme', $2, $3, $4, 'payment_reminder', '', $5, '{}', $6, $7, '{}',"
-            " clock_timestamp(), '2030-01-01')",
+            " clock_timestamp() + make_interval(secs => $8), '2030-01-01')",
             row["case_id"],
             stage,
             outcome,
@@ -141,6 +162,7 @@ class Case:
             row["content_sha256"],
             approval,
             json.dumps(payload),
+            ahead_s,
         )
 
     async def approve(
@@ -299,7 +321,7 @@ async def start_email_sender(
         handler = partial(
             send_email,
             artefacts=Artefacts(None, Vault(pool, LocalKeyWrapper(VAULT_KEY), clock), decrypts=("email", "address")),  # type: ignore[arg-type]
-            ledger=SendLedger(pool, APPROVALS),
+            ledger=SendLedger(pool, APPROVALS, OPERATORS),
             provider=SesProvider(client, configuration_set="outbound"),
             clock=clock,
             timeout_s=TIMEOUT_S,

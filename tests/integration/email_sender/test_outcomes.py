@@ -19,9 +19,7 @@ from tests.integration.manual_clock import ManualClock
 from tests.integration.serving import free_port
 
 
-async def test_the_bytes_that_passed_are_the_bytes_that_are_sent(
-    case: Case, email_sender: EmailSender, outbox: Outbox
-) -> None:
+async def test_sent_bytes_are_the_reviewed_bytes(case: Case, email_sender: EmailSender, outbox: Outbox) -> None:
     answer = await email_sender.send(case.command(email_sender.soon))
 
     [taken] = outbox.of(case.case_id)
@@ -33,7 +31,7 @@ async def test_the_bytes_that_passed_are_the_bytes_that_are_sent(
     assert taken.tags == {"case_id": case.case_id, "content_sha256": case.content_sha256}
 
 
-async def test_a_command_that_comes_again_sends_nothing_and_answers_the_same(
+async def test_command_repeated_sends_nothing_and_gets_the_same_answer(
     case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     first = await email_sender.send(case.command(email_sender.soon))
@@ -42,7 +40,7 @@ async def test_a_command_that_comes_again_sends_nothing_and_answers_the_same(
     assert len(outbox.of(case.case_id)) == 1
 
 
-async def test_ten_email_senders_with_commands_for_one_email_send_it_once(
+async def test_concurrent_email_senders_send_one_email_once(
     case: Case, start_email_sender: StartEmailSender, outbox: Outbox
 ) -> None:
     email_senders = [await start_email_sender() for _ in range(2)]
@@ -75,7 +73,9 @@ async def test_unanswered_send_is_unknown_and_never_repeated(
     assert len(outbox.of(case.case_id)) == taken
 
 
-async def test_the_provider_refuses_the_email(case: Case, email_sender: EmailSender, outbox: Outbox) -> None:
+async def test_email_refused_by_the_provider_is_undeliverable(
+    case: Case, email_sender: EmailSender, outbox: Outbox
+) -> None:
     outbox.plan("reject")
     answer = await email_sender.send(case.command(email_sender.soon))
 
@@ -86,7 +86,7 @@ async def test_the_provider_refuses_the_email(case: Case, email_sender: EmailSen
 
 
 @pytest.mark.parametrize(("fault", "code"), [("throttle", "throttled"), ("pause", "provider_account")])
-async def test_what_is_certainly_not_accepted_is_sent_later_and_once(
+async def test_email_certainly_not_accepted_is_sent_later_once(
     fault: SesFault, code: str, case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     outbox.plan(fault, fault)
@@ -100,7 +100,7 @@ async def test_what_is_certainly_not_accepted_is_sent_later_and_once(
     assert len(outbox.of(case.case_id)) == 1
 
 
-async def test_a_provider_that_cannot_be_reached_was_not_asked(
+async def test_unreachable_provider_delays_the_email_without_an_attempt(
     case: Case, email_sender: EmailSender, start_email_sender: StartEmailSender, outbox: Outbox
 ) -> None:
     cut_off = await start_email_sender(url=f"http://127.0.0.1:{free_port()}")
@@ -111,7 +111,7 @@ async def test_a_provider_that_cannot_be_reached_was_not_asked(
     assert len(outbox.of(case.case_id)) == 1
 
 
-async def test_bytes_that_did_not_pass_are_not_sent(case: Case, email_sender: EmailSender, outbox: Outbox) -> None:
+async def test_bytes_without_a_pass_are_not_sent(case: Case, email_sender: EmailSender, outbox: Outbox) -> None:
     for stage, outcome in (("email", "EmailPassed"), ("sending", "SendingAllowed")):
         await case.record_verdict(stage, outcome, content_sha256="d" * 64, valid_until="2100-01-01T00:00:00Z")
     with pytest.raises(PermanentTaskError) as refused:
@@ -120,7 +120,7 @@ async def test_bytes_that_did_not_pass_are_not_sent(case: Case, email_sender: Em
     assert outbox.of(case.case_id) == []
 
 
-async def test_a_task_without_time_for_the_providers_answer_asks_nobody(
+async def test_task_with_too_little_time_left_does_not_call_the_provider(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
     with pytest.raises(RetryableTaskError) as waiting:
@@ -130,7 +130,7 @@ async def test_a_task_without_time_for_the_providers_answer_asks_nobody(
     assert outbox.of(case.case_id) == []
 
 
-async def test_slow_intent_is_taken_back_and_preconditions_read_again(
+async def test_slow_intent_is_withdrawn_and_preconditions_are_read_again(
     case: Case, email_sender: EmailSender, outbox: Outbox, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look = SendLedger.look
@@ -150,7 +150,7 @@ async def test_slow_intent_is_taken_back_and_preconditions_read_again(
     assert len(outbox.of(case.case_id)) == 1
 
 
-async def test_an_answer_is_kept_until_a_database_that_is_away_can_take_it(
+async def test_answer_is_kept_until_the_unavailable_database_returns(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, away = SendLedger.record, ["once", "twice"]

@@ -28,7 +28,7 @@ async def delay_of(email_sender: EmailSender, command: Json) -> float | None:
     return None
 
 
-async def test_a_burst_goes_at_once_and_each_after_it_gets_a_turn_of_its_own(
+async def test_burst_is_sent_at_once_and_later_sends_get_turns(
     start_email_sender: StartEmailSender, open_case: OpenCase
 ) -> None:
     email_sender = await start_email_sender(send_rate=TEN_SECONDS)
@@ -37,7 +37,7 @@ async def test_a_burst_goes_at_once_and_each_after_it_gets_a_turn_of_its_own(
     assert delays == [None, None, 10.0, 20.0, 30.0]
 
 
-async def test_who_comes_back_too_early_keeps_its_place_and_takes_no_second_one(
+async def test_send_retried_too_early_keeps_its_turn(
     start_email_sender: StartEmailSender, open_case: OpenCase, outbox: Outbox, owner: Owner
 ) -> None:
     email_sender = await start_email_sender(send_rate=TEN_SECONDS)
@@ -54,7 +54,7 @@ async def test_who_comes_back_too_early_keeps_its_place_and_takes_no_second_one(
     assert await owner.fetchval("select count(*) from email_sender.turn") == 0
 
 
-async def test_a_turn_after_the_checked_moment_is_checked_again_and_still_kept(
+async def test_turn_after_the_checked_moment_needs_a_new_check_and_is_kept(
     start_email_sender: StartEmailSender, open_case: OpenCase
 ) -> None:
     email_sender = await start_email_sender(send_rate=SendRate(600.0, 1))
@@ -70,13 +70,13 @@ async def test_a_turn_after_the_checked_moment_is_checked_again_and_still_kept(
     assert await delay_of(email_sender, second.command(later, note="checked again")) is None
 
 
-async def test_another_domain_has_a_share_of_its_own(start_email_sender: StartEmailSender, open_case: OpenCase) -> None:
+async def test_domains_have_a_pace_each(start_email_sender: StartEmailSender, open_case: OpenCase) -> None:
     email_sender = await start_email_sender(send_rate=SendRate(60.0, 1))
     for to, delay in (("a@one.example", None), ("b@two.example", None), ("c@ONE.example", 60.0)):
         assert await delay_of(email_sender, (await open_case(to=to)).command(email_sender.soon)) == delay
 
 
-async def test_an_idle_domain_saves_up_no_more_than_its_burst(
+async def test_idle_domain_saves_no_more_than_its_burst(
     start_email_sender: StartEmailSender, open_case: OpenCase
 ) -> None:
     email_sender = await start_email_sender(send_rate=TEN_SECONDS)
@@ -97,7 +97,7 @@ async def test_email_senders_share_one_pace(
     assert len(outbox.ses_simulator.taken) == 2
 
 
-def test_a_domain_may_have_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_domain_with_its_own_limit_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://email sender@localhost/work")
     monkeypatch.setenv("SWITCHYARD_DOMAIN_PER_MINUTE", "600")
     monkeypatch.setenv("SWITCHYARD_DOMAIN_LIMITS", '{"gmail.com": 60}')

@@ -138,7 +138,7 @@ async def reaches(owner: Owner, case: Case, state: str) -> None:
 
 
 @pytest.mark.slow
-async def test_killed_before_the_intent_it_is_sent_once_by_the_next(
+async def test_sender_killed_before_the_intent_leaves_one_send_to_the_next(
     case: Case, start_worker: StartWorker, cloud: Cloud, tap: Tap, outbox: Outbox, owner: Owner, blocking: Owner
 ) -> None:
     await blocking.execute("insert into email_sender.send_lock values ($1, $2)", case.case_id, case.content_sha256)
@@ -162,7 +162,7 @@ async def test_killed_before_the_intent_it_is_sent_once_by_the_next(
 
 
 @pytest.mark.parametrize(("fault", "taken"), [pytest.param("hang", 0, marks=pytest.mark.slow), ("hang_after", 1)])
-async def test_killed_while_the_provider_is_asked_the_outcome_is_unknown(
+async def test_sender_killed_during_the_providers_call_leaves_an_unknown_outcome(
     fault: SesFault,
     taken: int,
     case: Case,
@@ -212,7 +212,7 @@ async def test_sender_killed_after_recording_repeats_provider_answer(
 
 
 @pytest.mark.slow
-async def test_two_workers_with_one_message_many_times_send_it_once(
+async def test_message_delivered_repeatedly_to_two_workers_is_sent_once(
     case: Case, serve: Callable[[], None], cloud: Cloud, tap: Tap, outbox: Outbox
 ) -> None:
     serve()
@@ -227,7 +227,7 @@ async def test_two_workers_with_one_message_many_times_send_it_once(
 
 
 @pytest.mark.slow
-async def test_a_provider_that_throttles_uses_up_no_attempt(
+async def test_throttled_provider_uses_no_attempt(
     case: Case,
     serve: Callable[[], None],
     cloud: Cloud,
@@ -254,7 +254,7 @@ KILLS = 15
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-async def test_200_emails_under_kills_are_sent_at_most_once(
+async def test_emails_under_kills_are_sent_at_most_once(
     open_case: OpenCase,
     start_worker: StartWorker,
     environment: dict[str, str],

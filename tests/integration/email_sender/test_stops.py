@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from contracts.events.email_sender import EmailSent, SendingHalted, SendingStopped, SendingTooLate
 from services.specialists.email_sender.ledger import SESSION_SETTINGS, SendLedger
-from switchyard.runtime.core.clock import timestamp
+from switchyard.case_manager.operator_commands import OperatorCommands
+from switchyard.protocol.operator_commands import CommandAction
+from switchyard.runtime.core.clock import SystemClock, timestamp
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
-from switchyard.runtime.database.connections import connect_pool, translate_errors
+from switchyard.runtime.database.connections import Database, connect_pool, translate_errors
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import (
     APPROVER,
@@ -29,6 +33,7 @@ from tests.integration.email_sender.conftest import (
     Outbox,
 )
 from tests.integration.infrastructure import Infrastructure, Owner
+from tests.operators import OPERATORS, hand_in, signed_command
 
 Stop = Callable[[Owner, Case], Awaitable[object]]
 
@@ -50,12 +55,12 @@ async def close(owner: Owner, case: Case) -> object:
 
 async def cancel(owner: Owner, case: Case) -> object:
     """As an operator does."""
-    return await owner.fetchval("select case_manager.cancel($1, 'operator', 'why')", case.case_id)
+    return await hand_in(owner, signed_command("cancel", case.case_id))
 
 
 async def halt(owner: Owner, _: Case) -> object:
     """As an operator does."""
-    return await owner.fetchval("select case_manager.halt($1, 'operator', 'why')", PLAYBOOK)
+    return await hand_in(owner, signed_command("halt", PLAYBOOK))
 
 
 async def opt_out(owner: Owner, case: Case) -> object:
@@ -78,7 +83,7 @@ def is_stopped(answer: object, reason: str) -> bool:
 
 
 @each_stop
-async def test_a_late_command_after_a_stop_sends_nothing(
+async def test_late_command_after_a_stop_sends_nothing(
     reason: str, case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
     await STOPS[reason](owner, case)
@@ -88,7 +93,19 @@ async def test_a_late_command_after_a_stop_sends_nothing(
     assert await owner.fetchval("select count(*) from email_sender.sending") == 0
 
 
-async def test_a_stop_of_one_case_or_address_stops_no_other(
+@pytest.mark.parametrize("action", ["halt", "cancel"])
+async def test_stop_without_an_operators_signature_is_ignored_with_an_alarm(
+    action: CommandAction, case: Case, email_sender: EmailSender, owner: Owner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = PLAYBOOK if action == "halt" else case.case_id
+    await hand_in(owner, signed_command(action, target, key=b"\x09" * 32))
+    await hand_in(owner, replace(signed_command(action, target), reason="another than was signed"))
+    await hand_in(owner, signed_command(action, target, operator="m.allory"))
+    assert isinstance(await email_sender.send(case.command(email_sender.soon)), EmailSent)
+    assert capsys.readouterr().out.count("stop.not_signed") >= 3
+
+
+async def test_stop_of_one_case_or_address_stops_no_other(
     case: Case, open_case: OpenCase, email_sender: EmailSender, owner: Owner
 ) -> None:
     for stop in (close, cancel, opt_out):
@@ -96,7 +113,7 @@ async def test_a_stop_of_one_case_or_address_stops_no_other(
     assert isinstance(await email_sender.send((await open_case()).command(email_sender.soon)), EmailSent)
 
 
-async def test_an_opt_out_stops_every_case_of_that_address(
+async def test_opt_out_stops_all_cases_of_the_address(
     case: Case, open_case: OpenCase, email_sender: EmailSender, owner: Owner
 ) -> None:
     await opt_out(owner, case)
@@ -104,20 +121,30 @@ async def test_an_opt_out_stops_every_case_of_that_address(
     assert is_stopped(await email_sender.send(sibling.command(email_sender.soon)), "opted_out")
 
 
-async def test_a_resumed_playbook_sends_what_was_held(case: Case, email_sender: EmailSender, owner: Owner) -> None:
+async def test_resumed_playbook_sends_its_pending_email(
+    case: Case, email_sender: EmailSender, owner: Owner, pool_for: PoolFor
+) -> None:
+    database = Database(await pool_for("case_manager"), "the work database")
+    commands = OperatorCommands(database, CATALOGUE, OPERATORS, SystemClock())
     await halt(owner, case)
     assert await email_sender.send(case.command(email_sender.soon)) == SendingHalted()
-    await owner.fetchval("select case_manager.resume($1, 'operator', 'why')", PLAYBOOK)
+    assert [event["type"] for event in await commands.apply()] == ["PlaybookHalted"]
+    assert await email_sender.send(case.command(email_sender.soon, note="still")) == SendingHalted()
+    await hand_in(owner, signed_command("resume", PLAYBOOK))
+    assert await email_sender.send(case.command(email_sender.soon, note="not yet")) == SendingHalted()
+    assert [event["type"] for event in await commands.apply()] == ["PlaybookResumed"]
     assert isinstance(await email_sender.send(case.command(email_sender.soon, note="checked again")), EmailSent)
 
 
-async def test_a_moment_that_has_passed_is_not_sent_in(case: Case, email_sender: EmailSender, outbox: Outbox) -> None:
+async def test_command_past_its_checked_moment_sends_nothing(
+    case: Case, email_sender: EmailSender, outbox: Outbox
+) -> None:
     answer = await email_sender.send(case.command(email_sender.clock.now()))
     assert answer == SendingTooLate(content_sha256=case.content_sha256)
     assert outbox.of(case.case_id) == []
 
 
-async def test_a_case_that_the_case_manager_does_not_know_sends_nothing(
+async def test_command_for_an_unknown_case_sends_nothing(
     owner: Owner, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     stranger = Case(owner)
@@ -125,14 +152,14 @@ async def test_a_case_that_the_case_manager_does_not_know_sends_nothing(
     assert outbox.of(stranger.case_id) == []
 
 
-async def test_a_command_about_another_address_than_the_cases_sends_nothing(
+async def test_command_with_another_address_than_the_cases_sends_nothing(
     case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     assert is_stopped(await email_sender.send(case.command(email_sender.soon, address_key="e" * 64)), "not_the_cases")
     assert outbox.of(case.case_id) == []
 
 
-async def test_an_approved_email_is_sent_and_its_approval_is_on_record(
+async def test_approved_email_is_sent_with_its_approval_recorded(
     case: Case, email_sender: EmailSender, owner: Owner
 ) -> None:
     approval_id = await case.approve(email_sender.soon)
@@ -152,7 +179,7 @@ async def test_an_approved_email_is_sent_and_its_approval_is_on_record(
         ("granted", 0, {"pack": "2020-01-01.1"}, "approval_differs"),
     ],
 )
-async def test_without_a_good_approval_nothing_is_sent(
+async def test_email_without_a_valid_approval_is_not_sent(
     state: str, late: int, changes: dict[str, Any], reason: str, case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     approval_id = await case.approve(email_sender.soon - timedelta(seconds=late), state=state, **changes)
@@ -173,7 +200,7 @@ async def test_granted_row_without_approver_signature_sends_nothing(
 
 
 @pytest.mark.parametrize("submitter", [APPROVER, APPROVER.upper(), "okafor@HARBOR.example", "Okafor@harbor.example"])
-async def test_approval_of_the_submitter_under_any_of_their_names_sends_nothing(
+async def test_approval_by_the_submitter_under_any_name_sends_nothing(
     submitter: str, open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     case = await open_case(submitter=submitter, approval="settlement_offer")
@@ -201,7 +228,7 @@ async def test_unknown_submitters_email_needs_two_approvers(
     assert len(outbox.of(case.case_id)) == 1
 
 
-async def test_a_signature_for_another_approval_sends_nothing(
+async def test_signature_for_another_approval_sends_nothing(
     case: Case, open_case: OpenCase, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
     other = await (await open_case()).approve(email_sender.soon)
@@ -213,7 +240,7 @@ async def test_a_signature_for_another_approval_sends_nothing(
     assert outbox.of(case.case_id) == []
 
 
-async def test_an_approved_email_that_was_throttled_is_sent_by_a_later_command(
+async def test_approved_email_throttled_once_is_sent_by_a_later_command(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
     approval: dict[str, Any] = {"approval": "settlement_offer", "approval_id": await case.approve(email_sender.soon)}
@@ -228,16 +255,14 @@ async def test_an_approved_email_that_was_throttled_is_sent_by_a_later_command(
     assert len(outbox.of(case.case_id)) == 1
 
 
-async def test_an_approval_that_was_asked_for_and_never_given_sends_nothing(
-    case: Case, email_sender: EmailSender
-) -> None:
+async def test_requested_approval_never_granted_sends_nothing(case: Case, email_sender: EmailSender) -> None:
     assert is_stopped(
         await email_sender.send(case.command(email_sender.soon, approval="first_contact")), "approval_missing"
     )
 
 
 @each_stop
-async def test_a_stop_before_the_confirmation_of_an_intent_sends_nothing(
+async def test_stop_before_the_confirmation_of_an_intent_sends_nothing(
     reason: str, case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = SendLedger.begin
@@ -256,7 +281,7 @@ async def test_a_stop_before_the_confirmation_of_an_intent_sends_nothing(
 
 
 @each_stop
-async def test_a_stop_waits_for_no_intent_that_is_being_written(
+async def test_stop_does_not_wait_for_an_intent_being_written(
     reason: str, case: Case, owner: Owner, pool_for: PoolFor
 ) -> None:
     pool = await pool_for("email_sender")
@@ -266,7 +291,7 @@ async def test_a_stop_waits_for_no_intent_that_is_being_written(
         await asyncio.wait_for(STOPS[reason](owner, case), 2)
 
 
-async def test_an_email_sender_that_stands_still_keeps_no_other_one_waiting(
+async def test_stalled_email_sender_does_not_block_others(
     case: Case, infrastructure: Infrastructure, email_sender: EmailSender
 ) -> None:
     pool = await connect_pool(
@@ -283,7 +308,7 @@ async def test_an_email_sender_that_stands_still_keeps_no_other_one_waiting(
     await pool.close()
 
 
-async def test_email_sender_reads_of_case_manager_one_case_and_one_approval(pool_for: PoolFor) -> None:
+async def test_email_sender_role_reads_single_cases_and_approvals_by_function_only(pool_for: PoolFor) -> None:
     pool = await pool_for("email_sender")
     assert await pool.fetch("select * from case_manager.case_facts(gen_random_uuid())") == []
     for statement in (
@@ -293,13 +318,13 @@ async def test_email_sender_reads_of_case_manager_one_case_and_one_approval(pool
         "select * from case_manager.approval_grant",
         "select * from case_manager.case_ending",
         "select * from compliance.verdict",
-        "select case_manager.halt('outbound_email', 'email_sender', 'why')",
+        "select case_manager.commanded(gen_random_uuid())",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await pool.execute(statement)
 
 
-async def test_command_that_compliance_never_passed_sends_nothing(
+async def test_command_without_a_pass_of_compliance_sends_nothing(
     open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     unreviewed = await open_case(passed=False)
@@ -321,7 +346,7 @@ async def test_command_that_compliance_never_passed_sends_nothing(
         ("sending", "SendingAllowed", {"valid_until": "2100-01-01T00:00:00Z", "pack": "2020-01-01.1"}, "pack_differs"),
     ],
 )
-async def test_compliances_latest_verdict_counts_and_not_the_commands_word(
+async def test_latest_verdict_of_compliance_overrides_the_command(
     stage: str,
     outcome: str,
     changes: dict[str, Any],
@@ -335,7 +360,19 @@ async def test_compliances_latest_verdict_counts_and_not_the_commands_word(
     assert outbox.of(case.case_id) == []
 
 
-async def test_verdict_on_another_case_or_content_counts_for_neither(
+@pytest.mark.parametrize(("stage", "outcome"), [("email", "EmailBlocked"), ("sending", "ContactBlocked")])
+async def test_latest_verdict_counts_although_an_earlier_one_has_a_later_time(
+    stage: str, outcome: str, case: Case, email_sender: EmailSender, outbox: Outbox
+) -> None:
+    """Two processes of compliance, whose clocks are ten minutes apart."""
+    await case.record_verdict("email", "EmailPassed", ahead_s=600)
+    await case.record_verdict("sending", "SendingAllowed", valid_until="2100-01-01T00:00:00Z", ahead_s=600)
+    await case.record_verdict(stage, outcome)
+    await email_sender.send(case.command(email_sender.soon))
+    assert outbox.of(case.case_id) == []
+
+
+async def test_verdict_on_another_case_or_content_does_not_count(
     open_case: OpenCase, case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     other = await open_case(passed=False)
@@ -345,7 +382,7 @@ async def test_verdict_on_another_case_or_content_counts_for_neither(
     assert outbox.of(other.case_id) == []
 
 
-async def test_moment_that_compliance_checked_counts_and_not_the_commands(
+async def test_moment_checked_by_compliance_overrides_the_commands(
     case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     await case.record_verdict("sending", "SendingAllowed", valid_until=timestamp(email_sender.clock.now()))
@@ -354,7 +391,7 @@ async def test_moment_that_compliance_checked_counts_and_not_the_commands(
     assert outbox.of(case.case_id) == []
 
 
-async def test_approval_that_compliance_wants_is_missed_where_the_command_leaves_it_out(
+async def test_approval_required_by_compliance_and_left_out_sends_nothing(
     open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     case = await open_case(approval="settlement_offer")
@@ -370,7 +407,7 @@ async def test_unsealed_email_of_a_forged_command_is_refused(
     assert outbox.of(case.case_id) == []
 
 
-async def test_email_to_another_address_than_intake_sealed_is_not_sent(
+async def test_email_to_another_address_than_the_sealed_one_is_not_sent(
     open_case: OpenCase, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     case = await open_case(to="mallory@example.net", address="ada.lovelace@example.com")

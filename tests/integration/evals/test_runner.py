@@ -18,7 +18,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suite", ["text_to_sql", "triage"])
-def test_the_committed_baseline_still_holds_on_the_simulator(suite: str, tmp_path: Path) -> None:
+def test_committed_baseline_holds_on_the_simulator(suite: str, tmp_path: Path) -> None:
     baseline = BASELINES / f"{suite}.simulator.json"
     done = run(suite, "--out", str(tmp_path / "out.json"), "--baseline", str(baseline), "--gate")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -27,7 +27,7 @@ def test_the_committed_baseline_still_holds_on_the_simulator(suite: str, tmp_pat
 
 
 @pytest.mark.slow
-def test_the_gate_fails_and_lists_what_newly_fails(tmp_path: Path) -> None:
+def test_gate_fails_and_lists_newly_failing_cases(tmp_path: Path) -> None:
     better = json.loads((BASELINES / "triage.simulator.json").read_text(encoding="utf-8"))
     failing = [case["id"] for case in better["cases"] if not case["passes"]]
     for case in better["cases"]:
@@ -39,14 +39,14 @@ def test_the_gate_fails_and_lists_what_newly_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_guards_counts_still_hold(tmp_path: Path) -> None:
+def test_guard_suite_keeps_its_rates(tmp_path: Path) -> None:
     baseline = BASELINES / "sql_guard.simulator.json"
     done = run("sql_guard", "--out", str(tmp_path / "out.json"), "--baseline", str(baseline), "--gate")
     assert done.returncode == 0, done.stdout + done.stderr
     assert SuiteResult.read(tmp_path / "out.json").rates["hostile_accepted"] == 0.0
 
 
-def test_a_gate_without_a_baseline_is_refused() -> None:
+def test_gate_without_a_baseline_is_refused() -> None:
     done = run("triage", "--gate")
     assert done.returncode == 2
     assert "give --baseline FILE" in done.stderr

@@ -98,7 +98,7 @@ async def promptly(reached: Callable[[], bool]) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_a_healthy_bedrock_answers_over_the_real_wire(model: FailoverModel, simulator: Running) -> None:
+async def test_healthy_bedrock_answers_over_the_real_wire(model: FailoverModel, simulator: Running) -> None:
     text, decision = await story(model)
     assert text.startswith("Once there was a pump")
     assert (decision.reason, decision.vendor, decision.attempts[0].tokens_source) == ("primary", "bedrock", "reported")
@@ -128,7 +128,7 @@ async def test_bedrock_stalled_mid_stream_falls_back_and_ends_thread(model: Fail
 
 
 @pytest.mark.parametrize("stall", [{"stall": True}, {"stall_after_tokens": 5}], ids=["headers", "mid-stream"])
-async def test_cancelling_the_caller_frees_the_thread_and_the_connection(
+async def test_cancelled_caller_frees_the_thread_and_the_connection(
     model: FailoverModel, simulator: Running, stall: dict[str, Any]
 ) -> None:
     simulator.inject(**stall)
@@ -151,14 +151,14 @@ async def test_bedrock_connection_cut_leaves_later_calls_undisturbed(model: Fail
     assert reasons == ["ttft", "ttft", "primary", "primary"]
 
 
-async def test_a_throttled_bedrock_is_left_at_once(model: FailoverModel, simulator: Running) -> None:
+async def test_throttled_bedrock_is_abandoned_at_once(model: FailoverModel, simulator: Running) -> None:
     simulator.inject(wire="bedrock", throttle=True)
     _, decision = await story(model)
     assert (decision.reason, decision.vendor) == ("throttled", "openai")
     assert decision.attempts[0].error_code == "ModelRateLimitError/429/ThrottlingException"
 
 
-async def test_both_vendors_failing_asks_openai_once_without_retry(model: FailoverModel, simulator: Running) -> None:
+async def test_failing_vendors_lead_to_one_openai_call_without_retry(model: FailoverModel, simulator: Running) -> None:
     simulator.inject(error=503)
     with pytest.raises(AllModelsFailed) as raised:
         await story(model)
@@ -166,9 +166,7 @@ async def test_both_vendors_failing_asks_openai_once_without_retry(model: Failov
     assert sum(simulator.get("/sim/calls")[kind]["failed"] for kind in ("whole", "streams")) == 2
 
 
-async def test_many_concurrent_calls_into_a_silent_bedrock_leave_no_threads(
-    model: FailoverModel, simulator: Running
-) -> None:
+async def test_concurrent_calls_to_a_silent_bedrock_leave_no_threads(model: FailoverModel, simulator: Running) -> None:
     simulator.inject(wire="bedrock", stall=True)
     stories = await asyncio.gather(*(story(model) for _ in range(8)))
     assert {decision.reason for _, decision in stories} == {"ttft"}

@@ -70,7 +70,7 @@ async def drafted(model: FailoverModel) -> tuple[str, FailoverDecision]:
     return written.text, decision
 
 
-async def test_changed_vendor_functions_draft_and_fail_over(simulator: Running, settings: ModelSettings) -> None:
+async def test_functions_of_changed_vendors_draft_and_fail_over(simulator: Running, settings: ModelSettings) -> None:
     module = rewritten(drafter_models, pick_primary=PRIMARY, pick_fallback=FALLBACK)
     model: FailoverModel = module.build_drafter_model(settings)
     text, decision = await drafted(model)
@@ -84,7 +84,7 @@ async def test_changed_vendor_functions_draft_and_fail_over(simulator: Running, 
         await each.client.close()  # type: ignore[attr-defined]
 
 
-async def test_the_specialists_models_are_changed_in_the_same_way(settings: ModelSettings) -> None:
+async def test_specialist_models_are_configured_by_the_same_settings(settings: ModelSettings) -> None:
     module = rewritten(specialist_models, pick_primary=PRIMARY, pick_fallback=FALLBACK)
     model: FailoverModel = module.build_specialist_model(settings, policy_version="test/1")
     assert [each.system for each in model.models] == ["deepseek", "openrouter"]

@@ -154,7 +154,7 @@ def running_for(wire: AttemptConnections, pool: ThreadPoolExecutor, call: Callab
     return pool.submit(context.run, call)
 
 
-def test_a_call_waiting_for_headers_is_cut(
+def test_call_waiting_for_headers_is_cut(
     serve: Callable[..., Server], connect: Callable[[Server], Any], threads: ThreadPoolExecutor
 ) -> None:
     server, wire = serve(), AttemptConnections(limit_s=60)
@@ -165,7 +165,7 @@ def test_a_call_waiting_for_headers_is_cut(
     assert isinstance(call.exception(PROMPTLY_S), BotoCoreError)
 
 
-def test_a_stream_that_stands_still_is_cut(
+def test_stalled_stream_is_cut(
     serve: Callable[..., Server], connect: Callable[[Server], Any], threads: ThreadPoolExecutor
 ) -> None:
     server, wire, opened = serve(), AttemptConnections(limit_s=60), threading.Event()
@@ -184,7 +184,7 @@ def test_a_stream_that_stands_still_is_cut(
     assert isinstance(call.exception(PROMPTLY_S), HTTPError | None)
 
 
-def test_a_call_that_was_abandoned_before_it_was_sent_is_not_sent(
+def test_call_abandoned_before_sending_is_not_sent(
     serve: Callable[..., Server], connect: Callable[[Server], Any], threads: ThreadPoolExecutor
 ) -> None:
     server, wire = serve(), AttemptConnections(limit_s=60)
@@ -203,7 +203,7 @@ class CutWhileConnecting(AttemptConnections):
         self.cut()
 
 
-def test_a_call_that_was_abandoned_while_it_connected_is_not_sent(threads: ThreadPoolExecutor) -> None:
+def test_call_abandoned_while_connecting_is_not_sent(threads: ThreadPoolExecutor) -> None:
     wire = CutWhileConnecting(limit_s=60)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PROMPTLY_S)
@@ -226,7 +226,7 @@ def test_a_call_that_was_abandoned_while_it_connected_is_not_sent(threads: Threa
 
 
 @pytest.mark.parametrize("handshake", [True, False], ids=["headers", "handshake"])
-def test_a_call_ends_at_its_attempts_limit_though_nobody_cuts_it(
+def test_call_ends_at_its_attempts_limit_without_a_cut(
     serve: Callable[..., Server], connect: Callable[[Server], Any], threads: ThreadPoolExecutor, handshake: bool
 ) -> None:
     server, wire = serve(handshake=handshake), AttemptConnections(limit_s=0.5)
@@ -253,7 +253,7 @@ def test_pooled_connection_is_not_cut_by_its_former_attempt(
     assert isinstance(call.exception(PROMPTLY_S), BotoCoreError)
 
 
-def test_outside_an_attempt_a_call_is_as_it_always_was(
+def test_call_outside_an_attempt_works_unchanged(
     serve: Callable[..., Server], connect: Callable[[Server], Any]
 ) -> None:
     server = serve()

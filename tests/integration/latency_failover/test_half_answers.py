@@ -102,7 +102,7 @@ async def ask(primary: Model[Any], fallback: Model[Any] | None) -> tuple[str | N
 
 
 @pytest.mark.parametrize(("fault", "kind", "code"), BEDROCK_HALVES)
-async def test_half_answer_of_bedrock_asks_openai(
+async def test_half_answer_of_bedrock_fails_over_to_openai(
     simulator: Running,
     bedrock: BedrockConverseModel,
     gpt: OpenAIChatModel,
@@ -118,7 +118,7 @@ async def test_half_answer_of_bedrock_asks_openai(
 
 
 @pytest.mark.parametrize(("fault", "kind", "code"), OPENAI_HALVES)
-async def test_half_answer_of_openai_asks_bedrock(
+async def test_half_answer_of_openai_fails_over_to_bedrock(
     simulator: Running,
     bedrock: BedrockConverseModel,
     gpt: OpenAIChatModel,
@@ -133,7 +133,7 @@ async def test_half_answer_of_openai_asks_bedrock(
     assert (decision.attempts[0].outcome, decision.attempts[0].error_code) == (kind, code)
 
 
-async def test_half_answers_of_both_vendors_deliver_nothing(
+async def test_half_answers_of_both_vendors_fail_the_call(
     simulator: Running, bedrock: BedrockConverseModel, gpt: OpenAIChatModel
 ) -> None:
     simulator.inject(wire="bedrock", stop_reason="guardrail_intervened")
@@ -165,7 +165,7 @@ async def test_filtered_answers_leave_the_vendors_breaker_closed(
     assert model.breakers["primary"].state(0) == "closed"
 
 
-async def test_bedrock_tool_input_without_its_start_asks_openai(
+async def test_bedrock_tool_input_without_its_start_fails_over_to_openai(
     simulator: Running, bedrock: BedrockConverseModel, gpt: OpenAIChatModel
 ) -> None:
     simulator.inject(wire="bedrock", omit=["block_start"])
@@ -198,7 +198,7 @@ AGENTS: dict[str, Callable[[FailoverModel], tuple[Agent[Any, Any], Any]]] = {
 
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.parametrize(("wire", "fault"), [("bedrock", "max_tokens"), ("openai", "length")])
-async def test_no_agent_delivers_a_half_answer(
+async def test_agent_with_a_cut_stream_delivers_no_partial_answer(
     simulator: Running, monkeypatch: pytest.MonkeyPatch, name: str, wire: str, fault: str
 ) -> None:
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

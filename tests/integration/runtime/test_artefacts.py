@@ -73,7 +73,7 @@ async def test_result_up_to_16_kb_is_inline_and_larger_in_s3(artefacts: Artefact
     assert await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact) == data
 
 
-async def test_a_result_about_a_person_is_ciphertext_wherever_it_lies(
+async def test_result_about_a_person_is_stored_as_ciphertext_only(
     artefacts: Artefacts, subject: str, cloud: Cloud
 ) -> None:
     task = task_about(subject)
@@ -109,7 +109,7 @@ async def test_altered_bytes_in_s3_are_refused(artefacts: Artefacts, cloud: Clou
         await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact)
 
 
-async def test_a_sealed_artefact_of_another_case_is_refused(artefacts: Artefacts, subject: str) -> None:
+async def test_sealed_artefact_of_another_case_is_refused(artefacts: Artefacts, subject: str) -> None:
     task = task_about(subject)
     artefact = await artefacts.write(task, "findings", SECRET, media_type="text/csv")
     other = task_about(subject)
@@ -117,7 +117,7 @@ async def test_a_sealed_artefact_of_another_case_is_refused(artefacts: Artefacts
         await artefacts.read_from(handed_on(task), other.envelope.case_id, artefact)
 
 
-async def test_a_sealed_artefact_under_another_name_is_refused(artefacts: Artefacts, subject: str) -> None:
+async def test_sealed_artefact_under_another_name_is_refused(artefacts: Artefacts, subject: str) -> None:
     task = task_about(subject)
     artefact = await artefacts.write(task, "findings", SECRET, media_type="text/csv")
     renamed = artefact.model_copy(update={"name": "question"})
@@ -125,7 +125,7 @@ async def test_a_sealed_artefact_under_another_name_is_refused(artefacts: Artefa
         await artefacts.read_from(handed_on(task), task.envelope.case_id, renamed)
 
 
-async def test_a_sealed_artefact_that_the_card_does_not_open_is_refused_by_name(
+async def test_sealed_artefact_outside_the_cards_decrypts_is_refused_by_name(
     artefacts: Artefacts, subject: str
 ) -> None:
     task = task_about(subject)
@@ -134,7 +134,7 @@ async def test_a_sealed_artefact_that_the_card_does_not_open_is_refused_by_name(
         await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact)
 
 
-async def test_bytes_that_are_not_sealed_for_the_cases_person_are_refused(
+async def test_bytes_sealed_for_another_person_than_the_cases_are_refused(
     artefacts: Artefacts, subject: str, clock: ManualClock
 ) -> None:
     task, stranger = task_about(subject), Person(bytes(32))
@@ -146,7 +146,7 @@ async def test_bytes_that_are_not_sealed_for_the_cases_person_are_refused(
         await artefacts.read(task, foreign)
 
 
-async def test_an_artefact_without_a_place_is_refused(artefacts: Artefacts) -> None:
+async def test_artefact_without_a_storage_ref_is_refused(artefacts: Artefacts) -> None:
     task = task_about(None)
     missing = Artefact(name="findings", sha256="0" * 64, size=1, media_type="text/csv")
     with pytest.raises(PermanentTaskError, match="artefact_missing"):
@@ -157,21 +157,19 @@ async def test_an_artefact_without_a_place_is_refused(artefacts: Artefacts) -> N
     ("uri", "code"),
     [(f"s3://{OBJECT_BUCKET}/artefacts/gone", "artefact_missing"), ("s3://elsewhere/x", "foreign_artefact")],
 )
-async def test_an_artefact_that_is_gone_or_in_anothers_bucket_is_refused(
-    artefacts: Artefacts, uri: str, code: str
-) -> None:
+async def test_artefact_missing_or_in_another_bucket_is_refused(artefacts: Artefacts, uri: str, code: str) -> None:
     artefact = Artefact(name="findings", sha256="0" * 64, size=1, media_type="text/csv")
     with pytest.raises(PermanentTaskError, match=code):
         await artefacts.read_from({artefact.sha256: StorageRef(uri=uri)}, fresh_id(), artefact)
 
 
-async def test_a_bucket_that_does_not_answer_as_it_should_is_no_fault_of_the_task(cloud: Cloud) -> None:
+async def test_bucket_with_an_invalid_answer_makes_the_store_unavailable(cloud: Cloud) -> None:
     objects = S3Objects(cloud.s3, "no-such-bucket")
     with pytest.raises(Unavailable, match="object_store"):
         await objects.put("key", b"", content_type="text/plain")
 
 
-async def test_the_question_that_came_with_the_command_is_read_by_its_hash(artefacts: Artefacts) -> None:
+async def test_question_inlined_in_the_command_is_read_by_its_hash(artefacts: Artefacts) -> None:
     task = task_about(None)
     text = await artefacts.read(task, task.payload.question)
     assert hashlib.sha256(text).hexdigest() == task.payload.question.sha256

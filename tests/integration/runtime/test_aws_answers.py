@@ -136,7 +136,7 @@ EMAIL = OutboundEmail(b"Subject: x\r\n\r\nx", "a@b.example", "c@d.example")
 
 
 @pytest.mark.parametrize("reply", KMS_ANSWERS)
-async def test_ses_answer_that_proves_nothing_is_returned_and_never_raised(reply: str) -> None:
+async def test_ses_answer_without_a_clear_result_is_returned_and_not_raised(reply: str) -> None:
     async with serving(KMS_ANSWERS[reply], "sesv2", client_config(2)) as client:
         result = await SesProvider(client, configuration_set=None).send(EMAIL, {})
     assert isinstance(result, TransientSendError if reply in CREDENTIALS else SendUnanswered)

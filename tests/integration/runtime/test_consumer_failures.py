@@ -35,7 +35,7 @@ async def failure(tap: Tap, case_id: str) -> TaskFailed:
     return payload
 
 
-async def test_a_task_that_fails_and_then_succeeds_ends_well(
+async def test_task_failing_once_succeeds_on_its_second_attempt(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     handler = Counting(THROTTLED)
@@ -46,7 +46,7 @@ async def test_a_task_that_fails_and_then_succeeds_ends_well(
     assert [task.attempt for task in handler.tasks] == [1, 2]
 
 
-async def test_a_redelivered_task_knows_what_the_models_did_before(
+async def test_redelivered_task_has_its_earlier_model_attempts(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     left: Json = {"vendor": "bedrock", "model_id": "m", "role": "primary", "outcome": "throttled", "started_ms": 0}
@@ -96,7 +96,7 @@ async def test_retryable_failure_uses_budget_then_ends_task_with_causes(
     ]
 
 
-async def test_a_rejected_task_fails_at_once_and_names_the_field_and_the_remedy(
+async def test_rejected_task_fails_at_once_and_names_the_field_and_the_remedy(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     handler = Counting(PermanentTaskError("too_broad", "the question asks for every row", "question", "name a period"))
@@ -119,7 +119,7 @@ async def test_handler_defect_is_retried_then_fails_without_quoting(
     assert MARKER not in failed.model_dump_json()
 
 
-async def test_a_handler_that_exceeds_the_time_limit_is_stopped_and_tried_again(
+async def test_handler_past_the_time_limit_is_stopped_and_retried(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     attempts = []
@@ -136,7 +136,7 @@ async def test_a_handler_that_exceeds_the_time_limit_is_stopped_and_tried_again(
     assert attempts == [1, 2]
 
 
-async def test_a_timeout_of_the_handlers_own_is_not_mistaken_for_the_time_limit(
+async def test_handlers_own_timeout_is_a_defect_and_not_the_time_limit(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     await start_worker(Counting(TimeoutError("a socket")))
@@ -215,7 +215,7 @@ async def test_command_of_newer_release_waits_unclaimed_for_its_grace(
     assert (failed.code, failed.field) == ("unknown_event", "version")
 
 
-async def test_a_part_that_is_away_is_no_attempt_and_no_claim(
+async def test_unavailable_dependency_uses_no_attempt_and_no_claim(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, owner: Owner, case_id: str
 ) -> None:
     handler = Counting(Unavailable("object_store", "S3 is unreachable"))

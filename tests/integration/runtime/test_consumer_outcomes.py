@@ -19,7 +19,7 @@ from tests.reference import read_event
 pytestmark = pytest.mark.integration
 
 
-async def test_a_command_on_the_bus_becomes_the_event_that_its_handler_returned(
+async def test_command_becomes_the_event_returned_by_its_handler(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     asked = command(case_id)
@@ -32,7 +32,7 @@ async def test_a_command_on_the_bus_becomes_the_event_that_its_handler_returned(
     assert (found["state"], found["state_seal"]) == (asked["state"], asked["state_seal"])
 
 
-async def test_a_redelivery_republishes_the_identical_event_and_runs_no_handler(
+async def test_redelivery_republishes_the_identical_event_without_the_handler(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     handler = Counting()
@@ -45,7 +45,7 @@ async def test_a_redelivery_republishes_the_identical_event_and_runs_no_handler(
     assert len(handler.tasks) == 1
 
 
-async def test_another_worker_republishes_what_the_first_one_found(
+async def test_second_worker_republishes_the_stored_outcome(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     first_worker = await start_worker(Counting())
@@ -79,7 +79,7 @@ async def test_events_delivered_twice_in_any_order_have_one_outcome_each(
         assert others == [first] * len(others) != []  # more than two where a delivery outlived its lease
 
 
-async def test_the_outcome_is_stored_before_it_is_published(
+async def test_outcome_is_stored_before_it_is_published(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, owner: Owner, case_id: str
 ) -> None:
     await start_worker(Counting())
@@ -101,7 +101,7 @@ async def test_handler_gets_the_attempt_and_a_deadline_on_its_own_clock(
     assert task.deadline is not None
 
 
-async def test_artefacts_that_came_and_that_were_written_travel_on(
+async def test_event_has_the_received_and_the_written_storage_refs(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     async def write(task: Task[AnswerQuestion]) -> FindingsReady:

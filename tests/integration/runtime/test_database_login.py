@@ -139,7 +139,7 @@ async def test_iam_token_is_presigned_for_user_and_endpoint_for_15_minutes(
     assert len(answer["X-Amz-Signature"]) == 64
 
 
-async def test_it_is_the_token_that_botocore_makes_for_rds(tokens: TokenSource, aws_session: AioSession) -> None:
+async def test_iam_token_equals_botocores_for_rds(tokens: TokenSource, aws_session: AioSession) -> None:
     async with aws_session.create_client("rds", region_name="eu-central-1") as rds:
         for _ in range(3):  # the two are signed in the same second, or we look again
             ours = await tokens(PLACE)
@@ -153,7 +153,7 @@ def _date(token: str) -> list[str]:
     return parse_qs(urlsplit(f"https://{token}").query)["X-Amz-Date"]
 
 
-async def test_every_new_connection_brings_a_new_token_and_open_ones_live_on(
+async def test_new_connection_gets_a_new_token_and_open_ones_stay(
     tls_port: int, certificate: tuple[Path, Path], rds: tuple[TokenSource, list[str]]
 ) -> None:
     token_for, given = rds
@@ -169,7 +169,7 @@ async def test_every_new_connection_brings_a_new_token_and_open_ones_live_on(
     await pool.close()
 
 
-async def test_an_old_token_does_not_log_in(
+async def test_expired_token_does_not_log_in(
     tls_port: int, certificate: tuple[Path, Path], rds: tuple[TokenSource, list[str]]
 ) -> None:
     token_for, given = rds
@@ -187,7 +187,7 @@ async def test_an_old_token_does_not_log_in(
         )
 
 
-async def test_no_token_is_sent_without_tls(infrastructure: Infrastructure) -> None:
+async def test_token_is_not_sent_without_tls(infrastructure: Infrastructure) -> None:
     parts = urlsplit(infrastructure.owner_url())
 
     async def token_for(place: DatabaseEndpoint) -> str:
@@ -199,9 +199,7 @@ async def test_no_token_is_sent_without_tls(infrastructure: Infrastructure) -> N
         )
 
 
-async def test_no_token_is_sent_to_a_server_that_nobody_vouches_for(
-    tls_port: int, rds: tuple[TokenSource, list[str]]
-) -> None:
+async def test_token_is_not_sent_to_an_untrusted_server(tls_port: int, rds: tuple[TokenSource, list[str]]) -> None:
     with pytest.raises((Unavailable, ssl.SSLCertVerificationError)):
         await connect_pool(
             f"postgresql://{ROLE}@127.0.0.1:{tls_port}/postgres", schema="public", login=IamLogin(rds[0])
@@ -222,7 +220,7 @@ def test_iam_login_with_unusable_address_raises_with_remedy(url: str, remedy: st
     assert "secret" not in str(reported.value)
 
 
-def test_commands_log_in_as_their_environment_says() -> None:
+def test_login_of_commands_follows_their_environment() -> None:
     assert isinstance(select_database_login(Target({})), PasswordLogin)
     assert isinstance(select_database_login(Target({"SWITCHYARD_DB_AUTH": "password"})), PasswordLogin)
     assert isinstance(select_database_login(Target({"SWITCHYARD_DB_AUTH": "iam"})), IamLogin)
@@ -232,7 +230,7 @@ def test_commands_log_in_as_their_environment_says() -> None:
     assert reported.value.remedy == "correct or unset SWITCHYARD_DB_AUTH"
 
 
-def test_processes_log_in_as_their_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_login_of_processes_follows_their_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(ServiceProcess(CATALOGUE, "toy", ProcessSettings()).login(), PasswordLogin)
     monkeypatch.setenv("SWITCHYARD_DB_AUTH", "iam")
     assert isinstance(ServiceProcess(CATALOGUE, "toy", ProcessSettings()).login(), IamLogin)

@@ -55,7 +55,7 @@ async def test_polling_pauses_during_postgres_outage_without_attempts(
     assert len([line for line in log_lines() if line["event"] == "message.deferred"]) == 1
 
 
-async def test_work_that_is_done_while_postgres_is_away_is_kept_until_it_is_back(
+async def test_outcome_during_a_postgres_outage_is_kept_until_it_returns(
     infrastructure: Infrastructure, start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     handler = Blocking()

@@ -15,7 +15,7 @@ from tests.integration.runtime.conftest import DEAD_LETTERS, QUEUE, Blocking, Co
 pytestmark = pytest.mark.integration
 
 
-async def test_a_dead_letter_that_no_worker_ever_started_is_put_back_and_done(
+async def test_dead_letter_never_started_is_redriven_and_completed(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     handler = Counting()
@@ -27,7 +27,7 @@ async def test_a_dead_letter_that_no_worker_ever_started_is_put_back_and_done(
     assert len(handler.tasks) == 1
 
 
-async def test_a_dead_letter_that_was_put_back_too_often_fails_its_task(
+async def test_dead_letter_redriven_too_often_fails_its_task(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     handler = Counting()
@@ -38,7 +38,7 @@ async def test_a_dead_letter_that_was_put_back_too_often_fails_its_task(
     assert handler.tasks == []
 
 
-async def test_a_dead_letter_whose_outcome_is_stored_is_published_again(
+async def test_dead_letter_with_a_stored_outcome_is_published_again(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     handler = Counting()
@@ -52,7 +52,7 @@ async def test_a_dead_letter_whose_outcome_is_stored_is_published_again(
     assert len(handler.tasks) == 1
 
 
-async def test_a_dead_letter_in_a_workers_hands_waits_for_its_outcome(
+async def test_dead_letter_leased_by_a_worker_waits_for_its_outcome(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, log_lines: LogLines, case_id: str
 ) -> None:
     handler = Blocking()
@@ -98,7 +98,7 @@ async def test_dead_letter_after_last_attempt_fails_task_with_last_error(
     assert handler.tasks == []
 
 
-async def test_a_dead_letter_that_is_no_event_is_quarantined(
+async def test_dead_letter_without_an_event_is_quarantined(
     start_worker: StartWorker, cloud: Cloud, case_id: str
 ) -> None:
     await start_worker(Counting())

@@ -78,7 +78,7 @@ async def expire(owner: Owner, task: Envelope) -> None:
     )
 
 
-async def test_the_first_claim_is_granted_with_the_first_token(inbox: Inbox, task: Envelope) -> None:
+async def test_first_claim_is_granted_with_the_first_token(inbox: Inbox, task: Envelope) -> None:
     assert await inbox.claim(task) == ClaimGranted(task.event_id, token=1, claims=1, failures=0, last_error=None)
 
 
@@ -91,13 +91,13 @@ async def test_second_claim_during_lease_returns_remaining_seconds(
     assert LEASE_S - 5 < claim.seconds <= LEASE_S
 
 
-async def test_after_completion_a_claim_finds_the_stored_outcome(inbox: Inbox, another: Inbox, task: Envelope) -> None:
+async def test_claim_after_completion_returns_the_stored_outcome(inbox: Inbox, another: Inbox, task: Envelope) -> None:
     found = outcome(FOUND, task.event_id)
     assert await inbox.complete(await granted(inbox, task), found) == found
     assert await another.claim(task) == ClaimCompleted(found)
 
 
-async def test_the_outcome_is_found_long_after_the_lease(
+async def test_claim_long_after_the_lease_returns_the_stored_outcome(
     inbox: Inbox, another: Inbox, task: Envelope, owner: Owner
 ) -> None:
     await inbox.complete(await granted(inbox, task), outcome(FOUND, task.event_id))
@@ -105,7 +105,7 @@ async def test_the_outcome_is_found_long_after_the_lease(
     assert await another.claim(task) == ClaimCompleted(outcome(FOUND, task.event_id))
 
 
-async def test_an_expired_lease_is_granted_again_with_a_higher_token(
+async def test_expired_lease_is_granted_again_with_a_higher_token(
     inbox: Inbox, another: Inbox, task: Envelope, owner: Owner
 ) -> None:
     first = await granted(inbox, task)
@@ -116,7 +116,7 @@ async def test_an_expired_lease_is_granted_again_with_a_higher_token(
     assert second.failures == 0
 
 
-async def test_a_late_completion_changes_nothing_and_gets_the_winners_outcome(
+async def test_late_completion_changes_nothing_and_returns_the_winners_outcome(
     inbox: Inbox, another: Inbox, task: Envelope, owner: Owner
 ) -> None:
     late = await granted(inbox, task)
@@ -126,7 +126,7 @@ async def test_a_late_completion_changes_nothing_and_gets_the_winners_outcome(
     assert await another.claim(task) == ClaimCompleted(outcome(FOUND, task.event_id))
 
 
-async def test_a_late_completion_before_the_winner_has_finished_is_refused(
+async def test_late_completion_before_the_winner_finished_is_refused(
     inbox: Inbox, another: Inbox, task: Envelope, owner: Owner
 ) -> None:
     late = await granted(inbox, task)
@@ -137,19 +137,19 @@ async def test_a_late_completion_before_the_winner_has_finished_is_refused(
     assert await another.complete(winner, outcome(FOUND, task.event_id)) == outcome(FOUND, task.event_id)
 
 
-async def test_completing_twice_keeps_the_first_outcome(inbox: Inbox, task: Envelope) -> None:
+async def test_second_completion_keeps_the_first_outcome(inbox: Inbox, task: Envelope) -> None:
     claim = await granted(inbox, task)
     await inbox.complete(claim, outcome(FOUND, task.event_id))
     assert await inbox.complete(claim, outcome(FAILED, task.event_id)) == outcome(FOUND, task.event_id)
 
 
-async def test_the_same_id_with_another_digest_is_a_conflict(inbox: Inbox, task: Envelope) -> None:
+async def test_same_id_with_another_digest_is_a_conflict(inbox: Inbox, task: Envelope) -> None:
     await granted(inbox, task)
     forged = task.model_copy(update={"digest": "0" * 64})
     assert await inbox.claim(forged) == ClaimConflict(task.digest)
 
 
-async def test_another_digest_is_a_conflict_even_after_completion_and_expiry(
+async def test_other_digest_is_a_conflict_after_completion_and_after_expiry(
     inbox: Inbox, task: Envelope, owner: Owner
 ) -> None:
     forged = task.model_copy(update={"digest": "0" * 64})
@@ -160,12 +160,12 @@ async def test_another_digest_is_a_conflict_even_after_completion_and_expiry(
     assert isinstance(await inbox.claim(forged), ClaimConflict)
 
 
-async def test_of_two_copies_in_one_batch_one_is_granted_and_the_other_waits(inbox: Inbox, task: Envelope) -> None:
+async def test_two_copies_in_one_batch_give_one_claim(inbox: Inbox, task: Envelope) -> None:
     claims = await asyncio.gather(inbox.claim(task), inbox.claim(task))
     assert sorted(type(claim).__name__ for claim in claims) == ["ClaimBusy", "ClaimGranted"]
 
 
-async def test_of_two_events_with_one_id_in_one_batch_at_most_one_is_granted(inbox: Inbox, task: Envelope) -> None:
+async def test_two_events_with_one_id_in_a_batch_give_at_most_one_claim(inbox: Inbox, task: Envelope) -> None:
     forged = task.model_copy(update={"digest": "0" * 64})
     first, second = await asyncio.gather(inbox.claim(task), inbox.claim(forged))
     assert isinstance(first, ClaimGranted)
@@ -173,7 +173,7 @@ async def test_of_two_events_with_one_id_in_one_batch_at_most_one_is_granted(inb
     assert isinstance(await inbox.claim(forged), ClaimConflict)
 
 
-async def test_renewing_prolongs_the_lease(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:
+async def test_renewal_prolongs_the_lease(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:
     claim = await granted(inbox, task)
     await owner.execute(
         "update text_to_sql.inbox set lease_until = clock_timestamp() + interval '1 s' where event_id = $1",
@@ -185,9 +185,7 @@ async def test_renewing_prolongs_the_lease(inbox: Inbox, another: Inbox, task: E
     assert busy.seconds > LEASE_S - 5
 
 
-async def test_a_lease_that_was_taken_over_cannot_be_renewed(
-    inbox: Inbox, another: Inbox, task: Envelope, owner: Owner
-) -> None:
+async def test_lost_lease_cannot_be_renewed(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:
     lost = await granted(inbox, task)
     await expire(owner, task)
     await granted(another, task)
@@ -195,14 +193,14 @@ async def test_a_lease_that_was_taken_over_cannot_be_renewed(
         await inbox.renew(lost)
 
 
-async def test_a_completed_task_cannot_be_renewed(inbox: Inbox, task: Envelope) -> None:
+async def test_completed_task_cannot_be_renewed(inbox: Inbox, task: Envelope) -> None:
     claim = await granted(inbox, task)
     await inbox.complete(claim, outcome(FOUND, task.event_id))
     with pytest.raises(InboxLeaseLost):
         await inbox.renew(claim)
 
 
-async def test_a_failure_is_counted_and_frees_the_task_at_once(inbox: Inbox, another: Inbox, task: Envelope) -> None:
+async def test_failure_is_counted_and_frees_the_task_at_once(inbox: Inbox, another: Inbox, task: Envelope) -> None:
     assert await inbox.fail(await granted(inbox, task), "throttled: too many requests") == 1
     again = await granted(another, task)
     assert (again.failures, again.last_error) == (1, "throttled: too many requests")
@@ -219,7 +217,7 @@ async def test_failed_attempts_model_calls_reach_next_claim(inbox: Inbox, anothe
     assert [attempt["number"] for attempt in kept] == list(range(9 - MAX_MODEL_ATTEMPTS_KEPT, 9)), "the latest"
 
 
-async def test_a_late_worker_cannot_count_a_failure(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:
+async def test_late_worker_cannot_count_a_failure(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:
     late = await granted(inbox, task)
     await expire(owner, task)
     await granted(another, task)
@@ -230,7 +228,7 @@ async def test_a_late_worker_cannot_count_a_failure(inbox: Inbox, another: Inbox
     assert progress.failures == 0
 
 
-async def test_what_never_started_is_unknown_and_what_did_is_described(inbox: Inbox, task: Envelope) -> None:
+async def test_progress_is_none_before_and_described_after_the_first_claim(inbox: Inbox, task: Envelope) -> None:
     assert await inbox.progress_of(task.event_id) is None
     await granted(inbox, task)
     progress = await inbox.progress_of(task.event_id)
@@ -248,9 +246,7 @@ async def test_inbox_500_claims_of_200_tasks_grant_each_once(inbox: Inbox, anoth
     assert {type(claim) for claim in claims} == {ClaimGranted, ClaimBusy}
 
 
-async def test_batches_of_two_workers_that_meet_on_the_same_rows_never_deadlock(
-    inbox: Inbox, another: Inbox, owner: Owner
-) -> None:
+async def test_overlapping_batches_of_two_workers_never_deadlock(inbox: Inbox, another: Inbox, owner: Owner) -> None:
     async def complete_late(claim: ClaimGranted) -> None:
         await inbox.complete(claim, outcome(FAILED, claim.event_id))
 
@@ -267,9 +263,7 @@ async def test_batches_of_two_workers_that_meet_on_the_same_rows_never_deadlock(
         assert not [end for end in ends if isinstance(end, Exception) and not isinstance(end, InboxLeaseLost)]
 
 
-async def test_a_late_worker_and_its_successor_always_agree_on_the_outcome(
-    inbox: Inbox, another: Inbox, owner: Owner
-) -> None:
+async def test_late_worker_and_its_successor_agree_on_the_outcome(inbox: Inbox, another: Inbox, owner: Owner) -> None:
     tasks = [envelope_of(command(fresh_id())) for _ in range(100)]
     stale = await asyncio.gather(*(granted(inbox, task) for task in tasks))
     await owner.execute("update text_to_sql.inbox set lease_until = clock_timestamp() where outputs is null")
@@ -299,7 +293,7 @@ async def test_a_late_worker_and_its_successor_always_agree_on_the_outcome(
     assert all(mine is None or mine == outcomes[task.event_id] for task, mine in published)
 
 
-async def test_claims_completions_and_renewals_made_together_share_statements(
+async def test_concurrent_claims_completions_and_renewals_share_statements(
     infrastructure: Infrastructure,
 ) -> None:
     statements: list[str] = []

@@ -36,7 +36,7 @@ def other_outcome(asked: Json) -> Json:
     return failed | {"occurred_at": "2026-07-01T12:00:00Z", "trace": {}}
 
 
-async def test_a_late_worker_publishes_what_the_winner_stored(
+async def test_late_worker_publishes_the_winners_stored_outcome(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, pool_for: PoolFor, owner: Owner, case_id: str
 ) -> None:
     asked, handler = command(case_id), Blocking()
@@ -52,7 +52,7 @@ async def test_a_late_worker_publishes_what_the_winner_stored(
     assert await tap.seen(NODE, case_id) == [other_outcome(asked)]
 
 
-async def test_a_worker_that_lost_its_lease_is_stopped_at_the_next_heartbeat(
+async def test_worker_with_a_lost_lease_is_stopped_at_its_next_heartbeat(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, pool_for: PoolFor, owner: Owner, case_id: str
 ) -> None:
     asked, handler = command(case_id), Blocking()
@@ -67,7 +67,7 @@ async def test_a_worker_that_lost_its_lease_is_stopped_at_the_next_heartbeat(
     assert handler.tasks == []
 
 
-async def test_a_late_failure_is_not_counted_against_the_new_worker(
+async def test_late_failure_is_not_counted_against_the_new_worker(
     start_worker: StartWorker, cloud: Cloud, pool_for: PoolFor, owner: Owner, case_id: str
 ) -> None:
     asked, handler = command(case_id), Blocking()
@@ -88,7 +88,7 @@ async def test_a_late_failure_is_not_counted_against_the_new_worker(
     assert (progress.failures, progress.last_error, progress.claims) == (0, None, 2)
 
 
-async def test_a_task_that_takes_longer_than_its_lease_keeps_it(
+async def test_task_longer_than_its_lease_keeps_it(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, owner: Owner, case_id: str
 ) -> None:
     asked, handler, impatient = command(case_id), Blocking(), Counting()
@@ -112,7 +112,7 @@ async def test_a_task_that_takes_longer_than_its_lease_keeps_it(
     assert impatient.tasks == []
 
 
-async def test_a_command_that_takes_every_worker_down_ends_as_failed(
+async def test_command_that_kills_all_its_workers_fails_as_worker_lost(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, pool_for: PoolFor, owner: Owner, case_id: str
 ) -> None:
     asked = command(case_id)

@@ -17,7 +17,7 @@ from tests.integration.runtime.conftest import FOUND, QUEUE, StartWorker
 pytestmark = pytest.mark.integration
 
 
-async def test_no_log_line_quotes_a_payload_whatever_happens_to_it(
+async def test_logs_have_no_payload_in_any_outcome(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str], case_id: str
 ) -> None:
     async def misbehave(task: Task[AnswerQuestion]) -> FindingsReady:

@@ -61,7 +61,7 @@ async def test_migrations_are_applied_in_order_once_each(connection: OwnerConnec
     await connection.execute("insert into toy.note (id, text, at) values (1, 'kept', now())")
 
 
-async def test_a_new_migration_is_appended_to_what_is_there(connection: OwnerConnection, toy: SchemaOwner) -> None:
+async def test_new_migration_is_applied_after_the_existing_ones(connection: OwnerConnection, toy: SchemaOwner) -> None:
     await apply_migrations(connection, [toy])
     await connection.execute("insert into toy.note values (1, 'kept')")
     (toy.migrations[0] / "002_second.sql").write_text("alter table note add at timestamptz")
@@ -69,14 +69,14 @@ async def test_a_new_migration_is_appended_to_what_is_there(connection: OwnerCon
     assert await connection.fetchval("select text from toy.note") == "kept"
 
 
-async def test_an_edited_migration_is_refused_by_name(connection: OwnerConnection, toy: SchemaOwner) -> None:
+async def test_edited_migration_is_refused_by_name(connection: OwnerConnection, toy: SchemaOwner) -> None:
     await apply_migrations(connection, [toy])
     (toy.migrations[0] / "001_first.sql").write_text("create table note (id bigint primary key)")
     with pytest.raises(MigrationEdited, match=r"toy: toy/001_first\.sql was edited"):
         await apply_migrations(connection, [toy])
 
 
-async def test_a_migration_that_fails_leaves_nothing_behind_and_frees_the_lock(
+async def test_failing_migration_is_rolled_back_and_frees_the_lock(
     connection: OwnerConnection, empty: str, toy: SchemaOwner
 ) -> None:
     bad = toy.migrations[0] / "002_second.sql"
@@ -90,13 +90,13 @@ async def test_a_migration_that_fails_leaves_nothing_behind_and_frees_the_lock(
     await other.close()
 
 
-def test_a_file_that_is_no_numbered_migration_is_refused(toy: SchemaOwner) -> None:
+def test_file_with_an_invalid_migration_name_is_refused(toy: SchemaOwner) -> None:
     (toy.migrations[0] / "later.sql").write_text("select 1")
     with pytest.raises(ValueError, match=r"later\.sql: a migration is named NNN_name\.sql"):
         load_migrations(toy.migrations)
 
 
-async def test_migrators_that_start_at_once_apply_everything_once_between_them(empty: str, toy: SchemaOwner) -> None:
+async def test_concurrent_migrators_apply_each_migration_once(empty: str, toy: SchemaOwner) -> None:
     connections = [await asyncpg.connect(empty) for _ in range(6)]
 
     async def bring_up_to_date(connection: OwnerConnection) -> list[str]:
@@ -112,7 +112,9 @@ async def test_migrators_that_start_at_once_apply_everything_once_between_them(e
     assert sorted(applied) == [*([[]] * 5), ["toy: toy/001_first.sql"]]
 
 
-async def test_migrating_the_work_database_again_changes_nothing(empty: str, connection: OwnerConnection) -> None:
+async def test_migrations_of_the_work_database_applied_twice_change_nothing(
+    empty: str, connection: OwnerConnection
+) -> None:
     await migrate_work(empty, password_for=password)
     rights = "select grantee, table_schema, table_name, privilege_type from information_schema.table_privileges"
     before = {tuple(row) for row in await connection.fetch(rights)}
@@ -133,20 +135,20 @@ async def refused(infrastructure: Infrastructure, role: str, statement: str) -> 
 
 
 @pytest.mark.parametrize("reader", [*AGENT_CARDS, "case_manager"])
-async def test_a_role_reads_its_own_schema_and_no_others(infrastructure: Infrastructure, reader: str) -> None:
+async def test_role_reads_its_own_schema_only(infrastructure: Infrastructure, reader: str) -> None:
     tables = {name: f"{name}.inbox" for name in AGENT_CARDS} | {"case_manager": "case_manager.submission"}
     readable = [name for name, table in tables.items() if not await refused(infrastructure, reader, f"table {table}")]
     assert readable == [reader]
 
 
 @pytest.mark.parametrize("role", [*AGENT_CARDS, "case_manager"])
-async def test_no_role_may_touch_what_was_migrated_or_create_tables(infrastructure: Infrastructure, role: str) -> None:
+async def test_roles_can_neither_change_migrations_nor_create_tables(infrastructure: Infrastructure, role: str) -> None:
     assert await refused(infrastructure, role, f"delete from {role}.migration")
     assert await refused(infrastructure, role, f"create table {role}.extra (id int)")
     assert await refused(infrastructure, role, f"create schema {role}_extra")
 
 
-async def test_no_role_lists_keys_and_each_asks_for_one_by_its_own_function(
+async def test_roles_get_single_keys_by_their_own_function_only(
     infrastructure: Infrastructure,
 ) -> None:
     statements = {
@@ -177,7 +179,7 @@ async def test_no_role_lists_keys_and_each_asks_for_one_by_its_own_function(
     }
 
 
-async def test_a_role_whose_card_opens_nothing_does_not_reach_the_vault(
+async def test_role_of_a_card_without_decrypts_has_no_vault_right(
     infrastructure: Infrastructure, owner: OwnerConnection, toy: SchemaOwner
 ) -> None:
     await ensure_role(owner, "toy", password=password("toy"))
@@ -187,6 +189,6 @@ async def test_a_role_whose_card_opens_nothing_does_not_reach_the_vault(
     assert await refused(infrastructure, "toy", "select subject from vault.subject_key")
 
 
-async def test_names_that_are_not_ours_never_reach_sql(owner: OwnerConnection) -> None:
+async def test_invalid_role_name_is_refused_before_any_sql(owner: OwnerConnection) -> None:
     with pytest.raises(ValueError, match="no schema or role name of ours"):
         await ensure_role(owner, 'x"; drop role case_manager; --', password=None)

@@ -46,7 +46,7 @@ def settings(aws: None, simulator: Running, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("fault", [None, {"error": 401}, {"error": 503}, {"stall_after_tokens": 1}])
-async def test_the_key_is_in_no_dump_no_log_line_and_no_record(
+async def test_key_is_in_no_dump_log_line_or_record(
     settings: ModelSettings,
     simulator: Running,
     fault: dict[str, object] | None,
@@ -82,6 +82,6 @@ def test_local_key_in_environment_is_masked_in_settings() -> None:
     assert KEY not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
-def test_a_secret_that_is_no_arn_is_refused_by_the_name_of_its_setting() -> None:
+def test_invalid_secret_arn_is_refused_with_its_setting() -> None:
     with pytest.raises(ValueError, match="SWITCHYARD_MODEL_OPENAI_SECRET_ARN"):
         openai_model(ModelSettings(openai_secret_arn="switchyard/openai"))

@@ -86,7 +86,7 @@ async def outcome(pool: Pool) -> Json:
     return event
 
 
-async def test_a_stored_event_is_left_to_the_process_that_stored_it_and_then_published_once(
+async def test_stored_event_is_left_to_its_process_and_then_published_once(
     pool: Pool, outbox: Outbox, owner: Owner, tap: Tap
 ) -> None:
     event = await outcome(pool)
@@ -96,7 +96,7 @@ async def test_a_stored_event_is_left_to_the_process_that_stored_it_and_then_pub
     assert await tap.next(NODE, event["case_id"]) == [event]
 
 
-async def test_an_event_that_its_process_published_is_marked_and_not_relayed(pool: Pool, owner: Owner) -> None:
+async def test_event_published_by_its_process_is_marked_and_not_relayed(pool: Pool, owner: Owner) -> None:
     bus, event = Recorded(), await outcome(pool)
     outbox = Outbox(pool, bus)
     await outbox.publish([event])
@@ -105,7 +105,7 @@ async def test_an_event_that_its_process_published_is_marked_and_not_relayed(poo
     assert bus.events == [event]
 
 
-async def test_a_process_that_dies_before_it_marks_an_event_has_it_published_again(pool: Pool, owner: Owner) -> None:
+async def test_event_unmarked_by_a_dead_process_is_published_again(pool: Pool, owner: Owner) -> None:
     bus, event = Recorded(), await outcome(pool)
     await Outbox(pool, bus).publish([event])
     await make_overdue(owner)
@@ -113,9 +113,7 @@ async def test_a_process_that_dies_before_it_marks_an_event_has_it_published_aga
     assert bus.events == [event, event]
 
 
-async def test_an_event_that_the_bus_does_not_take_is_published_when_the_claim_is_over(
-    pool: Pool, owner: Owner
-) -> None:
+async def test_event_refused_by_the_bus_is_published_after_its_claim(pool: Pool, owner: Owner) -> None:
     bus, event = Recorded(), await outcome(pool)
     bus.away = True
     await make_overdue(owner)
@@ -128,7 +126,7 @@ async def test_an_event_that_the_bus_does_not_take_is_published_when_the_claim_i
     assert bus.events == [event]
 
 
-async def test_relays_that_tick_at_once_share_the_events_between_them(pool: Pool, owner: Owner) -> None:
+async def test_concurrent_relays_share_the_events(pool: Pool, owner: Owner) -> None:
     bus = Recorded()
     stored = [await outcome(pool) for _ in range(RELAY_BATCH_SIZE // 2)]
     await make_overdue(owner)
@@ -136,7 +134,7 @@ async def test_relays_that_tick_at_once_share_the_events_between_them(pool: Pool
     assert sorted(event["event_id"] for event in bus.events) == sorted(event["event_id"] for event in stored)
 
 
-async def test_an_event_is_stored_with_what_the_reconciler_compares(pool: Pool, owner: Owner) -> None:
+async def test_event_is_stored_with_the_reconcilers_columns(pool: Pool, owner: Owner) -> None:
     event = await outcome(pool)
     row = await owner.fetchrow(f"select * from {NODE}.outbox where event_id = $1", event["event_id"])
     assert row is not None
@@ -146,7 +144,7 @@ async def test_an_event_is_stored_with_what_the_reconciler_compares(pool: Pool, 
     assert (str(row["case_id"]), row["opened_on"].isoformat()) == (event["case_id"], event["opened_on"])
 
 
-async def test_the_reconciler_sees_what_was_published_and_gets_it_published_again(
+async def test_published_event_is_listed_and_republished_for_the_reconciler(
     pool: Pool, producers: Producers, owner: Owner
 ) -> None:
     bus, event = Recorded(), await outcome(pool)
@@ -164,7 +162,7 @@ async def test_the_reconciler_sees_what_was_published_and_gets_it_published_agai
         assert bus.events == [event] * count
 
 
-async def test_an_event_that_was_never_stored_is_not_published_and_the_answer_says_so(producers: Producers) -> None:
+async def test_event_never_stored_is_not_republished(producers: Producers) -> None:
     assert not await producers.ask(NODE, str(uuid.uuid4()))
 
 
@@ -192,13 +190,13 @@ async def test_cases_are_listed_page_by_page_in_the_order_of_their_ids(pool: Poo
         "select * from case_manager.retry_request",
     ],
 )
-async def test_the_reconcilers_role_reads_no_event_and_writes_none(pool_for: PoolFor, sql: str) -> None:
+async def test_reconciler_role_can_neither_read_nor_write_events(pool_for: PoolFor, sql: str) -> None:
     reconciler = await pool_for("reconciler")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await reconciler.execute(sql)
 
 
-async def test_what_is_parked_is_neither_listed_nor_published_before_it_is_released(
+async def test_parked_event_is_neither_listed_nor_published_before_release(
     pool_for: PoolFor, owner: Owner, producers: Producers
 ) -> None:
     ids = {"event_id": str(uuid.uuid4()), "case_id": str(uuid.uuid4())}
@@ -233,7 +231,7 @@ class Choosy(Recorded):
 
 
 @pytest.mark.parametrize("error", [ValueError("too large"), KeyError("Entries"), Unavailable("publish_failed", "no")])
-async def test_an_event_that_the_bus_never_takes_does_not_hold_up_the_others(
+async def test_event_always_refused_by_the_bus_does_not_block_others(
     pool: Pool, owner: Owner, error: Exception
 ) -> None:
     poison, *others = [await outcome(pool) for _ in range(4)]

@@ -63,7 +63,7 @@ def working_on(subject: str) -> dict[str, str]:
     return {"case_id": case_id, "name": "question"}
 
 
-async def test_what_was_sealed_for_a_person_is_opened_by_an_agent(vault: Vault, agents: Vault) -> None:
+async def test_bytes_sealed_for_a_person_are_opened_by_an_agent(vault: Vault, agents: Vault) -> None:
     subject = await person(vault)
     asked = working_on(subject)
     sealed = await vault.seal(subject, SECRET, **asked)
@@ -77,7 +77,7 @@ async def test_key_of_another_person_than_the_cases_is_refused(vault: Vault, age
         await agents.open(subject, await vault.seal(subject, SECRET, **asked), **asked)
 
 
-async def test_key_without_an_open_task_is_refused_and_may_be_asked_for_again(vault: Vault, agents: Vault) -> None:
+async def test_key_without_an_open_task_is_refused_and_can_be_retried(vault: Vault, agents: Vault) -> None:
     subject, case_id = await person(vault), fresh_id()
     opened(case_id, subject=subject)
     with pytest.raises(RetryableTaskError, match="no_open_task"):
@@ -89,19 +89,20 @@ async def test_key_of_a_closed_or_cancelled_case_is_refused(vault: Vault, agents
     closed, cancelled = working_on(subject), working_on(subject)
     sql = "insert into case_manager.case_ending (case_id, outcome, event_id) values ($1, 'expired', gen_random_uuid())"
     await owner.execute(sql, closed["case_id"])
-    await owner.fetchval("select case_manager.cancel($1, 'ada', 'why')", cancelled["case_id"])
+    sql = "insert into case_manager.control (kind, key, by, why) values ('cancelled_case', $1, 'ada', 'why')"
+    await owner.execute(sql, cancelled["case_id"])
     for over in (closed, cancelled):
         with pytest.raises(PermanentTaskError, match="case_over"):
             await agents.seal(subject, SECRET, **over)
 
 
-async def test_key_for_an_artefact_that_the_card_does_not_name_is_refused(vault: Vault, agents: Vault) -> None:
+async def test_key_for_an_artefact_outside_the_card_is_refused(vault: Vault, agents: Vault) -> None:
     subject = await person(vault)
     with pytest.raises(PermanentTaskError, match="not_on_card"):
         await agents.seal(subject, SECRET, **(working_on(subject) | {"name": "account"}))
 
 
-async def test_key_of_a_playbook_that_gives_the_agent_no_task_is_refused(vault: Vault, pool_for: PoolFor) -> None:
+async def test_key_for_a_playbook_without_a_task_of_the_agent_is_refused(vault: Vault, pool_for: PoolFor) -> None:
     subject = await person(vault)
     asked = working_on(subject) | {"name": "email"}
     cases = known_cases()
@@ -112,13 +113,13 @@ async def test_key_of_a_playbook_that_gives_the_agent_no_task_is_refused(vault: 
         await thief.seal(subject, SECRET, **asked)
 
 
-async def test_sealing_twice_gives_different_bytes(vault: Vault) -> None:
+async def test_bytes_sealed_twice_differ(vault: Vault) -> None:
     subject = await person(vault)
     assert await vault.seal(subject, SECRET, **CASE) != await vault.seal(subject, SECRET, **CASE)
 
 
 @pytest.mark.parametrize("position", [0, 11, 12, -1])
-async def test_altered_bytes_are_refused(vault: Vault, position: int) -> None:
+async def test_sealed_bytes_altered_are_refused(vault: Vault, position: int) -> None:
     subject = await person(vault)
     sealed = bytearray(await vault.seal(subject, SECRET, **CASE))
     sealed[position] ^= 1
@@ -127,14 +128,14 @@ async def test_altered_bytes_are_refused(vault: Vault, position: int) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 5, 12, 20])
-async def test_truncated_bytes_are_refused(vault: Vault, length: int) -> None:
+async def test_sealed_bytes_truncated_are_refused(vault: Vault, length: int) -> None:
     subject = await person(vault)
     sealed = await vault.seal(subject, SECRET, **CASE)
     with pytest.raises(PermanentTaskError, match="seal_broken"):
         await vault.open(subject, sealed[:length], **CASE)
 
 
-async def test_another_context_is_refused(vault: Vault) -> None:
+async def test_sealed_bytes_in_another_context_are_refused(vault: Vault) -> None:
     subject = await person(vault)
     sealed = await vault.seal(subject, SECRET, **CASE)
     with pytest.raises(PermanentTaskError, match="seal_broken"):
@@ -143,13 +144,13 @@ async def test_another_context_is_refused(vault: Vault) -> None:
         await vault.open(subject, sealed, **(CASE | {"name": "answer"}))
 
 
-async def test_another_persons_key_is_refused(vault: Vault) -> None:
+async def test_sealed_bytes_under_another_persons_key_are_refused(vault: Vault) -> None:
     sealed = await vault.seal(await person(vault), SECRET, **CASE)
     with pytest.raises(PermanentTaskError, match="seal_broken"):
         await vault.open(await person(vault), sealed, **CASE)
 
 
-async def test_an_erased_key_opens_nothing_once_the_cache_has_expired(
+async def test_erased_key_opens_nothing_after_the_cache_expired(
     vault: Vault, agents: Vault, owner: Owner, clock: ManualClock
 ) -> None:
     subject = await person(vault)
@@ -165,14 +166,14 @@ async def test_an_erased_key_opens_nothing_once_the_cache_has_expired(
         await agents.seal(subject, SECRET, **asked)
 
 
-async def test_intake_that_took_too_long_begins_again(vault: Vault, clock: ManualClock) -> None:
+async def test_intake_past_the_cache_time_fails_as_key_expired(vault: Vault, clock: ManualClock) -> None:
     subject = await person(vault)
     clock.advance(CACHE_S)
     with pytest.raises(Unavailable, match="key_expired"):
         await vault.seal(subject, SECRET, **CASE)
 
 
-async def test_a_person_met_again_after_erasure_is_somebody_new(vault: Vault, owner: Owner) -> None:
+async def test_erased_person_seen_again_has_a_new_subject(vault: Vault, owner: Owner) -> None:
     name = f"user-{fresh_id()}"
     subject = await person(vault, name)
     await owner.execute("delete from vault.subject_key where subject = $1", subject)
@@ -190,7 +191,7 @@ async def test_subject_pseudonym_is_one_across_concurrent_processes(
     assert await vaults[1].open(subjects[0], sealed, **CASE) == SECRET
 
 
-async def test_a_persons_name_is_nowhere_in_the_vault(vault: Vault, owner: Owner) -> None:
+async def test_vault_has_no_name_in_the_clear(vault: Vault, owner: Owner) -> None:
     name = f"user-{fresh_id()}"
     subject = await person(vault, name)
     row = await owner.fetchrow("select * from vault.subject_key where subject = $1", subject)
@@ -202,9 +203,7 @@ async def test_a_persons_name_is_nowhere_in_the_vault(vault: Vault, owner: Owner
     assert AESGCM(key).decrypt(nonce, sealed, subject.encode()) == name.encode()
 
 
-async def test_a_wrapped_key_that_was_swapped_for_another_persons_is_refused(
-    vault: Vault, agents: Vault, owner: Owner
-) -> None:
+async def test_wrapped_key_of_another_person_is_refused(vault: Vault, agents: Vault, owner: Owner) -> None:
     mine, theirs = await person(vault), await person(vault)
     asked = working_on(mine)
     sealed = await vault.seal(theirs, SECRET, **asked)
@@ -218,7 +217,9 @@ async def test_a_wrapped_key_that_was_swapped_for_another_persons_is_refused(
         await agents.open(mine, sealed, **asked)
 
 
-async def test_another_master_key_opens_nothing(vault: Vault, pool_for: PoolFor, clock: ManualClock) -> None:
+async def test_master_key_of_another_deployment_opens_nothing(
+    vault: Vault, pool_for: PoolFor, clock: ManualClock
+) -> None:
     subject = await person(vault)
     asked = working_on(subject)
     sealed = await vault.seal(subject, SECRET, **asked)
@@ -237,7 +238,7 @@ async def test_kms_wraps_a_key_for_one_person_only(kms: Any) -> None:
         await wrapper.unwrap(wrapped, subject="grace")
 
 
-async def test_kms_that_does_not_answer_as_it_should_is_no_fault_of_the_task(kms: Any) -> None:
+async def test_kms_with_an_invalid_answer_is_unavailable(kms: Any) -> None:
     wrapper = KmsKeyWrapper(kms, fresh_id())
     with pytest.raises(Unavailable, match="key_management"):
         await wrapper.wrap(b"k" * 32, subject="ada")

@@ -43,7 +43,7 @@ def expected(model: FailoverModel) -> Expectation:
     return model.stats.expect("test:primary", 100, now_ms=round(time.monotonic() * 1_000))
 
 
-async def test_what_a_process_learned_outlives_its_kill_9(pool: Pool, infrastructure: Infrastructure) -> None:
+async def test_latency_statistics_survive_kill_9(pool: Pool, infrastructure: Infrastructure) -> None:
     arguments = ["-m", "tests.integration.runtime.latency_writer", infrastructure.role_url(NODE), NODE]
     writer = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
     assert writer.stdout is not None
@@ -58,7 +58,7 @@ async def test_what_a_process_learned_outlives_its_kill_9(pool: Pool, infrastruc
     assert (expected(heir).ttft_p50_ms, expected(heir).us_per_token_p50) == (432, 10_000)
 
 
-async def test_replicas_keep_a_row_each_and_a_new_one_reads_them_all(pool: Pool) -> None:
+async def test_replicas_write_a_row_each_and_a_new_one_reads_all(pool: Pool) -> None:
     clock = SystemClock()
     for wait_ms in (200, 600):
         replica = LatencySnapshots(pool, learned(wait_ms), clock)
@@ -71,7 +71,7 @@ async def test_replicas_keep_a_row_each_and_a_new_one_reads_them_all(pool: Pool)
     assert seen.count(200) == seen.count(600)
 
 
-async def test_what_is_old_counts_less_and_is_swept_in_the_end(pool: Pool, clock: ManualClock) -> None:
+async def test_old_statistics_count_less_and_are_swept(pool: Pool, clock: ManualClock) -> None:
     await LatencySnapshots(pool, learned(200), clock).save()
     clock.advance(timedelta(milliseconds=2 * HALF_LIFE_MS).total_seconds())
     await LatencySnapshots(pool, learned(600), clock).save()
@@ -95,9 +95,7 @@ async def test_snapshot_without_statistics_writes_nothing_and_ignores_unreadable
     assert await warm.load() == 0
 
 
-async def test_a_database_that_is_away_costs_the_snapshot_and_nothing_else(
-    pool: Pool, infrastructure: Infrastructure
-) -> None:
+async def test_unavailable_database_costs_the_snapshot_only(pool: Pool, infrastructure: Infrastructure) -> None:
     warm = LatencySnapshots(pool, learned(200), SystemClock())
     await infrastructure.stop("postgres")
     try:

@@ -52,7 +52,7 @@ def well_agent(model: Model, output_type: Any) -> tuple[Agent[None, WellAnswer],
 
 
 @pytest.mark.parametrize("output_type", [WellAnswer, PromptedOutput(WellAnswer)], ids=["tool", "prompted"])
-async def test_an_agent_calls_its_tool_and_returns_structured_output(model: Model, output_type: Any) -> None:
+async def test_agent_calls_its_tool_and_returns_structured_output(model: Model, output_type: Any) -> None:
     agent, looked_up = well_agent(model, output_type)
     result = await agent.run(QUESTION)
     assert looked_up == [("4200312345", 12)]
@@ -62,12 +62,12 @@ async def test_an_agent_calls_its_tool_and_returns_structured_output(model: Mode
 
 
 @pytest.mark.parametrize("model", [CLAUDE, OPENAI_MODEL], indirect=True)
-async def test_structured_output_comes_as_json_where_the_vendor_supports_it(model: Model) -> None:
+async def test_structured_output_is_json_if_the_vendor_supports_it(model: Model) -> None:
     agent, _ = well_agent(model, NativeOutput(WellAnswer))
     assert (await agent.run(QUESTION)).output.barrels == 4711
 
 
-async def test_a_streamed_agent_ends_with_the_same_output(model: Model) -> None:
+async def test_streamed_agent_returns_the_same_output(model: Model) -> None:
     agent, looked_up = well_agent(model, WellAnswer)
     async with agent.run_stream(QUESTION) as result:
         output = await result.get_output()
@@ -75,7 +75,7 @@ async def test_a_streamed_agent_ends_with_the_same_output(model: Model) -> None:
     assert output.barrels == 4711
 
 
-async def test_an_output_tool_of_another_name_is_not_guessed(model: Model) -> None:
+async def test_output_tool_with_another_name_is_refused(model: Model) -> None:
     agent, _ = well_agent(model, ToolOutput(WellAnswer, name="give_answer"))
     with pytest.raises(UnexpectedModelBehavior):
         await agent.run(QUESTION)
@@ -88,14 +88,14 @@ async def test_second_question_in_conversation_calls_tool_again(model: Model) ->
     assert looked_up == [("4200312345", 12), ("4200399999", 6)]
 
 
-async def test_an_agent_without_a_rule_fails_visibly(model: Model, simulator: Running) -> None:
+async def test_agent_without_a_rule_fails_and_is_counted(model: Model, simulator: Running) -> None:
     agent, _ = well_agent(model, WellAnswer)
     with pytest.raises(UnexpectedModelBehavior):
         await agent.run("What is love?")
     assert simulator.get("/sim/calls")["unscripted"] >= 1
 
 
-async def test_a_drafter_quotes_the_findings_of_its_prompt(model: Model) -> None:
+async def test_drafter_quotes_the_findings_of_its_prompt(model: Model) -> None:
     findings = [
         {"id": "F1", "summary": "Oil is up", "rows": [{"barrels": 10}]},
         {"id": "F2", "summary": "Water is down", "rows": [{"barrels": 3}]},
@@ -112,14 +112,14 @@ async def test_throttling_reaches_the_agent_as_status_429(model: Model, simulato
     assert caught.value.status_code == 429
 
 
-async def test_an_error_in_mid_stream_reaches_the_agent(model: Model, simulator: Running) -> None:
+async def test_error_in_mid_stream_reaches_the_agent(model: Model, simulator: Running) -> None:
     simulator.inject(error_after_tokens=4, error=503)
     with pytest.raises(ModelAPIError):
         async with Agent(model).run_stream("tell me a story") as result:
             await result.get_output()
 
 
-async def test_leaving_a_stalled_stream_closes_it_on_the_wire(model: Model, simulator: Running) -> None:
+async def test_stalled_stream_left_by_the_client_is_closed(model: Model, simulator: Running) -> None:
     simulator.inject(stall_after_tokens=3)
     async with Agent(model).run_stream("tell me a story") as result:
         async for text in result.stream_text(delta=True, debounce_by=None):

@@ -42,7 +42,7 @@ def called(found: ScriptedAnswer) -> ReplyBlock:
     return block
 
 
-def test_the_first_rule_that_fits_answers() -> None:
+def test_first_matching_rule_answers() -> None:
     script = rules(
         {"when": {"user": "weather"}, "reply": {"text": "rain"}}, {"when": {}, "reply": {"text": "anything"}}
     )
@@ -50,12 +50,12 @@ def test_the_first_rule_that_fits_answers() -> None:
     assert reply_text(answer_prompt(script, asked(("user", "the time, please")))) == "anything"
 
 
-def test_without_a_rule_the_reply_says_that_there_is_none() -> None:
+def test_prompt_without_a_rule_gets_a_reply_that_says_so() -> None:
     found = answer_prompt(rules({"when": {"user": "weather"}, "reply": {"text": "rain"}}), asked(("user", "time?")))
     assert (reply_text(found), found.rule, found.problem) == (NO_RULE_REPLY, None, "no rule fits")
 
 
-def test_without_a_rule_no_structured_output_is_made_up() -> None:
+def test_prompt_without_a_rule_gets_no_structured_output() -> None:
     found = answer_prompt([], asked(("user", "time?"), tools=("final_result",), wants_json=True))
     assert reply_text(found) == NO_RULE_REPLY
     assert found.reply.stop == "end"
@@ -77,7 +77,7 @@ def test_without_a_rule_no_structured_output_is_made_up() -> None:
         ({"tools": ["c"]}, False),
     ],
 )
-def test_every_condition_must_hold(when: dict[str, Any], fits: bool) -> None:
+def test_rule_matches_only_if_all_conditions_hold(when: dict[str, Any], fits: bool) -> None:
     prompt = asked(
         ("user", "first words"),
         ("assistant", "yes?"),
@@ -103,13 +103,13 @@ def test_conversation_steps_follow_latest_tool_result() -> None:
     assert reply_text(answer_prompt(script, asked(*then, ("result", "2", "two")))) == "after second"
 
 
-def test_a_new_question_after_tool_results_begins_a_new_turn() -> None:
+def test_new_question_after_tool_results_begins_a_new_turn() -> None:
     script = rules({"when": {"after_tool": False}, "reply": {"text": "new turn"}})
     prompt = asked(("user", "a"), ("assistant", ""), ("call", "1", "t", "{}"), ("result", "1", "ok"), ("user", "b"))
     assert reply_text(answer_prompt(script, prompt)) == "new turn"
 
 
-def test_a_result_without_its_call_is_refused() -> None:
+def test_tool_result_without_its_call_is_refused() -> None:
     with pytest.raises(InvalidModelRequest, match="which no earlier message makes"):
         asked(("user", "a"), ("result", "9", "ok"))
 
@@ -133,7 +133,7 @@ def test_captures_fill_text_and_arguments() -> None:
     assert found.reply.stop == "tools"
 
 
-def test_what_a_prompt_says_is_never_taken_for_a_placeholder() -> None:
+def test_prompt_text_is_not_expanded_as_a_placeholder() -> None:
     script = rules({"when": {"user": {"regex": "(?s)(.*)"}}, "reply": {"text": "$1"}})
     assert reply_text(answer_prompt(script, asked(("user", "costs $user and ${x}")))) == "costs $user and ${x}"
 
@@ -141,12 +141,12 @@ def test_what_a_prompt_says_is_never_taken_for_a_placeholder() -> None:
 @pytest.mark.parametrize(
     ("tools", "tool"), [(("a", "final_result"), "final_result"), (("a", "final_result_Draft"), "final_result_Draft")]
 )
-def test_structured_output_calls_the_output_tool_that_is_offered(tools: tuple[str, ...], tool: str) -> None:
+def test_structured_output_calls_the_offered_output_tool(tools: tuple[str, ...], tool: str) -> None:
     script = rules({"when": {}, "reply": {"output": {"n": 1}}})
     assert called(answer_prompt(script, asked(("user", "x"), tools=tools))).tool == tool
 
 
-def test_structured_output_is_json_text_where_json_is_asked_for() -> None:
+def test_structured_output_is_json_text_if_json_is_requested() -> None:
     found = answer_prompt(rules({"when": {}, "reply": {"output": {"n": 1}}}), asked(("user", "x"), wants_json=True))
     assert json.loads(reply_text(found)) == {"n": 1}
 
@@ -159,13 +159,15 @@ def test_structured_output_is_json_text_where_json_is_asked_for() -> None:
         ({"text": "Pay $250"}, (), "there is no 250"),
     ],
 )
-def test_a_rule_that_cannot_be_carried_out_says_why(reply: dict[str, Any], tools: tuple[str, ...], reason: str) -> None:
+def test_rule_that_cannot_be_applied_names_the_reason(
+    reply: dict[str, Any], tools: tuple[str, ...], reason: str
+) -> None:
     found = answer_prompt(rules({"when": {}, "reply": reply}), asked(("user", "x"), tools=tools))
     assert reason in reply_text(found)
     assert found.problem is not None
 
 
-def test_a_reply_is_composed_of_the_findings_in_the_prompt() -> None:
+def test_reply_is_composed_of_the_findings_in_the_prompt() -> None:
     script = rules(
         {
             "when": {"prompt": "<findings>"},
@@ -190,7 +192,7 @@ def test_a_reply_is_composed_of_the_findings_in_the_prompt() -> None:
         ("", "has no <f"),
     ],
 )
-def test_findings_that_cannot_be_composed_are_not_made_up(block: str, reason: str) -> None:
+def test_findings_invalid_for_a_reply_are_not_invented(block: str, reason: str) -> None:
     script = rules(
         {
             "when": {},

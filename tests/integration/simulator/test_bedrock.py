@@ -43,7 +43,7 @@ def test_converse_answers_with_text_usage_and_stop_reason(bedrock: Any) -> None:
     assert response["ResponseMetadata"]["HTTPHeaders"]["x-simulator"] == "scripted"
 
 
-def test_a_stream_holds_the_same_text_and_usage_as_the_whole_answer(bedrock: Any) -> None:
+def test_stream_has_the_text_and_usage_of_the_whole_answer(bedrock: Any) -> None:
     whole = bedrock.converse(**says("tell me a story"))
     events = list(bedrock.converse_stream(**says("tell me a story"))["stream"])
     assert [next(iter(event)) for event in (events[0], *events[-3:])] == [
@@ -56,13 +56,13 @@ def test_a_stream_holds_the_same_text_and_usage_as_the_whole_answer(bedrock: Any
     assert events[-1]["metadata"]["usage"] == whole["usage"]
 
 
-def test_a_model_is_also_addressed_by_its_arn(bedrock: Any, simulator: Running) -> None:
+def test_model_addressed_by_its_arn_is_found(bedrock: Any, simulator: Running) -> None:
     arn = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0"
     bedrock.converse(**{**says("tell me a story"), "modelId": arn})
     assert simulator.get("/sim/calls")["by_model"] == {arn: 1}
 
 
-def test_a_tool_is_called_and_its_result_leads_to_the_next_step(bedrock: Any) -> None:
+def test_tool_call_and_its_result_lead_to_the_next_step(bedrock: Any) -> None:
     question = asks_with_tools("Show well 4200312345 over 12 months")
     first = bedrock.converse(**question)
     text, call = first["output"]["message"]["content"]
@@ -75,7 +75,7 @@ def test_a_tool_is_called_and_its_result_leads_to_the_next_step(bedrock: Any) ->
     assert json.loads(second["output"]["message"]["content"][0]["text"])["barrels"] == "4711"
 
 
-def test_tool_calls_are_streamed_each_in_a_block_of_its_own(bedrock: Any) -> None:
+def test_tool_calls_are_streamed_in_separate_blocks(bedrock: Any) -> None:
     events = list(bedrock.converse_stream(**asks_with_tools("use both tools"))["stream"])
     starts = [event["contentBlockStart"] for event in events if "contentBlockStart" in event]
     assert [(start["contentBlockIndex"], start["start"]["toolUse"]["name"]) for start in starts] == [
@@ -92,14 +92,14 @@ def test_tool_calls_are_streamed_each_in_a_block_of_its_own(bedrock: Any) -> Non
     assert events[-2]["messageStop"]["stopReason"] == "tool_use"
 
 
-def test_a_prompt_without_a_rule_gets_an_honest_answer_and_is_counted(bedrock: Any, simulator: Running) -> None:
+def test_prompt_without_a_rule_gets_a_simulators_reply_and_is_counted(bedrock: Any, simulator: Running) -> None:
     response = bedrock.converse(**says("What is love?"))
     assert "This is a scripted simulator, not a model" in response["output"]["message"]["content"][0]["text"]
     report = simulator.get("/sim/calls")
     assert (report["unscripted"], report["by_rule"]) == (1, {})
 
 
-def test_a_tool_result_that_answers_no_call_is_refused_as_invalid(bedrock: Any) -> None:
+def test_tool_result_without_its_call_is_a_validation_error(bedrock: Any) -> None:
     result = {"toolResult": {"toolUseId": "unknown", "content": [{"text": "x"}]}}
     with pytest.raises(bedrock.exceptions.ValidationException, match="unknown"):
         bedrock.converse(modelId=BEDROCK_MODEL, messages=[{"role": "user", "content": [result]}])
@@ -117,7 +117,7 @@ def test_a_tool_result_that_answers_no_call_is_refused_as_invalid(bedrock: Any) 
     ],
 )
 @pytest.mark.parametrize("operation", ["converse", "converse_stream"])
-def test_an_error_is_raised_as_botocores_own_class(
+def test_error_has_botocores_class(
     bedrock: Any, simulator: Running, fault: dict[str, Any], name: str, status: int, operation: str
 ) -> None:
     simulator.inject(**fault)
@@ -136,7 +136,7 @@ def test_an_error_is_raised_as_botocores_own_class(
         ({"error": {"status": 500, "code": "ServiceUnavailableException"}}, "serviceUnavailableException"),
     ],
 )
-def test_an_error_in_mid_stream_comes_after_the_tokens_before_it(
+def test_error_in_mid_stream_follows_the_tokens_before_it(
     bedrock: Any, simulator: Running, fault: dict[str, Any], code: str
 ) -> None:
     simulator.inject(error_after_tokens=4, planned="drill", **fault)
@@ -149,7 +149,7 @@ def test_an_error_in_mid_stream_comes_after_the_tokens_before_it(
     assert simulator.get("/sim/calls")["recent"][-1]["tokens_sent"] == 4
 
 
-def test_the_first_token_is_as_late_as_planned_and_the_rest_keep_the_rate(bedrock: Any, simulator: Running) -> None:
+def test_stream_keeps_the_planned_first_token_time_and_rate(bedrock: Any, simulator: Running) -> None:
     simulator.inject(latency=150, tokens_per_second=100)
     began = time.monotonic()
     stream = bedrock.converse_stream(**says("tell me a story"))["stream"]
@@ -159,6 +159,6 @@ def test_the_first_token_is_as_late_as_planned_and_the_rest_keep_the_rate(bedroc
     assert len(arrivals) > 40
 
 
-def test_an_operation_that_is_not_simulated_says_so(bedrock: Any) -> None:
+def test_unsimulated_operation_is_refused_with_the_supported_ones(bedrock: Any) -> None:
     with pytest.raises(ClientError, match="has Converse and ConverseStream only"):
         bedrock.invoke_model(modelId=BEDROCK_MODEL, body=b"{}")

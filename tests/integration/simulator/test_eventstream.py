@@ -25,13 +25,13 @@ def test_botocore_reads_back_the_headers_and_the_payload(text: str) -> None:
     }
 
 
-def test_several_messages_in_one_piece_are_read_one_by_one() -> None:
+def test_messages_in_one_chunk_are_read_one_by_one() -> None:
     buffer = EventStreamBuffer()
     buffer.add_data(encode_event("messageStart", 1) + encode_event("throttlingException", 2, message_type="exception"))
     assert [message.headers[":message-type"] for message in buffer] == ["event", "exception"]
 
 
-def test_a_flipped_bit_is_noticed_by_the_checksum() -> None:
+def test_flipped_bit_fails_the_checksum() -> None:
     damaged = bytearray(encode_event("messageStart", {"role": "assistant"}))
     damaged[-8] ^= 1
     buffer = EventStreamBuffer()

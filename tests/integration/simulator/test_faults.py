@@ -20,7 +20,7 @@ STORY: dict[str, Any] = {
 }
 
 
-def test_a_fault_concerns_the_models_of_its_pattern_only(bedrock: Any, chat: openai.OpenAI, simulator: Running) -> None:
+def test_fault_applies_only_to_models_of_its_pattern(bedrock: Any, chat: openai.OpenAI, simulator: Running) -> None:
     simulator.inject(model="us.amazon.*", throttle=True)
     with pytest.raises(bedrock.exceptions.ThrottlingException):
         bedrock.converse(**STORY)
@@ -30,7 +30,7 @@ def test_a_fault_concerns_the_models_of_its_pattern_only(bedrock: Any, chat: ope
     }  # fmt: skip
 
 
-def test_a_fault_with_a_number_of_times_is_over_after_them(bedrock: Any, simulator: Running) -> None:
+def test_fault_limited_to_a_number_of_times_ends(bedrock: Any, simulator: Running) -> None:
     simulator.inject(error=503, times=2)
     for _ in range(2):
         with pytest.raises(bedrock.exceptions.ServiceUnavailableException):
@@ -52,14 +52,14 @@ def test_numbered_call_gets_its_planned_fault_in_any_order(bedrock: Any, simulat
     assert went == {1: "well", 2: "down", 3: "well"}
 
 
-def test_a_numbering_that_is_no_expression_is_refused(simulator: Running) -> None:
+def test_numbering_with_an_invalid_expression_is_refused(simulator: Running) -> None:
     with pytest.raises(HTTPError) as refused:
         simulator.inject(error=503, numbered_by="story (")
     assert refused.value.code == 422
     assert "numbered_by" in refused.value.read().decode()
 
 
-def test_the_newest_fault_comes_first_and_can_be_taken_back_alone(bedrock: Any, simulator: Running) -> None:
+def test_newest_fault_applies_first_and_can_be_removed_alone(bedrock: Any, simulator: Running) -> None:
     simulator.inject(error=503)
     newest = simulator.inject(error=400)
     with pytest.raises(bedrock.exceptions.ValidationException):
@@ -71,7 +71,7 @@ def test_the_newest_fault_comes_first_and_can_be_taken_back_alone(bedrock: Any, 
     assert bedrock.converse(**STORY)["stopReason"] == "end_turn"
 
 
-def test_a_planned_fault_carries_its_label_wherever_it_shows(bedrock: Any, simulator: Running) -> None:
+def test_planned_fault_has_its_label_in_every_response(bedrock: Any, simulator: Running) -> None:
     simulator.inject(planned="drill 7", error=503)
     with pytest.raises(ClientError, match="Planned by the model simulator: drill 7") as caught:
         bedrock.converse(**STORY)
@@ -79,7 +79,7 @@ def test_a_planned_fault_carries_its_label_wherever_it_shows(bedrock: Any, simul
     assert simulator.get("/sim/calls")["by_fault"] == {"drill 7": 1}
 
 
-def test_a_named_distribution_decides_call_by_call(bedrock: Any, simulator: Running) -> None:
+def test_named_distribution_decides_per_call(bedrock: Any, simulator: Running) -> None:
     simulator.inject(
         distribution={"name": "outage", "starts_at": 1, "lasts": 2, "first_token_ms": 1, "tokens_per_second": 2000}
     )
@@ -104,9 +104,7 @@ def test_a_named_distribution_decides_call_by_call(bedrock: Any, simulator: Runn
         ),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused_with_the_reason(
-    simulator: Running, fault: dict[str, Any], message: str
-) -> None:
+def test_invalid_fault_is_refused_with_the_reason(simulator: Running, fault: dict[str, Any], message: str) -> None:
     with pytest.raises(HTTPError) as caught:
         simulator.inject(**fault)
     with caught.value as refused:
@@ -127,7 +125,7 @@ def test_bedrock_stream_planned_stall_waits_for_client_close(bedrock: Any, simul
     assert report["recent"][-1]["tokens_sent"] == 3
 
 
-async def test_an_openai_stream_that_is_cancelled_is_seen_to_be_aborted(
+async def test_openai_stream_cancelled_by_the_client_is_aborted(
     async_chat: openai.AsyncOpenAI, simulator: Running
 ) -> None:
     simulator.inject(stall_after_tokens=3)
@@ -152,7 +150,7 @@ async def test_an_openai_stream_that_is_cancelled_is_seen_to_be_aborted(
     assert report["streams"]["active"] == 0
 
 
-async def test_a_call_that_gets_no_byte_at_all_is_seen_to_be_aborted(
+async def test_call_aborted_before_its_first_byte_is_counted(
     async_chat: openai.AsyncOpenAI, simulator: Running
 ) -> None:
     simulator.inject(stall=True)
@@ -165,7 +163,7 @@ async def test_a_call_that_gets_no_byte_at_all_is_seen_to_be_aborted(
     await asyncio.to_thread(simulator.eventually, lambda report: report["whole"]["aborted"] == 1)
 
 
-def test_a_stall_before_the_first_byte_ends_in_a_timeout_error(bedrock: Any, simulator: Running) -> None:
+def test_stall_before_the_first_byte_ends_in_a_timeout_error(bedrock: Any, simulator: Running) -> None:
     simulator.inject(stall=True, stall_seconds=0.2)
     began = time.monotonic()
     with pytest.raises(bedrock.exceptions.ModelTimeoutException):
@@ -174,7 +172,7 @@ def test_a_stall_before_the_first_byte_ends_in_a_timeout_error(bedrock: Any, sim
     assert simulator.streams()["expired"] == 1
 
 
-def test_a_stall_in_mid_stream_ends_in_a_broken_connection(chat: openai.OpenAI, simulator: Running) -> None:
+def test_stall_in_mid_stream_ends_in_a_broken_connection(chat: openai.OpenAI, simulator: Running) -> None:
     simulator.inject(stall_after_tokens=2, stall_seconds=0.2)
     stream = chat.chat.completions.create(
         model=OPENAI_MODEL, messages=[{"role": "user", "content": "tell me a story"}], stream=True
@@ -184,7 +182,7 @@ def test_a_stall_in_mid_stream_ends_in_a_broken_connection(chat: openai.OpenAI, 
     assert simulator.streams()["expired"] == 1
 
 
-def test_a_stalled_stream_does_not_hold_up_other_calls(bedrock: Any, simulator: Running) -> None:
+def test_stalled_stream_does_not_block_other_calls(bedrock: Any, simulator: Running) -> None:
     simulator.inject(stall_after_tokens=0, times=1)
     stalled = bedrock.converse_stream(**STORY)["stream"]
     answered: list[str] = []
@@ -195,7 +193,7 @@ def test_a_stalled_stream_does_not_hold_up_other_calls(bedrock: Any, simulator: 
     stalled.close()
 
 
-def test_a_reset_forgets_faults_counts_and_calls_that_still_run(bedrock: Any, simulator: Running) -> None:
+def test_reset_clears_faults_counts_and_running_calls(bedrock: Any, simulator: Running) -> None:
     simulator.inject(stall_after_tokens=0)
     stalled = bedrock.converse_stream(**STORY)["stream"]
     simulator.send("POST", "/sim/reset")

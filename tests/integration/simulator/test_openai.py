@@ -19,7 +19,7 @@ TOOLS: list[ChatCompletionToolParam] = [
 ]
 
 
-def test_a_completion_has_text_usage_and_finish_reason(chat: openai.OpenAI) -> None:
+def test_completion_has_text_usage_and_finish_reason(chat: openai.OpenAI) -> None:
     completion = chat.chat.completions.create(model=OPENAI_MODEL, messages=STORY)
     (choice,) = completion.choices
     assert choice.message.content is not None
@@ -43,12 +43,12 @@ def test_stream_equals_whole_answer_and_reports_usage_on_request(chat: openai.Op
     assert len(chunks) > 4
 
 
-def test_without_the_option_no_chunk_speaks_of_usage(chat: openai.OpenAI) -> None:
+def test_stream_without_the_option_has_no_usage(chat: openai.OpenAI) -> None:
     chunks = list(chat.chat.completions.create(model=OPENAI_MODEL, messages=STORY, stream=True))
     assert all(chunk.choices and chunk.usage is None for chunk in chunks)
 
 
-def test_a_tool_is_called_and_its_result_leads_to_the_next_step(chat: openai.OpenAI) -> None:
+def test_tool_call_and_its_result_lead_to_the_next_step(chat: openai.OpenAI) -> None:
     messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Show well 4200312345 over 12 months"}]
     first = chat.chat.completions.create(model=OPENAI_MODEL, messages=messages, tools=TOOLS).choices[0]
     assert first.finish_reason == "tool_calls"
@@ -98,7 +98,7 @@ def test_streamed_tool_calls_have_distinct_indexes(chat: openai.OpenAI) -> None:
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_error_is_raised_as_the_clients_own_class(
+def test_error_has_the_clients_class(
     chat: openai.OpenAI,
     simulator: Running,
     fault: dict[str, Any],
@@ -122,7 +122,7 @@ def test_throttled_call_carries_the_retry_time(chat: openai.OpenAI, simulator: R
     assert (headers["retry-after"], headers["retry-after-ms"]) == ("3", "2500")
 
 
-def test_an_error_in_mid_stream_comes_after_the_tokens_before_it(chat: openai.OpenAI, simulator: Running) -> None:
+def test_error_in_mid_stream_follows_the_tokens_before_it(chat: openai.OpenAI, simulator: Running) -> None:
     simulator.inject(error_after_tokens=4, error=503, planned="drill")
     with chat.chat.completions.create(model=OPENAI_MODEL, messages=STORY, stream=True) as stream:
         role, text = next(stream), next(stream)
@@ -131,7 +131,7 @@ def test_an_error_in_mid_stream_comes_after_the_tokens_before_it(chat: openai.Op
             next(stream)
 
 
-def test_the_first_token_is_as_late_as_planned(chat: openai.OpenAI, simulator: Running) -> None:
+def test_first_token_is_delayed_as_planned(chat: openai.OpenAI, simulator: Running) -> None:
     simulator.inject(latency=150)
     began = time.monotonic()
     for chunk in chat.chat.completions.create(model=OPENAI_MODEL, messages=STORY, stream=True):
@@ -142,6 +142,6 @@ def test_the_first_token_is_as_late_as_planned(chat: openai.OpenAI, simulator: R
         pytest.fail("no token came")
 
 
-def test_an_endpoint_that_is_not_simulated_says_so(chat: openai.OpenAI) -> None:
+def test_unsimulated_endpoint_is_refused_with_the_supported_one(chat: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="has chat completions only"):
         chat.responses.create(model=OPENAI_MODEL, input="hello")

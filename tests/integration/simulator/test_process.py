@@ -13,7 +13,7 @@ import pytest
 from tests.integration.simulator.running import RULES, Running, start
 
 
-def test_process_answers_when_it_has_printed_its_line() -> None:
+def test_process_answers_after_printing_its_line() -> None:
     process, url = start()
     with process:
         assert Running(url).get("/sim/health") == {"status": "ok", "simulator": "scripted", "rules": 2}
@@ -21,7 +21,7 @@ def test_process_answers_when_it_has_printed_its_line() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_at_once_although_streams_are_stalled(number: signal.Signals) -> None:
+def test_process_stops_at_once_despite_stalled_streams(number: signal.Signals) -> None:
     process, url = start("--script", str(RULES))
     with process:
         simulator = Running(url)
@@ -43,7 +43,7 @@ def test_it_stops_at_once_although_streams_are_stalled(number: signal.Signals) -
             assert "IncompleteRead" in stalled.communicate(timeout=10)[1]
 
 
-def test_a_bad_script_is_explained_and_nothing_is_served(tmp_path: Path) -> None:
+def test_invalid_script_is_explained_and_the_process_exits(tmp_path: Path) -> None:
     script = tmp_path / "bad.yaml"
     script.write_text("rules: [{name: a, when: {}, reply: {}}]")
     done = subprocess.run(
@@ -59,7 +59,7 @@ def test_a_bad_script_is_explained_and_nothing_is_served(tmp_path: Path) -> None
     )
 
 
-def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
+def test_port_in_use_is_reported(tmp_path: Path) -> None:
     process, url = start()
     with process:
         port = url.rsplit(":", 1)[1]

@@ -19,7 +19,7 @@ def rule(body: str) -> str:
     return f"rules:\n  - name: greet\n    {body}\n"
 
 
-def test_the_built_in_script_can_be_read() -> None:
+def test_default_script_is_valid() -> None:
     assert [rule.name for rule in load_scripts([DEFAULT_SCRIPT]).rules] == ["ping", "draft-from-findings"]
 
 
@@ -51,7 +51,7 @@ def test_scripts_folder_is_read_by_name_in_rule_order(tmp_path: Path) -> None:
         ("- a", "the file: Input should be"),
     ],
 )
-def test_a_mistake_is_named_with_its_place_and_its_remedy(tmp_path: Path, text: str, message: str) -> None:
+def test_script_mistake_is_named_with_its_place_and_remedy(tmp_path: Path, text: str, message: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(ScriptError) as caught:
         load_scripts([path])
@@ -59,24 +59,24 @@ def test_a_mistake_is_named_with_its_place_and_its_remedy(tmp_path: Path, text: 
     assert message in str(caught.value)
 
 
-def test_two_files_may_not_name_a_rule_alike(tmp_path: Path) -> None:
+def test_rule_name_used_in_two_files_is_refused(tmp_path: Path) -> None:
     for name in ("a.yaml", "b.yaml"):
         written(tmp_path, rule("when: {}\n    reply: {text: x}"), name)
     with pytest.raises(ScriptError, match="two rules are named 'greet': rename one"):
         load_scripts([tmp_path])
 
 
-def test_a_script_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_script_is_named(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match=r"gone\.yaml: cannot be read .*; check --script"):
         load_scripts([tmp_path / "gone.yaml"])
 
 
-def test_an_empty_folder_is_not_taken_for_a_script(tmp_path: Path) -> None:
+def test_empty_folder_is_refused_as_a_script(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match=r"has no \*\.yaml file"):
         load_scripts([tmp_path])
 
 
-def test_any_needs_one_of_its_texts() -> None:
+def test_any_condition_needs_one_of_its_texts() -> None:
     wanted = TextMatch.model_validate({"any": ["North pad", "south pad"], "contains": "oil"})
     assert wanted.find("OIL of the north pad")
     assert not wanted.find("oil of the west pad")

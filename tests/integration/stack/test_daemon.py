@@ -42,9 +42,7 @@ def supervisor_of(home: Path) -> psutil.Process:
     return psutil.Process(pid)
 
 
-def test_a_detached_stack_runs_until_it_is_taken_down(
-    used_home: Path, descendants: Descendants, survivors: Survivors
-) -> None:
+def test_detached_stack_runs_until_stack_down(used_home: Path, descendants: Descendants, survivors: Survivors) -> None:
     start_stack("toy_plan:two_services", used_home, detach=True)
     rows = stack_status(used_home)
     assert {row.name for row in rows} == {"postgres", "emulator", "router", "drafter"}
@@ -61,7 +59,7 @@ def test_a_detached_stack_runs_until_it_is_taken_down(
     assert not stop_stack(used_home)
 
 
-def test_nothing_outlives_a_supervisor_that_is_killed(
+def test_killed_supervisor_leaves_no_process(
     used_home: Path, descendants: Descendants, survivors: Survivors, until_free: Callable[[Path], None]
 ) -> None:
     start_stack("toy_plan:two_services", used_home, detach=True)
@@ -101,7 +99,7 @@ def test_killed_supervisor_state_is_stale_and_replaced_on_start(used_home: Path)
     stop_stack(used_home)
 
 
-def test_a_second_start_is_refused_with_the_pid_and_the_way_to_stop_it(used_home: Path) -> None:
+def test_second_start_is_refused_with_the_pid_and_the_stop_command(used_home: Path) -> None:
     start_stack("toy_plan:two_services", used_home, detach=True)
     pid = supervisor_of(used_home).pid
     for detach in (True, False):
@@ -111,26 +109,26 @@ def test_a_second_start_is_refused_with_the_pid_and_the_way_to_stop_it(used_home
     stop_stack(used_home)
 
 
-def test_a_detached_start_that_fails_says_why_and_leaves_nothing(used_home: Path) -> None:
+def test_detached_start_that_fails_names_the_cause_and_leaves_nothing(used_home: Path) -> None:
     with pytest.raises(StackError, match=r"(?s)drafter ended before it was ready.*COLOUR is missing"):
         start_stack("toy_plan:crashing_service", used_home, detach=True)
     assert not Home(used_home).in_use()
 
 
-def test_a_plan_that_cannot_be_imported_points_to_the_log(home: Path) -> None:
+def test_unimportable_plan_error_names_the_log(home: Path) -> None:
     with pytest.raises(StackError, match=r"its supervisor ended; see .*stack\.log"):
         start_stack("no_such_plan:at_all", home, detach=True)
     assert "No module named 'no_such_plan'" in (home / "logs" / "stack.log").read_text()
 
 
-def test_without_a_stack_the_endpoints_say_how_to_start_one(home: Path) -> None:
+def test_endpoints_without_a_stack_name_the_start_command(home: Path) -> None:
     with pytest.raises(StackError, match="start one with `switchyard stack up`"):
         running_endpoints(home)
     assert stack_status(home) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stack_in_the_foreground_stops_cleanly(
+def test_foreground_stack_stops_cleanly(
     used_home: Path, number: signal.Signals, descendants: Descendants, survivors: Survivors
 ) -> None:
     with foreground("two_services", used_home) as process:
@@ -140,7 +138,7 @@ def test_a_stack_in_the_foreground_stops_cleanly(
     assert survivors(family) == []
 
 
-def test_a_second_ctrl_c_kills_what_still_drains(
+def test_second_ctrl_c_kills_draining_processes(
     used_home: Path, descendants: Descendants, survivors: Survivors
 ) -> None:
     with foreground("stubborn_service", used_home) as process:
@@ -154,7 +152,7 @@ def test_a_second_ctrl_c_kills_what_still_drains(
     assert survivors(family) == []
 
 
-def test_down_by_force_does_not_wait_for_the_drain(used_home: Path) -> None:
+def test_forced_stack_down_does_not_wait_for_the_drain(used_home: Path) -> None:
     start_stack("toy_plan:stubborn_service", used_home, detach=True)
     started = time.monotonic()
     stop_stack(used_home, force=True)

@@ -61,7 +61,7 @@ def owner_of(folder: Path) -> int | None:
     return folder.stat().st_uid if os.geteuid() == 0 else None
 
 
-async def test_everything_is_ready_inside_and_gone_outside(
+async def test_embedded_stack_is_ready_inside_and_gone_outside(
     used_home: Path, toy: MakeToy, descendants: Descendants
 ) -> None:
     async with EmbeddedStack(used_home, services=[toy("router"), toy("drafter")]) as stack:
@@ -74,7 +74,7 @@ async def test_everything_is_ready_inside_and_gone_outside(
     assert not Home(used_home).in_use()
 
 
-async def test_both_databases_and_the_vector_extension_are_there(home: Path) -> None:
+async def test_databases_and_the_vector_extension_exist(home: Path) -> None:
     async with EmbeddedStack(home) as stack:
         for database in (WORK_DATABASE, AUDIT_DATABASE):
             dsn = stack.endpoints.dsn(database)
@@ -99,9 +99,7 @@ async def test_postgres_keeps_data_after_stop_and_kill(used_home: Path) -> None:
         assert await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SELECT count(*) FROM seen") == 2
 
 
-async def test_postgres_comes_back_when_only_its_postmaster_is_killed(
-    used_home: Path, descendants: Descendants
-) -> None:
+async def test_postgres_restarts_after_a_kill_of_its_postmaster_only(used_home: Path, descendants: Descendants) -> None:
     async with EmbeddedStack(used_home) as stack:
         session = await asyncpg.connect(stack.endpoints.dsn(WORK_DATABASE))
         postmaster = stack["postgres"].pid
@@ -116,7 +114,7 @@ async def test_postgres_comes_back_when_only_its_postmaster_is_killed(
         assert await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SELECT 1") == 1
 
 
-async def test_postgres_starts_although_its_stale_pid_file_names_another_program(used_home: Path) -> None:
+async def test_postgres_starts_despite_a_stale_pid_file_of_another_program(used_home: Path) -> None:
     async with EmbeddedStack(used_home) as stack:
         pid_file = Path(await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SHOW data_directory")) / "postmaster.pid"
         _, rest = pid_file.read_text().split("\n", 1)
@@ -131,7 +129,7 @@ async def test_postgres_starts_although_its_stale_pid_file_names_another_program
         await other_program.wait()
 
 
-async def test_postgres_wants_the_password_which_only_we_may_read(used_home: Path) -> None:
+async def test_postgres_needs_the_password_readable_by_its_owner_only(used_home: Path) -> None:
     async with EmbeddedStack(used_home) as stack:
         with pytest.raises(asyncpg.InvalidPasswordError):
             await run_sql(stack.endpoints.dsn(WORK_DATABASE, password="guessed"), "SELECT 1")
@@ -149,7 +147,7 @@ async def test_messages_survive_a_clean_stop_on_the_same_ports(used_home: Path) 
         assert (await sqs.receive_message(QueueUrl=url))["Messages"][0]["Body"] == "keep me"
 
 
-async def test_a_killed_emulator_is_provisioned_again(used_home: Path) -> None:
+async def test_killed_emulator_is_provisioned_again(used_home: Path) -> None:
     async def prepare(_: Endpoints) -> None:
         async with client(stack, "sqs") as sqs:
             await sqs.create_queue(QueueName="case_manager")
@@ -162,7 +160,7 @@ async def test_a_killed_emulator_is_provisioned_again(used_home: Path) -> None:
             assert (await sqs.get_queue_url(QueueName="case_manager"))["QueueUrl"].startswith(stack.endpoints.aws)
 
 
-async def test_service_gets_what_it_is_given_and_nothing_of_the_shell_or_the_owner(
+async def test_service_gets_its_own_variables_only(
     used_home: Path, toy: MakeToy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_PROFILE", "PGHOST", "GITHUB_TOKEN", "DATABASE_URL", "SWITCHYARD_VAULT_KEY", "HOME"):
@@ -185,14 +183,14 @@ async def test_service_gets_what_it_is_given_and_nothing_of_the_shell_or_the_own
         assert stack.exports["SWITCHYARD_OPERATOR_KEY"] == "of the operator"
 
 
-async def test_a_second_stack_on_the_same_home_is_refused(used_home: Path) -> None:
+async def test_second_stack_on_the_same_home_is_refused(used_home: Path) -> None:
     async with EmbeddedStack(used_home):
         with pytest.raises(AlreadyRunning, match=rf"supervisor pid {os.getpid()}\).*switchyard stack down"):
             await EmbeddedStack(used_home).__aenter__()
         assert Home(used_home).in_use()
 
 
-async def test_a_failed_start_names_the_log_and_leaves_nothing_running(
+async def test_failed_start_names_the_log_and_leaves_nothing_running(
     used_home: Path, toy: MakeToy, descendants: Descendants
 ) -> None:
     with pytest.raises(StartFailed, match=r"(?s)drafter ended before it was ready.*drafter\.log.*COLOUR is missing"):
@@ -202,7 +200,7 @@ async def test_a_failed_start_names_the_log_and_leaves_nothing_running(
     assert not Home(used_home).in_use()
 
 
-async def test_a_failing_prepare_leaves_nothing_running(used_home: Path, descendants: Descendants) -> None:
+async def test_failing_prepare_leaves_no_process(used_home: Path, descendants: Descendants) -> None:
     async def prepare(_: Endpoints) -> None:
         raise LookupError("migration 7 is missing")
 
@@ -212,7 +210,7 @@ async def test_a_failing_prepare_leaves_nothing_running(used_home: Path, descend
     assert descendants(os.getpid()) == []
 
 
-async def test_services_drain_while_postgres_still_answers(used_home: Path, toy: MakeToy) -> None:
+async def test_services_drain_before_postgres_stops(used_home: Path, toy: MakeToy) -> None:
     proof = used_home / "proof"
 
     def services(endpoints: Endpoints) -> list[ServiceSpec]:
@@ -224,7 +222,7 @@ async def test_services_drain_while_postgres_still_answers(used_home: Path, toy:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL refuses only root")
-async def test_root_may_have_its_home_in_a_closed_folder(tmp_path: Path) -> None:
+async def test_root_home_in_a_closed_folder_works(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     folder = closed / "home"

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL refuses only root")
 
 
-def test_the_home_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SWITCHYARD_HOME", str(tmp_path / "elsewhere"))
     assert default_home() == tmp_path / "elsewhere"
     monkeypatch.delenv("SWITCHYARD_HOME")
@@ -33,7 +33,7 @@ def test_the_home_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch,
     assert default_home() == tmp_path / ".switchyard"
 
 
-def test_one_holder_has_the_lock_at_a_time(home: Path) -> None:
+def test_lock_has_one_holder_at_a_time(home: Path) -> None:
     place = Home(home)
     place.prepare()
     lock = place.lock()
@@ -46,7 +46,7 @@ def test_one_holder_has_the_lock_at_a_time(home: Path) -> None:
     assert place.supervisor() is None
 
 
-def test_the_previous_log_is_kept(home: Path) -> None:
+def test_previous_log_is_kept(home: Path) -> None:
     place = Home(home)
     place.prepare()
     place.new_log("drafter").write_text("first run")
@@ -54,13 +54,13 @@ def test_the_previous_log_is_kept(home: Path) -> None:
     assert (home / "logs" / "drafter.log.1").read_text() == "first run"
 
 
-def test_the_tail_of_a_long_log_is_its_last_lines(tmp_path: Path) -> None:
+def test_log_tail_has_the_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("\n".join(f"line {number}" for number in range(5000)))
     assert read_log_tail(log, 2) == "    line 4998\n    line 4999"
 
 
-def test_a_port_is_remembered_unless_someone_else_has_it() -> None:
+def test_port_is_remembered_unless_it_is_taken() -> None:
     ports = PortAllocator()
     port = ports.allocate("postgres")
     assert port in PORT_RANGE
@@ -70,7 +70,7 @@ def test_a_port_is_remembered_unless_someone_else_has_it() -> None:
         assert PortAllocator({"postgres": port}).allocate("postgres") != port
 
 
-def test_a_reused_pid_is_not_mistaken_for_the_supervisor_that_had_it(home: Path) -> None:
+def test_reused_pid_is_not_taken_for_the_supervisor(home: Path) -> None:
     place = Home(home)
     place.prepare()
     lock = place.lock()
@@ -80,13 +80,13 @@ def test_a_reused_pid_is_not_mistaken_for_the_supervisor_that_had_it(home: Path)
     os.close(lock)
 
 
-def test_a_name_that_is_no_file_name_is_refused() -> None:
+def test_name_invalid_as_a_file_name_is_refused() -> None:
     with pytest.raises(ValueError, match="must be lower-case letters"):
         ServiceSpec(name="../evil", argv=("true",))
 
 
 @root_only
-def test_an_account_cannot_reach_a_folder_below_a_closed_one(tmp_path: Path) -> None:
+def test_account_cannot_reach_a_folder_below_a_closed_one(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     (closed / "open").mkdir(parents=True)
     closed.chmod(0o700)

@@ -58,12 +58,12 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_it_provisions_an_emulator_again_that_has_forgotten_everything(
+async def test_emulator_without_its_state_is_provisioned_again(
     stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provisioner = Provisioner(settings_for(stack, monkeypatch), stack.endpoints.environment())
     provisioning = asyncio.create_task(provisioner.run(check_every_s=LOOK_EVERY_S))
-    wanted = {consumer.queue for consumer in consumers()}
+    wanted = {queue for consumer in consumers() for queue in (consumer.queue, *consumer.lanes)}
 
     async def provisioned() -> bool:
         return wanted <= await queues(stack)
@@ -82,7 +82,7 @@ async def test_it_provisions_an_emulator_again_that_has_forgotten_everything(
         await asyncio.gather(provisioning, return_exceptions=True)
 
 
-async def test_it_is_unready_while_a_server_is_away_and_goes_on_when_it_is_back(
+async def test_provisioner_is_unready_while_a_server_is_down_and_recovers(
     stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()

@@ -47,7 +47,7 @@ async def test_delay_grows_with_each_crash_and_starts_over_after_a_healthy_run(
     assert crashes == [1, 2, 1]
 
 
-async def test_a_killed_process_is_restarted_on_the_same_port(supervisor: Supervisor, toy: MakeToy) -> None:
+async def test_killed_process_is_restarted_on_the_same_port(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy())])
     before = supervisor.status()[0]
     await supervisor["toy"].kill()
@@ -58,7 +58,7 @@ async def test_a_killed_process_is_restarted_on_the_same_port(supervisor: Superv
     assert after.pid != before.pid
 
 
-async def test_a_service_killed_by_its_own_pid_is_restarted(supervisor: Supervisor, toy: MakeToy) -> None:
+async def test_service_killed_by_its_own_pid_is_restarted(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy())])
     pid = supervisor["toy"].pid
     assert pid is not None
@@ -67,7 +67,7 @@ async def test_a_service_killed_by_its_own_pid_is_restarted(supervisor: Supervis
     assert supervisor["toy"].pid != pid
 
 
-async def test_a_service_whose_watchdog_is_killed_is_restarted(
+async def test_service_whose_watchdog_is_killed_is_restarted(
     supervisor: Supervisor, toy: MakeToy, descendants: Callable[[int], list[psutil.Process]]
 ) -> None:
     await supervisor.start([as_process(toy())])
@@ -78,7 +78,7 @@ async def test_a_service_whose_watchdog_is_killed_is_restarted(
     assert not is_alive(service)
 
 
-async def test_a_stopped_process_stays_stopped_until_it_is_started(supervisor: Supervisor, toy: MakeToy) -> None:
+async def test_stopped_process_stays_stopped_until_it_is_started(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy())])
     await supervisor["toy"].stop()
     assert (supervisor["toy"].state, supervisor["toy"].pid) == (ProcessState.STOPPED, None)
@@ -86,21 +86,21 @@ async def test_a_stopped_process_stays_stopped_until_it_is_started(supervisor: S
     assert (supervisor["toy"].state, supervisor["toy"].restarts) == (ProcessState.READY, 0)
 
 
-async def test_a_process_waiting_for_its_restart_can_be_stopped(supervisor: Supervisor, toy: MakeToy) -> None:
+async def test_process_waiting_for_its_restart_can_be_stopped(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy())])
     await supervisor["toy"].kill()
     await supervisor["toy"].stop()
     assert supervisor["toy"].state is ProcessState.STOPPED
 
 
-async def test_a_process_that_is_not_running_cannot_be_killed(supervisor: Supervisor, toy: MakeToy) -> None:
+async def test_process_not_running_cannot_be_killed(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy())])
     await supervisor["toy"].stop()
     with pytest.raises(StackError, match="toy is not running: it is stopped"):
         await supervisor["toy"].kill()
 
 
-async def test_an_unknown_name_is_answered_with_the_known_ones(supervisor: Supervisor, toy: MakeToy) -> None:
+async def test_unknown_name_is_refused_with_the_known_ones(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy("drafter"))])
     with pytest.raises(StackError, match=r"no process 'draftr' in this stack; there are drafter"):
         supervisor["draftr"]
@@ -120,15 +120,13 @@ async def test_process_never_ready_is_killed_and_reported_with_log_tail(supervis
     assert supervisor["toy"].pid is None
 
 
-async def test_one_failure_does_not_wait_for_the_others(supervisor: Supervisor, toy: MakeToy) -> None:
+async def test_start_failure_does_not_wait_for_the_other_processes(supervisor: Supervisor, toy: MakeToy) -> None:
     slow = toy("slow", "never", start_timeout=100)
     with pytest.raises(StartFailed, match="drafter ended before it was ready"):
         await supervisor.start([as_process(slow), as_process(toy("drafter", "crash"))])
 
 
-async def test_a_process_may_finish_its_work_when_it_is_stopped(
-    supervisor: Supervisor, toy: MakeToy, home: Path
-) -> None:
+async def test_stopped_process_may_finish_its_work(supervisor: Supervisor, toy: MakeToy, home: Path) -> None:
     proof = home / "proof"
     await supervisor.start([as_process(toy("database"))])
     database = f"tcp://127.0.0.1:{supervisor['database'].process.port}"
@@ -137,7 +135,7 @@ async def test_a_process_may_finish_its_work_when_it_is_stopped(
     assert proof.read_text() == "drained"
 
 
-async def test_a_process_that_does_not_stop_is_killed_after_its_grace(supervisor: Supervisor, toy: MakeToy) -> None:
+async def test_process_ignoring_its_stop_is_killed_after_its_grace(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy("toy", "stubborn", grace=0.2))])
     await supervisor["toy"].stop()
     assert supervisor["toy"].state is ProcessState.STOPPED
@@ -156,7 +154,7 @@ async def test_restart_hook_runs_before_process_is_ready(supervisor: Supervisor,
     assert states == [ProcessState.STARTING]
 
 
-async def test_a_failing_restart_hook_is_logged_and_the_process_stays_supervised(
+async def test_failing_restart_hook_is_logged_and_the_process_stays_supervised(
     supervisor: Supervisor, toy: MakeToy, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def hook() -> None:
@@ -171,7 +169,7 @@ async def test_a_failing_restart_hook_is_logged_and_the_process_stays_supervised
     await supervisor["toy"].ready(restarts=2)
 
 
-async def test_a_crash_is_logged_with_its_cause_and_its_log_file(
+async def test_crash_is_logged_with_its_cause_and_log_file(
     supervisor: Supervisor, toy: MakeToy, caplog: pytest.LogCaptureFixture
 ) -> None:
     await supervisor.start([as_process(toy())])

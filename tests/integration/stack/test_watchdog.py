@@ -56,12 +56,12 @@ def child_of(process: subprocess.Popen[bytes]) -> psutil.Process:
 @pytest.mark.parametrize(
     ("code", "exit_code"), [("", 0), ("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 137)]
 )
-def test_the_exit_status_is_passed_on(tmp_path: Path, code: str, exit_code: int) -> None:
+def test_exit_status_is_passed_on(tmp_path: Path, code: str, exit_code: int) -> None:
     with watched(*PYTHON, code, log=tmp_path / "log") as process:
         assert process.wait() == exit_code
 
 
-def test_the_process_is_stopped_when_the_supervisor_is_gone(tmp_path: Path) -> None:
+def test_process_is_stopped_after_its_supervisor_ended(tmp_path: Path) -> None:
     with watched(*PYTHON, WAIT, log=tmp_path / "log") as process:
         child = child_of(process)
         let_go(process)
@@ -69,7 +69,7 @@ def test_the_process_is_stopped_when_the_supervisor_is_gone(tmp_path: Path) -> N
         assert not is_alive(child)
 
 
-def test_a_paused_process_is_stopped_when_the_supervisor_is_gone(tmp_path: Path) -> None:
+def test_paused_process_is_stopped_after_its_supervisor_ended(tmp_path: Path) -> None:
     with watched(*PYTHON, WAIT, log=tmp_path / "log") as process:
         child = child_of(process)
         child.suspend()
@@ -78,7 +78,7 @@ def test_a_paused_process_is_stopped_when_the_supervisor_is_gone(tmp_path: Path)
         assert not is_alive(child)
 
 
-def test_a_process_that_ignores_the_signal_is_killed_after_its_grace(tmp_path: Path) -> None:
+def test_process_ignoring_the_signal_is_killed_after_its_grace(tmp_path: Path) -> None:
     log = tmp_path / "log"
     slow_to_die = "ballast = b'x' * (64 << 20)\n" + STUBBORN  # the kernel needs milliseconds to take that back
     with watched(*PYTHON, slow_to_die, log=log, grace=0.2) as process:
@@ -90,7 +90,7 @@ def test_a_process_that_ignores_the_signal_is_killed_after_its_grace(tmp_path: P
 
 
 @linux_only
-def test_killing_the_watchdog_kills_the_process(tmp_path: Path) -> None:
+def test_killed_watchdog_kills_its_process(tmp_path: Path) -> None:
     with watched(*PYTHON, WAIT, log=tmp_path / "log") as process:
         child = child_of(process)
         watch = os.pidfd_open(child.pid)
@@ -101,7 +101,7 @@ def test_killing_the_watchdog_kills_the_process(tmp_path: Path) -> None:
 
 @linux_only
 @pytest.mark.parametrize("end", ["stop", "kill", "supervisor"])
-def test_what_the_process_started_in_other_sessions_ends_with_it(
+def test_descendants_in_other_sessions_end_with_the_process(
     tmp_path: Path, end: str, descendants: Callable[[int], list[psutil.Process]]
 ) -> None:
     log = tmp_path / "log"
@@ -122,7 +122,7 @@ def test_what_the_process_started_in_other_sessions_ends_with_it(
         assert not [one for one in family if is_alive(one)]
 
 
-def test_a_command_that_cannot_be_run_is_named_in_the_log(tmp_path: Path) -> None:
+def test_command_that_cannot_run_is_named_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with watched("/no/such/program", log=log) as process:
         assert report(process) == ""
@@ -130,7 +130,7 @@ def test_a_command_that_cannot_be_run_is_named_in_the_log(tmp_path: Path) -> Non
     assert "cannot run /no/such/program" in log.read_text()
 
 
-def test_the_process_does_not_hold_the_lock(tmp_path: Path) -> None:
+def test_process_does_not_inherit_the_lock(tmp_path: Path) -> None:
     code = "import os; print(sorted(fd for fd in range(3, 64) if os.path.exists(f'/dev/fd/{fd}')))"
     log = tmp_path / "log"
     with watched(*PYTHON, code, log=log) as process:

@@ -71,7 +71,7 @@ async def asker(pool_for: PoolFor) -> Asker:
     return Asker(budget, clock, uuid.uuid4().hex)
 
 
-async def test_budget_that_is_used_up_refuses_with_when_it_is_free_again(asker: Asker) -> None:
+async def test_budget_used_up_refuses_with_the_time_of_the_next_query(asker: Asker) -> None:
     asker.warehouse.seconds = 25.0
     await asker.ask()
     await asker.ask()
@@ -91,14 +91,14 @@ async def test_budget_is_settled_to_what_a_query_cost(asker: Asker) -> None:
     assert asker.warehouse.runs == 25
 
 
-async def test_bytes_count_as_well_as_seconds(asker: Asker) -> None:
+async def test_budget_counts_bytes_and_seconds(asker: Asker) -> None:
     asker.warehouse.size = MAX_RESULT_BYTES
     for _ in range(10):
         await asker.ask()
     assert (await asker.rejected()).code == "warehouse_budget_spent"
 
 
-async def test_users_and_tenants_have_budgets_of_their_own(asker: Asker) -> None:
+async def test_budgets_of_users_and_tenants_are_separate(asker: Asker) -> None:
     asker.warehouse.seconds = 25.0
     await asker.ask()
     await asker.ask()
@@ -107,7 +107,7 @@ async def test_users_and_tenants_have_budgets_of_their_own(asker: Asker) -> None
     await asker.ask(tenant="other")
 
 
-async def test_attempts_at_once_never_exceed_the_budget(asker: Asker) -> None:
+async def test_concurrent_attempts_never_exceed_the_budget(asker: Asker) -> None:
     results = await asyncio.gather(*(asker.ask() for _ in range(20)), return_exceptions=True)
     # Sixty seconds hold two reservations of thirty at a time.
     refused = [result for result in results if isinstance(result, PermanentTaskError)]
@@ -121,7 +121,7 @@ async def test_attempts_at_once_never_exceed_the_budget(asker: Asker) -> None:
     assert sum(isinstance(each, PermanentTaskError) for each in reserved) == 2
 
 
-async def test_attempt_whose_end_is_lost_stays_spent(asker: Asker) -> None:
+async def test_attempt_without_a_recorded_end_stays_spent(asker: Asker) -> None:
     asker.warehouse.failure = RetryableTaskError("warehouse_unreachable", "no answer")
     for _ in range(2):
         with pytest.raises(RetryableTaskError):
@@ -129,7 +129,7 @@ async def test_attempt_whose_end_is_lost_stays_spent(asker: Asker) -> None:
     assert (await asker.rejected()).code == "warehouse_budget_spent"
 
 
-async def test_attempt_that_was_cancelled_stays_spent(asker: Asker) -> None:
+async def test_cancelled_attempt_stays_spent(asker: Asker) -> None:
     async def endless() -> Rows:
         await asyncio.Event().wait()
         raise AssertionError
@@ -141,7 +141,7 @@ async def test_attempt_that_was_cancelled_stays_spent(asker: Asker) -> None:
     assert (await asker.rejected()).code == "warehouse_budget_spent"
 
 
-async def test_query_that_failed_costs_the_time_it_ran_and_a_refused_login_nothing(asker: Asker) -> None:
+async def test_failed_query_costs_its_run_time_and_a_refused_login_nothing(asker: Asker) -> None:
     asker.warehouse.failure = PermanentTaskError("query_timeout", "too long")
     asker.warehouse.seconds = 25.0
     with pytest.raises(PermanentTaskError):

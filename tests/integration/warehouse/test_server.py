@@ -30,7 +30,7 @@ def warehouse() -> Iterator[SnowflakeWarehouse]:
         assert process.wait(timeout=10) == 0
 
 
-async def test_the_real_connector_gets_the_rows_of_its_role(warehouse: SnowflakeWarehouse) -> None:
+async def test_connector_gets_the_rows_of_its_role(warehouse: SnowflakeWarehouse) -> None:
     query = guard_query("SELECT basin, COUNT(*) AS wells, MAX(spud_date) AS latest FROM wells GROUP BY basin", SCHEMA)
     for role, basin, count in (("FIELD_PERMIAN", "Permian", 114), ("FIELD_WILLISTON", "Williston", 40)):
         found = await warehouse.run(query, case_id="case-1", role=role, limits=QueryLimits())
@@ -38,7 +38,7 @@ async def test_the_real_connector_gets_the_rows_of_its_role(warehouse: Snowflake
         assert [column.type for column in found.columns] == ["text", "number", "date"]
 
 
-async def test_the_real_connector_learns_that_a_role_is_not_granted(warehouse: SnowflakeWarehouse) -> None:
+async def test_connector_gets_role_not_granted_for_a_missing_grant(warehouse: SnowflakeWarehouse) -> None:
     with pytest.raises(PermanentTaskError) as caught:
         await warehouse.run(
             guard_query("SELECT state FROM wells", SCHEMA), case_id="case-1", role="UNKNOWN", limits=QueryLimits()
@@ -46,7 +46,7 @@ async def test_the_real_connector_learns_that_a_role_is_not_granted(warehouse: S
     assert caught.value.code == "role_not_granted"
 
 
-async def test_the_real_connector_learns_that_a_statement_was_cancelled(warehouse: SnowflakeWarehouse) -> None:
+async def test_connector_gets_query_timeout_for_a_cancelled_statement(warehouse: SnowflakeWarehouse) -> None:
     endless = replace(
         guard_query("SELECT COUNT(*) AS n FROM monthly_production", SCHEMA),
         sql="SELECT COUNT(*) AS n FROM monthly_production a, monthly_production b, monthly_production c "
@@ -57,7 +57,7 @@ async def test_the_real_connector_learns_that_a_statement_was_cancelled(warehous
     assert caught.value.code == "query_timeout"
 
 
-async def test_a_warehouse_that_is_not_there_may_be_tried_again() -> None:
+async def test_unreachable_warehouse_is_a_retryable_error() -> None:
     # Port 9 of the loopback (discard) has no listener on any sane machine: refused at once.
     gone = SnowflakeWarehouse(
         WarehouseEndpoint("local", "OILFIELD", "PROD", host="127.0.0.1", port=9, protocol="http"), SecretStr("a-token")

@@ -30,7 +30,7 @@ def read(snowflake_simulator: SnowflakeSimulator, sql: str, role: str = "FIELD_A
 
 
 @pytest.mark.parametrize("role", BASINS_BY_ROLE)
-def test_a_role_sees_all_of_its_own_rows_and_no_others(role: str, snowflake_simulator: SnowflakeSimulator) -> None:
+def test_role_sees_all_of_its_own_rows_only(role: str, snowflake_simulator: SnowflakeSimulator) -> None:
     def own(table: str, column: str) -> list[dict[str, str]]:
         basins = BASINS_BY_ROLE[role]
         return [row for row in read_table(table) if not basins or row[column] in basins]
@@ -46,7 +46,7 @@ def test_a_role_sees_all_of_its_own_rows_and_no_others(role: str, snowflake_simu
     assert {key for (key,) in read(snowflake_simulator, "SELECT technician_id FROM technicians", role)} == people
 
 
-def test_the_full_name_of_a_table_leads_to_the_same_rows(snowflake_simulator: SnowflakeSimulator) -> None:
+def test_full_table_name_returns_the_same_rows(snowflake_simulator: SnowflakeSimulator) -> None:
     for name in ("wells", "prod.wells", "oilfield.prod.wells", '"OILFIELD"."PROD"."WELLS"'):
         assert read(snowflake_simulator, f"SELECT COUNT(*) AS n FROM {name}", "FIELD_WILLISTON") == [(40,)]
 
@@ -72,27 +72,27 @@ def test_the_full_name_of_a_table_leads_to_the_same_rows(snowflake_simulator: Sn
         ("SELECT FROM WHERE", 1003),
     ],
 )
-def test_a_role_cannot_reach_around_its_views(sql: str, number: int, snowflake_simulator: SnowflakeSimulator) -> None:
+def test_role_cannot_bypass_its_views(sql: str, number: int, snowflake_simulator: SnowflakeSimulator) -> None:
     with pytest.raises(ProgrammingError) as caught:
         read(snowflake_simulator, sql, "FIELD_PERMIAN")
     assert caught.value.errno == number
 
 
 @pytest.mark.parametrize("role", ["ACCOUNTADMIN", "", None])
-def test_an_unknown_role_cannot_log_in(role: str | None, snowflake_simulator: SnowflakeSimulator) -> None:
+def test_unknown_role_cannot_log_in(role: str | None, snowflake_simulator: SnowflakeSimulator) -> None:
     with pytest.raises(DatabaseError) as caught:
         snowflake_simulator.connect(role=role)
     assert caught.value.errno == 390189
 
 
-def test_duckdb_may_not_read_files_once_the_data_is_in(snowflake_simulator: SnowflakeSimulator) -> None:
+def test_duckdb_cannot_read_files_after_loading(snowflake_simulator: SnowflakeSimulator) -> None:
     (setting,) = (
         snowflake_simulator._fake.duck_conn.execute("SELECT current_setting('enable_external_access')").fetchone() or ()
     )
     assert setting is False
 
 
-def test_a_statement_that_runs_too_long_is_cancelled(snowflake_simulator: SnowflakeSimulator) -> None:
+def test_long_statement_is_cancelled(snowflake_simulator: SnowflakeSimulator) -> None:
     endless = "SELECT COUNT(*) FROM downtime a, downtime b, downtime c, downtime d WHERE a.hours + b.hours < c.hours"
     with (
         snowflake_simulator.connect(
@@ -104,7 +104,7 @@ def test_a_statement_that_runs_too_long_is_cancelled(snowflake_simulator: Snowfl
     assert caught.value.errno == 630
 
 
-def test_connections_in_several_threads_keep_their_roles_apart(snowflake_simulator: SnowflakeSimulator) -> None:
+def test_connections_in_threads_keep_their_roles_apart(snowflake_simulator: SnowflakeSimulator) -> None:
     seen: dict[str, set[str]] = {}
     start = threading.Barrier(4)
 
@@ -122,7 +122,7 @@ def test_connections_in_several_threads_keep_their_roles_apart(snowflake_simulat
     assert seen == {role: set(BASINS_BY_ROLE[role]) for role in list(BASINS_BY_ROLE)[1:]}
 
 
-def test_a_folder_of_files_can_be_served(tmp_path: Path) -> None:
+def test_folder_of_files_can_be_served(tmp_path: Path) -> None:
     wells = copytree(OIL_FIELD_FOLDER, tmp_path / "data") / "wells.csv.gz"
     wells.write_bytes(gzip.compress(b"".join(gzip.decompress(wells.read_bytes()).splitlines(keepends=True)[:11])))
     served = open_warehouse(wells.parent)
@@ -130,6 +130,6 @@ def test_a_folder_of_files_can_be_served(tmp_path: Path) -> None:
     served.close()
 
 
-def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:
+def test_missing_data_file_is_named_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(WarehouseDataMissing, match=r"wells\.csv\.gz is missing\. Put one <table>\.csv\.gz per table"):
         open_warehouse(tmp_path)

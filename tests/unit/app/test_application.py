@@ -13,9 +13,12 @@ import pytest
 from contracts.catalogue import CATALOGUE
 from services.app import APP
 from switchyard.app import application
-from switchyard.app.application import DEFAULT_APP, load_app, load_reference
+from switchyard.app.application import DEFAULT_APP, IdentityDescriptor, ProcessDescriptor, load_app, load_reference
 from switchyard.app.asyncapi import build_asyncapi
 from switchyard.app.generate import schema_files
+from switchyard.infra.generate import topology
+from switchyard.infra.iam import task_policy
+from switchyard.infra.nodes import needs
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, Catalogue, EventType, command_types
 from switchyard.protocol.events.router import CloseCase
 from tests.echo_app import echo
@@ -38,6 +41,36 @@ def test_application_of_one_agent_has_nodes_queues_and_events() -> None:
     assert {"Echo.v1.json", "CaseClosed.v1.json"} <= schema_files(echo.CATALOGUE).keys()
 
 
+def test_process_without_events_is_a_server_with_needs_and_without_a_queue() -> None:
+    server = ProcessDescriptor(
+        "server_one", "echo:run", database=True, http="SWITCHYARD_SERVER_ONE", egress=("outside",)
+    )
+    app = replace(echo.APP, processes=(*echo.APP.processes, server))
+    assert app.servers == (server,)
+    assert "server_one" not in {consumer.node for consumer in app.consumers}
+    needed = needs(app)["server_one"]
+    assert (needed.consumer, needed.database, needed.has_inbox, needed.egress) == (None, "work", False, ("outside",))
+    assert (needed.emits, needed.quarantines, needed.decrypts_artefacts) == ((), False, False)
+    assert "sqs" not in str(task_policy(needed))
+    assert topology(app)["servers"]["server_one"]["database"] == "work"
+    assert "server_one" not in topology(app)["consumers"]
+
+
+def test_clients_of_the_exchange_have_the_scopes_that_their_patterns_name() -> None:
+    identity = IdentityDescriptor(
+        "identity",
+        users="",
+        scopes=("read:a", "read:b", "write:a"),
+        agents={"reader": {"https://one": ("read:*",)}, "none": {}},
+        sources={"upstream.x": {"scopes": ("read:a",), "agents": ("reader",), "audiences": ("https://one",)}},
+    )
+    assert identity.exchange_clients() == {
+        "reader": {"scopes": ["read:a", "read:b"], "audiences": ["https://one"]},
+        "none": {"scopes": [], "audiences": []},
+        "upstream.x": {"scopes": ["read:a"], "audiences": []},
+    }
+
+
 def test_catalogue_with_a_type_twice_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"declared twice.*Echo version 1"):
         Catalogue(["echo"], (*command_types("echo", echo.Echo), *command_types("echo", echo.Echo)))
@@ -56,6 +89,9 @@ def test_catalogue_with_an_unknown_node_is_rejected() -> None:
         ({"cards": {}}, "the catalogue's agents"),
         ({"cards": {"echo": echo.CARD.model_copy(update={"emits": ("Echoed",)})}}, r"card of echo.*TaskFailed"),
         ({"processes": ()}, r"agents without a process: \['echo'\]"),
+        ({"identity": IdentityDescriptor("identity", "", (), {})}, "the identity service identity is no process"),
+        ({"identity": IdentityDescriptor("echo", "", (), {"ghost": {}})}, r"without a card: \['ghost'\]"),
+        ({"processes": (ProcessDescriptor("echo", "echo:run", database=True),)}, "its card says that"),
         ({"current": {"echo": "echo/2"}}, "not released"),
         ({"current": {}}, "TextSubmitted opens the playbook echo, which has no current version"),
         ({"outcomes": {}}, r"echo/1 has outcomes without a class: \['answered'\]"),

@@ -85,7 +85,7 @@ def test_expired_second_attempt_is_ended() -> None:
     assert (found.findings, found.status) == ((), CaseStatus.CLOSED)
 
 
-def test_two_endings_of_one_try_do_not_hold() -> None:
+def test_second_ending_of_one_attempt_is_a_finding() -> None:
     another = follow(CLOSED_2[0], CaseClosed(outcome="failed", code="other"), "case_manager", ordinal=1, siblings=2)
     assert FindingKind.SECOND_ENDING in kinds(verdict(*TWICE, another))
     expired = follow(OPENED, CaseClosed(outcome="expired", code="case_deadline"), "case_manager")

@@ -54,7 +54,7 @@ def test_log_event_unknown_to_producer_is_unclaimed() -> None:
     assert gap == Gap(GapKind.UNCLAIMED, "drafter", "c1", "e1", "AnswerDrafted", NOW)
 
 
-def test_other_decision_on_same_cause_is_no_republishable_hole() -> None:
+def test_other_decision_on_the_same_cause_differs_and_is_not_republished() -> None:
     today = replace(EVENT, producer="router", event_id="e2", cause="d0")
     recorded = replace(ROW, producer="router", parents=("d0",))
     missing, gaps = find_missing_events([today], [recorded])

@@ -17,7 +17,7 @@ from switchyard.audit.erasure.erasure import (
     build_erasure,
     decide_erasure,
 )
-from switchyard.protocol.topology import dead_letter_queue_name, queue_name
+from switchyard.protocol.topology import SUBMISSIONS, SUPPRESSIONS, dead_letter_queue_name, queue_name
 from switchyard.runtime.crypto.erasure import KeyErasure, KeyState
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -92,7 +92,9 @@ def test_receipt_lists_queue_copies_with_their_expiry() -> None:
     gone = {copies.queue: (copies.holds, copies.gone_by) for copies in statement.queues}
     assert gone[queue_name("audit")] == ("sealed events", "2026-07-08T12:00:00.000000Z")
     assert gone[dead_letter_queue_name("audit")] == ("sealed events", "2026-07-15T12:00:00.000000Z")
-    assert "in the clear" in gone[queue_name("case_manager")][0]
+    assert gone[queue_name("case_manager")][0] == "sealed events"
+    for lane in (SUBMISSIONS, SUPPRESSIONS):
+        assert "in the clear" in gone[queue_name("case_manager", lane)][0]
     assert "in the clear" in gone[dead_letter_queue_name("case_manager")][0]
     assert (statement.case_ids, statement.events) == ((CASE,), 9)
     assert statement.unreadable_by == "2026-07-01T12:00:30.000000Z"

@@ -55,7 +55,7 @@ def test_node_hash_is_not_accepted_as_leaf() -> None:
     assert leaf_hash(b"a") != hashlib.sha256(b"a").digest()
 
 
-def test_there_is_no_root_of_nothing_and_no_path_outside() -> None:
+def test_root_of_no_leaves_and_proof_of_an_outside_index_are_errors() -> None:
     with pytest.raises(ValueError, match="at least one leaf"):
         merkle_root([])
     for index in (-1, 1):

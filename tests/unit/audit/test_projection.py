@@ -144,7 +144,7 @@ def test_invalid_bus_time_is_left_out(time: object) -> None:
     assert row.bus_ts is None
 
 
-def test_days_are_days_and_moments_are_utc() -> None:
+def test_days_are_dates_and_moments_are_utc() -> None:
     row = examine_message(cases.body(cases.first(opened=datetime(2026, 7, 31, 23, 59, 59, tzinfo=UTC)))).row
 
     assert row is not None
@@ -152,7 +152,7 @@ def test_days_are_days_and_moments_are_utc() -> None:
     assert row.case_deadline == datetime(2026, 8, 1, 0, 14, 59, tzinfo=UTC)
 
 
-def test_staff_member_who_acted_is_in_the_text_and_in_no_column() -> None:
+def test_staff_member_is_in_the_body_and_in_no_column() -> None:
     """What docs/audit/erasure.md says: retention, which takes the text, takes the name."""
     event = cases.first()
     named = cases.rewritten(event, principal=event["principal"] | {"act": ["staff:ada"]})

@@ -22,7 +22,9 @@ from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.signed_events import CAUSES, SIGNED_EVENTS, SignerRings, check_signatures
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
 from switchyard.protocol.statements import approval_statement, retry_statement
+from tests.operators import OPERATORS, signed_command
 from tests.unit.audit import cases
+from tests.unit.protocol.bus_events import golden
 
 ANA, BEN = b"\1" * 32, b"\2" * 32
 CONTENT = hashlib.sha256(b"email").hexdigest()
@@ -84,15 +86,16 @@ def findings(events: list[Json], signers: SignerRings) -> list[str]:
     return [each.why for each in verdict.findings if each.kind is FindingKind.FORGED_SIGNATURE]
 
 
-def test_the_auditors_verifier_has_the_same_table() -> None:
+def test_bundle_verifiers_table_of_signed_events_is_the_same() -> None:
     assert {name: asdict(signed) for name, signed in SIGNED_EVENTS.items()} == verify_bundle.SIGNED_EVENTS
     named = {path for signed in SIGNED_EVENTS.values() for path in signed.statement.values()}
     assert CAUSES or not any(path.startswith("cause.") for path in named)
 
 
-def test_every_payload_with_a_signature_is_in_the_table() -> None:
+def test_signed_payloads_are_all_in_the_table() -> None:
     """A new signed event without an entry would pass unchecked."""
-    signed = {type_.name for type_ in CATALOGUE.types if "signature" in type_.payload.model_fields}
+    named = {"signature", "cancellation"}
+    signed = {type_.name for type_ in CATALOGUE.types if named & type_.payload.model_fields.keys()}
     assert signed == set(SIGNED_EVENTS)
 
 
@@ -117,7 +120,7 @@ def test_signature_of_another_person_is_a_finding(events: list[Json]) -> None:
 
 
 @pytest.mark.parametrize(("name", "field"), [(name, field) for name in SIGNED for field in SIGNED[name][-1]["payload"]])
-def test_signature_covers_what_the_person_agreed_to(name: str, field: str) -> None:
+def test_signature_covers_the_persons_decision(name: str, field: str) -> None:
     """A service that may emit the event cannot alter it: a field of the payload is signed, or says nothing new."""
     events = copy.deepcopy(SIGNED[name])
     value = events[-1]["payload"][field]
@@ -139,7 +142,7 @@ def test_signature_covers_the_pack_of_the_request_and_the_case() -> None:
     assert list(check_signatures(granted, first, SIGNERS))
 
 
-def test_each_of_several_signatures_is_checked() -> None:
+def test_several_signatures_are_each_checked() -> None:
     first, ask, granted = copy.deepcopy(SIGNED["granted"])
     payload = granted["payload"]
     stated = {name: payload[name] for name in ("approval_id", "content_sha256", "signed_at")}
@@ -168,8 +171,9 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from(sorted(SIGNED_EVENTS)), st.dictionaries(st.text(max_size=8), JSON), JSON, JSON, JSON)
-def test_no_event_makes_the_check_raise(name: str, payload: Json, parents: Any, also: Any, cause: Any) -> None:
+def test_signature_check_never_raises(name: str, payload: Json, parents: Any, also: Any, cause: Any) -> None:
     payload |= {"approver": "ana", "operator": "ana", "co_approvals": also, "command": also, "signature": "00"}
+    payload |= {"outcome": "cancelled", "cancellation": also}
     event = {"type": name, "case_id": "c", "parents": parents, "payload": payload}
     assert list(check_signatures(event, cause, SIGNERS))
 
@@ -178,3 +182,30 @@ def _standalone(events: list[Json], signers: verify_bundle.Signers | None = None
     given = signers if signers is not None else {"approvers": PUBLIC, "operators": PUBLIC}
     read = json.loads(json.dumps(events))
     return list(verify_bundle.check_signatures(read[-1], read[-2], given))
+
+
+@pytest.mark.parametrize("name", ["PlaybookHalted", "PlaybookResumed", "SendingResolved"])
+def test_golden_operator_command_is_signed_and_a_change_is_a_finding(name: str) -> None:
+    event = golden(name)
+    payload = event["payload"]
+    signers: SignerRings = {
+        "operators": OperatorKeys({payload["operator"]: bytes.fromhex(derive_public_key(b"\x07" * 32))})
+    }
+    assert list(check_signatures(event, None, signers)) == []
+    for field in set(payload) - {"sent", "signature"}:
+        changed = event | {"payload": payload | {field: "0" * 8}}
+        assert list(check_signatures(changed, None, signers)), field
+
+
+def test_cancelled_case_needs_a_signed_command_and_other_endings_do_not() -> None:
+    command = signed_command("cancel", "5a3ed2a8-0000-4000-8000-000000000000")
+    fields = {name: getattr(command, name) for name in ("command_id", "operator", "reason", "signed_at", "signature")}
+    ending = {"type": "CaseClosed", "case_id": command.target, "parents": []}
+    signers: SignerRings = {"operators": OPERATORS}
+    for payload, found in (
+        ({"outcome": "cancelled", "cancellation": fields}, 0),
+        ({"outcome": "cancelled", "cancellation": fields | {"reason": "another"}}, 1),
+        ({"outcome": "cancelled"}, 1),
+        ({"outcome": "answered"}, 0),
+    ):
+        assert len(list(check_signatures(ending | {"payload": payload}, None, signers))) == found

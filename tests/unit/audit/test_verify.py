@@ -122,7 +122,7 @@ def test_removed_event_orphans_its_children() -> None:
     assert removed["digest"] in verify_case(cases.stored(events), now=cases.NOW).findings[0].why
 
 
-def test_without_its_first_event_a_case_says_so() -> None:
+def test_case_without_its_first_event_is_a_finding() -> None:
     events = cases.answered()[1:]
 
     assert findings_in(events) == [
@@ -131,7 +131,7 @@ def test_without_its_first_event_a_case_says_so() -> None:
     ]
 
 
-def test_without_its_ending_a_case_is_unended_once_its_deadline_has_passed() -> None:
+def test_case_without_an_ending_is_unended_after_its_deadline() -> None:
     rows = cases.stored(cases.answered()[:-1])
 
     before = verify_case(rows, now=cases.OPENED + timedelta(minutes=14))
@@ -230,7 +230,7 @@ def test_missing_sibling_is_a_finding_after_the_grace() -> None:
     assert [finding.kind for finding in late.findings] == [FindingKind.MISSING_SIBLING]
 
 
-def test_both_branches_of_a_fork_are_no_finding() -> None:
+def test_fork_with_two_branches_has_no_findings() -> None:
     assert findings_in(cases.forked()) == []
 
 
@@ -272,6 +272,19 @@ def test_later_catalogue_type_keeps_row_columns_valid() -> None:
 
     assert verdict.findings == ()
     assert verdict.status is CaseStatus.CLOSED
+
+
+@pytest.mark.parametrize("number", [2, 8])
+def test_column_that_ends_a_case_by_a_type_that_was_not_known_is_a_finding(number: int) -> None:
+    rows = cases.stored(cases.answered())
+    rows[number] = column(rows[number], catalogued=False, terminal=True, outcome="sent")
+
+    found = verify_case(rows, now=cases.NOW).findings
+
+    assert [(each.kind, each.field) for each in found] == [
+        (FindingKind.COLUMN_DIFFERS, "terminal"),
+        (FindingKind.COLUMN_DIFFERS, "outcome"),
+    ]
 
 
 def test_producer_outside_the_catalogue_is_a_finding() -> None:

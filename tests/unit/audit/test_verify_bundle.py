@@ -17,11 +17,11 @@ from tests.unit.protocol.json_values import objects
 
 
 @given(objects)
-def test_its_canonical_form_is_ours(value: dict[str, Any]) -> None:
+def test_canonical_form_equals_the_engines(value: dict[str, Any]) -> None:
     assert verify_bundle.canonical_json(value).encode() == canonical_json(value)
 
 
-def test_it_leaves_out_of_the_digest_what_we_leave_out() -> None:
+def test_undigested_fields_equal_the_engines() -> None:
     assert verify_bundle.UNDIGESTED_FIELDS == UNDIGESTED_FIELDS
 
 
@@ -50,7 +50,7 @@ def test_case_has_one_ending_per_attempt() -> None:
 
 
 @pytest.mark.parametrize("dropped", range(9))
-def test_no_event_of_a_case_can_be_left_out(dropped: int) -> None:
+def test_case_with_any_event_left_out_is_a_finding(dropped: int) -> None:
     events = cases.answered()
     case_id = events[0]["case_id"]
     del events[dropped]

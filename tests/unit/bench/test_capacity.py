@@ -29,5 +29,5 @@ def test_playbook_has_a_priced_path_to_its_goal() -> None:
     assert sum(idle_cost("prod").values()) > sum(idle_cost("dev").values()) > 0
 
 
-def test_the_docs_have_the_tables_that_the_script_prints() -> None:
+def test_docs_have_the_tables_of_the_script() -> None:
     assert capacity_report() in DOCS.read_text()

@@ -92,14 +92,14 @@ GOOD = LatencyFigures(p50_ms=1, p95_ms=2, p99_ms=3, max_ms=4, deadlines_met=99, 
         ({"p99_ms": 1_001}, True, "P99"),
     ],
 )
-def test_claim_that_the_figures_do_not_bear_out_is_reported(
+def test_claim_contradicted_by_the_figures_is_reported(
     changed: dict[str, float], faulty: bool, claim: str | None
 ) -> None:
     found = list(failed_claims(outcome(GOOD.model_copy(update=changed), GOOD, faulty=faulty)))
     assert [claim in each for each in found] == [True] if claim else found == []
 
 
-def test_the_report_shows_every_contender() -> None:
+def test_report_shows_all_contenders() -> None:
     shown = failover_markdown(BenchRun(virtual=[outcome(GOOD, GOOD)]))
     assert f"| P99 ms/met %/extra % | oracle | primary only | {OURS} |" in shown
     assert "| 3/99/0 | 3/99/0 |" in shown
@@ -108,6 +108,6 @@ def test_the_report_shows_every_contender() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name)
-def test_the_policys_defaults_keep_what_the_bench_claims(scenario: Scenario) -> None:
+def test_policy_defaults_keep_the_benchs_claims(scenario: Scenario) -> None:
     found = {name: replay_virtually(scenario, name) for name in ("primary only", "fixed 2 s", OURS)}
     assert list(failed_claims(build_outcome(scenario, build_trace(scenario), found))) == []

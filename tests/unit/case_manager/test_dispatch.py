@@ -37,10 +37,10 @@ async def test_event_without_a_handler_is_quarantined_and_names_the_field(monkey
     )
     recorder, unused = Recorder(), Any
     parts: dict[str, Any] = dict.fromkeys(
-        ("pending", "approvals", "suppression", "publisher", "breaker", "redrive"), unused
+        ("pending", "approvals", "consents", "suppression", "publisher", "breaker", "redrive"), unused
     )
     manager = CaseManager(
-        intake=SimpleNamespace(accepts=lambda _: False),  # type: ignore[arg-type]
+        arrivals=SimpleNamespace(intake=SimpleNamespace(accepts=lambda _: False)),  # type: ignore[arg-type]
         closing=SimpleNamespace(catalogue=CATALOGUE),  # type: ignore[arg-type]
         quarantine=recorder,
         rollout=recorder,  # type: ignore[arg-type]

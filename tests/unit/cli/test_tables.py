@@ -86,6 +86,7 @@ APPROVAL = {
     "pack": "2026-09-01",
     "reason": "first contact with a consumer in New York City",
     "requested_by": "collections@harborline.example",
+    "agreed_by": ["m.okafor"],
     "asked_at": NOW,
     "decide_by": NOW,
 }

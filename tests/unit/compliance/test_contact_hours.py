@@ -43,7 +43,7 @@ ANYWHERE = st.lists(st.sampled_from(ZONES + ELSEWHERE), min_size=1, max_size=4, 
 
 
 @given(ANYWHERE, MOMENTS)
-def test_no_permitted_moment_is_out_of_hours_on_any_clock(names: list[str], moment: datetime) -> None:
+def test_permitted_moment_is_within_hours_on_all_clocks(names: list[str], moment: datetime) -> None:
     if hours(names).permitted(moment):
         for name in names:
             local = moment.astimezone(ZoneInfo(name))
@@ -51,7 +51,7 @@ def test_no_permitted_moment_is_out_of_hours_on_any_clock(names: list[str], mome
 
 
 @given(ANYWHERE, PERIODS, MOMENTS)
-def test_the_next_permitted_moment_is_permitted_and_none_before_it_is(
+def test_next_permitted_moment_is_the_first_permitted_one(
     names: list[str], periods: list[InconvenientPeriod], moment: datetime
 ) -> None:
     permitted = hours(names, periods)
@@ -68,7 +68,7 @@ def test_the_next_permitted_moment_is_permitted_and_none_before_it_is(
 
 
 @given(ANYWHERE, PERIODS, MOMENTS)
-def test_next_change_permitted_moment_stays_so_until_then(
+def test_moment_is_permitted_until_the_next_change(
     names: list[str], periods: list[InconvenientPeriod], moment: datetime
 ) -> None:
     permitted = hours(names, periods)
@@ -80,7 +80,7 @@ def test_next_change_permitted_moment_stays_so_until_then(
 
 
 @given(ANYWHERE, MOMENTS)
-def test_somebody_in_two_zones_always_has_a_moment_within_two_days(names: list[str], moment: datetime) -> None:
+def test_consumer_in_two_zones_has_a_moment_within_two_days(names: list[str], moment: datetime) -> None:
     # Two windows of 13 hours meet wherever they lie; three need not.
     assert hours(names[:2]).next_change(moment, timedelta(days=2), to=True) is not None
 
@@ -92,7 +92,7 @@ def test_guam_and_puerto_rico_share_three_hours_a_day() -> None:
     assert permitted.next_change(opens, HORIZON, to=False) == opens + timedelta(hours=3)
 
 
-def test_guam_puerto_rico_and_london_share_no_moment_and_so_the_rule_blocks() -> None:
+def test_guam_puerto_rico_and_london_share_no_moment_and_are_blocked() -> None:
     account = facts(
         consumer__residences=[{"state": "GU"}, {"state": "PR"}], consumer__phones=["+442071838750"],
         consumer__time_zone=None,
@@ -117,7 +117,7 @@ def test_eight_in_the_morning_moves_with_summer_time(asked: str, opens: str) -> 
     assert found == datetime.fromisoformat(opens)
 
 
-def test_arizona_waits_for_the_navajo_nation_in_winter_time_too() -> None:
+def test_arizona_hours_include_the_navajo_nations_clock_in_summer() -> None:
     consumer = ConsumerFacts(first_name="A", last_name="B", residences=(Residence(state="AZ"),))
     zones, _ = plausible_zones(consumer)
     permitted = PermittedHours(zones, time(8), time(21))
@@ -151,7 +151,7 @@ def test_permitted_moment_lasts_fifteen_minutes_within_the_window() -> None:
         ("2026-09-17", datetime(2026, 9, 16, 0, 10, tzinfo=UTC)),
     ],
 )
-def test_a_checked_moment_is_not_valid_past_the_midnight_of_the_next_pack(day: str, until: datetime) -> None:
+def test_checked_moment_is_not_valid_past_the_midnight_of_the_next_pack(day: str, until: datetime) -> None:
     old = released_packs()[-1]
     new = old.model_copy(update={"version": day, "effective_from": date.fromisoformat(day)})
     evening = situation(now=datetime(2026, 9, 15, 23, 55, tzinfo=UTC))
@@ -187,7 +187,7 @@ def test_state_and_territory_have_known_zones_and_forces_none() -> None:
          "2026-07-31"),
     ],
 )  # fmt: skip
-def test_plausible_days_are_those_of_every_place_where_the_consumer_may_be(
+def test_plausible_days_cover_each_place_of_the_consumer(
     consumer: dict[str, Any], moment: str, earliest: str, latest: str
 ) -> None:
     given_consumer = ConsumerFacts(first_name="Dana", last_name="Whitfield", **consumer)

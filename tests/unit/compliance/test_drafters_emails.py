@@ -44,7 +44,7 @@ def composed(account: AccountFacts, purpose: Purpose, paragraphs: list[str], now
         ("payment_reminder", facts(consumer__first_name="José", consumer__last_name="Núñez-Łukasik")),
     ],
 )
-def test_a_good_draft_that_the_drafter_composed_keeps_every_rule(purpose: Purpose, account: AccountFacts) -> None:
+def test_good_draft_composed_by_the_drafter_passes_all_rules(purpose: Purpose, account: AccountFacts) -> None:
     raw = composed(account, purpose, PARAGRAPHS[purpose], NOW, "https://mail.harborline.example")
     results = evaluate_rules(situation(account, purpose=purpose, email=raw), "email", SALT)
     assert [(each.rule.id, each.verdict) for each in blocking_results(results)] == []
@@ -60,7 +60,7 @@ def test_local_opt_out_link_passes_only_on_the_local_stack() -> None:
 
 
 @pytest.mark.parametrize("email", DEMO_EMAILS, ids=lambda email: email.key)
-def test_an_account_of_the_demo_is_stopped_by_the_rules_that_the_demo_names(email: DemoEmail) -> None:
+def test_demo_account_is_stopped_by_the_rules_named_in_the_demo(email: DemoEmail) -> None:
     account = AccountFacts.model_validate(
         build_email_submission(email, DEMO_EMAILS.index(email), DEMO_NOW)["facts"], strict=False
     )

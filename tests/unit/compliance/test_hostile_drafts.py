@@ -69,7 +69,7 @@ def test_hostile_names_on_file_get_a_verdict(first: str, last: str, agency: str,
 
 
 @given(st.data())
-def test_any_days_on_file_get_a_verdict(data: Any) -> None:
+def test_days_on_file_of_any_value_get_a_verdict(data: Any) -> None:
     names = (
         "history__first_contact_on", "history__validation_notice_on", "history__validation_ends_on",
         "history__last_activity_on", "ledger__itemization_on", "ledger__limitation_ends_on", "ledger__last_payment_on",
@@ -105,7 +105,7 @@ def test_any_days_on_file_get_a_verdict(data: Any) -> None:
     ],
     ids=range(16),
 )
-def test_a_bomb_gets_a_verdict_within_time_and_memory(markup: str, text: str) -> None:
+def test_bomb_gets_a_verdict_within_time_and_memory(markup: str, text: str) -> None:
     raw = Email(facts(), extra_text=text, extra_html=markup).build()
     judge(drafted())  # the lists are read once
     tracemalloc.start()
@@ -134,7 +134,7 @@ def test_a_bomb_gets_a_verdict_within_time_and_memory(markup: str, text: str) ->
     ],
     ids=range(9),
 )
-def test_a_message_that_attacks_the_parser_gets_a_verdict_in_time(raw: bytes) -> None:
+def test_message_attacking_the_parser_gets_a_verdict_in_time(raw: bytes) -> None:
     started = time.process_time()
     given_situation = situation(email=raw)
     assert given_situation.message is not None

@@ -41,26 +41,26 @@ def judged(**scores: int) -> Judgement:
         {"accuracy": None},
     ],
 )
-def test_a_judgement_that_is_not_exactly_six_marks_is_none(spoilt: dict[str, Any]) -> None:
+def test_judgement_without_exactly_six_marks_is_invalid(spoilt: dict[str, Any]) -> None:
     Judgement.model_validate_json(json.dumps(GOOD))
     with pytest.raises(ValidationError):
         Judgement.model_validate_json(json.dumps(GOOD | spoilt))
 
 
 @pytest.mark.parametrize("name", CRITERIA)
-def test_a_criterion_that_is_missing_is_no_judgement(name: str) -> None:
+def test_judgement_with_a_missing_criterion_is_invalid(name: str) -> None:
     with pytest.raises(ValidationError):
         Judgement.model_validate_json(json.dumps({other: mark for other, mark in GOOD.items() if other != name}))
 
 
-def test_the_score_is_the_weighted_mean_in_basis_points() -> None:
+def test_score_is_the_weighted_mean_in_basis_points() -> None:
     assert rubric_score(criteria(judged(), pack())) == 9_000
     assert rubric_score(criteria(judged(accuracy=100, readable=0), pack())) == 9_000 + 30 * 10 - 10 * 90
     assert rubric_score(criteria(judged(**dict.fromkeys(CRITERIA, 100)), pack())) == 10_000
 
 
 @pytest.mark.parametrize("name", CRITERIA)
-def test_one_criterion_below_its_floor_fails_whatever_the_others_are(name: str) -> None:
+def test_criterion_below_its_floor_fails_at_any_other_marks(name: str) -> None:
     floor = next(rule.floor for rule in pack().rubric if rule.name == name)
     others = dict.fromkeys(CRITERIA, 100)
     assert below_floor(criteria(judged(**others | {name: floor}), pack())) == ()
@@ -85,13 +85,13 @@ def test_one_criterion_below_its_floor_fails_whatever_the_others_are(name: str) 
         ),
     ],
 )
-def test_a_person_is_asked_for_the_policys_reasons_only(given: Any, score: int, why: tuple[str, ...]) -> None:
+def test_approval_reasons_are_the_policys(given: Any, score: int, why: tuple[str, ...]) -> None:
     found = approval_reasons(given, evaluate_rules(given, "email" if given.message else "sending", SALT), score)
     assert found == why
     assert set(found) <= set(APPROVAL_REASONS)
 
 
-def test_the_judge_gets_no_telephone_address_or_name_that_it_does_not_need() -> None:
+def test_judge_gets_no_telephone_address_or_unneeded_name() -> None:
     given = situation(email=Email(facts()))
     assert given.message is not None
     account = build_judge_prompt(given, given.message).split("</account>")[0]

@@ -28,20 +28,20 @@ def written(folder: Path, source: str) -> Path:
     return path
 
 
-def test_a_released_pack_is_the_one_that_was_released() -> None:
+def test_released_packs_match_their_recorded_checksums() -> None:
     sums = [line.split() for line in (PACKS_FOLDER / "SHA256SUMS").read_text().splitlines()]
     assert sums == [[hashlib.sha256((PACKS_FOLDER / name).read_bytes()).hexdigest(), name] for name in PACKS]
     assert [pack.version for pack in released_packs()] == [name.removesuffix(".toml") for name in PACKS]
 
 
-def test_the_latest_pack_whose_day_has_come_is_in_force() -> None:
+def test_latest_pack_whose_day_has_come_is_in_force() -> None:
     first = released_packs()[0]
     later = first.model_copy(update={"version": "2027-01-01", "effective_from": datetime(2027, 1, 1).date()})
     for moment, version in (("2026-12-31T23:59:59+00:00", first.version), ("2027-01-01T00:00:00+00:00", "2027-01-01")):
         assert pack_in_force((later, first), datetime.fromisoformat(moment)).version == version
 
 
-def test_before_the_first_pack_nothing_can_be_checked() -> None:
+def test_moment_before_the_first_pack_is_an_error() -> None:
     with pytest.raises(PackError, match="no rule pack is in force on 2025-12-31"):
         pack_in_force(released_packs(), datetime(2025, 12, 31, 23, tzinfo=UTC))
 
@@ -66,7 +66,7 @@ def test_before_the_first_pack_nothing_can_be_checked() -> None:
         ("[timing]", "[timing", "pack.toml"),
     ],
 )  # fmt: skip
-def test_a_pack_that_cannot_be_used_says_which_field_is_wrong(tmp_path: Path, old: str, new: str, named: str) -> None:
+def test_invalid_pack_is_refused_and_names_the_field(tmp_path: Path, old: str, new: str, named: str) -> None:
     assert old in SOURCE
     with pytest.raises(PackError, match=named):
         load_pack(written(tmp_path, SOURCE.replace(old, new, 1)))

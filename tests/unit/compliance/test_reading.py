@@ -23,12 +23,12 @@ GOOD = Email(facts()).build()
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_can_be_read_and_are_never_taken_for_a_good_email(raw: bytes) -> None:
+def test_random_bytes_are_readable_and_have_obstacles(raw: bytes) -> None:
     assert read_message(raw, pack().email).obstacles
 
 
 @given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
-def test_a_good_email_with_one_byte_changed_is_still_read(where: int, byte: int) -> None:
+def test_good_email_with_one_byte_changed_is_still_readable(where: int, byte: int) -> None:
     read_message(GOOD[:where] + bytes([byte]) + GOOD[where + 1 :], pack().email)
 
 
@@ -39,7 +39,7 @@ def test_a_good_email_with_one_byte_changed_is_still_read(where: int, byte: int)
         "1" * 500 + " ", "a@" * 200 + " ", "a." * 200 + " ",
     ],
 )  # fmt: skip
-def test_no_text_takes_the_checks_long(text: str) -> None:
+def test_checks_of_any_text_end_in_time(text: str) -> None:
     raw = Email(facts(), extra_text=text * (8_000 // len(text))).build()
     started = time.process_time()
     given = situation(email=raw)
@@ -47,12 +47,12 @@ def test_no_text_takes_the_checks_long(text: str) -> None:
     assert time.process_time() - started < 10
 
 
-def test_what_a_mail_reader_would_cut_off_is_an_obstacle() -> None:
+def test_email_longer_than_mail_readers_show_has_an_obstacle() -> None:
     long = Email(facts(), extra_text="We are here for you. " * 5_000).build()
     assert "more than 100000 bytes, which mail readers cut off" in read_message(long, pack().email).obstacles
 
 
-def test_many_spoilt_emails_are_read_without_an_error() -> None:
+def test_mutated_emails_are_read_without_an_error() -> None:
     chance = random.Random(7)
     lines = GOOD.split(b"\r\n")
     for _ in range(60):
@@ -78,7 +78,7 @@ def test_many_spoilt_emails_are_read_without_an_error() -> None:
         ("$1'234.50", None), ("USD 1.234", None), ("900 $", None),
     ],
 )  # fmt: skip
-def test_an_amount_is_read_in_the_ledgers_form_or_not_at_all(written: str, value: str | None) -> None:
+def test_amount_is_read_in_the_ledgers_form_only(written: str, value: str | None) -> None:
     (amount,) = read_figures(f"We have {written} on file.").amounts
     assert amount.value == value
 
@@ -91,26 +91,26 @@ def test_an_amount_is_read_in_the_ledgers_form_or_not_at_all(written: str, value
         ("07/01/2026", "2026-07-01"), ("7/1/26", "2026-07-01"), ("7/1", "2026-07-01"), ("2026-07-01", "2026-07-01"),
     ],
 )  # fmt: skip
-def test_a_date_is_read_however_it_is_written(written: str, day: str) -> None:
+def test_date_in_any_usual_form_is_read(written: str, day: str) -> None:
     (date,) = read_figures(f"It was on {written}, as you know.").dates
     assert date.is_day(day)
     assert not date.is_day("2026-07-02")
     assert read_figures(f"It was on {written}, as you know.").others == ()
 
 
-def test_a_date_that_is_none_is_no_day_at_all() -> None:
+def test_impossible_date_is_no_day() -> None:
     (date,) = read_figures("by 31/12/2026").dates
     assert not date.is_day("2026-12-31")
 
 
 @pytest.mark.parametrize("text", ["room 12", "1.5x", "5%", "#9", "2026", "24/7 help", "No1"])
-def test_every_other_digit_is_left_over_for_the_rule_to_refuse(text: str) -> None:
+def test_digits_outside_known_figures_are_left_over(text: str) -> None:
     figures = read_figures(f"Our {text} is here")
     assert figures.others or figures.dates
 
 
 @pytest.mark.parametrize("text", ["may", "March on", "one of us", "the first step", "two ways", "no charge", "second"])
-def test_words_that_only_look_like_figures_are_none(text: str) -> None:
+def test_words_similar_to_figures_are_no_figures(text: str) -> None:
     figures = read_figures(f"You {text} here.")
     assert (figures.amounts, figures.dates, figures.others) == ((), (), ())
     lists = (pack().lexicon[name] for name in ("number_word", "share", "relative_date"))
@@ -118,7 +118,7 @@ def test_words_that_only_look_like_figures_are_none(text: str) -> None:
 
 
 @given(st.characters(min_codepoint=0x80))
-def test_no_control_mark_or_other_script_is_legible(character: str) -> None:
+def test_legible_characters_exclude_control_marks_and_other_scripts(character: str) -> None:
     if is_legible(character):
         assert (
             character.isalpha()
@@ -148,7 +148,7 @@ def test_illegible_characters_are_reported_by_name(character: str) -> None:
     assert illegible_characters(f"a{character}b")[0].startswith("U+")
 
 
-def test_folding_takes_accents_and_case_away() -> None:
+def test_folded_text_has_no_accents_and_no_case() -> None:
     assert fold_text("ÁRRËST “now”") == 'arrest "now"'
 
 
@@ -170,7 +170,7 @@ LIST = WordList(terms=("jail", "arrest", "hell", "legal action", "don't delay", 
         "a$$",
     ],
 )
-def test_a_word_is_found_in_every_disguise(text: str) -> None:
+def test_term_in_any_disguise_is_found(text: str) -> None:
     assert find_terms(f"So: {text}, he said", LIST)
 
 
@@ -178,11 +178,11 @@ def test_a_word_is_found_in_every_disguise(text: str) -> None:
     "text",
     ["he'll", "hello", "assets", "class", "4.55", "455", "free of arrest", "as such", "a l a", "Hellen"],
 )
-def test_a_word_within_a_word_or_a_number_is_not_found(text: str) -> None:
+def test_term_within_a_word_or_number_is_not_found(text: str) -> None:
     assert find_terms(f"So: {text}, he said", LIST) == ()
 
 
-def test_a_stranger_is_whoever_is_owed_or_is_called_a_bank() -> None:
+def test_organisation_unknown_and_owed_or_called_a_bank_is_found() -> None:
     known = ("Northfork Bank", "Elmgate Receivables LLC")
     assert unknown_organisations("Northfork Bank sold it to Elmgate Receivables LLC.", known) == ()
     assert unknown_organisations("It is owed to Meridian, not to you.", known) == ("Meridian",)
@@ -202,7 +202,7 @@ def test_a_stranger_is_whoever_is_owed_or_is_called_a_bank() -> None:
         "p{color:#1a1a1a}", "color:#1a1a1a}", "color:black !important;font-size:4px!important", "font-family:Wingdings",
     ],
 )  # fmt: skip
-def test_read_markup_style_that_may_hide_text_is_an_obstacle(style: str) -> None:
+def test_style_that_may_hide_text_is_an_obstacle(style: str) -> None:
     assert read_markup(f'<p style="{style}">x</p>', min_font_px=10).obstacles
 
 
@@ -213,7 +213,7 @@ def test_read_markup_style_that_may_hide_text_is_an_obstacle(style: str) -> None
         "width:100%;max-width:600px", "color:#fff;background:#000", "padding:.5em 1em !important;", "",
     ],
 )  # fmt: skip
-def test_read_markup_usual_style_is_no_obstacle(style: str) -> None:
+def test_usual_style_is_no_obstacle(style: str) -> None:
     assert read_markup(f'<p style="{style}">x</p>', min_font_px=10).obstacles == []
 
 
@@ -231,11 +231,11 @@ def test_read_markup_usual_style_is_no_obstacle(style: str) -> None:
         "<div>" * 100 + "x",
     ],
 )  # fmt: skip
-def test_markup_that_may_show_something_else_is_an_obstacle(markup: str) -> None:
+def test_markup_with_an_ambiguous_display_is_an_obstacle(markup: str) -> None:
     assert read_markup(markup, min_font_px=10).obstacles
 
 
-def test_usual_markup_is_read_as_it_is_shown() -> None:
+def test_usual_markup_is_read_as_displayed() -> None:
     page = read_markup(
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>A note</title></head>'
         '<body style="font-family:Arial,sans-serif;color:#1a1a1a;background:#fff"><p>One&nbsp;<b>two</b>&#32;three</p>'
@@ -247,7 +247,7 @@ def test_usual_markup_is_read_as_it_is_shown() -> None:
     assert (page.links, page.obstacles) == (["https://x.example/?a=1&b=2"], [])
 
 
-def test_a_programs_own_links_are_links_too() -> None:
+def test_links_added_by_mail_programs_are_found() -> None:
     raw = Email(facts(), extra_text="Go to evil-pay.com or write to x@evil.example, see www.evil.example").build()
     links = set(read_message(raw, pack().email).text_links)
     assert {"https://evil-pay.com", "mailto:x@evil.example", "www.evil.example"} <= links

@@ -50,7 +50,7 @@ class Watched:
         return value
 
 
-def test_a_rule_reads_nothing_but_what_it_says_that_it_reads() -> None:
+def test_rule_reads_only_its_declared_fields() -> None:
     for case in (*cases("good"), *cases("bad")[::6]):
         given = case.situation()
         for rule in RULES.values():
@@ -71,7 +71,7 @@ def test_a_rule_reads_nothing_but_what_it_says_that_it_reads() -> None:
         ("pass", "block", "pass"),
     ],
 )  # fmt: skip
-def test_evaluate_rules_verdict_milder_than_severity_is_unknown(
+def test_verdict_milder_than_its_severity_is_unknown(
     kind: VerdictKind, severity: Severity, counts_as: VerdictKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rule = replace(RULES["R03"], severity=severity, check=lambda _: RuleVerdict(kind, until=NOW))
@@ -81,13 +81,13 @@ def test_evaluate_rules_verdict_milder_than_severity_is_unknown(
     assert result.blocks == (counts_as in {"block", "unknown"})
 
 
-def test_rules_over_all_cases_never_return_a_verdict_milder_than_their_severity() -> None:
+def test_rules_over_all_cases_return_no_verdict_milder_than_their_severity() -> None:
     for case in (*cases("good")[::6], *cases("bad")[::6]):
         for result in evaluate_rules(case.situation(), case.stage or "email", SALT):
             assert not any("milder than its severity" in each for each in result.verdict.evidence), result.rule.id
 
 
-def test_the_input_hash_follows_what_a_rule_reads_and_nothing_else() -> None:
+def test_input_hash_depends_on_the_fields_the_rule_reads_only() -> None:
     def hashes(**changes: Any) -> dict[str, str]:
         return {
             result.rule.id: result.input_hash for result in evaluate_rules(situation(facts(**changes)), "sending", SALT)
@@ -124,7 +124,7 @@ def test_input_hash_is_unguessable_without_salt_and_checkable_with_it() -> None:
     assert [each.input_hash for each in evaluate_rules(given, "sending", salt)] == shown
 
 
-def test_the_salt_stands_in_the_sealed_review_only() -> None:
+def test_salt_is_in_the_sealed_review_only() -> None:
     results = evaluate_rules(situation(), "sending", SALT)
     shown = json.dumps([result.model_dump(mode="json") for result in without_evidence(results)]) + repr(results)
     assert SALT.hex() not in shown
@@ -144,27 +144,27 @@ def test_the_salt_stands_in_the_sealed_review_only() -> None:
         ({"subject": "Your debt", "headers": {"To": "other@gmail.com"}}, False),
     ],
 )
-def test_is_revisable_only_if_words_broke_the_rule(changes: dict[str, Any], can: bool) -> None:
+def test_review_is_revisable_only_if_words_broke_the_rule(changes: dict[str, Any], can: bool) -> None:
     stopped = blocking_results(evaluate_rules(drafted(**changes), "email", SALT))
     assert stopped
     assert is_revisable(stopped) is can
 
 
-def test_is_revisable_missing_fact_is_false() -> None:
+def test_review_with_a_missing_fact_is_not_revisable() -> None:
     given = drafted(facts(history__last_activity_on=None), subject="Your debt")
     stopped = blocking_results(evaluate_rules(given, "email", SALT))
     assert rule_ids(stopped) == ("R16", "R20")
     assert not is_revisable(stopped)
 
 
-def test_an_email_at_night_waits_until_eight_and_is_not_blocked() -> None:
+def test_email_at_night_is_deferred_to_eight_and_not_blocked() -> None:
     night = situation(now=datetime.fromisoformat("2026-09-16T04:00:00+00:00"))
     results = evaluate_rules(night, "sending", SALT)
     assert blocking_results(results) == ()
     assert deferred_until(results) == datetime.fromisoformat("2026-09-16T12:00:00+00:00")
 
 
-def test_the_wait_ends_when_hours_and_own_wishes_both_allow_it() -> None:
+def test_deferral_ends_when_hours_and_the_consumers_wishes_allow() -> None:
     periods = [{"days": ["wed"], "start": "07:00", "end": "10:30"}]
     night = situation(
         facts(consumer__inconvenient_times=periods), now=datetime.fromisoformat("2026-09-16T04:00:00+00:00")
@@ -200,7 +200,7 @@ def test_open_results_have_no_evidence_and_sealed_review_has_all() -> None:
     assert any(each.startswith("R15 ") for each in review.required_changes())
 
 
-def test_a_review_of_a_draft_that_is_wrong_everywhere_stays_small() -> None:
+def test_review_of_a_draft_with_all_faults_stays_small() -> None:
     given = drafted(paragraphs=[f"Send ${number}.00 now." for number in range(1, 200)])
     review = build_review(given, "email", evaluate_rules(given, "email", SALT))
     assert len(review) < 200_000
@@ -211,16 +211,16 @@ def test_a_review_of_a_draft_that_is_wrong_everywhere_stays_small() -> None:
     ("last", "until"),
     [("2026-09-01", date(2029, 9, 15)), ("2026-09-15", date(2029, 9, 15)), (None, None)],
 )
-def test_a_verdict_is_kept_for_three_years_after_the_last_activity(last: str | None, until: date | None) -> None:
+def test_review_is_kept_for_three_years_after_the_last_activity(last: str | None, until: date | None) -> None:
     assert retain_until(situation(facts(history__last_activity_on=last))) == until
 
 
-def test_a_verdict_of_a_leap_day_is_kept_until_march() -> None:
+def test_review_of_a_leap_day_is_kept_until_march() -> None:
     leap = datetime.fromisoformat("2028-02-29T16:00:00+00:00")
     assert retain_at_least(situation(first_contact(), now=leap)) == date(2031, 3, 1)
 
 
-def test_every_rule_cites_its_source_and_says_it_in_its_docstring() -> None:
+def test_rules_cite_their_source_in_their_docstring() -> None:
     assert list(RULES) == [f"R{number:02}" for number in range(1, 21)]
     for rule in RULES.values():
         assert rule.check.__doc__

@@ -25,24 +25,24 @@ def by_id(case: Case) -> str:
 
 
 @pytest.mark.parametrize("case", BAD, ids=by_id)
-def test_what_is_bad_in_one_way_is_stopped_by_the_rule_for_it(case: Case) -> None:
+def test_bad_case_is_stopped_by_its_rule(case: Case) -> None:
     assert case.expect in stopping(RESULTS(case.id))
 
 
 @pytest.mark.parametrize("case", GOOD, ids=by_id)
-def test_what_is_good_passes_before_the_draft_with_it_and_at_the_sending(case: Case) -> None:
+def test_good_case_passes_at_all_stages(case: Case) -> None:
     given = case.situation()
     assert stopping(evaluate_rules(given, "email", SALT)) == set()
     assert stopping(evaluate_rules(replace(given, message=None), "contact", SALT)) == set()
     assert stopping(evaluate_rules(replace(given, message=None), "sending", SALT)) == set()
 
 
-def test_the_table_is_large_enough() -> None:
+def test_table_has_at_least_120_distinct_cases() -> None:
     assert len(GOOD) + len(BAD) >= 120
     assert len({case.id for case in GOOD + BAD}) == len(GOOD) + len(BAD)
 
 
-def test_every_rule_passes_blocks_and_is_unknown_somewhere() -> None:
+def test_rules_each_have_a_pass_a_block_and_an_unknown() -> None:
     found: dict[str, Counter[str]] = {rule: Counter() for rule in RULES}
     with_draft = [[case for case in BAD if case.expect == rule and case.stage is None][:2] for rule in RULES]
     for case in (GOOD[0], *(case for case in BAD if case.stage), *(case for two in with_draft for case in two)):

@@ -73,7 +73,7 @@ def words(text: str) -> list[str]:
     return text.split()
 
 
-def test_it_has_the_headers_of_an_honest_bulk_sender() -> None:
+def test_message_has_the_headers_of_a_bulk_sender() -> None:
     message = parsed(composed())
     assert message["From"] == "Harborline Recovery <accounts@harborline.example>"
     assert message["To"] == "ada.lovelace@example.com"
@@ -87,19 +87,19 @@ def test_it_has_the_headers_of_an_honest_bulk_sender() -> None:
     assert not {"Cc", "Bcc", "Date", "Sender"} & set(message.keys())
 
 
-def test_no_header_stands_twice() -> None:
+def test_headers_are_unique() -> None:
     names = [name.lower() for name in parsed(composed())]
     assert sorted(names) == sorted(set(names))
 
 
-def test_text_and_html_say_the_same() -> None:
+def test_text_and_html_parts_have_the_same_words() -> None:
     message = parsed(
         composed(paragraphs=["5 < 6 & \"7\" > 'x' <b>bold</b>", "Zweite Zeile: 5 € — naïve 😀\nund dritte"])
     )
     assert words(visible(part(message, "html")).text) == words(part(message, "plain"))
 
 
-def test_every_required_text_stands_in_both_parts_word_for_word() -> None:
+def test_required_texts_are_in_both_parts_verbatim() -> None:
     for account, purpose in ((facts(), "payment_reminder"), (facts(first=True), "initial_notice")):
         message = parsed(composed(facts=account, purpose=purpose))
         shown = " ".join(words(visible(part(message, "html")).text)), " ".join(words(part(message, "plain")))
@@ -109,13 +109,13 @@ def test_every_required_text_stands_in_both_parts_word_for_word() -> None:
             assert all(" ".join(words(each.text)) in text for text in shown), each.name
 
 
-def test_the_opt_out_link_follows_its_sentence_and_is_the_only_link() -> None:
+def test_opt_out_link_follows_its_sentence_and_is_the_only_link() -> None:
     message = parsed(composed())
     assert f"opt out here: {LINK}" in part(message, "plain")
     assert visible(part(message, "html")).links == [LINK]
 
 
-def test_the_drafters_words_are_text_and_never_markup() -> None:
+def test_drafter_text_with_markup_is_shown_as_text() -> None:
     evil = '<script>alert(1)</script><a href="https://evil.example">pay here</a><!-- --><img src=x onerror=y>'
     page = visible(part(parsed(composed(paragraphs=[evil])), "html"))
     assert page.links == [LINK]
@@ -140,18 +140,18 @@ def test_the_drafters_words_are_text_and_never_markup() -> None:
         "x" * 151,
     ],
 )
-def test_a_subject_cannot_end_its_header_or_hide_anything(subject: str) -> None:
+def test_subject_with_control_or_hidden_characters_is_refused(subject: str) -> None:
     with pytest.raises(InvalidEmailText, match=r"^subject: "):
         composed(subject=subject)
 
 
 @pytest.mark.parametrize("paragraph", ["", " \n ", "a\x00b", "a\u2029b", "a\u202eb", "x" * 4_001])
-def test_a_paragraph_is_plain_text_of_some_length(paragraph: str) -> None:
+def test_paragraph_empty_too_long_or_not_plain_is_refused(paragraph: str) -> None:
     with pytest.raises(InvalidEmailText, match=r"^paragraphs: "):
         composed(paragraphs=[paragraph])
 
 
-def test_an_email_needs_a_paragraph() -> None:
+def test_email_without_a_paragraph_is_refused() -> None:
     with pytest.raises(InvalidEmailText, match="paragraphs"):
         composed(paragraphs=[])
 
@@ -161,7 +161,7 @@ def test_initial_notice_without_validation_end_is_refused_by_field() -> None:
         composed(purpose="initial_notice")
 
 
-def test_a_name_in_another_script_survives_the_way() -> None:
+def test_name_in_another_script_is_preserved() -> None:
     account = facts(agency={"name": 'Björk & Söhne "Inkasso", Zürich'})
     message = parsed(composed(facts=account, subject="Über Ihr Konto — 账户 " + "x" * 80))
     assert message["From"].addresses[0].display_name == 'Björk & Söhne "Inkasso", Zürich'
@@ -169,14 +169,14 @@ def test_a_name_in_another_script_survives_the_way() -> None:
     assert message["Subject"] == "Über Ihr Konto — 账户 " + "x" * 80
 
 
-def test_mime_same_content_gives_same_bytes_and_message_id() -> None:
+def test_same_content_gives_the_same_bytes_and_message_id() -> None:
     assert composed() == composed()
     other = parsed(composed(paragraphs=["Dear Ada Lovelace,", "Something else."]))
     assert parsed(composed())["Message-ID"] != other["Message-ID"]
     assert CASE in other["Message-ID"]
 
 
-def test_a_boundary_in_the_text_does_not_end_the_part() -> None:
+def test_boundary_in_the_text_does_not_end_the_part() -> None:
     boundary = parsed(composed()).get_boundary()
     message = parsed(composed(paragraphs=[f"--{boundary}--", "--=_content", "and more"]))
     assert "and more" in part(message, "plain")
@@ -187,7 +187,7 @@ def test_a_boundary_in_the_text_does_not_end_the_part() -> None:
     subject=st.text(max_size=160),
     paragraphs=st.lists(st.text(max_size=300), min_size=1, max_size=4),
 )
-def test_drafted_message_is_refused_or_same_safe_message(subject: str, paragraphs: list[str]) -> None:
+def test_message_of_any_text_is_refused_or_safe(subject: str, paragraphs: list[str]) -> None:
     try:
         raw = composed(subject=subject, paragraphs=paragraphs)
     except InvalidEmailText:
@@ -208,7 +208,7 @@ def test_drafted_message_is_refused_or_same_safe_message(subject: str, paragraph
 
 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), min_size=1, max_size=200))
-def test_compose_any_agency_name_gives_one_sender_with_that_name(name: str) -> None:
+def test_agency_name_of_any_text_gives_one_sender_with_that_name(name: str) -> None:
     raw = composed(facts=facts(agency={"name": name}))
     header = parsed(raw)["From"]
     assert [address.addr_spec for address in header.addresses] == ["accounts@harborline.example"]
@@ -224,6 +224,6 @@ def test_compose_any_agency_name_gives_one_sender_with_that_name(name: str) -> N
         'Smith "The Collector" Jones, Inc.',
     ],
 )
-def test_compose_long_or_quoted_name_gives_one_sender(name: str) -> None:
+def test_agency_name_long_or_quoted_gives_one_sender(name: str) -> None:
     (sender,) = parsed(composed(facts=facts(agency={"name": name})))["From"].addresses
     assert (" ".join(sender.display_name.split()), sender.addr_spec) == (name, "accounts@harborline.example")

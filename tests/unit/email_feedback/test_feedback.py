@@ -48,7 +48,7 @@ def read_suppressions(report: Json, tenants: Mapping[str, str]) -> list[Suppress
     return list(found.suppressions)
 
 
-def test_a_permanent_bounce_refuses_each_of_its_recipients() -> None:
+def test_permanent_bounce_suppresses_each_recipient() -> None:
     found = read_suppressions(bounce("Permanent", "ada@example.com", "bob@example.com"), TENANTS)
     assert [(each.tenant, each.address, each.reason) for each in found] == [
         ("acme", "ada@example.com", "bounced"),
@@ -58,37 +58,37 @@ def test_a_permanent_bounce_refuses_each_of_its_recipients() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Transient", "Undetermined"])
-def test_another_bounce_refuses_nobody(kind: str) -> None:
+def test_other_bounce_suppresses_no_address(kind: str) -> None:
     assert read_suppressions(bounce(kind), TENANTS) == []
 
 
 @pytest.mark.parametrize("feedback_type", ["abuse", "fraud", "other", "virus", "auth-failure", None])
-def test_a_complaint_refuses_its_sender(feedback_type: str | None) -> None:
+def test_complaint_suppresses_its_sender(feedback_type: str | None) -> None:
     [found] = read_suppressions(complaint(feedback_type), TENANTS)
     assert (found.address, found.reason) == ("ada@example.com", "complained")
 
 
-def test_a_report_that_it_was_no_spam_refuses_nobody() -> None:
+def test_not_spam_report_suppresses_no_address() -> None:
     assert read_suppressions(complaint("not-spam"), TENANTS) == []
 
 
-def test_snss_older_name_for_the_kind_is_read_too() -> None:
+def test_older_sns_field_for_the_kind_is_read() -> None:
     report = complaint()
     report["notificationType"] = report.pop("eventType")
     assert len(read_suppressions(report, TENANTS)) == 1
 
 
 @pytest.mark.parametrize("kind", ["Send", "Delivery", "Open", "Reject", "DeliveryDelay"])
-def test_other_reports_refuse_nobody(kind: str) -> None:
+def test_other_reports_suppress_no_address(kind: str) -> None:
     assert read_suppressions({"eventType": kind, kind.lower(): {}, "mail": MAIL}, TENANTS) == []
 
 
-def test_read_suppressions_same_report_twice_is_the_same_request() -> None:
+def test_report_read_twice_is_the_same_request() -> None:
     assert read_suppressions(bounce(), TENANTS) == read_suppressions(bounce(), TENANTS)
     assert read_suppressions(bounce(), TENANTS) != read_suppressions(bounce(messageId="another"), TENANTS)
 
 
-def test_a_report_id_does_not_tell_the_address() -> None:
+def test_report_id_does_not_contain_the_address() -> None:
     [found] = read_suppressions(bounce(), TENANTS)
     assert "ada" not in found.report_id
 
@@ -104,7 +104,7 @@ def test_a_report_id_does_not_tell_the_address() -> None:
         (bounce(source="accounts@rival.example"), "mail.source"),
     ],
 )
-def test_what_cannot_be_read_is_named_by_field_and_without_its_value(report: Json, field: str) -> None:
+def test_unreadable_report_is_refused_by_field_without_its_value(report: Json, field: str) -> None:
     with pytest.raises(InvalidEvent) as refused:
         read_suppressions(report, TENANTS)
     assert refused.value.field == field
@@ -177,7 +177,7 @@ def test_bounce_with_missing_or_unusual_parts_stops_the_address(report: Json) ->
     assert stopped(json.dumps(report)) == STOPS_ADA
 
 
-def test_bounce_with_an_unreadable_recipient_stops_the_others_and_says_so() -> None:
+def test_bounce_with_an_unreadable_recipient_suppresses_the_others() -> None:
     report = bounce("Permanent", "ada@example.com", "not an address")
     found = read_feedback(report, TENANTS)
     assert [each.address for each in found.suppressions] == ["ada@example.com"]
@@ -204,7 +204,7 @@ def test_body_without_a_report_is_refused_by_name(body: str) -> None:
         read_feedback(read_report(body), TENANTS)
 
 
-def test_the_rule_lets_in_exactly_what_is_read() -> None:
+def test_feedback_rule_matches_exactly_the_types_that_are_read() -> None:
     [rule] = feedback_consumer().rules
     assert rule.bus == "default"
     reports = {

@@ -29,11 +29,11 @@ def read(raw: bytes) -> tuple[str, str]:
     return email.sender, email.recipient
 
 
-def test_it_finds_sender_and_recipient_of_what_the_drafter_composed() -> None:
+def test_composed_message_has_its_sender_and_recipient() -> None:
     assert read(RAW) == ("accounts@harborline.example", "ada.lovelace@example.com")
 
 
-def test_the_domain_is_counted_by_a_hash_that_does_not_depend_on_case() -> None:
+def test_domain_hash_is_independent_of_case() -> None:
     keys = {
         read_outbound_email(raw, hashlib.sha256(raw).hexdigest()).domain_key
         for raw in (RAW, RAW.replace(b"@example.com", b"@EXAMPLE.com"))
@@ -41,7 +41,7 @@ def test_the_domain_is_counted_by_a_hash_that_does_not_depend_on_case() -> None:
     assert keys == {hashlib.sha256(b"example.com").hexdigest()}
 
 
-def test_bytes_that_are_not_those_that_passed_are_refused() -> None:
+def test_bytes_other_than_the_passed_ones_are_refused() -> None:
     with pytest.raises(PermanentTaskError) as refused:
         read_outbound_email(RAW + b" ", hashlib.sha256(RAW).hexdigest())
     assert refused.value.code == "content_altered"
@@ -63,7 +63,7 @@ def test_bytes_that_are_not_those_that_passed_are_refused() -> None:
         (b"From: ", b"X-From: ", "bad_address"),
     ],
 )
-def test_what_is_not_from_one_to_one_is_refused(old: bytes, new: bytes, code: str) -> None:
+def test_message_without_one_sender_and_one_recipient_is_refused(old: bytes, new: bytes, code: str) -> None:
     assert old in RAW
     with pytest.raises(PermanentTaskError) as refused:
         read(RAW.replace(old, new))
@@ -72,6 +72,6 @@ def test_what_is_not_from_one_to_one_is_refused(old: bytes, new: bytes, code: st
     assert "eve" not in str(refused.value)
 
 
-def test_a_header_like_line_in_the_body_is_no_header() -> None:
+def test_header_like_line_in_the_body_is_ignored() -> None:
     raw = RAW + b"\r\nBcc: eve@example.com\r\n"
     assert read(raw)[1] == "ada.lovelace@example.com"

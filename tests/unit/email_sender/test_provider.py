@@ -15,7 +15,7 @@ from services.specialists.email_sender.provider import (
 
 
 @pytest.mark.parametrize("code", ["MessageRejected", "BadRequestException"])
-def test_the_email_is_refused_for_good(code: str) -> None:
+def test_permanent_error_code_is_a_permanent_send_error(code: str) -> None:
     assert isinstance(classify_ses_error(400, code), PermanentSendError)
 
 
@@ -33,24 +33,24 @@ def test_the_email_is_refused_for_good(code: str) -> None:
         (400, "ThrottlingException"),
     ],
 )
-def test_the_account_is_at_fault_and_the_email_waits(status: int, code: str) -> None:
+def test_account_error_code_is_a_transient_send_error(status: int, code: str) -> None:
     assert isinstance(classify_ses_error(status, code), TransientSendError)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 302, 200])
-def test_anything_else_proves_nothing(status: int) -> None:
+def test_other_status_is_an_unanswered_send(status: int) -> None:
     # Even a throttling code: behind a 5xx it is a proxy's word, not the provider's.
     assert isinstance(classify_ses_error(status, "TooManyRequestsException"), SendUnanswered)
 
 
-def test_every_error_that_ses_documents_is_understood() -> None:
+def test_documented_ses_errors_are_classified() -> None:
     operation = get_session().get_service_model("sesv2").operation_model("SendEmail")
     for shape in operation.error_shapes:
         status = shape.metadata["error"]["httpStatusCode"]
         assert isinstance(classify_ses_error(status, shape.name), PermanentSendError | TransientSendError), shape.name
 
 
-def test_the_sdk_asks_once() -> None:
+def test_sdk_calls_once_without_retry() -> None:
     config = client_config(10.0)
     assert config.retries["total_max_attempts"] == 1
     assert config.connector_args["force_close"] is True

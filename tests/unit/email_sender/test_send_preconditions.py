@@ -112,7 +112,7 @@ def code(verdict: SendDecision) -> str | None:
     return getattr(verdict.payload, "code", None)
 
 
-def test_nothing_in_the_way_it_is_sent() -> None:
+def test_email_without_an_obstacle_is_sent() -> None:
     assert decided(question(), None, gate(), None) == SendNow()
     assert decided(question(**TO_APPROVE), None, gate(), approval()) == SendNow()
 
@@ -128,20 +128,20 @@ def test_nothing_in_the_way_it_is_sent() -> None:
         (gate(suppressed=True), "opted_out"),
     ],
 )
-def test_a_stop_refuses_for_good(stopped: SendPreconditions | None, reason: str) -> None:
+def test_stop_ends_the_sending(stopped: SendPreconditions | None, reason: str) -> None:
     verdict = decided(question(), None, stopped, None)
     assert isinstance(verdict, AnswerWithoutSending)
     assert isinstance(verdict.payload, SendingStopped)
     assert verdict.payload.code == reason
 
 
-def test_a_halted_playbook_holds_it_even_when_its_moment_has_passed() -> None:
+def test_halted_playbook_halts_the_email_even_past_its_moment() -> None:
     late = question(valid_until=timestamp(NOW - timedelta(hours=1)))
     assert decided(late, None, gate(halted=True), None) == AnswerWithoutSending(SendingHalted())
 
 
 @pytest.mark.parametrize("late_by", [timedelta(0), timedelta(seconds=1)])
-def test_a_moment_that_has_passed_is_checked_again(late_by: timedelta) -> None:
+def test_command_past_its_moment_is_too_late(late_by: timedelta) -> None:
     late = question(valid_until=timestamp(NOW - late_by))
     assert decided(late, None, gate(), None) == AnswerWithoutSending(SendingTooLate(content_sha256=CONTENT))
 
@@ -161,18 +161,18 @@ def test_a_moment_that_has_passed_is_checked_again(late_by: timedelta) -> None:
         (approval(valid_until=None), "approval_expired"),
     ],
 )
-def test_an_approval_must_be_for_exactly_this(given: ApprovalRecord | None, reason: str) -> None:
+def test_approval_for_something_else_does_not_count(given: ApprovalRecord | None, reason: str) -> None:
     assert code(decided(question(**TO_APPROVE), None, gate(), given)) == reason
 
 
 @pytest.mark.parametrize("state", ["released", "refused"])
-def test_an_approval_is_not_used_up_by_what_was_certainly_not_sent(state: str) -> None:
+def test_approval_of_an_email_certainly_not_sent_can_be_used_again(state: str) -> None:
     unsent = entry(state, command_id=OTHER, approval_id=APPROVAL)
     assert decided(question(**TO_APPROVE), unsent, gate(), approval()) == SendNow()
 
 
 @pytest.mark.parametrize("state", ["sent", "unknown", "intended"])
-def test_an_approval_is_used_once_by_what_was_or_may_have_been_sent(state: str) -> None:
+def test_approval_of_an_email_sent_or_possibly_sent_is_used_up(state: str) -> None:
     used = entry(state, command_id=OTHER, approval_id=APPROVAL)
     assert decided(question(**TO_APPROVE), used, gate(), approval()) != SendNow()
 
@@ -190,17 +190,17 @@ def test_an_approval_is_used_once_by_what_was_or_may_have_been_sent(state: str) 
         {"why": "another reason"},
     ],
 )
-def test_an_approval_counts_only_as_its_approver_signed_it(forged: dict[str, Any]) -> None:
+def test_approval_altered_after_its_signature_does_not_count(forged: dict[str, Any]) -> None:
     given = approval(**forged)
     assert code(decided(question(**TO_APPROVE), None, gate(), given)) == "approval_not_signed"
 
 
-def test_who_signs_for_another_verdict_or_is_no_approver_grants_nothing() -> None:
+def test_signature_of_another_verdict_or_a_non_approver_does_not_count() -> None:
     assert code(decided(question(**TO_APPROVE), None, gate(), approval(verdict="denied"))) == "approval_not_signed"
     assert code(decided(question(**TO_APPROVE), None, gate(), approval(key=b"f" * 32))) == "approval_not_signed"
 
 
-def test_what_was_sent_stays_sent_whatever_is_stopped_since() -> None:
+def test_email_already_sent_stays_sent_after_a_stop() -> None:
     for stopped in (None, gate(), gate(ending_outcome="sent"), gate(cancelled=True), gate(halted=True)):
         for command_id in (COMMAND, OTHER):
             verdict = decided(question(), entry("sent", command_id=command_id), stopped, None)
@@ -209,7 +209,7 @@ def test_what_was_sent_stays_sent_whatever_is_stopped_since() -> None:
             )
 
 
-def test_unanswered_intent_is_waited_for_then_unknown_never_repeated() -> None:
+def test_unanswered_intent_is_awaited_then_unknown_and_never_repeated() -> None:
     fresh = entry("intended", intended_at=NOW - timedelta(seconds=2))
     assert decided(question(), fresh, gate(), None) == SendInFlight(10.0)
     for state, command_id in itertools.product(("intended", "unknown"), (COMMAND, OTHER)):
@@ -218,7 +218,7 @@ def test_unanswered_intent_is_waited_for_then_unknown_never_repeated() -> None:
         assert verdict.payload.code == "outcome_unknown"
 
 
-def test_decide_send_rejected_email_ends_its_command_and_binds_no_other() -> None:
+def test_rejected_email_ends_its_own_command_only() -> None:
     verdict = decided(question(), entry("refused"), gate(), None)
     assert isinstance(verdict, AnswerWithoutSending)
     assert isinstance(verdict.payload, EmailUndeliverable)
@@ -238,11 +238,11 @@ def test_decide_send_rejected_email_ends_its_command_and_binds_no_other() -> Non
         ({"approval": "settlement_offer"}, "approval_missing"),
     ],
 )
-def test_what_compliance_did_not_record_is_not_sent(recorded: dict[str, Any], reason: str) -> None:
+def test_email_without_a_recorded_compliance_verdict_is_not_sent(recorded: dict[str, Any], reason: str) -> None:
     assert code(decided(question(), None, gate(**recorded), None)) == reason
 
 
-def test_address_that_was_not_compared_with_the_recipient_is_not_sent_to() -> None:
+def test_address_different_from_the_sealed_one_is_not_sent_to() -> None:
     compared = replace(question(), address=b"sealed")
     assert decided(compared, None, gate(), None) == SendNow()
     assert code(decided(compared, None, gate(sealed_address=b"another"), None)) == "not_the_cases"

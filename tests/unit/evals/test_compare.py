@@ -25,7 +25,7 @@ Table = list[tuple[Any, ...]]
         ([(1, 2), (2, 1)], [(2, 1), (1, 2)]),
     ],
 )
-def test_same_answers(gold: Table, found: Table) -> None:
+def test_equal_results_match(gold: Table, found: Table) -> None:
     assert same_result(gold, found, ordered=False)
 
 
@@ -45,7 +45,7 @@ def test_same_answers(gold: Table, found: Table) -> None:
         ([(1, "x"), (2, "y")], [(1, "y"), (2, "x")]),
     ],
 )
-def test_different_answers(gold: Table, found: Table) -> None:
+def test_different_results_do_not_match(gold: Table, found: Table) -> None:
     assert not same_result(gold, found, ordered=False)
 
 
@@ -68,11 +68,11 @@ def test_shuffled_rows_and_columns_are_the_same_answer(table: Table, random: Any
 
 
 @given(tables)
-def test_a_row_more_or_less_is_another_answer(table: Table) -> None:
+def test_result_with_one_row_more_or_less_differs(table: Table) -> None:
     assert not same_result(table, [*table, table[0]], ordered=False)
     assert not same_result(table, table[1:], ordered=False)
 
 
 @given(cells, cells)
-def test_comparing_values_does_not_depend_on_the_side(left: Any, right: Any) -> None:
+def test_comparison_of_values_is_symmetric(left: Any, right: Any) -> None:
     assert same_value(left, right) is same_value(right, left)

@@ -55,7 +55,7 @@ def triage_rule(question: str, *cards: str) -> ScriptRule | None:
     return first_rule(question, tools=("final_result",), system=f"You choose the specialist that can. {named}")
 
 
-def test_no_rule_stops_a_draft_that_the_judge_shall_judge() -> None:
+def test_judge_draft_is_stopped_by_no_rule() -> None:
     account, drafts = judge_cases()
     assert sum(bool(draft.low) for draft in drafts) * 2 == len(drafts) >= 28
     for draft in drafts:
@@ -63,7 +63,7 @@ def test_no_rule_stops_a_draft_that_the_judge_shall_judge() -> None:
         assert [result.rule.id for result in evaluate_rules(given, "email", b"0" * 16) if result.blocks] == [], draft.id
 
 
-def test_there_are_enough_questions_of_every_kind() -> None:
+def test_questions_of_each_kind_are_enough() -> None:
     assert len(GOLD) >= 44
     assert sum(case.expect is not None for case in sql_cases()) >= 5
     labels = Counter(case.agent for case in triage_cases())
@@ -73,7 +73,7 @@ def test_there_are_enough_questions_of_every_kind() -> None:
 
 @pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 @pytest.mark.parametrize("case", GOLD, ids=[case.id for case in GOLD])
-def test_every_gold_query_passes_the_guard_and_runs(case: Any, snowflake_simulator: SnowflakeSimulator) -> None:
+def test_gold_query_passes_the_guard_and_runs(case: Any, snowflake_simulator: SnowflakeSimulator) -> None:
     query = guard_query(case.gold, SCHEMA, max_rows=1_000)
     with snowflake_simulator.connect(role=case.role) as connection:
         found = connection.cursor().execute(query.sql).fetchall()
@@ -81,19 +81,19 @@ def test_every_gold_query_passes_the_guard_and_runs(case: Any, snowflake_simulat
         assert found
 
 
-def test_every_question_has_a_scripted_query() -> None:
+def test_questions_all_have_a_scripted_query() -> None:
     questions = [case.question for case in sql_cases()] + [line["question"] for line in DEMO]
     unscripted = [question for question in questions if sql_rule(question) is None]
     assert unscripted == []
 
 
-def test_every_question_has_a_scripted_choice() -> None:
+def test_questions_all_have_a_scripted_choice() -> None:
     questions = [case.question for case in triage_cases()] + [line["question"] for line in DEMO if "agent" not in line]
     unscripted = [question for question in questions if triage_rule(question, "text_to_sql") is None]
     assert unscripted == []
 
 
-def test_the_script_chooses_no_agent_whose_card_is_not_there() -> None:
+def test_script_chooses_no_agent_without_a_card() -> None:
     for case in triage_cases():
         rule = triage_rule(case.question, "text_to_sql")
         assert rule is not None
@@ -101,14 +101,14 @@ def test_the_script_chooses_no_agent_whose_card_is_not_there() -> None:
         assert rule.reply.output["agent"] in {"text_to_sql", "none"}
 
 
-def test_the_script_chooses_the_others_once_they_have_cards() -> None:
+def test_script_chooses_the_other_agents_with_their_cards() -> None:
     cards = ("text_to_sql", "well_data", "field_routing")
     chosen = {case.id: triage_rule(case.question, *cards) for case in triage_cases()}
     assert chosen["well-decline"].reply.output["agent"] == "well_data"  # type: ignore[union-attr,index]
     assert chosen["route-today"].reply.output["agent"] == "field_routing"  # type: ignore[union-attr,index]
 
 
-def test_the_simulated_model_is_wrong_now_and_then_and_says_so() -> None:
+def test_scripted_errors_are_at_least_six_and_labelled() -> None:
     assert sum("on purpose" in rule.about for rule in RULES) >= 6
 
 
@@ -127,7 +127,7 @@ def test_demo_sessions_are_interleaved_and_belong_to_one_user_each() -> None:
     assert len({(line["session_id"], line["user_id"]) for line in DEMO}) == len(set(sessions))
 
 
-def test_some_demo_questions_are_asked_by_users_of_different_roles() -> None:
+def test_demo_questions_are_partly_asked_by_users_of_different_roles() -> None:
     roles: dict[str, set[str]] = {}
     for line in DEMO:
         roles.setdefault(line["question"], set()).add(line.get("role", ""))
@@ -157,14 +157,14 @@ def test_planned_faults_name_demo_cases_and_stay_out_of_the_payload() -> None:
         ("cases: [", "is not YAML"),
     ],
 )
-def test_an_unusable_dataset_is_explained(text: str, named: str, tmp_path: Path) -> None:
+def test_invalid_dataset_is_explained(text: str, named: str, tmp_path: Path) -> None:
     path = tmp_path / "set.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DatasetError, match=named):
         sql_cases(path)
 
 
-def test_the_datasets_are_where_the_runner_looks() -> None:
+def test_datasets_are_in_the_runners_folder() -> None:
     assert sorted(path.name for path in DATASETS.glob("*.yaml")) == [
         "compliance.yaml",
         "compliance_rules.yaml",

@@ -23,47 +23,47 @@ def result(
     )
 
 
-def test_the_same_result_passes() -> None:
+def test_equal_result_passes() -> None:
     verdict = check_regression(result([1] * 20), result([1] * 20))
     assert verdict.passed
     assert (verdict.difference, verdict.upper_bound) == (0, 0)
 
 
-def test_one_flipped_case_of_a_model_may_be_chance() -> None:
+def test_single_flipped_case_of_a_model_passes() -> None:
     verdict = check_regression(result([1] * 50), result([0] + [1] * 49))
     assert verdict.passed
     assert verdict.newly_failing == ("c0",)
 
 
-def test_many_newly_failing_cases_are_not_chance() -> None:
+def test_newly_failing_cases_in_number_fail() -> None:
     verdict = check_regression(result([1] * 50), result([0] * 6 + [1] * 44))
     assert not verdict.passed
     assert verdict.newly_failing == tuple(f"c{number}" for number in range(6))
     assert verdict.upper_bound < 0
 
 
-def test_failures_that_are_made_up_for_elsewhere_pass() -> None:
+def test_newly_failing_cases_with_more_newly_passing_pass() -> None:
     verdict = check_regression(result([1] * 10 + [0] * 10), result([0] * 4 + [1] * 16))
     assert verdict.passed
     assert len(verdict.newly_failing) == 4
 
 
-def test_on_a_deterministic_model_one_newly_failing_case_is_a_defect() -> None:
+def test_newly_failing_case_of_a_deterministic_model_fails() -> None:
     verdict = check_regression(result([1] * 50, deterministic=True), result([0] + [1] * 49, deterministic=True))
     assert verdict.reasons == ("newly failing on a deterministic model: c0",)
 
 
-def test_a_violation_fails_whatever_the_score() -> None:
+def test_violation_fails_at_any_score() -> None:
     verdict = check_regression(result([0] * 5), result([1] * 5, violations=("c1: 3 rows outside the role",)))
     assert verdict.reasons == ("must never happen: c1: 3 rows outside the role",)
 
 
-def test_cases_may_be_added_but_not_left_out() -> None:
+def test_baseline_cases_left_out_fail_and_added_ones_pass() -> None:
     assert check_regression(result([1, 1]), result([1, 1, 0])).passed
     assert check_regression(result([1, 1, 1]), result([1, 1])).reasons == ("cases of the baseline were not run: c2",)
 
 
-def test_a_drop_in_reliability_fails_even_if_the_mean_is_kept() -> None:
+def test_reliability_drop_fails_with_an_unchanged_mean() -> None:
     steady = result([3, 3, 0, 0], runs=3)
     flaky = result([2, 2, 1, 1], runs=3)
     assert steady.accuracy == pytest.approx(flaky.accuracy)
@@ -75,13 +75,13 @@ def test_pass_k_is_the_chance_that_k_runs_all_pass() -> None:
     assert result([1], runs=4).pass_all(2) == 0
 
 
-def test_the_bound_is_reproducible_and_above_the_mean() -> None:
+def test_bound_is_reproducible_and_above_the_mean() -> None:
     differences = [-1.0] * 5 + [0.0] * 45
     assert upper_bound(differences) == upper_bound(differences)
     assert upper_bound(differences) > -0.1
 
 
-def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_results_written_and_read_are_equal(tmp_path: Path) -> None:
     written = result([1, 0], violations=("x",))
     written.write(tmp_path / "deep" / "r.json")
     assert SuiteResult.read(tmp_path / "deep" / "r.json") == written

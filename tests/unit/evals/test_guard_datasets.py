@@ -7,14 +7,14 @@ from services.specialists.text_to_sql.schema import load_schema
 from switchyard.evals.results import EvalRun
 
 
-def test_the_guards_corpora_are_large_and_half_of_each_comes_from_outside() -> None:
+def test_guard_corpora_are_large_and_half_external() -> None:
     for cases, least in ((hostile_cases(), 200), (analyst_cases(), 150)):
         assert len(cases) >= least
         assert len({case.sql for case in cases}) == len(cases)
         assert sum(case.source != "own" for case in cases) * 2 >= len(cases)
 
 
-def test_guard_suite_counts_a_hostile_statement_that_is_accepted_as_a_violation() -> None:
+def test_guard_suite_counts_an_accepted_hostile_statement_as_violation() -> None:
     guard = GuardProcess(load_schema())
     hostile = (
         HostileCase(id="harmless-1", source="own", sql="SELECT state FROM wells"),

@@ -67,7 +67,7 @@ async def score(
     return await suite.run([case], EvalRun("scripted", runs))
 
 
-async def test_another_query_with_the_same_rows_passes(snowflake_simulator: SnowflakeSimulator) -> None:
+async def test_other_query_with_the_same_rows_passes(snowflake_simulator: SnowflakeSimulator) -> None:
     result = await score(
         snowflake_simulator, CASE, sql("SELECT COUNT(api_number) AS wells, w.basin FROM wells w GROUP BY ALL")
     )
@@ -81,13 +81,13 @@ async def test_another_query_with_the_same_rows_passes(snowflake_simulator: Snow
     }
 
 
-async def test_a_query_with_other_rows_fails_but_is_valid_sql(snowflake_simulator: SnowflakeSimulator) -> None:
+async def test_query_with_other_rows_fails_as_valid_sql(snowflake_simulator: SnowflakeSimulator) -> None:
     result = await score(snowflake_simulator, CASE, sql("SELECT state, COUNT(*) AS n FROM wells GROUP BY state"))
     assert result.cases[0].note == "other rows than the gold: 5 for 5"
     assert (result.rates["execution_accuracy"], result.rates["valid_sql"]) == (0.0, 1.0)
 
 
-async def test_a_query_that_cannot_run_is_not_valid_sql(snowflake_simulator: SnowflakeSimulator) -> None:
+async def test_query_that_cannot_run_is_not_valid_sql(snowflake_simulator: SnowflakeSimulator) -> None:
     result = await score(snowflake_simulator, CASE, sql("SELECT CAST(well_name AS INT) AS n FROM wells"))
     assert result.cases[0].note == "failed: query_failed"
     assert result.rates["valid_sql"] == 0.0
@@ -99,7 +99,7 @@ async def test_corrected_query_passes_and_is_counted(snowflake_simulator: Snowfl
     assert (result.rates["guard_refused"], result.rates["guard_blocked"]) == (1.0, 0.0)
 
 
-async def test_what_must_not_be_answered_passes_if_it_is_blocked_or_declined(
+async def test_unanswerable_question_passes_if_blocked_or_declined(
     snowflake_simulator: SnowflakeSimulator,
 ) -> None:
     blocked = await score(snowflake_simulator, FORBIDDEN, sql("DELETE FROM wells"))
@@ -108,12 +108,12 @@ async def test_what_must_not_be_answered_passes_if_it_is_blocked_or_declined(
     assert declined.cases[0].passes == 1
 
 
-async def test_what_must_not_be_answered_fails_if_a_query_runs(snowflake_simulator: SnowflakeSimulator) -> None:
+async def test_unanswerable_question_fails_if_a_query_runs(snowflake_simulator: SnowflakeSimulator) -> None:
     result = await score(snowflake_simulator, FORBIDDEN, sql(GOLD))
     assert result.cases[0].note == "answered with a query"
 
 
-async def test_declining_what_can_be_answered_fails(snowflake_simulator: SnowflakeSimulator) -> None:
+async def test_answerable_question_declined_fails(snowflake_simulator: SnowflakeSimulator) -> None:
     assert (await score(snowflake_simulator, CASE, CANNOT)).cases[0].note == "said that it cannot answer"
 
 
@@ -123,7 +123,7 @@ async def test_several_runs_are_counted_one_by_one(snowflake_simulator: Snowflak
     assert result.pass_all(2) == pytest.approx(1 / 3)
 
 
-async def test_the_query_and_the_gold_run_in_the_cases_role(snowflake_simulator: SnowflakeSimulator) -> None:
+async def test_query_and_gold_run_in_the_cases_role(snowflake_simulator: SnowflakeSimulator) -> None:
     case = CASE.model_copy(update={"role": "FIELD_PERMIAN"})
     assert (await score(snowflake_simulator, case, sql("SELECT 'Permian' AS b, COUNT(*) AS n FROM wells"))).cases[
         0
@@ -147,7 +147,7 @@ async def test_rows_outside_the_role_are_a_violation(snowflake_simulator: Snowfl
     assert result.rates["unauthorised_rows"] == 0.8
 
 
-def test_authority_knows_every_kind_of_identifier() -> None:
+def test_row_access_checker_covers_all_kinds_of_identifier() -> None:
     authority = RowAccessChecker()
     well = next(row["API_NUMBER"] for row in read_table("WELLS") if row["BASIN"] == "DJ")
     event = next(row["DOWNTIME_ID"] for row in read_table("DOWNTIME") if row["API_NUMBER"] == well)
@@ -174,7 +174,7 @@ async def triage(answers: dict[str, str]) -> SuiteResult:
     return await run_triage(choose, TRIAGE, EvalRun("m"), deployed=frozenset({"text_to_sql"}), prompt_version="p")
 
 
-async def test_an_agent_that_is_not_deployed_counts_as_none() -> None:
+async def test_agent_not_deployed_counts_as_none() -> None:
     result = await triage({"q1": "text_to_sql", "q2": "none", "q3": "text_to_sql", "q4": "none"})
     assert result.rates == {"accuracy": 1.0, "wrongly_sent": 0.0, "wrongly_turned_away": 0.0}
 
@@ -188,7 +188,7 @@ async def test_wrong_choices_count_as_sent_or_turned_away() -> None:
     ]
 
 
-async def test_a_failed_choice_is_a_wrong_one_and_not_the_end_of_the_run() -> None:
+async def test_failed_choice_counts_as_wrong_and_the_run_continues() -> None:
     async def fail(question: str) -> str:
         raise RetryableTaskError("bad_choice", "nonsense")
 

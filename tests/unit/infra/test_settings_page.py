@@ -56,7 +56,7 @@ def test_page_has_every_variable_that_the_repository_names() -> None:
     ("variable", "readers", "default"),
     [
         ("SWITCHYARD_BUS", "every process, `switchyard`", "`switchyard`"),
-        ("SWITCHYARD_WORK_DB_URL", "case_manager, every agent", "required"),
+        ("SWITCHYARD_IDENTITY_TLS_KEY", "identity", "required"),
         ("SWITCHYARD_MODEL_POLICIES", "agents that call a model", ""),
         ("SWITCHYARD_SNOWFLAKE_ACCOUNT", "text_to_sql", "required"),
         ("SWITCHYARD_REVIEWER_DB_URL", "`switchyard`", "needed"),
@@ -67,6 +67,11 @@ def test_page_has_every_variable_that_the_repository_names() -> None:
 )
 def test_row_names_readers_and_default(variable: str, readers: str, default: str) -> None:
     assert [each[:2] for each in rows()[variable]] == [(readers, default)]
+
+
+def test_variable_that_two_kinds_of_process_read_has_a_row_for_each() -> None:
+    found = {each[:2] for each in rows()["SWITCHYARD_WORK_DB_URL"]}
+    assert found == {("case_manager, every agent", "required"), ("identity", "required")}
 
 
 def test_secrets_are_marked_and_public_keys_are_not() -> None:

@@ -16,12 +16,13 @@ from joserfc.jwk import ECKey, KeySet, OctKey
 from contracts.events.upstream import CaseSubmitted
 from services.ingress.handler import SubmissionNotPublished, put_event, respond
 from services.ingress.principal import PrincipalSigner
-from services.ingress.tokens import (
+from services.ingress.tokens import TokenVerifier
+from switchyard.identity.jwt_verifier import (
     JWKS_CACHE_S,
     JWKS_MIN_REFETCH_S,
-    InvalidUserToken,
+    InvalidJwt,
     JwksUnavailable,
-    TokenVerifier,
+    JwtVerifier,
     read_key_set,
 )
 from switchyard.protocol.submissions import case_id_for
@@ -77,12 +78,10 @@ def token(key: Any = KEY, algorithm: str = "ES256", **changed: Any) -> str:
 
 def tokens(provider: Callable[[], bytes] | None = None, now: Any = lambda: NOW) -> TokenVerifier:
     return TokenVerifier(
-        issuer=CLAIMS["iss"],
+        JwtVerifier(issuer=CLAIMS["iss"], fetch=provider or Provider(), now=now),
         audience="switchyard",
         tenant_claim="tenant",
         role_claim="warehouse_role",
-        fetch=provider or Provider(),
-        now=now,
     )
 
 
@@ -108,7 +107,7 @@ def ask(
     return response["statusCode"], json.loads(response["body"]), bus.entries
 
 
-def test_question_is_submitted_for_the_user_of_the_token_and_the_session_of_the_header() -> None:
+def test_question_is_submitted_for_the_tokens_user_and_the_headers_session() -> None:
     status, answer, [entry] = ask()
     assert status == 202
     case_id = case_id_for("acme", "upstream.ingress", "ana@acme.example", "portal-17")
@@ -210,7 +209,7 @@ def test_submission_is_not_accepted_when_the_bus_fails(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, {"Entries": []}, {"Entries": [None]}, {"Entries": [{}]}, {"Entries": "<html>"}])
-def test_answer_that_is_not_the_bus_s_is_no_acceptance(answer: dict[str, Any]) -> None:
+def test_invalid_answer_of_the_bus_is_no_acceptance(answer: dict[str, Any]) -> None:
     bus = Bus()
     bus.put_events = lambda **_: answer  # type: ignore[method-assign]
     assert ask(bus=bus)[0] == 503
@@ -250,7 +249,7 @@ def test_tokens_of_unknown_keys_fetch_the_keys_at_a_limited_rate() -> None:
     provider, clock = Provider(), [float(NOW)]
     verifier = tokens(provider, now=lambda: clock[0])
     for _ in range(50):
-        with pytest.raises(InvalidUserToken):
+        with pytest.raises(InvalidJwt):
             verifier.authenticated_user(f"Bearer {token_of(rotated('x'))}")
         clock[0] += 0.5
     assert provider.asked <= 4
@@ -258,7 +257,7 @@ def test_tokens_of_unknown_keys_fetch_the_keys_at_a_limited_rate() -> None:
     assert verifier.authenticated_user(f"Bearer {token(exp=NOW + 3_600)}").tenant == "acme"
 
 
-def test_key_set_leaves_out_what_it_cannot_read() -> None:
+def test_key_set_omits_unreadable_keys() -> None:
     listed = [{"kty": "AKP", "kid": "new"}, {"kty": "EC"}, 7, None, KEY.as_dict(private=False)]
     assert [key.kid for key in read_key_set(json.dumps({"keys": listed}).encode()).keys] == ["a"]
 

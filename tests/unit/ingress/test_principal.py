@@ -239,7 +239,7 @@ def test_statement_of_the_future_is_rejected() -> None:
     assert early.value.code == "principal_not_yet_valid"
 
 
-def test_source_with_an_empty_key_set_is_always_rejected_and_an_unlisted_one_need_not_sign() -> None:
+def test_source_with_an_empty_key_set_is_rejected_and_unlisted_need_not_sign() -> None:
     named = PrincipalKeys({SOURCE: {}})
     assert (named.must_sign(SOURCE), named.must_sign(OTHER_SOURCE)) == (True, False)
     with pytest.raises(PrincipalInvalid) as refused:
@@ -261,7 +261,7 @@ class Vault:
         return {"SecretString": self.text}
 
 
-def test_signing_key_is_cached_and_replaced_by_the_first_key_of_a_new_secret() -> None:
+def test_signing_key_is_cached_until_its_secret_changes() -> None:
     vault, clock = Vault(json.dumps({"old": SEED.hex()})), [float(NOW)]
     kept = PrincipalSigner(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: clock[0])
     kids = [header(kept)["kid"]]

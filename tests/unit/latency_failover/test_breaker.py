@@ -29,14 +29,14 @@ def probe(breaker: CircuitBreaker, at: int, *, good: bool) -> None:
     breaker.record(at, good=good, probe=True)
 
 
-def test_it_stays_closed_below_the_minimum_of_calls() -> None:
+def test_breaker_stays_closed_below_the_minimum_of_calls() -> None:
     breaker = CircuitBreaker(POLICY)
     for _ in range(3):
         breaker.record(0, good=False)
     assert breaker.state(0) == "closed"
 
 
-def test_it_opens_when_the_bad_share_is_reached_and_not_before() -> None:
+def test_breaker_opens_at_the_bad_share_and_not_before() -> None:
     breaker = CircuitBreaker(POLICY)
     for good in (True, True, True, False, False):
         breaker.record(0, good=good)
@@ -55,7 +55,7 @@ def test_bad_calls_outside_the_window_are_forgotten() -> None:
     assert breaker.state(10_001) == "closed"
 
 
-def test_after_the_pause_one_probe_may_go_and_only_one() -> None:
+def test_breaker_admits_one_probe_after_the_pause() -> None:
     breaker = opened()
     assert breaker.state(999) == "open"
     assert breaker.state(1_000) == "half_open"
@@ -64,7 +64,7 @@ def test_after_the_pause_one_probe_may_go_and_only_one() -> None:
     assert not breaker.admit(1_000)
 
 
-def test_enough_good_probes_close_it_with_a_clean_slate() -> None:
+def test_good_probes_close_the_breaker_and_clear_its_history() -> None:
     breaker = opened()
     probe(breaker, 1_000, good=True)
     assert breaker.state(1_000) == "half_open"
@@ -74,7 +74,7 @@ def test_enough_good_probes_close_it_with_a_clean_slate() -> None:
     assert breaker.state(1_001) == "closed"
 
 
-def test_each_failed_probe_doubles_the_pause_up_to_the_maximum() -> None:
+def test_failed_probe_doubles_the_pause_up_to_the_maximum() -> None:
     breaker = opened()
     now = 1_000
     for pause in (2_000, 3_000, 3_000):
@@ -84,7 +84,7 @@ def test_each_failed_probe_doubles_the_pause_up_to_the_maximum() -> None:
         assert breaker.state(now) == "half_open"
 
 
-def test_a_probe_without_a_verdict_gives_its_place_back() -> None:
+def test_probe_without_a_verdict_frees_its_place() -> None:
     breaker = opened()
     assert breaker.admit(1_000)
     breaker.release(probe=True)
@@ -101,7 +101,7 @@ def test_calls_in_flight_at_opening_change_no_breaker_state() -> None:
     assert breaker.state(1_000) == "open", "the probe is still out"
 
 
-def test_a_vendors_retry_after_holds_it_open_up_to_the_maximum() -> None:
+def test_retry_after_holds_the_breaker_open_up_to_the_maximum() -> None:
     breaker = CircuitBreaker(POLICY)
     breaker.hold(0, 2_000)
     assert breaker.state(1_999) == "open"
@@ -130,7 +130,7 @@ def lasting(breaker: CircuitBreaker, *, seconds: int, bad_every: int) -> None:
         breaker.record(second * 1_000, good=second % bad_every != 0)
 
 
-def test_one_bad_call_in_eight_for_half_a_minute_burns_the_slow_window_only() -> None:
+def test_slow_window_opens_after_one_bad_call_in_eight_for_half_a_minute() -> None:
     early = CircuitBreaker(SLOW)
     lasting(early, seconds=29, bad_every=8)
     assert early.state(29_000) == "closed"
@@ -142,7 +142,7 @@ def test_one_bad_call_in_eight_for_half_a_minute_burns_the_slow_window_only() ->
     assert without.state(32_000) == "closed"
 
 
-def test_past_bad_calls_do_not_open_breaker_by_slow_window() -> None:
+def test_slow_window_ignores_past_bad_calls() -> None:
     breaker = CircuitBreaker(SLOW)
     for second in range(40):
         breaker.record(second * 1_000, good=second % 4 != 0 or second > 16)
@@ -160,7 +160,7 @@ def test_slow_window_opening_pauses_longer_and_needs_more_probes() -> None:
     assert breaker.state(now) == "closed"
 
 
-def test_foreign_verdicts_open_no_breaker_until_confirmed() -> None:
+def test_restored_verdicts_open_the_breaker_only_after_a_bad_call() -> None:
     breaker = CircuitBreaker(SLOW)
     breaker.restore_history(200_000, [True] * 50 + [False] * 10)
     assert breaker.state(200_000) == "closed"

@@ -20,7 +20,7 @@ async def spend(model: FailoverModel, total_ms: int) -> list[FailoverDecision]:
 
 
 @virtual_time
-async def test_concurrent_calls_on_one_model_keep_their_budgets_and_records_apart() -> None:
+async def test_concurrent_calls_keep_their_budgets_and_records_apart() -> None:
     model = lone(first_after=0.5)
     first, second = await asyncio.gather(spend(model, 5_000), spend(model, 9_000))
     assert [d.total_ms for d in first] == [5_000, 4_500]
@@ -28,7 +28,7 @@ async def test_concurrent_calls_on_one_model_keep_their_budgets_and_records_apar
 
 
 @virtual_time
-async def test_the_time_before_a_call_counts_against_the_budget_it_is_made_in() -> None:
+async def test_time_before_a_call_counts_against_its_budget() -> None:
     model = lone(first_after=0.1)
     with model.budget(LatencyBudget(total_ms=5_000)) as record:
         await asyncio.sleep(2)
@@ -37,7 +37,7 @@ async def test_the_time_before_a_call_counts_against_the_budget_it_is_made_in() 
 
 
 @virtual_time
-async def test_a_scope_inside_another_replaces_it_and_ends_with_its_block() -> None:
+async def test_nested_scope_replaces_the_outer_one_until_its_end() -> None:
     model = lone(first_after=0.1)
     with model.budget(LatencyBudget(total_ms=5_000)) as outer:
         with model.budget(LatencyBudget(total_ms=1_000)) as inner:
@@ -48,7 +48,7 @@ async def test_a_scope_inside_another_replaces_it_and_ends_with_its_block() -> N
 
 
 @virtual_time
-async def test_a_scope_is_its_own_models_and_nobody_elses() -> None:
+async def test_scope_applies_to_its_own_model_only() -> None:
     model, other = lone(first_after=0.1), lone(first_after=0.1)
     with model.budget(LatencyBudget(total_ms=5_000)) as record:
         await other.request(PROMPT, None, NO_TOOLS)

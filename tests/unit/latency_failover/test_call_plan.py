@@ -61,30 +61,30 @@ def test_primary_share_leaves_later_steps_and_fallback_p95() -> None:
     assert made.hard_ms == 19_000
 
 
-def test_a_reserve_set_by_the_caller_overrules_the_learned_one() -> None:
+def test_callers_reserve_overrides_the_learned_one() -> None:
     assert plan(reserve_ms=7_000).budget_ms == 13_000
 
 
-def test_an_unknown_fallback_reserves_a_guess_but_at_most_half() -> None:
+def test_unknown_fallback_reserves_a_guess_of_at_most_half() -> None:
     assert plan(fallback=ModelState(Expectation())).reserve_ms == 3_000
     assert plan(fallback=ModelState(Expectation()), total=4_000).reserve_ms == 2_000
 
 
-def test_a_primary_whose_p95_does_not_fit_is_passed_over() -> None:
+def test_primary_with_a_p95_over_the_budget_is_skipped() -> None:
     made = plan(
         total=5_000, primary=ModelState(known(total_p95=4_000), idle_ms=10), fallback=ModelState(known(total_p95=1_500))
     )
     assert (made.first, made.reason) == ("fallback", "budget")
 
 
-def test_primary_over_budget_is_asked_when_fallback_is_no_faster() -> None:
+def test_primary_over_budget_is_called_if_the_fallback_is_no_faster() -> None:
     made = plan(
         total=5_000, primary=ModelState(known(total_p95=4_000), idle_ms=10), fallback=ModelState(known(total_p95=4_000))
     )
     assert made.first == "primary"
 
 
-def test_primary_passed_over_is_probed_to_refresh_statistics() -> None:
+def test_skipped_primary_is_probed_to_refresh_statistics() -> None:
     slow, quick = known(total_p95=4_000), ModelState(known(total_p95=1_500))
     assert plan(total=5_000, primary=ModelState(slow, idle_ms=29_999), fallback=quick).first == "fallback"
     assert plan(total=5_000, primary=ModelState(slow, idle_ms=30_000), fallback=quick).first == "primary"
@@ -101,71 +101,71 @@ def test_primary_passed_over_is_probed_to_refresh_statistics() -> None:
         ("closed", "open", "primary", "primary"),
     ],
 )
-def test_breakers_choose_who_is_first(
+def test_breaker_states_choose_the_first_model(
     primary: BreakerState, fallback: BreakerState, first: ModelRole, reason: str
 ) -> None:
     made = plan(primary=ModelState(known(), primary), fallback=ModelState(known(), fallback))
     assert (made.first, made.reason) == (first, reason)
 
 
-def test_a_slow_fallback_is_not_left_for_a_primary_with_an_open_breaker() -> None:
+def test_slow_fallback_is_not_abandoned_for_a_primary_with_an_open_breaker() -> None:
     assert plan(primary=ModelState(known(), "open")).ttft_limit_ms is None
 
 
 @pytest.mark.parametrize(
     ("outcome", "reason"), [("throttled", "throttled"), ("error", "error"), ("abandoned", "ttft"), ("lost", "primary")]
 )
-def test_a_model_that_failed_in_an_earlier_delivery_is_not_asked_first(outcome: AttemptOutcome, reason: str) -> None:
+def test_model_failed_in_an_earlier_delivery_is_not_called_first(outcome: AttemptOutcome, reason: str) -> None:
     assert plan(earlier=(earlier("primary", outcome),)).reason == reason
 
 
-def test_when_both_failed_in_earlier_deliveries_the_call_starts_afresh() -> None:
+def test_models_both_failed_earlier_start_afresh() -> None:
     made = plan(earlier=(earlier("primary", "error"), earlier("fallback", "error")))
     assert made.first == "primary"
 
 
-def test_a_lone_model_has_all_the_time_and_nobody_to_turn_to() -> None:
+def test_single_model_gets_the_whole_budget() -> None:
     made = plan(fallback=None)
     assert (made.second, made.budget_ms, made.ttft_limit_ms, made.hedge_after_ms) == (None, 20_000, None, None)
 
 
-def test_a_primary_that_may_not_see_the_data_is_not_asked_at_all() -> None:
+def test_primary_not_permitted_for_the_data_is_not_called() -> None:
     made = plan(primary=None)
     assert (made.first, made.second, made.reason) == ("fallback", None, "policy")
 
 
-def test_a_call_needs_a_model() -> None:
+def test_plan_without_a_model_is_an_error() -> None:
     with pytest.raises(ValueError, match="needs a model"):
         plan(primary=None, fallback=None)
 
 
-def test_patience_ends_at_a_multiple_of_the_learned_p95() -> None:
+def test_first_token_limit_is_a_multiple_of_the_learned_p95() -> None:
     assert plan(primary=ModelState(known(ttft_p95=400))).ttft_limit_ms == 1_600
     assert plan(primary=ModelState(known(ttft_p95=300))).ttft_limit_ms == 1_200
     assert plan(primary=ModelState(known(ttft_p95=50))).ttft_limit_ms == 500
 
 
-def test_calls_abandoned_at_the_limit_do_not_raise_the_limit_of_the_next() -> None:
+def test_first_token_limit_is_not_raised_by_abandoned_calls() -> None:
     assert plan(primary=ModelState(known(ttft_p50=200, ttft_p95=1_600))).ttft_limit_ms == 1_600
 
 
-def test_a_first_token_that_leaves_no_time_for_the_rest_is_too_late() -> None:
+def test_first_token_limit_leaves_time_for_the_rest() -> None:
     slow = ModelState(known(ttft_p50=1_400, ttft_p95=3_000))
     assert plan(total=6_500, primary=slow).ttft_limit_ms == 6_500 - 3_000, "later, the fallback could not follow"
     assert plan(total=6_500, primary=slow, expected_output_tokens=320).ttft_limit_ms == 6_500 - 3_200
 
 
-def test_late_model_asked_anyway_is_left_only_if_unhealthy() -> None:
+def test_late_model_called_anyway_is_abandoned_only_if_unhealthy() -> None:
     slow = known(total_p95=4_000)
     made = plan(total=4_300, primary=ModelState(slow, idle_ms=10), fallback=ModelState(slow))
     assert (made.first, made.due_ms, made.ttft_limit_ms) == ("primary", 300, 1_600)
 
 
-def test_an_unknown_primary_gets_the_cold_limit() -> None:
+def test_unknown_primary_gets_the_cold_limit() -> None:
     assert plan(primary=ModelState(Expectation())).ttft_limit_ms == 2_000
 
 
-def test_the_hedge_comes_at_the_learned_p95_if_that_is_before_the_limit() -> None:
+def test_hedge_is_due_at_the_learned_p95_before_the_limit() -> None:
     assert plan().hedge_after_ms == 400
     assert plan(primary=ModelState(known(ttft_p95=20))).hedge_after_ms == 100
     assert plan(primary=ModelState(Expectation())).hedge_after_ms is None
@@ -195,7 +195,7 @@ sides = st.builds(ModelState, expectations, states, st.none() | times)
     later=times,
     reserve=st.none() | times,
 )
-def test_no_plan_exceeds_the_budget(
+def test_plan_never_exceeds_the_budget(
     primary: ModelState, fallback: ModelState | None, total: int, spent: int, later: int, reserve: int | None
 ) -> None:
     budget = LatencyBudget(total_ms=total, remaining_nodes_p95_ms=later, reserve_ms=reserve)

@@ -23,7 +23,7 @@ def hedging() -> tuple[FailoverModel, ScriptedModel, ScriptedModel]:
 
 
 @virtual_time
-async def test_cancelling_the_caller_closes_both_calls() -> None:
+async def test_cancelled_caller_closes_both_calls() -> None:
     model, primary, fallback = hedging()
     with model.budget(LatencyBudget(total_ms=60_000)) as record:
         caller = asyncio.create_task(model.request(PROMPT, None, NO_TOOLS))
@@ -39,7 +39,7 @@ async def test_cancelling_the_caller_closes_both_calls() -> None:
 
 
 @virtual_time
-async def test_cancelling_the_caller_of_a_stream_closes_both_calls() -> None:
+async def test_cancelled_stream_caller_closes_both_calls() -> None:
     model, primary, fallback = hedging()
 
     async def read() -> None:
@@ -57,7 +57,7 @@ async def test_cancelling_the_caller_of_a_stream_closes_both_calls() -> None:
 
 
 @virtual_time
-async def test_a_callers_own_timeout_ends_the_call_as_a_cancellation() -> None:
+async def test_callers_timeout_ends_the_call_as_a_cancellation() -> None:
     model, primary, _ = hedging()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
@@ -66,7 +66,7 @@ async def test_a_callers_own_timeout_ends_the_call_as_a_cancellation() -> None:
 
 
 @virtual_time
-async def test_a_callers_change_of_mind_is_not_held_against_the_models() -> None:
+async def test_callers_timeout_does_not_count_against_the_models() -> None:
     model, _, _ = hedging()
     for _ in range(20):
         with pytest.raises(TimeoutError):
@@ -113,7 +113,7 @@ async def test_cancelled_caller_waits_for_connection_close_within_grace() -> Non
     assert VirtualClock().monotonic() - started == pytest.approx(3)
 
 
-def test_a_wire_that_was_cut_lets_nothing_through() -> None:
+def test_cut_wire_refuses_further_connections() -> None:
     cuts: list[str] = []
     wire = AttemptConnections(limit_s=60)
     wire.attach(lambda: cuts.append("first"))
@@ -124,20 +124,20 @@ def test_a_wire_that_was_cut_lets_nothing_through() -> None:
         wire.attach(lambda: cuts.append("second"))
 
 
-def test_a_wire_that_was_released_cuts_nothing() -> None:
+def test_released_wire_cuts_nothing() -> None:
     wire = AttemptConnections(limit_s=60)
     wire.attach(lambda: pytest.fail("the connection belongs to another call by now"))
     wire.release()
     wire.cut()
 
 
-def test_a_wire_never_asks_a_socket_not_to_block() -> None:
+def test_wire_timeout_is_never_zero() -> None:
     assert AttemptConnections(limit_s=0).remaining_s() > 0
     assert 59 < AttemptConnections(limit_s=60).remaining_s() <= 60
 
 
 @virtual_time
-async def test_an_exhausted_budget_opens_no_connection() -> None:
+async def test_exhausted_budget_opens_no_connection() -> None:
     model, primary, _ = hedging()
     with model.budget(LatencyBudget(total_ms=1)):
         await asyncio.sleep(1)

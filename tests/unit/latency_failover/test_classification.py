@@ -60,7 +60,7 @@ def test_transport_error_from_adapter_counts_as_vendor_error() -> None:
     assert classify(httpx2.ReadError("broken")).kind == "error"
 
 
-def test_the_code_names_class_status_and_vendor_code() -> None:
+def test_error_code_has_class_status_and_vendor_code() -> None:
     error = ModelHTTPError.for_category(
         ModelRateLimitError, status_code=429, model_name="m", provider_error_code="ThrottlingException"
     )
@@ -68,12 +68,12 @@ def test_the_code_names_class_status_and_vendor_code() -> None:
     assert error_code(ConnectionResetError("secret")) == "ConnectionResetError"
 
 
-def test_a_vendor_code_that_could_be_prose_is_left_out() -> None:
+def test_vendor_code_like_prose_is_omitted() -> None:
     error = ModelHTTPError(500, "m", provider_error_code="Dear Ms Miller, your debt of 300 EUR")
     assert error_code(error) == "ModelHTTPError/500"
 
 
-def test_the_vendors_retry_after_is_kept_in_milliseconds() -> None:
+def test_retry_after_is_kept_in_milliseconds() -> None:
     error = ModelHTTPError(429, "m", headers={"retry-after-ms": "1500"})
     assert classify(error).retry_after_ms == 1_500
     assert classify(TimeoutError()).retry_after_ms is None

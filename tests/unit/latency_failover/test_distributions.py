@@ -110,14 +110,14 @@ def outage(rng: random.Random, call: int) -> Script:
 
 
 @virtual_time
-async def test_a_steady_primary_is_left_alone() -> None:
+async def test_steady_primary_answers_all_calls() -> None:
     report = await weather(steady)
     assert report.reasons("primary") == CALLS
     assert (report.added_p95, report.extra_tokens_percent, report.wrong_abandons) == (0, 0, 0)
 
 
 @virtual_time
-async def test_slow_starting_primary_is_left_for_faster_fallback() -> None:
+async def test_slow_starting_primary_is_abandoned_for_a_faster_fallback() -> None:
     report = await weather(bimodal)
     assert report.reasons("breaker") > CALLS / 2, "one call in eight is more than the objective allows"
     assert report.added_p50 < DIFFERENCE_MS
@@ -126,7 +126,7 @@ async def test_slow_starting_primary_is_left_for_faster_fallback() -> None:
 
 
 @virtual_time
-async def test_streams_that_stop_cost_the_stall_limit_and_no_more() -> None:
+async def test_stalled_streams_cost_the_stall_limit_only() -> None:
     report = await weather(stalling)
     limit = 1_000 * EVERY_S * TOKENS + FailoverPolicy().stall_ms
     assert 0 < report.added_p95 < limit
@@ -136,7 +136,7 @@ async def test_streams_that_stop_cost_the_stall_limit_and_no_more() -> None:
 
 
 @virtual_time
-async def test_a_throttling_storm_is_noticed_after_a_few_calls_and_its_end_too() -> None:
+async def test_throttling_storm_and_its_end_are_detected_after_a_few_calls() -> None:
     report = await weather(storm)
     assert report.reasons("throttled") <= FailoverPolicy().breaker.min_calls + 5
     assert [decision.reason for decision in report.decisions[300:]] == ["primary"] * 100
@@ -144,7 +144,7 @@ async def test_a_throttling_storm_is_noticed_after_a_few_calls_and_its_end_too()
 
 
 @virtual_time
-async def test_an_outage_is_noticed_after_a_few_calls_and_its_end_too() -> None:
+async def test_outage_and_its_end_are_detected_after_a_few_calls() -> None:
     report = await weather(outage)
     assert report.reasons("ttft", "hedge_win") <= FailoverPolicy().breaker.min_calls + 5
     assert [decision.reason for decision in report.decisions[300:]] == ["primary"] * 100

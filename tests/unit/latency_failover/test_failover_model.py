@@ -51,7 +51,7 @@ def throttled() -> ModelHTTPError:
 
 
 @virtual_time
-async def test_a_healthy_primary_answers_and_the_fallback_is_left_alone() -> None:
+async def test_healthy_primary_answers_without_the_fallback() -> None:
     primary, fallback = ScriptedModel("a", answers(first_after=0.3, tokens=11)), ScriptedModel("b", silent())
     name, decision = await ask(over(primary, fallback))
     assert (name, decision.reason, decision.role) == ("a", "primary", "primary")
@@ -62,7 +62,7 @@ async def test_a_healthy_primary_answers_and_the_fallback_is_left_alone() -> Non
 
 
 @virtual_time
-async def test_a_primary_without_a_first_token_is_abandoned_and_its_stream_closed() -> None:
+async def test_primary_without_a_first_token_is_abandoned_and_closed() -> None:
     primary, fallback = ScriptedModel("a", silent()), ScriptedModel("b", answers(first_after=0.2))
     name, decision = await ask(over(primary, fallback))
     assert (name, decision.reason, decision.role) == ("b", "ttft", "fallback")
@@ -74,7 +74,7 @@ async def test_a_primary_without_a_first_token_is_abandoned_and_its_stream_close
 
 
 @virtual_time
-async def test_a_stream_that_stands_still_is_abandoned_and_its_tokens_are_counted() -> None:
+async def test_stalled_stream_is_abandoned_with_its_tokens_counted() -> None:
     primary = ScriptedModel("a", stalls(first_after=0.1, tokens=5))
     name, decision = await ask(over(primary, ScriptedModel("b", answers(first_after=0.2))))
     assert (name, decision.reason) == ("b", "projected")
@@ -85,7 +85,7 @@ async def test_a_stream_that_stands_still_is_abandoned_and_its_tokens_are_counte
 
 
 @virtual_time
-async def test_slow_stream_is_left_long_before_budget_end() -> None:
+async def test_slow_stream_is_abandoned_long_before_the_budgets_end() -> None:
     model = over(
         ScriptedModel("a", answers(first_after=0.1, tokens=100, every=0.5)),
         ScriptedModel("b", answers(first_after=0.2)),
@@ -97,7 +97,7 @@ async def test_slow_stream_is_left_long_before_budget_end() -> None:
 
 
 @virtual_time
-async def test_a_throttled_primary_is_left_at_once() -> None:
+async def test_throttled_primary_is_abandoned_at_once() -> None:
     name, decision = await ask(
         over(ScriptedModel("a", fails(throttled())), ScriptedModel("b", answers(first_after=0.2)))
     )
@@ -107,7 +107,7 @@ async def test_a_throttled_primary_is_left_at_once() -> None:
 
 
 @virtual_time
-async def test_a_broken_primary_is_left_at_once_even_in_the_middle_of_its_answer() -> None:
+async def test_primary_error_in_mid_answer_fails_over_at_once() -> None:
     broken = Script([(0.1, "word"), (0.1, "word")], error=ConnectionResetError())
     name, decision = await ask(over(ScriptedModel("a", broken), ScriptedModel("b", answers(first_after=0.2))))
     assert (name, decision.reason) == ("b", "error")
@@ -116,7 +116,7 @@ async def test_a_broken_primary_is_left_at_once_even_in_the_middle_of_its_answer
 
 
 @virtual_time
-async def test_a_primary_that_cannot_fit_the_budget_is_not_asked() -> None:
+async def test_primary_over_the_budget_is_not_called() -> None:
     model = over(ScriptedModel("a", silent()), ScriptedModel("b", answers(first_after=0.2)))
     model._asked_ms["primary"] = 1_000_000
     teach(model, "a", ttft=3_000, total=9_000)
@@ -128,7 +128,7 @@ async def test_a_primary_that_cannot_fit_the_budget_is_not_asked() -> None:
 
 
 @virtual_time
-async def test_a_primary_with_an_open_breaker_is_not_asked() -> None:
+async def test_primary_with_an_open_breaker_is_not_called() -> None:
     primary, fallback = ScriptedModel("a", fails(ConnectionError())), ScriptedModel("b", answers(first_after=0.1))
     model = over(primary, fallback)
     reasons = [(await ask(model))[1].reason for _ in range(11)]
@@ -137,7 +137,7 @@ async def test_a_primary_with_an_open_breaker_is_not_asked() -> None:
 
 
 @virtual_time
-async def test_slow_successes_open_the_breaker_too() -> None:
+async def test_slow_successes_open_the_breaker() -> None:
     policy = POLICY.model_copy(update={"breaker": POLICY.breaker.model_copy(update={"slow_ms": 500, "min_calls": 3})})
     model = over(ScriptedModel("a", answers(first_after=0.9)), ScriptedModel("b", answers(first_after=0.1)), policy)
     reasons = [(await ask(model))[1].reason for _ in range(4)]
@@ -145,7 +145,7 @@ async def test_slow_successes_open_the_breaker_too() -> None:
 
 
 @virtual_time
-async def test_a_recovered_primary_is_found_by_a_probe_and_takes_over_again() -> None:
+async def test_recovered_primary_is_detected_by_a_probe_and_used_again() -> None:
     primary = ScriptedModel("a", *[fails(ConnectionError())] * 10, answers(first_after=0.1))
     model = over(primary, ScriptedModel("b", answers(first_after=0.1)))
     for _ in range(10):
@@ -172,7 +172,7 @@ async def test_invalid_request_is_raised_and_not_sent_to_fallback() -> None:
 
 
 @virtual_time
-async def test_a_defect_of_our_own_is_not_hidden_behind_the_fallback() -> None:
+async def test_internal_defect_is_raised_without_the_fallback() -> None:
     fallback = ScriptedModel("b", answers(first_after=0.1))
     with pytest.raises(KeyError):
         await ask(over(ScriptedModel("a", fails(KeyError("field"))), fallback))
@@ -180,7 +180,7 @@ async def test_a_defect_of_our_own_is_not_hidden_behind_the_fallback() -> None:
 
 
 @virtual_time
-async def test_when_both_fail_both_causes_and_the_decision_are_raised() -> None:
+async def test_both_models_failing_raises_both_causes_and_the_decision() -> None:
     first, second = throttled(), ConnectionResetError("gone")
     model = over(ScriptedModel("a", fails(first)), ScriptedModel("b", fails(second)))
     with pytest.raises(AllModelsFailed) as raised, model.budget(LatencyBudget(total_ms=9_000)) as record:
@@ -194,7 +194,7 @@ async def test_when_both_fail_both_causes_and_the_decision_are_raised() -> None:
 
 
 @virtual_time
-async def test_when_the_budget_ends_everything_is_cut_and_the_call_fails_in_time() -> None:
+async def test_exhausted_budget_cuts_both_models_and_fails_in_time() -> None:
     primary, fallback = ScriptedModel("a", silent()), ScriptedModel("b", silent())
     model = over(primary, fallback)
     with pytest.raises(AllModelsFailed) as raised, model.budget(LatencyBudget(total_ms=3_000)):
@@ -204,7 +204,7 @@ async def test_when_the_budget_ends_everything_is_cut_and_the_call_fails_in_time
 
 
 @virtual_time
-async def test_budget_shared_by_calls_in_scope_and_empty_budget_calls_nobody() -> None:
+async def test_shared_budget_used_up_by_one_call_leaves_the_next_without_attempts() -> None:
     primary = ScriptedModel("a", answers(first_after=0.91))
     model = over(primary, None)
     with model.budget(LatencyBudget(total_ms=1_000)) as record:
@@ -217,13 +217,13 @@ async def test_budget_shared_by_calls_in_scope_and_empty_budget_calls_nobody() -
 
 
 @virtual_time
-async def test_a_lone_model_is_given_all_the_time_there_is() -> None:
+async def test_single_model_gets_the_whole_time() -> None:
     name, decision = await ask(over(ScriptedModel("a", answers(first_after=15.0)), None))
     assert (name, decision.reason, decision.latency_ms) == ("a", "primary", 15_090)
 
 
 @virtual_time
-async def test_fallback_asked_first_hands_over_to_primary_on_failure() -> None:
+async def test_fallback_called_first_fails_over_to_the_primary() -> None:
     model = over(ScriptedModel("a", answers(first_after=0.1)), ScriptedModel("b", fails(ConnectionError())))
     model.breakers["primary"].hold(1_000_000, 60_000)
     name, decision = await ask(model)
@@ -231,7 +231,7 @@ async def test_fallback_asked_first_hands_over_to_primary_on_failure() -> None:
 
 
 @virtual_time
-async def test_usage_the_vendor_reported_is_taken_and_a_missing_one_is_estimated() -> None:
+async def test_usage_is_the_vendors_or_estimated_if_missing() -> None:
     nothing = RequestUsage()
     _, decision = await ask(over(ScriptedModel("a", answers(first_after=0.1, tokens=6, usage=nothing)), None))
     assert decision.attempts[0].tokens_source == "estimated"
@@ -240,7 +240,7 @@ async def test_usage_the_vendor_reported_is_taken_and_a_missing_one_is_estimated
 
 
 @virtual_time
-async def test_a_record_contains_integers_and_strings_only() -> None:
+async def test_decision_record_has_integers_and_strings_only() -> None:
     _, decision = await ask(over(ScriptedModel("a", silent()), ScriptedModel("b", answers(first_after=0.2))))
 
     def leaves(value: object) -> list[object]:
@@ -257,12 +257,12 @@ async def test_a_record_contains_integers_and_strings_only() -> None:
 
 
 @virtual_time
-async def test_outside_a_scope_the_policys_budget_holds() -> None:
+async def test_call_outside_a_scope_has_the_policys_budget() -> None:
     model = over(ScriptedModel("a", silent()), None, POLICY.model_copy(update={"default_total_ms": 500}))
     with pytest.raises(AllModelsFailed) as raised:
         await model.request(PROMPT, None, NO_TOOLS)
     assert raised.value.decision.latency_ms == 500
 
 
-def test_a_record_starts_empty() -> None:
+def test_new_record_has_no_decisions() -> None:
     assert BudgetRecord().decisions == []

@@ -49,7 +49,7 @@ async def test_hedge_starts_beyond_longest_wait_and_wins_if_first() -> None:
 
 
 @virtual_time
-async def test_a_primary_that_speaks_after_all_wins_and_the_hedge_is_cut() -> None:
+async def test_primary_answering_after_the_hedge_started_wins() -> None:
     model, second = pair(answers(first_after=0.35), answers(first_after=0.5))
     decision = await ask(model)
     assert (decision.reason, decision.role) == ("primary", "primary")
@@ -58,21 +58,21 @@ async def test_a_primary_that_speaks_after_all_wins_and_the_hedge_is_cut() -> No
 
 
 @virtual_time
-async def test_no_hedge_is_started_without_an_allowance() -> None:
+async def test_hedge_without_an_allowance_is_not_started() -> None:
     model, second = pair(answers(first_after=1.0), silent(), POLICY.model_copy(update={"hedge_share_bp": 0}))
     assert (await ask(model)).reason == "primary"
     assert second.calls == 0
 
 
 @virtual_time
-async def test_no_hedge_is_started_where_a_call_may_have_an_effect() -> None:
+async def test_hedge_of_a_call_with_possible_effects_is_not_started() -> None:
     model, second = pair(answers(first_after=1.0), silent())
     assert (await ask(model, ModelRequestParameters(native_tools=[WebSearchTool()]))).reason == "primary"
     assert second.calls == 0
 
 
 @virtual_time
-async def test_no_hedge_is_sent_to_a_fallback_that_is_itself_unwell() -> None:
+async def test_hedge_to_a_degraded_fallback_is_not_started() -> None:
     model, second = pair(answers(first_after=1.0), silent())
     model.breakers["fallback"].hold(1_000_000, 60_000)
     assert (await ask(model)).reason == "primary"
@@ -93,7 +93,7 @@ async def test_hedges_go_to_the_slow_calls_and_stay_within_their_share(share_bp:
 
 
 @virtual_time
-async def test_a_hedge_that_fails_does_not_disturb_the_primary() -> None:
+async def test_failing_hedge_does_not_disturb_the_primary() -> None:
     for error in (
         ConnectionError(),
         ModelHTTPError.for_category(ModelRequestRejectedError, status_code=400, model_name="b"),
@@ -113,7 +113,7 @@ async def test_fallback_lost_as_hedge_remains_available_on_stall() -> None:
 
 
 @virtual_time
-async def test_both_models_silent_gives_up_primary_at_limit() -> None:
+async def test_silent_models_lead_to_abandoning_the_primary_at_its_limit() -> None:
     model, _ = pair(silent(), answers(first_after=3.0))
     decision = await ask(model)
     assert (decision.reason, decision.role) == ("ttft", "fallback")

@@ -37,11 +37,11 @@ from tests.unit.latency_failover.virtual_time import VirtualClock, virtual_time
         (ModelPolicy(vendors=frozenset({"bedrock"}), regions=frozenset({"us"})), False),
     ],
 )
-def test_a_policy_permits_what_matches_all_it_names(policy: ModelPolicy, permitted: bool) -> None:
+def test_policy_permits_models_matching_all_its_fields(policy: ModelPolicy, permitted: bool) -> None:
     assert policy.permits(vendor="bedrock", model_id="eu.anthropic.claude", region="eu") is permitted
 
 
-def test_an_unknown_region_is_refused_where_regions_are_named() -> None:
+def test_unknown_region_is_refused_by_a_policy_with_regions() -> None:
     assert not ModelPolicy(regions=frozenset({"eu"})).permits(vendor="v", model_id="m", region="")
 
 
@@ -61,7 +61,7 @@ ACME = {"tenant": "acme", "data": "personal"}
 
 
 @virtual_time
-async def test_data_that_must_not_fail_over_waits_for_the_primary() -> None:
+async def test_data_without_failover_waits_for_the_primary() -> None:
     fallback = ScriptedModel("b", answers(first_after=0.1))
     model = over(ScriptedModel("a", answers(first_after=3.0)), fallback, ModelPolicy(never_fail_over=True))
     with model.budget(LatencyBudget(total_ms=9_000), labels=ACME) as record:
@@ -72,7 +72,7 @@ async def test_data_that_must_not_fail_over_waits_for_the_primary() -> None:
 
 
 @virtual_time
-async def test_the_same_models_fail_over_for_the_data_of_another_tenant() -> None:
+async def test_other_tenants_data_may_fail_over() -> None:
     fallback = ScriptedModel("b", answers(first_after=0.1))
     model = over(ScriptedModel("a", answers(first_after=3.0)), fallback, ModelPolicy(never_fail_over=True))
     with model.budget(LatencyBudget(total_ms=9_000), labels={"tenant": "globex"}) as record:
@@ -82,7 +82,7 @@ async def test_the_same_models_fail_over_for_the_data_of_another_tenant() -> Non
 
 
 @virtual_time
-async def test_no_failover_data_fails_with_its_primary() -> None:
+async def test_data_without_failover_fails_with_its_primary() -> None:
     fallback = ScriptedModel("b", answers(first_after=0.1))
     model = over(ScriptedModel("a", silent()), fallback, ModelPolicy(never_fail_over=True))
     with model.budget(LatencyBudget(total_ms=9_000), labels=ACME), pytest.raises(AllModelsFailed) as failed:
@@ -92,7 +92,7 @@ async def test_no_failover_data_fails_with_its_primary() -> None:
 
 
 @virtual_time
-async def test_data_the_primary_may_not_see_goes_to_the_fallback_alone() -> None:
+async def test_data_not_permitted_for_the_primary_goes_to_the_fallback_only() -> None:
     primary = ScriptedModel("a", silent())
     model = over(primary, ScriptedModel("b", answers(first_after=3.0)), ModelPolicy(models=frozenset({"scripted:b"})))
     with model.budget(LatencyBudget(total_ms=9_000), labels=ACME) as record:
@@ -113,7 +113,7 @@ async def test_data_without_permitted_model_is_not_sent() -> None:
     assert (primary.calls, fallback.calls) == (0, 0)
 
 
-def test_the_first_rule_that_applies_holds_whole() -> None:
+def test_first_applicable_rule_is_used_whole() -> None:
     def rule(name: str, **when: str) -> PolicyRule:
         return PolicyRule(when=when, policy=ModelPolicy(name=name))
 
@@ -132,7 +132,7 @@ def test_the_first_rule_that_applies_holds_whole() -> None:
 
 
 @pytest.mark.parametrize("names", [("", "b"), ("a", "a")])
-def test_a_rule_without_a_name_of_its_own_is_refused(names: tuple[str, str]) -> None:
+def test_rule_without_a_unique_name_is_refused(names: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="its own name"):
         ModelPolicies(rules=tuple(PolicyRule(when={"tenant": n}, policy=ModelPolicy(name=n)) for n in names))
 
@@ -161,7 +161,7 @@ def test_bedrock_model_region_defaults_to_client_unless_inference_profile(model_
 
 
 @pytest.mark.parametrize("retries", [None, {"max_attempts": 3}, {"mode": "standard"}])
-def test_a_bedrock_client_that_retries_by_itself_is_refused(retries: dict[str, object] | None) -> None:
+def test_bedrock_client_with_its_own_retries_is_refused(retries: dict[str, object] | None) -> None:
     with pytest.raises(RetryOwnerConflict, match="total_max_attempts"):
         FailoverModel(bedrock("m", retries), None)
 
@@ -175,5 +175,5 @@ def test_openai_retries_are_disabled_per_request() -> None:
     assert described.settings({"temperature": 0.2, "max_retries": 5}) == {"temperature": 0.2, "max_retries": 0}
 
 
-def test_a_model_without_an_sdk_keeps_the_settings_it_is_given() -> None:
+def test_model_without_an_sdk_keeps_its_settings() -> None:
     assert build_candidate(ScriptedModel("a", silent()), "primary", region=None).settings(None) is None

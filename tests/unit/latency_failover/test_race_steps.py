@@ -52,21 +52,21 @@ def streaming(
     return AttemptProgress(role, 0, first_token_ms=500, last_token_ms=last_token, tokens=tokens, us_per_token=pace_us)
 
 
-def test_a_silent_primary_is_waited_for_until_the_hedge_is_due() -> None:
+def test_silent_primary_is_awaited_until_the_hedge_is_due() -> None:
     assert next_step(POLICY, PLAN, view(0, SILENT)) == KeepWaiting(800)
     assert next_step(POLICY, PLAN, view(799, SILENT)) == KeepWaiting(800)
 
 
-def test_the_hedge_is_started_when_it_is_due_and_there_is_one_to_spend() -> None:
+def test_hedge_is_started_when_due_and_available() -> None:
     assert next_step(POLICY, PLAN, view(800, SILENT)) == StartHedge()
     assert next_step(POLICY, PLAN, view(800, SILENT, hedge_available=False)) == KeepWaiting(2_000)
 
 
-def test_a_primary_silent_beyond_its_limit_is_abandoned() -> None:
+def test_silent_primary_past_its_limit_is_abandoned() -> None:
     assert next_step(POLICY, PLAN, view(2_000, SILENT, hedge_available=False)) == AbandonAttempt("primary", "ttft")
 
 
-def test_a_silent_primary_with_nobody_to_turn_to_is_waited_for_to_the_end() -> None:
+def test_silent_primary_without_an_alternative_is_awaited_to_the_end() -> None:
     assert next_step(POLICY, PLAN, view(5_000, SILENT, second_available=False)) == KeepWaiting(10_000)
 
 
@@ -75,12 +75,12 @@ def test_silent_primary_is_kept_when_fallback_would_miss_deadline() -> None:
     assert next_step(POLICY, PLAN, view(8_001, SILENT, hedge_available=False)) == KeepWaiting(10_000)
 
 
-def test_everything_ends_at_the_hard_limit() -> None:
+def test_race_ends_at_the_hard_limit() -> None:
     assert next_step(POLICY, PLAN, view(10_000, SILENT)) == AbandonCall()
     assert next_step(POLICY, PLAN, view(10_000, streaming(10_000, 99, 1), committed=True)) == AbandonCall()
 
 
-def test_a_stream_that_is_on_time_is_looked_at_again_soon() -> None:
+def test_stream_on_time_is_checked_again_soon() -> None:
     assert next_step(POLICY, PLAN, view(1_000, streaming(1_000, 50, 20_000))) == KeepWaiting(1_100)
 
 
@@ -89,7 +89,7 @@ def test_slow_stream_is_abandoned_for_faster_model() -> None:
     assert next_step(POLICY, PLAN, view(1_000, streaming(1_000, 10, 100_000))) == AbandonAttempt("primary", "projected")
 
 
-def test_a_late_stream_is_kept_when_the_fallback_would_be_later_still() -> None:
+def test_late_stream_is_kept_if_the_fallback_would_be_later() -> None:
     # Done at 8,100, late for 7,000; the fallback, started now, would need until 8,500.
     assert next_step(POLICY, PLAN, view(6_500, streaming(6_500, 84, 100_000))) == KeepWaiting(6_600)
 
@@ -103,14 +103,14 @@ def test_stalled_stream_is_abandoned_while_fallback_can_answer() -> None:
     )
 
 
-def test_the_first_of_two_to_speak_is_settled_on() -> None:
+def test_first_model_with_a_token_wins() -> None:
     hedge = AttemptProgress("fallback", started_ms=800)
     assert next_step(POLICY, PLAN, view(900, streaming(900, 1, None), hedge)) == SettleOnWinner("primary")
     spoken = AttemptProgress("fallback", 800, first_token_ms=900, last_token_ms=900, tokens=1)
     assert next_step(POLICY, PLAN, view(900, SILENT, spoken)) == SettleOnWinner("fallback")
 
 
-def test_two_speaking_models_settle_on_sooner_finish() -> None:
+def test_two_streaming_models_settle_on_the_sooner_finish() -> None:
     both = (streaming(900, 1, 20_000), streaming(900, 1, 10_000, "fallback"))
     assert next_step(POLICY, PLAN, view(900, *both)) == SettleOnWinner("fallback")
     equal = (streaming(900, 1, 10_000), streaming(900, 1, 10_000, "fallback"))
@@ -123,12 +123,12 @@ def test_primary_limit_holds_while_hedge_runs() -> None:
     assert next_step(POLICY, PLAN, view(2_000, SILENT, hedge)) == AbandonAttempt("primary", "ttft")
 
 
-def test_a_stream_handed_over_is_stopped_by_the_budget_alone() -> None:
+def test_committed_stream_is_stopped_by_the_budget_only() -> None:
     stalled = streaming(0, 50, 20_000, last=1_000)
     assert next_step(POLICY, PLAN, view(9_000, stalled, committed=True)) == KeepWaiting(10_000)
 
 
-def test_the_projection_takes_an_answer_beyond_the_median_for_a_long_one() -> None:
+def test_projection_of_an_answer_over_the_median_assumes_a_long_one() -> None:
     assert projected_ms(POLICY, view(1_000), streaming(1_000, 50, 10_000)) == 1_500
     assert projected_ms(POLICY, view(1_000), streaming(1_000, 150, 10_000)) == 2_500
     assert projected_ms(POLICY, view(1_000), streaming(1_000, 400, 10_000)) == 1_000

@@ -69,7 +69,7 @@ SILENT = attempt(outcome="abandoned", ttft_ms=None)
     ],
     ids=lambda record: f"{record.reason}-{record.result}",
 )
-def test_a_decision_that_follows_from_its_record_stands(record: FailoverDecision) -> None:
+def test_consistent_record_has_no_contradictions(record: FailoverDecision) -> None:
     assert find_contradictions(record) == ()
 
 
@@ -94,5 +94,5 @@ def test_a_decision_that_follows_from_its_record_stands(record: FailoverDecision
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_record_altered_afterwards_contradicts_itself(record: FailoverDecision, found: str) -> None:
+def test_altered_record_has_contradictions(record: FailoverDecision, found: str) -> None:
     assert any(found in contradiction for contradiction in find_contradictions(record))

@@ -32,7 +32,7 @@ def restored(*snapshots: Snapshot, age_ms: int = 0) -> LatencyStats:
 WAITS = tuple(range(300, 700, 2))
 
 
-def test_a_new_process_expects_what_the_last_one_saw() -> None:
+def test_new_process_expects_the_snapshots_latencies() -> None:
     before = watched(*WAITS, cuts=20)
     snapshot = take_snapshot(before, wall_ms=WALL, now_ms=0)
     assert Snapshot.model_validate_json(snapshot.model_dump_json()) == snapshot
@@ -62,7 +62,7 @@ def test_restored_history_is_left_out_of_new_snapshot() -> None:
     assert take_snapshot(heir, wall_ms=WALL + 1, now_ms=1).series == ()
 
 
-def test_an_old_snapshot_weighs_less_and_a_very_old_one_nothing() -> None:
+def test_old_snapshot_weighs_less_and_a_very_old_one_nothing() -> None:
     old = take_snapshot(watched(*[300] * 64), wall_ms=WALL - 2 * HALF_LIFE_MS, now_ms=0)
     fresh = take_snapshot(watched(*[900] * 64), wall_ms=WALL, now_ms=0)
     waits = merge_snapshots([old, fresh], wall_ms=WALL)["m", None, "ttft_ms"]
@@ -73,7 +73,7 @@ def test_an_old_snapshot_weighs_less_and_a_very_old_one_nothing() -> None:
     )
 
 
-def test_replicas_count_alike_whatever_their_order() -> None:
+def test_snapshots_of_replicas_weigh_the_same_in_any_order() -> None:
     quick = take_snapshot(watched(*[300] * 64), wall_ms=WALL, now_ms=0)
     slow = take_snapshot(watched(*[900] * 64), wall_ms=WALL, now_ms=0)
     both = merge_snapshots([quick, slow], wall_ms=WALL)
@@ -91,7 +91,7 @@ def test_thinning_keeps_the_quantiles_and_the_share_of_bad_verdicts() -> None:
 
 
 @virtual_time
-async def test_a_model_hands_its_breakers_history_on() -> None:
+async def test_breaker_history_is_restored_from_the_snapshot() -> None:
     before = FailoverModel(ScriptedModel("a", silent()), ScriptedModel("b", silent()), clock=VirtualClock())
     for made in range(64):
         before.stats.record_verdict("scripted:a", good=made % 4 != 0, now_ms=1_000_000)

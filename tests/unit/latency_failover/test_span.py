@@ -8,7 +8,7 @@ from tests.unit.latency_failover.virtual_time import VirtualClock, virtual_time
 
 
 @virtual_time
-async def test_the_decision_is_on_the_span_of_the_request() -> None:
+async def test_span_of_the_request_has_the_decision() -> None:
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     primary, fallback = ScriptedModel("a", silent()), ScriptedModel("b", answers(first_after=0.1))

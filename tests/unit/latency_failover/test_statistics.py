@@ -9,7 +9,7 @@ VALUES = st.lists(st.integers(min_value=0, max_value=10**6), min_size=1)
 
 
 @given(VALUES, st.integers(min_value=0, max_value=10_000))
-def test_a_quantile_is_a_value_that_was_observed_and_has_its_share_below_it(values: list[int], bp: int) -> None:
+def test_quantile_is_an_observed_value_with_its_share_below(values: list[int], bp: int) -> None:
     ordered = sorted(values)
     found = quantile(ordered, bp)
     assert found in values
@@ -17,7 +17,7 @@ def test_a_quantile_is_a_value_that_was_observed_and_has_its_share_below_it(valu
     assert sum(value < found for value in values) * 10_000 <= bp * len(values)
 
 
-def test_there_is_no_quantile_of_nothing() -> None:
+def test_quantile_of_no_values_is_an_error() -> None:
     with pytest.raises(ValueError, match="nothing"):
         quantile([], 5_000)
 
@@ -30,7 +30,7 @@ def filled(*ttfts: int, tokens: int = 100, at: int = 0) -> LatencyStats:
     return stats
 
 
-def test_too_few_observations_are_no_expectation() -> None:
+def test_observations_below_the_minimum_give_no_expectation() -> None:
     assert filled(1, 2, 3).expect("m", 100, now_ms=0).ttft_p50_ms is None
     assert filled(1, 2, 3, 4).expect("m", 100, now_ms=0).ttft_p50_ms == 2
 
@@ -41,7 +41,7 @@ def test_old_observations_slide_out_of_the_window() -> None:
     assert stats.expect("m", 100, now_ms=stats.window_ms + 1).ttft_p95_ms is None
 
 
-def test_a_size_never_seen_borrows_the_models_other_sizes() -> None:
+def test_unseen_size_uses_the_models_other_sizes() -> None:
     stats = filled(1, 2, 3, 4, tokens=100)
     assert stats.expect("m", 20_000, now_ms=0).ttft_p50_ms == 2
     assert stats.expect("another", 100, now_ms=0).ttft_p50_ms is None

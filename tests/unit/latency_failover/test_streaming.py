@@ -22,7 +22,7 @@ async def read_through(model: FailoverModel) -> None:
 
 
 @virtual_time
-async def test_the_caller_gets_each_event_when_it_comes() -> None:
+async def test_caller_gets_each_event_as_it_arrives() -> None:
     model = over(
         ScriptedModel("a", Script([(0.5, "one "), (1.0, "two "), (1.0, "three")])), ScriptedModel("b", silent())
     )
@@ -45,7 +45,7 @@ async def test_the_caller_gets_each_event_when_it_comes() -> None:
 
 
 @virtual_time
-async def test_the_fallbacks_stream_is_handed_over_when_the_primary_stays_silent() -> None:
+async def test_fallback_stream_is_delivered_if_the_primary_stays_silent() -> None:
     model = over(ScriptedModel("a", silent()), ScriptedModel("b", answers(first_after=0.2)))
     with model.budget(LatencyBudget(total_ms=20_000)) as record:
         async with model.request_stream(PROMPT, None, NO_TOOLS) as stream:
@@ -57,7 +57,7 @@ async def test_the_fallbacks_stream_is_handed_over_when_the_primary_stays_silent
 
 
 @virtual_time
-async def test_an_agent_streams_text_and_gets_every_word_once() -> None:
+async def test_streaming_agent_gets_each_word_once() -> None:
     model = over(
         ScriptedModel("a", Script([(0.1, "one "), (0.0, "two "), (0.0, "three")])), ScriptedModel("b", silent())
     )
@@ -67,7 +67,7 @@ async def test_an_agent_streams_text_and_gets_every_word_once() -> None:
 
 
 @virtual_time
-async def test_a_stream_handed_over_is_not_replaced_but_ends_with_the_budget() -> None:
+async def test_delivered_stream_is_not_replaced_and_ends_with_the_budget() -> None:
     primary, fallback = (
         ScriptedModel("a", stalls(first_after=0.1, tokens=3)),
         ScriptedModel("b", answers(first_after=0.1)),
@@ -80,7 +80,7 @@ async def test_a_stream_handed_over_is_not_replaced_but_ends_with_the_budget() -
 
 
 @virtual_time
-async def test_an_error_after_the_hand_over_reaches_the_caller_with_its_cause() -> None:
+async def test_error_after_the_hand_over_is_raised_with_its_cause() -> None:
     error = ConnectionResetError("gone")
     model = over(ScriptedModel("a", Script([(0.1, "one"), (0.1, "two")], error=error)), ScriptedModel("b", silent()))
     with pytest.raises(AllModelsFailed) as raised:
@@ -89,7 +89,7 @@ async def test_an_error_after_the_hand_over_reaches_the_caller_with_its_cause() 
 
 
 @virtual_time
-async def test_a_caller_that_leaves_early_closes_the_stream() -> None:
+async def test_caller_leaving_early_closes_the_stream() -> None:
     primary = ScriptedModel("a", answers(first_after=0.1, tokens=100, every=1.0))
     model = over(primary, ScriptedModel("b", silent()))
     with model.budget(LatencyBudget(total_ms=200_000)) as record:
@@ -102,7 +102,7 @@ async def test_a_caller_that_leaves_early_closes_the_stream() -> None:
 
 
 @virtual_time
-async def test_a_stream_the_caller_cancels_ends_quietly_and_says_so() -> None:
+async def test_stream_cancelled_by_the_caller_is_recorded_as_cancelled() -> None:
     primary = ScriptedModel("a", answers(first_after=0.1, tokens=100, every=1.0))
     model = over(primary, ScriptedModel("b", silent()))
     with model.budget(LatencyBudget(total_ms=200_000)) as record:
@@ -115,7 +115,7 @@ async def test_a_stream_the_caller_cancels_ends_quietly_and_says_so() -> None:
 
 
 @virtual_time
-async def test_what_is_read_so_far_is_what_was_handed_out_not_what_was_read_ahead() -> None:
+async def test_partial_response_has_only_the_delivered_events() -> None:
     model = over(ScriptedModel("a", answers(first_after=0.1, tokens=5)), ScriptedModel("b", silent()))
     async with model.request_stream(PROMPT, None, NO_TOOLS) as stream:
         await asyncio.sleep(5)

@@ -39,13 +39,13 @@ def test_cuts_in_silence_mark_outlasting_calls_as_unhealthy() -> None:
     assert turn < 700
 
 
-def test_a_slow_way_that_was_waited_for_counts_like_one_that_was_cut() -> None:
+def test_slow_call_that_was_awaited_counts_like_a_cut_one() -> None:
     turn = switch_point_ms(silent(seen=(*HEALTHY, *[6_000] * 10)), OTHER)
     assert turn is not None
     assert 600 < turn < 700
 
 
-def test_a_slow_way_that_is_still_sooner_than_the_other_model_is_waited_for() -> None:
+def test_slow_call_still_sooner_than_the_other_model_is_awaited() -> None:
     slow = tuple(wait + 300 for wait in HEALTHY[-10:])
     assert switch_point_ms(silent(seen=(*HEALTHY, *slow)), OTHER) == slow[-1] + slow[-1] // 4
 
@@ -68,7 +68,7 @@ def test_often_cut_model_is_hedged_at_its_turning_point() -> None:
     seen=st.lists(st.integers(1, 60_000), min_size=3, max_size=60),
     cut=st.lists(st.integers(1, 60_000), max_size=30),
 )
-def test_turning_point_lies_between_median_and_margin(seen: list[int], cut: list[int]) -> None:
+def test_switch_point_is_between_the_median_and_the_margin(seen: list[int], cut: list[int]) -> None:
     seen.sort()
     turn = switch_point_ms(silent(seen=tuple(seen), cut=tuple(sorted(cut))), OTHER)
     assert turn is not None

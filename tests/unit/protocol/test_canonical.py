@@ -19,6 +19,7 @@ from switchyard.protocol.canonical import (
     MAX_SAFE_INTEGER,
     canonical_json,
     check_storable,
+    parse_foreign_json,
     parse_json,
 )
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
@@ -32,7 +33,7 @@ def inputs(kind: str) -> list[Any]:
 
 
 @given(objects)
-def test_canonical_form_is_what_the_reference_library_writes(value: dict[str, Any]) -> None:
+def test_canonical_form_equals_the_reference_librarys(value: dict[str, Any]) -> None:
     assert canonical_json(value) == rfc8785.dumps(value)
 
 
@@ -48,19 +49,19 @@ def test_canonical_form_reads_back_as_the_same_object(value: dict[str, Any]) -> 
 
 
 @given(objects, st.booleans(), st.sampled_from([None, 0, 3, "\t"]))
-def test_parse_reads_what_the_standard_library_reads(value: dict[str, Any], escaped: bool, indent: Any) -> None:
+def test_parse_equals_the_standard_librarys(value: dict[str, Any], escaped: bool, indent: Any) -> None:
     text = json.dumps(value, ensure_ascii=escaped, indent=indent)
     assert parse_json(text) == parse_json(text.encode()) == value
 
 
 @pytest.mark.parametrize("text", inputs("accepted"))
-def test_parse_reads(text: str) -> None:
+def test_parse_equals_json_loads_for_accepted_texts(text: str) -> None:
     assert parse_json(text) == json.loads(text)
 
 
 @pytest.mark.parametrize("text", inputs("refused"))
 @pytest.mark.parametrize("encoded", [False, True], ids=["text", "bytes"])
-def test_parse_refuses(text: str, encoded: bool) -> None:
+def test_parse_of_a_refused_text_is_malformed_with_a_remedy(text: str, encoded: bool) -> None:
     with pytest.raises(InvalidEvent) as caught:
         parse_json(text.encode() if encoded else text)
     assert caught.value.reason is RejectionReason.MALFORMED
@@ -78,14 +79,14 @@ def test_parse_of_an_unescaped_lone_surrogate_is_refused() -> None:
 
 
 @given(objects, texts, st.floats())
-def test_parse_refuses_a_float_wherever_it_stands(value: dict[str, Any], name: str, number: float) -> None:
+def test_parse_refuses_a_float_at_any_place(value: dict[str, Any], name: str, number: float) -> None:
     text = json.dumps({"first": value, "then": [{name: number}]})
     with pytest.raises(InvalidEvent, match="fraction"):
         parse_json(text)
 
 
 @given(st.one_of(st.integers(min_value=MAX_SAFE_INTEGER + 1), st.integers(max_value=-MAX_SAFE_INTEGER - 1)))
-def test_parse_refuses_an_integer_that_not_every_reader_keeps(number: int) -> None:
+def test_parse_refuses_an_integer_beyond_two_to_the_53(number: int) -> None:
     with pytest.raises(InvalidEvent, match="beyond"):
         parse_json(json.dumps({"n": number}))
 
@@ -150,13 +151,13 @@ def test_unstorable_value_is_refused_with_its_place(value: Any, what: str) -> No
     ("value", "what"),
     [({1: 2}, "not a string"), ({"x\x00": 1}, "NUL"), ({"\ud800": 1}, "UTF-8"), (nested(61), "deeply")],
 )
-def test_names_and_nesting_that_cannot_be_stored_are_refused(value: Any, what: str) -> None:
+def test_unstorable_names_and_nesting_are_refused(value: Any, what: str) -> None:
     with pytest.raises(InvalidEvent, match=what):
         check_storable(value)
 
 
 @given(objects)
-def test_whatever_parse_reads_can_be_stored(value: dict[str, Any]) -> None:
+def test_parsed_value_can_be_stored(value: dict[str, Any]) -> None:
     check_storable(parse_json(json.dumps(value)))
 
 
@@ -166,7 +167,7 @@ def test_different_objects_have_different_canonical_forms(one: dict[str, Any], o
     assert canonical_json(one) != canonical_json(other)
 
 
-def test_true_is_not_one() -> None:
+def test_canonical_forms_of_true_and_one_differ() -> None:
     assert canonical_json({"a": True}) != canonical_json({"a": 1})
 
 
@@ -174,3 +175,36 @@ def test_canonical_refuses_a_lone_surrogate() -> None:
     for value in ({"a": "\ud800"}, {"\udc00": "a"}):
         with pytest.raises(InvalidEvent, match="UTF-8"):
             canonical_json(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": 1.5, "b": [NaN, Infinity]}', {"a": 1.5, "b": [None, None]}),
+        ('{"a": 1, "a": 2}', {"a": 2}),
+        ('\ufeff{"a": "\\u0000\\ud800"}', {"a": "\ufffd\ufffd"}),
+        ('{"a": "\x00\ttab"}', {"a": "\ufffd\ttab"}),
+        ('{"a": 123456789012345678901234567890}', {"a": 123456789012345678901234567890}),
+        ('{"a": ' + "9" * 5_000 + "}", {"a": math.inf}),
+        ("[" * MAX_JSON_DEPTH + "]" * MAX_JSON_DEPTH, None),
+        (b'{"a": "\xff"}', {"a": "\ufffd"}),
+    ],
+)
+def test_parse_foreign_json_accepts_any_valid_json(text: str | bytes, value: Any) -> None:
+    assert parse_foreign_json(text) == (value if value is not None else json.loads(text))
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[" * (MAX_JSON_DEPTH + 1), '{"a":' * 5_000, "{} {}"])
+def test_parse_foreign_json_refuses_invalid_json(text: str) -> None:
+    with pytest.raises(InvalidEvent):
+        parse_foreign_json(text)
+
+
+@pytest.mark.parametrize("levels", [MAX_JSON_DEPTH, MAX_JSON_DEPTH + 1])
+def test_depth_is_counted_outside_of_strings(levels: int) -> None:
+    text = '{"a":"' + '[{\\"' * 1_000 + '","b":' + "[" * (levels - 1) + "]" * (levels - 1) + "}"
+    if levels <= MAX_JSON_DEPTH:
+        assert len(parse_json(text)["a"]) == 3_000
+    else:
+        with pytest.raises(InvalidEvent, match="nested"):
+            parse_json(text)

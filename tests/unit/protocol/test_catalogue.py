@@ -26,7 +26,7 @@ each_card = pytest.mark.parametrize("card", [pytest.param(found, id=found.name) 
 
 
 @each_type
-def test_type_travels_from_a_producer_to_a_consumer(type_: EventType) -> None:
+def test_type_has_known_producers_and_consumers(type_: EventType) -> None:
     assert type_.flows
     assert len(set(type_.flows)) == len(type_.flows)
     assert set(type_.producers) <= {*CATALOGUE.nodes, UPSTREAM_PREFIX}
@@ -40,7 +40,7 @@ def test_type_is_found_by_name_and_version_and_by_payload(type_: EventType) -> N
     TypeAdapter(TypeName).validate_python(type_.name)
 
 
-def test_node_consumes_and_produces_unless_audit() -> None:
+def test_node_other_than_audit_consumes_and_produces() -> None:
     for node in set(CATALOGUE.nodes) - {AUDIT}:
         assert CATALOGUE.types_for(node), node
         assert CATALOGUE.types_emitted_by(node), node
@@ -49,7 +49,7 @@ def test_node_consumes_and_produces_unless_audit() -> None:
 
 
 @each_type
-def test_names_say_what_an_event_is(type_: EventType) -> None:
+def test_event_names_are_verbs_for_commands_and_participles_for_facts(type_: EventType) -> None:
     if type_.producers == (ROUTER,):
         assert type_.name.startswith(COMMAND_VERBS)
         assert not FACT.search(type_.name)
@@ -82,12 +82,13 @@ def test_command_is_answered_by_each_of_its_consumers(type_: EventType) -> None:
 
 
 @each_type
-def test_terminal_events_alone_leave_the_system(type_: EventType) -> None:
-    follows_the_end = type_.name == "SendingResolved"
-    assert type_.terminal is (type_.consumers == (EXTERNAL,) and not follows_the_end)
+def test_terminal_events_are_those_for_external(type_: EventType) -> None:
+    # One follows the end of its case, the other asks for what the case waits for.
+    others = type_.name in {"SendingResolved", "ConsentRequested"}
+    assert type_.terminal is (type_.consumers == (EXTERNAL,) and not others)
 
 
-def test_case_manager_alone_ends_cases() -> None:
+def test_case_ending_events_come_from_the_case_manager_only() -> None:
     assert {producer for type_ in CATALOGUE.types if type_.terminal for producer in type_.producers} == {CASE_MANAGER}
 
 
@@ -105,7 +106,7 @@ def test_card_equals_the_catalogue(card: AgentCard) -> None:
 
 
 @each_card
-def test_card_decrypts_only_what_its_events_name(card: AgentCard) -> None:
+def test_card_decrypts_only_artefacts_of_its_events(card: AgentCard) -> None:
     handled = [*CATALOGUE.types_for(card.name), *CATALOGUE.types_emitted_by(card.name)]
     artefacts = {
         name
@@ -119,7 +120,7 @@ def test_card_decrypts_only_what_its_events_name(card: AgentCard) -> None:
     assert set(card.decrypts) <= artefacts | effects
 
 
-def test_triage_can_tell_specialists_apart() -> None:
+def test_specialists_have_distinct_descriptions_for_triage() -> None:
     for card in specialist_cards(AGENT_CARDS.values()):
         assert len(card.examples) >= 3
         assert card.not_for

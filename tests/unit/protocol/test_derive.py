@@ -31,7 +31,7 @@ def stamped(event: Json) -> Json:
     return stamp_event(event, occurred_at="2026-07-01T08:00:01Z", trace={"traceparent": "00-1-1-01"})
 
 
-def test_same_cause_gives_the_same_event() -> None:
+def test_same_cause_derives_the_same_event() -> None:
     assert derive_event(CHOOSE, CHOSEN, node_from="triage") == derive_event(CHOOSE, CHOSEN, node_from="triage")
 
 
@@ -57,7 +57,7 @@ def test_derived_event_inherits_the_case_and_names_its_cause() -> None:
 
 
 @given(objects)
-def test_whatever_state_can_be_handed_out_is_received_as_it_was(state: Json) -> None:
+def test_state_of_any_value_is_received_unchanged(state: Json) -> None:
     event = stamped(derive_event(CHOOSE, CHOSEN, node_from="triage", state=state, state_seal="k.1.0"))
     assert read_event(delivered(event), node="router").raw["state"] == state
 
@@ -77,7 +77,7 @@ def test_clock_and_trace_do_not_change_the_digest() -> None:
         ("router", QUESTION, "unknown", "may not send"),
     ],
 )
-def test_event_without_a_flow_is_not_made(node_from: str, payload: Contract, node_to: str | None, message: str) -> None:
+def test_event_without_a_flow_is_refused(node_from: str, payload: Contract, node_to: str | None, message: str) -> None:
     with pytest.raises(InvalidEvent, match=message) as caught:
         derive_event(CHOOSE, payload, node_from=node_from, node_to=node_to)
     assert (caught.value.reason, caught.value.field) == (RejectionReason.UNKNOWN, "node_to")
@@ -92,7 +92,7 @@ def test_event_without_a_flow_is_not_made(node_from: str, payload: Contract, nod
         ("case_manager", CaseClosed, "external"),
     ],
 )
-def test_where_the_catalogue_leaves_no_choice_it_decides(node: str, payload: type[Contract], target: str) -> None:
+def test_sole_destination_is_the_catalogues(node: str, payload: type[Contract], target: str) -> None:
     assert sole_destination(node, payload) == target
 
 
@@ -120,7 +120,7 @@ def test_float_in_a_model_decision_is_refused() -> None:
     assert caught.value.field == "model_call.decision.p95"
 
 
-def test_state_may_fill_its_limit_and_not_pass_it() -> None:
+def test_state_at_its_limit_is_accepted_and_over_it_refused() -> None:
     room = MAX_STATE_BYTES - len('{"s":""}')
     assert derive_event(CHOOSE, CHOSEN, node_from="triage", state={"s": "x" * room})
     with pytest.raises(InvalidEvent, match="16 KB") as caught:

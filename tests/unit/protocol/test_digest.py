@@ -96,5 +96,5 @@ def test_digest_covers_undigested_names_inside_the_payload(field: str) -> None:
     assert event_digest(EVENT | {"payload": EVENT["payload"] | {field: "x"}}) != EVENT["digest"]
 
 
-def test_undigested_fields_are_exactly_these() -> None:
+def test_undigested_fields_are_the_documented_ones() -> None:
     assert sorted(UNDIGESTED_FIELDS) == ["digest", "occurred_at", "state_seal", "storage_refs", "trace"]

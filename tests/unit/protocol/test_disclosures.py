@@ -17,7 +17,7 @@ from tests.unit.compliance.emails import facts, first_contact
 TODAY = "2026-09-15"
 
 
-def test_amounts_and_dates_are_written_as_people_write_them() -> None:
+def test_amounts_and_dates_have_their_usual_written_form() -> None:
     assert [format_dollars(amount) for amount in ("0.00", "7.05", "1234.50", "1000000.00")] == [
         "$0.00", "$7.05", "$1,234.50", "$1,000,000.00",
     ]  # fmt: skip

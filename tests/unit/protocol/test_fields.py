@@ -22,7 +22,7 @@ from switchyard.protocol.fields import Contract, Day, Identifier, Sha256, Storag
         (Identifier, "user:9a0f/x"),
     ],
 )
-def test_accepts(shape: Any, text: str) -> None:
+def test_field_accepts_a_valid_text(shape: Any, text: str) -> None:
     assert TypeAdapter(shape).validate_python(text) == text
 
 
@@ -52,7 +52,7 @@ def test_accepts(shape: Any, text: str) -> None:
         (Sha256, "A" * 64),
     ],
 )
-def test_refuses_and_does_not_quote(shape: Any, text: str) -> None:
+def test_field_refuses_an_invalid_text_without_quoting_it(shape: Any, text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(shape).validate_python(text)
     assert not text or text not in caught.value.errors(include_input=False)[0]["msg"]
@@ -86,7 +86,7 @@ def test_invalid_event_text_has_kind_field_and_remedy() -> None:
     assert str(rejection) == "invalid: field required (field payload.question). Remedy: send it"
 
 
-def test_invalid_event_field_is_cut_to_what_a_failure_may_carry() -> None:
+def test_invalid_event_field_is_cut_to_its_limit() -> None:
     assert len(InvalidEvent(RejectionReason.INVALID, "extra", field="x" * 500).field or "") == MAX_FIELD_CHARS
 
 

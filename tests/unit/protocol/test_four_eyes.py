@@ -1,4 +1,4 @@
-"""Whoever asked for an effect does not approve it, under whatever name they asked."""
+"""The person who asked for an effect does not approve it, under any name."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def spelt(name: str) -> st.SearchStrategy[str]:
     """The same identity as people and systems spell it: case, compatibility forms, blanks."""
 
     def respell(draws: list[tuple[bool, bool]]) -> str:
-        letters = [letter.upper() if upper else letter for letter, (upper, _) in zip(name, draws, strict=True)]
+        signs = [sign.upper() if upper else sign for sign, (upper, _) in zip(name, draws, strict=True)]
         wide = [
-            chr(ord(letter) + 0xFEE0) if widen and "!" <= letter <= "~" else letter
-            for letter, (_, widen) in zip(letters, draws, strict=True)
+            chr(ord(sign) + 0xFEE0) if widen and "!" <= sign <= "~" else sign
+            for sign, (_, widen) in zip(signs, draws, strict=True)
         ]
         return "".join(wide)
 
@@ -38,7 +38,7 @@ def test_approver_who_submitted_under_any_spelling_may_not_approve(submitter: st
 
 
 @given(st.text(min_size=1, max_size=40))
-def test_one_approval_never_suffices_for_a_submitter_nobody_knows(submitter: str) -> None:
+def test_single_approval_never_suffices_for_an_unknown_submitter(submitter: str) -> None:
     known = {fold_identity(each) for each in ("oncall", "m.okafor", "c.ruiz", *sum(PEOPLE.values(), ()))}
     if fold_identity(submitter) not in known:
         assert FOUR_EYES.approvals_needed(submitter) == 2
@@ -57,18 +57,18 @@ def test_one_approval_never_suffices_for_a_submitter_nobody_knows(submitter: str
         "on.call",
     ],
 )
-def test_variant_that_configuration_does_not_name_needs_a_second_approver(submitter: str) -> None:
+def test_unlisted_variant_of_a_name_needs_a_second_approver(submitter: str) -> None:
     assert not FOUR_EYES.is_approved(["oncall"], submitter)
     assert not FOUR_EYES.is_approved(["oncall", "oncall", "OnCall", "nobody"], submitter)
 
 
 @given(st.text(max_size=40))
-def test_folding_an_identity_twice_changes_nothing(text: str) -> None:
+def test_identity_folded_twice_is_unchanged(text: str) -> None:
     assert fold_identity(fold_identity(text)) == fold_identity(text)
     assert unicodedata.is_normalized("NFKC", fold_identity(text))
 
 
-def test_person_who_is_no_approver_approves_nothing() -> None:
+def test_person_outside_the_approvers_may_not_approve() -> None:
     assert not FOUR_EYES.may_approve("c.ruiz", "somebody")
     assert not FOUR_EYES.may_approve("Oncall", "c.ruiz"), "an approver is named exactly as configured"
 
@@ -78,7 +78,9 @@ def test_person_who_is_no_approver_approves_nothing() -> None:
     [
         (["oncall", "Oncall"], {}),
         (["a", "b"], {"a": ("x@y.example",), "b": ("X@Y.example",)}),
-        (["a", "b"], {"a": ("B",)}),
+        (["a", "b"], {"a": ("a2",), "b": ("a2",)}),
+        (["a", "b", "c"], {"a": ("b",), "b": ("c",)}),
+        (["a", "b"], {"a": ("b",), "b": ("a",)}),
     ],
 )
 def test_identity_of_two_persons_is_a_configuration_error(
@@ -88,6 +90,16 @@ def test_identity_of_two_persons_is_a_configuration_error(
         FourEyes(approvers, identities)
 
 
-def test_submitter_is_the_member_of_staff_or_who_submitted() -> None:
+@pytest.mark.parametrize("names", [("ada", "ada.2026"), ("ada.2026", "ada")])
+def test_person_with_two_names_and_two_keys_is_one_approver(names: tuple[str, str]) -> None:
+    four_eyes = FourEyes([*names, "bo"], {names[0]: ("ada@harbor.example", names[1].upper())})
+    assert not four_eyes.is_approved(names, "upstream.unknown"), "one person agreed twice"
+    assert four_eyes.is_approved([names[1], "bo"], "upstream.unknown")
+    for submitter in (*names, "Ada@Harbor.example"):
+        assert not any(four_eyes.may_approve(name, submitter) for name in names)
+        assert four_eyes.is_approved(["bo"], submitter)
+
+
+def test_submitter_is_the_staff_member_or_the_subject() -> None:
     assert submitter_of(Principal(sub="service:upstream.a", tenant="t", act=("staff:c.ruiz",))) == "c.ruiz"
     assert submitter_of(Principal(sub="service:upstream.a", tenant="t", act=("user:u",))) == "service:upstream.a"

@@ -161,7 +161,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in REFUSED.items()])
-def test_refuses(case: RejectedCase) -> None:
+def test_invalid_event_is_refused_with_reason_field_and_remedy(case: RejectedCase) -> None:
     with pytest.raises(InvalidEvent) as caught:
         read_event(case.body, node=case.node)
     rejection = caught.value
@@ -181,7 +181,7 @@ ENVELOPED = [
 
 
 @pytest.mark.parametrize("type_", [pytest.param(type_, id=type_.name) for type_ in ENVELOPED])
-def test_accepts_every_golden_event_at_its_consumer(type_: EventType) -> None:
+def test_golden_events_are_accepted_at_their_consumers(type_: EventType) -> None:
     event = golden(type_.name)
     received = read_event(delivered(event), node=event["node_to"])
     assert type(received.payload) is type_.payload

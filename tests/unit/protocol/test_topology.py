@@ -17,6 +17,7 @@ from switchyard.protocol.topology import (
     RETENTION_SECONDS,
     VISIBILITY_SECONDS,
     ConsumerQueues,
+    queue_name,
 )
 from tests.reference import consumers
 from tests.unit.protocol.event_patterns import matches
@@ -50,8 +51,22 @@ def test_consumer_has_queue_dead_letter_queue_and_rule(consumer: ConsumerQueues)
     assert consumer.rules
 
 
+def queues_of(event: dict[str, Any]) -> set[str]:
+    """The queues to which the bus delivers an event."""
+    return {rule.queue for consumer in consumers() for rule in consumer.rules if matches(rule.pattern, event)}
+
+
+def test_submissions_suppressions_and_router_events_have_a_queue_each() -> None:
+    queue = queue_name(CASE_MANAGER)
+    for type_ in ("CaseSubmitted", "EmailCaseSubmitted"):
+        assert queues_of(on_the_bus("upstream.portal", type_, "")) == {f"{queue}-submissions"}
+    assert queues_of(on_the_bus("upstream.portal", "SuppressionRequested", "")) == {f"{queue}-suppressions"}
+    for type_ in ("AskApproval", "CloseCase", "Wait"):
+        assert queues_of(on_the_bus("switchyard.router", type_, CASE_MANAGER)) == {queue, queue_name(AUDIT)}
+
+
 def test_consumers_have_different_names() -> None:
-    queues = [name for consumer in consumers() for name in (consumer.queue, consumer.dead_letter_queue)]
+    queues = [name for each in consumers() for name in (each.queue, *each.lanes, each.dead_letter_queue)]
     rules = [rule.name for consumer in consumers() for rule in consumer.rules]
     assert len(set(queues)) == len(queues)
     assert len(set(rules)) == len(rules)
@@ -81,7 +96,7 @@ def test_event_reaches_its_consumer_and_audit_only(type_: str, source: str, targ
 @pytest.mark.parametrize(
     ("source", "target"), [pair for pair in product(CATALOGUE.nodes, CATALOGUE.nodes) if pair not in FLOWS]
 )
-def test_between_nodes_without_a_flow_nothing_is_delivered(source: str, target: str) -> None:
+def test_event_between_nodes_without_a_flow_reaches_audit_only(source: str, target: str) -> None:
     assert receivers(on_the_bus(f"switchyard.{source}", "Anything", target)) == {AUDIT}
 
 
@@ -102,12 +117,12 @@ def test_event_of_a_foreign_source_reaches_no_queue(source: str, node: str) -> N
 
 
 @pytest.mark.parametrize("flow", sorted(FLOWS))
-def test_events_that_eventbridge_replays_reach_nobody(flow: tuple[str, str]) -> None:
+def test_events_replayed_by_eventbridge_have_no_receiver(flow: tuple[str, str]) -> None:
     event = on_the_bus(f"switchyard.{flow[0]}", "Anything", flow[1])
     assert receivers(event | {"replay-name": "yesterday"}) == set()
 
 
-def test_replayed_submissions_reach_nobody() -> None:
+def test_replayed_submissions_have_no_receiver() -> None:
     event = on_the_bus("upstream.portal", "CaseSubmitted", "")
     assert receivers(event | {"replay-name": "yesterday"}) == set()
 

@@ -55,7 +55,7 @@ def test_case_manager_without_mac_key_does_not_start(monkeypatch: pytest.MonkeyP
         pytest.param('{"upstream.ingress": {"k1": "0a"}}', id="no key"),
     ],
 )
-def test_case_manager_unusable_keys_refuse_start(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
+def test_case_manager_with_invalid_principal_keys_does_not_start(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://case manager@db/work")
     monkeypatch.setenv("SWITCHYARD_MAC_KEY", KEY)
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", f'{{"upstream.ingress": {{"k1": "{KEY}"}}}}')

@@ -55,7 +55,7 @@ def test_playbook_is_drawn_with_each_edge(playbook: Playbook) -> None:
     assert not RESERVED & {name for arrow in drawn if arrow for name in (arrow.group(1), arrow.group(3))}
 
 
-def test_assist_1_looks_like_this() -> None:
+def test_assist_1_has_this_diagram() -> None:
     assert PLAYBOOKS["assist/1"].mermaid(CATALOGUE).splitlines() == [
         "flowchart LR",
         "  case_manager -->|CaseOpened with agent| specialist[specialist: AnswerQuestion]",
@@ -95,7 +95,7 @@ def test_first_matching_edge_is_taken() -> None:
     assert Playbook("order/1", first, second).edge_for(opened, {}) is first
 
 
-def test_assist_2_is_assist_1_and_says_what_the_later_steps_need() -> None:
+def test_assist_2_equals_assist_1_with_the_p95_of_later_steps() -> None:
     first, second = PLAYBOOKS["assist/1"], PLAYBOOKS["assist/2"]
     assert second.edges == first.edges
     assert [replace(step, p95=None) for step in second.steps.values()] == list(first.steps.values())
@@ -105,7 +105,23 @@ def test_assist_2_is_assist_1_and_says_what_the_later_steps_need() -> None:
     assert {name: first.later_p95_ms(CATALOGUE, name) for name in first.steps} == dict.fromkeys(first.steps)
 
 
-def test_way_back_in_the_graph_is_counted_once() -> None:
+def test_assist_3_is_assist_2_and_asks_for_consent() -> None:
+    second, third = PLAYBOOKS["assist/2"], PLAYBOOKS["assist/3"]
+    assert third.edges[: len(second.edges)] == second.edges
+    assert {name: third.steps[name] for name in second.steps} == second.steps
+    assert [third.later_p95_ms(CATALOGUE, name) for name in second.steps] == [
+        second.later_p95_ms(CATALOGUE, name) for name in second.steps
+    ]
+    added = [line for line in third.mermaid(CATALOGUE).splitlines() if line not in second.mermaid(CATALOGUE)]
+    assert added == [
+        "  specialist -->|ReauthNeeded, at most 5 times| consent[consent: AskConsent]",
+        "  specialist -->|ReauthNeeded| expired([expired])",
+        "  consent -->|ConsentGranted| specialist[specialist: AnswerQuestion]",
+        "  consent -->|ConsentExpired| expired([expired])",
+    ]
+
+
+def test_cycle_in_the_graph_is_counted_once() -> None:
     book = Playbook(
         "loop/1",
         task_step("specialist", AnswerQuestion, attempts=1, seconds=9),

@@ -63,7 +63,7 @@ def report(found: CaseReplay) -> str:
 
 
 @pytest.mark.parametrize(("case", "decisions"), [(CASE, 4), (RETRIED_CASE, 4), ([OPENED, CHOOSE], 1)])
-def test_unchanged_router_decides_the_same(case: list[Json], decisions: int) -> None:
+def test_replay_with_the_unchanged_router_has_no_divergence(case: list[Json], decisions: int) -> None:
     assert replay_case([delivered(event) for event in case]) == CaseReplay(decisions, 0, None)
     assert replayed(case, SEAL) == CaseReplay(decisions, 0, None)
 
@@ -120,7 +120,7 @@ def test_replay_reports_second_decision_on_one_event() -> None:
     assert "recorded ChooseAgent to triage and ChooseAgent to triage" in report(replayed([OPENED, CHOOSE, second]))
 
 
-def test_refused_event_without_a_consequence_is_the_same() -> None:
+def test_refused_event_without_a_decision_has_no_divergence() -> None:
     forged = with_digest(changed(CHOSEN, "state.agent", "wizard"))
     assert replayed([OPENED, CHOOSE, forged]) == CaseReplay(2, 0, None)
 
@@ -135,11 +135,11 @@ def test_event_failed_then_routed_may_have_both_outcomes() -> None:
     assert replayed([OPENED, stamped(dict(own_failure)), CHOOSE]).divergence is None
 
 
-def test_with_the_keys_a_seal_that_does_not_fit_diverges() -> None:
+def test_invalid_seal_checked_with_the_keys_diverges() -> None:
     assert "forged: " in report(replayed(CASE, StateSeal({"k1": b"9" * 32})))
 
 
-def test_with_the_operators_a_retry_that_nobody_signed_diverges() -> None:
+def test_unsigned_retry_checked_with_the_operators_diverges() -> None:
     bodies = [delivered(event) for event in RETRIED_CASE]
     assert replay_case(bodies, SEAL, operators=OPERATORS).divergence is None
     assert "no operator of that name" in report(replay_case(bodies, SEAL, operators=OperatorKeys({})))

@@ -82,7 +82,7 @@ def test_events_after_a_retry_carry_its_attempt() -> None:
     assert close["payload"]["outcome"] == "answered"
 
 
-def test_same_retry_makes_the_same_command() -> None:
+def test_same_retry_derives_the_same_command() -> None:
     assert routed(RETRIED)["digest"] == routed(retried(ANSWER_QUESTION))["digest"]
 
 
@@ -138,11 +138,11 @@ def test_retry_without_an_operators_signature_is_forged(path: str) -> None:
     assert decide_routing(delivered(RETRIED), SEAL, operators=OPERATORS).rejection is None
 
 
-def test_without_operators_nobody_may_retry() -> None:
+def test_retry_without_configured_operators_is_refused() -> None:
     assert decide_routing(delivered(RETRIED), SEAL, operators=OperatorKeys({})).events == ()
 
 
-def test_tries_are_counted() -> None:
+def test_retries_count_the_attempt() -> None:
     assert [next_attempt(name) for name in (None, "retry-1", "retry-9")] == ["retry-1", "retry-2", "retry-10"]
     with pytest.raises(Exception, match="not_an_attempt"):
         next_attempt("what-if-1")

@@ -63,7 +63,7 @@ def payload(event: Json) -> Contract:
         pytest.param(FOUND, DraftAnswer, "drafter", 60, id="findings go to the drafter"),
     ],
 )
-def test_asks(event: Json, command: type[Contract], node: str, seconds: int) -> None:
+def test_event_is_routed_to_its_command(event: Json, command: type[Contract], node: str, seconds: int) -> None:
     asked = routed(event)
     assert type(payload(asked)) is command
     assert asked["node_to"] == asked["state"]["node"] == node
@@ -90,7 +90,7 @@ def test_asks(event: Json, command: type[Contract], node: str, seconds: int) -> 
         ),
     ],
 )
-def test_closes(event: Json, outcome: str, code: str) -> None:
+def test_event_closes_the_case_with_its_outcome(event: Json, outcome: str, code: str) -> None:
     closed = routed(event)
     reported = payload(closed)
     assert isinstance(reported, CloseCase)
@@ -98,7 +98,7 @@ def test_closes(event: Json, outcome: str, code: str) -> None:
     assert "state" not in closed
 
 
-def test_edges_of_each_playbook_are_tested_above() -> None:
+def test_edges_of_the_playbook_are_all_covered() -> None:
     taken = [
         PLAYBOOKS["assist/1"].edge_for(payload(event), {})
         for event in (OPENED, NAMED, CHOSEN, UNFIT, FOUND, DRAFTED, FAILED)
@@ -107,7 +107,7 @@ def test_edges_of_each_playbook_are_tested_above() -> None:
     assert {id(edge) for edge in taken} == {id(edge) for edge in PLAYBOOKS["assist/1"].edges}
 
 
-def test_router_has_an_edge_for_each_type_it_is_sent() -> None:
+def test_router_has_an_edge_for_each_of_its_types() -> None:
     edges = [edge for book in PLAYBOOKS.values() for edge in book.edges]
     # A retry is no edge: it repeats whichever command failed.
     assert {type_.payload for type_ in CATALOGUE.types_for("router")} - {TaskRetried} == {edge.event for edge in edges}
@@ -222,7 +222,7 @@ def test_newer_version_does_not_change_an_open_case(event: Json) -> None:
     assert route(received(event), SEAL, both) == route(received(event), SEAL)
 
 
-def test_case_runs_on_the_version_it_was_opened_with() -> None:
+def test_case_keeps_the_version_of_its_opening() -> None:
     both = PLAYBOOKS | {"assist/2": ASSIST_2}
     reported = payload(routed(opened(playbook_version="assist/2"), playbooks=both))
     assert isinstance(reported, CloseCase)

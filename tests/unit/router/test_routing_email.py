@@ -61,7 +61,7 @@ def payload(of: object) -> Contract:
         ("SendingTooLate", "CheckSending", "compliance"),
     ],
 )
-def test_asks(name: str, command: str, node: str) -> None:
+def test_event_is_routed_to_its_command(name: str, command: str, node: str) -> None:
     asked = routed(event(name))
     assert (asked["type"], asked["node_to"]) == (command, node)
 
@@ -79,13 +79,13 @@ def test_asks(name: str, command: str, node: str) -> None:
         ("EmailSent", "sent", "sent"),
     ],
 )
-def test_closes(name: str, outcome: str, code: str) -> None:
+def test_event_closes_the_case_with_its_outcome(name: str, outcome: str, code: str) -> None:
     reported = payload(routed(event(name)))
     assert isinstance(reported, CloseCase)
     assert (reported.outcome, reported.code) == (outcome, code)
 
 
-def test_edges_are_tested_above() -> None:
+def test_edges_of_the_playbook_are_all_covered() -> None:
     named = {edge.event.__name__ for edge in PLAYBOOK.edges} - {"TaskFailed", "EmailCaseOpened"}
     assert named == ANSWERS.keys()
 
@@ -115,7 +115,7 @@ def test_email_without_approval_goes_on_to_the_check() -> None:
     assert isinstance(payload(command_after(ALLOWED, DRAFTED, PASSED)), CheckSending)
 
 
-def test_send_email_carries_what_was_checked_and_the_approval() -> None:
+def test_send_email_has_the_checked_content_and_the_approval() -> None:
     reported = payload(command_after(ALLOWED, DRAFTED, TO_APPROVE, GRANTED, SENDABLE))
     assert reported == SendEmail(
         email=EMAIL,
@@ -160,7 +160,7 @@ def test_answer_to_another_step_of_the_node_is_forged(before: tuple[Contract, ..
     assert (caught.value.reason, caught.value.field) == (RejectionReason.FORGED, "type")
 
 
-def test_another_node_cannot_say_that_it_was_sent() -> None:
+def test_email_sent_from_another_node_is_refused() -> None:
     with pytest.raises(InvalidEvent, match="may not emit EmailSent"):
         reply(command_after(ALLOWED, DRAFTED), SENT, node="compliance")
 
@@ -168,7 +168,7 @@ def test_another_node_cannot_say_that_it_was_sent() -> None:
 @pytest.mark.parametrize(
     "before", [(), (ALLOWED,), (ALLOWED, DRAFTED, TO_APPROVE), (ALLOWED, DRAFTED, PASSED, SENDABLE)]
 )
-def test_any_failure_closes_the_case(before: tuple[Contract, ...]) -> None:
+def test_task_failure_closes_the_case(before: tuple[Contract, ...]) -> None:
     reported = payload(routed(failed(command_after(*before))))
     assert isinstance(reported, CloseCase)
     assert (reported.outcome, reported.code) == ("failed", "time_limit")

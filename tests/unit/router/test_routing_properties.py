@@ -75,7 +75,7 @@ def outcome(event: ReceivedEvent[Contract]) -> Any:
 
 
 @given(events)
-def test_any_payload_is_answered_or_refused_and_always_alike(event: Json) -> None:
+def test_payload_of_any_value_is_routed_deterministically_or_refused(event: Json) -> None:
     first = outcome(received(event))
     assert first == outcome(received(event))
     if isinstance(first, list):
@@ -85,7 +85,7 @@ def test_any_payload_is_answered_or_refused_and_always_alike(event: Json) -> Non
 
 
 @given(events, objects, seals)
-def test_any_state_that_is_not_ours_is_refused(event: Json, state: Json, seal: str) -> None:
+def test_tampered_state_is_refused(event: Json, state: Json, seal: str) -> None:
     if "state" not in event:
         return
     tampered = received(with_digest(changed(changed(event, "state", state), "state_seal", seal)))

@@ -91,7 +91,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize(("field", "event"), [pytest.param(*forged, id=name) for name, forged in FORGED.items()])
-def test_refuses(field: str, event: Json) -> None:
+def test_event_with_altered_sealed_state_is_forged(field: str, event: Json) -> None:
     with pytest.raises(InvalidEvent) as caught:
         route(received(event), SEAL)
     assert (caught.value.reason, caught.value.field) == (RejectionReason.FORGED, field)
@@ -122,7 +122,7 @@ def test_rotated_keys_route_the_same() -> None:
     assert (before["event_id"], before["digest"]) == (after["event_id"], after["digest"])
 
 
-def test_answer_of_a_node_that_was_not_asked_is_forged() -> None:
+def test_answer_of_another_node_than_the_commands_is_forged() -> None:
     answer = AnswerDrafted(answer=ANSWER, cites=())
     with pytest.raises(InvalidEvent, match="another's task") as caught:
         route(received(reply(ANSWER_QUESTION, answer, node="drafter")), SEAL)

@@ -11,12 +11,12 @@ from switchyard.runtime.core.clock import ShiftedClock, moment, timestamp
 from switchyard.runtime.core.settings import InvalidSettings, ProcessSettings
 
 
-def test_a_timestamp_is_read_back() -> None:
+def test_timestamp_is_read_back_unchanged() -> None:
     now = datetime(2026, 7, 1, 8, 0, 0, 123456, tzinfo=UTC)
     assert moment(timestamp(now)) == now
 
 
-def test_the_file_sets_the_wall_clock_forward_while_the_process_runs(tmp_path: Path) -> None:
+def test_clock_file_shifts_the_wall_clock_of_a_running_process(tmp_path: Path) -> None:
     file = tmp_path / "clock"
     clock = ShiftedClock(file)
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(seconds=5)
@@ -26,7 +26,7 @@ def test_the_file_sets_the_wall_clock_forward_while_the_process_runs(tmp_path: P
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
-def test_a_shifted_clock_is_refused_where_there_is_no_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shifted_clock_without_an_emulator_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.setenv("SWITCHYARD_CLOCK_FILE", str(tmp_path / "clock"))
     with pytest.raises(InvalidSettings, match="for emulators"):

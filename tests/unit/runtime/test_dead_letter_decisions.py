@@ -46,5 +46,7 @@ def progress(
         pytest.param(progress(claims=20, failures=2), 0, FailTask(), id="it was tried and ended here"),
     ],
 )
-def test_decides(known: InboxProgress | None, redrives: int, decision: DeadLetterAction) -> None:
+def test_dead_letter_action_follows_from_progress_and_redrives(
+    known: InboxProgress | None, redrives: int, decision: DeadLetterAction
+) -> None:
     assert choose_dead_letter_action(known, redrives) == decision

@@ -76,19 +76,19 @@ def test_logged_exception_omits_suppressed_cause() -> None:
     assert [each["type"] for each in written(error)] == ["KeyError"]
 
 
-def test_a_deep_stack_is_cut_to_its_inner_end_and_a_long_chain_to_its_outer() -> None:
+def test_deep_stack_keeps_its_inner_end_and_a_long_chain_its_outer() -> None:
     [deep] = written(caught(fail_deeply))
     assert len(deep["at"]) == MAX_FRAMES
     assert deep["at"][-1].endswith(" fail")
     assert len(written(caught(fail_in_a_long_chain))) == MAX_CHAIN
 
 
-def test_a_triple_is_understood_like_the_exception_itself() -> None:
+def test_exception_triple_is_logged_like_the_exception() -> None:
     error = caught(fail)
     assert written((type(error), error, error.__traceback__)) == written(error)
 
 
-def test_true_means_the_exception_that_is_being_handled() -> None:
+def test_exc_info_true_logs_the_handled_exception() -> None:
     answer = []
     try:
         fail()
@@ -97,6 +97,6 @@ def test_true_means_the_exception_that_is_being_handled() -> None:
     assert [each["type"] for each in answer] == ["ValueError"]
 
 
-def test_a_line_without_an_exception_stays_as_it_is() -> None:
+def test_line_without_an_exception_is_unchanged() -> None:
     assert strip_exception_text(None, "info", {"event": "task.done"}) == {"event": "task.done"}
     assert strip_exception_text(None, "info", {"event": "task.done", "exc_info": None}) == {"event": "task.done"}

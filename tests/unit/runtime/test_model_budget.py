@@ -73,12 +73,12 @@ def task(
         "a limit that is nearly over still allows a try",
     ],
 )
-def test_the_budget_is_what_limit_case_and_later_steps_leave(asked: Task[Contract], total: int, later: int) -> None:
+def test_model_budget_is_the_limit_less_case_and_later_steps(asked: Task[Contract], total: int, later: int) -> None:
     assert task_model_budget(asked, margin_ms=1_000) == LatencyBudget(total_ms=total, remaining_nodes_p95_ms=later)
 
 
 @pytest.mark.parametrize("case_s", [1.9, 0, -60])
-def test_a_case_that_is_about_to_end_is_refused_with_its_field(case_s: float) -> None:
+def test_case_about_to_end_is_refused_with_its_field(case_s: float) -> None:
     with pytest.raises(PermanentTaskError) as refused:
         task_model_budget(task(case_s=case_s), margin_ms=1_000)
     assert (refused.value.code, refused.value.field) == ("no_time_left", "case_deadline")

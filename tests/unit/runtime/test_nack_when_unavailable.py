@@ -32,14 +32,14 @@ async def left_alone(error: Exception, receives: int = 1) -> float:
 
 
 @pytest.mark.parametrize(("after_s", "delay"), [(0.0, 0.0), (7.5, 7.5), (1e6, LONGEST_DELAY_S)])
-async def test_whoever_knows_when_to_look_again_is_believed(after_s: float, delay: float) -> None:
+async def test_unavailable_with_a_delay_is_retried_after_it(after_s: float, delay: float) -> None:
     assert await left_alone(Unavailable("away", "away", after_s=after_s), receives=9) == delay
 
 
-async def test_otherwise_patience_grows_with_the_receives() -> None:
+async def test_unavailable_without_a_delay_is_retried_by_its_receives() -> None:
     assert 1.0 <= await left_alone(Unavailable("away", "away"), receives=1) <= 2.0
     assert 60.0 <= await left_alone(Unavailable("away", "away"), receives=12) <= 120.0
 
 
-async def test_a_lost_lease_is_looked_at_at_once() -> None:
+async def test_lost_lease_is_retried_at_once() -> None:
     assert await left_alone(InboxLeaseLost("lease_lost", "taken over")) == 0

@@ -58,7 +58,7 @@ async def run(ticks: Ticks, breaker: Breaker | None = None, every_s: float = 0.5
     return [line["event"] for line in lines]
 
 
-async def test_loop_whose_tick_raises_anything_goes_on_with_an_alarm_and_growing_delays(delays: list[float]) -> None:
+async def test_loop_continues_after_any_error_with_an_alarm_and_growing_delays(delays: list[float]) -> None:
     lines = await run(Ticks([ValueError(), KeyError(), ZeroDivisionError(), None]))
     assert lines == ["tick.failed"] * 3
     first, second, third, usual = delays
@@ -66,7 +66,7 @@ async def test_loop_whose_tick_raises_anything_goes_on_with_an_alarm_and_growing
     assert usual == 0.5
 
 
-async def test_loop_whose_tick_ran_long_before_it_failed_starts_the_delays_over(
+async def test_loop_failing_after_a_long_tick_restarts_its_delays(
     delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tick that leads for hours and then fails is not punished for failures of last week."""
@@ -78,7 +78,7 @@ async def test_loop_whose_tick_ran_long_before_it_failed_starts_the_delays_over(
     assert 0.5 <= third <= 1.0
 
 
-async def test_loop_whose_database_is_unreachable_trips_the_breaker_and_keeps_its_pace(delays: list[float]) -> None:
+async def test_loop_with_an_unreachable_database_trips_the_breaker_at_its_pace(delays: list[float]) -> None:
     breaker = Breaker()
     assert await run(Ticks([Unavailable("database_unreachable", "away")]), breaker) == ["tick.deferred"]
     assert (breaker.trips, delays) == (1, [0.5])
@@ -89,7 +89,7 @@ async def test_loop_that_ticks_rarely_is_repeated_soon_after_an_outage(delays: l
     assert delays == [periodic.DEFERRED_S]
 
 
-def test_row_that_fails_is_left_out_for_a_growing_time_with_an_alarm_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_row_is_skipped_for_growing_times_with_an_alarm_each(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(periodic, "_now", lambda: now[0])
     rows = SetAside("rows")
@@ -107,7 +107,7 @@ def test_row_that_fails_is_left_out_for_a_growing_time_with_an_alarm_each(monkey
     assert pauses[0] <= periodic.FIRST_ASIDE_S + 5 < pauses[3] < pauses[-1] <= periodic.LONGEST_ASIDE_S + 5
 
 
-def test_row_that_succeeds_is_forgotten_and_unavailable_is_no_fault_of_a_row() -> None:
+def test_row_is_cleared_by_success_and_not_blamed_for_unavailability() -> None:
     rows = SetAside("rows")
     with capture_logs(), rows.guard("a"):
         raise KeyError
@@ -119,7 +119,7 @@ def test_row_that_succeeds_is_forgotten_and_unavailable_is_no_fault_of_a_row() -
     assert rows.names() == []
 
 
-def test_rows_that_are_set_aside_are_bounded() -> None:
+def test_rows_set_aside_are_bounded() -> None:
     rows = SetAside("rows")
     with capture_logs():
         for number in range(periodic.MAX_SET_ASIDE + 10):

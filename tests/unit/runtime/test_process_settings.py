@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.loop import run_event_loop
-from switchyard.runtime.core.settings import InvalidSettings, ProcessSettings, WorkSettings
+from switchyard.runtime.core.settings import ApproverSettings, InvalidSettings, ProcessSettings, WorkSettings
 from switchyard.runtime.models.clients import ModelSettings
 
 SECRET = "postgresql://triage:hunter2@db/work"
@@ -27,7 +28,7 @@ def test_defaults_are_those_of_the_topology() -> None:
     assert (settings.bus, settings.visibility_s, settings.endpoint_url) == (BUS, VISIBILITY_SECONDS, None)
 
 
-def test_a_process_reads_its_own_prefix_and_the_usual_names_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_reads_its_own_prefix_and_awss_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_CONCURRENCY", "4")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
@@ -50,7 +51,9 @@ def test_a_process_reads_its_own_prefix_and_the_usual_names_of_aws(monkeypatch: 
         ("SWITCHYARD_LOG_LEVEL", "LOUD"),
     ],
 )
-def test_a_value_out_of_range_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+def test_value_out_of_range_is_refused_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(InvalidSettings) as caught:
         ProcessSettings()
@@ -58,14 +61,14 @@ def test_a_value_out_of_range_is_refused_by_name(monkeypatch: pytest.MonkeyPatch
     assert str(caught.value).endswith(" (see docs/operate/settings.md)")
 
 
-def test_a_missing_database_is_named() -> None:
+def test_missing_database_variable_is_named() -> None:
     with pytest.raises(
         InvalidSettings, match=r"^SWITCHYARD_WORK_DB_URL is missing: expected The work database, .+ \(see"
     ):
         WorkSettings()
 
 
-def test_secrets_are_not_in_what_is_printed_nor_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_absent_from_output_and_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", SECRET)
     monkeypatch.setenv("SWITCHYARD_VAULT_KEY", b"hunter2".ljust(32).hex())
     settings = WorkSettings()
@@ -88,12 +91,12 @@ def test_invalid_key_error_names_variable_and_remedy_but_not_the_key(monkeypatch
     assert key not in str(caught.value)
 
 
-def test_variables_of_other_processes_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_other_processes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_STATE_KEYS", "{}")
     assert ProcessSettings().bus == BUS
 
 
-def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_OTLP_ENDPOINT", "")
     monkeypatch.setenv("SWITCHYARD_CONCURRENCY", "")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "")
@@ -121,7 +124,7 @@ def test_misspelt_variable_of_an_unset_one_is_refused_with_the_right_name(
         WorkSettings()
 
 
-def test_unknown_variable_that_resembles_no_unset_one_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_variable_similar_to_no_unset_one_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_CONCURRENCY", "4")
     monkeypatch.setenv("SWITCHYARD_CONCURENCY", "5")
     monkeypatch.setenv("SWITCHYARD_AUDIT_DB_URL", SECRET)
@@ -148,3 +151,19 @@ def test_process_with_invalid_settings_ends_with_one_line_and_status_1() -> None
 
     with pytest.raises(SystemExit, match=r"^invalid settings: SWITCHYARD_WORK_DB_URL is missing: [^\n]+$"):
         run_event_loop(serve)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"approvers": {"a": "11" * 32, "b": "11" * 32}}, "two approvers have the same key"),
+        ({"approvers": {"oncall": "11" * 32, "Oncall": "22" * 32}}, "belongs to two persons"),
+        (
+            {"approvers": {"a": "11" * 32, "b": "22" * 32}, "submitter_identities": {"a": ["x@y"], "b": ["X@Y"]}},
+            "belongs to two persons",
+        ),
+    ],
+)
+def test_person_under_two_names_is_refused_at_start(fields: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        ApproverSettings.model_validate(fields)

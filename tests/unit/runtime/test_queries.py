@@ -9,7 +9,7 @@ import pytest
 from switchyard.runtime.database.queries import Queries
 
 
-def test_each_statement_is_found_by_its_name_with_its_comments(tmp_path: Path) -> None:
+def test_statements_are_loaded_by_name_with_their_comments(tmp_path: Path) -> None:
     file = tmp_path / "queries.sql"
     file.write_text("-- name: one\nselect 1\n\n-- name: two\n-- why\nselect 2\n  from t\n")
     queries = Queries(file)
@@ -17,7 +17,7 @@ def test_each_statement_is_found_by_its_name_with_its_comments(tmp_path: Path) -
     assert queries["two"] == "-- why\nselect 2\n  from t"
 
 
-def test_a_name_that_is_missing_is_an_error(tmp_path: Path) -> None:
+def test_missing_statement_name_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "queries.sql"
     file.write_text("-- name: one\nselect 1\n")
     with pytest.raises(KeyError, match="three"):

@@ -18,7 +18,7 @@ def look(seconds: float, receives: int, *, grace: timedelta = GRACE, case: timed
     return postponement_s(age=age, receives=receives, grace=grace, case_left=case - age)
 
 
-def test_it_is_looked_at_soon_and_then_less_often() -> None:
+def test_unknown_version_is_retried_with_growing_delays() -> None:
     assert [look(1, receives) for receives in (1, 2, 3, 6, 60)] == [
         1.0,
         2.0,
@@ -28,12 +28,12 @@ def test_it_is_looked_at_soon_and_then_less_often() -> None:
     ]
 
 
-def test_it_is_refused_when_its_grace_is_over() -> None:
+def test_unknown_version_is_refused_after_its_grace() -> None:
     assert look(599.5, 30) == 1.0
     assert look(600, 30) is None
 
 
-def test_the_last_look_comes_at_the_end_of_the_grace() -> None:
+def test_last_retry_is_at_the_end_of_the_grace() -> None:
     assert look(588, 30) == 12.0
 
 
@@ -43,15 +43,15 @@ def test_postponed_case_near_deadline_is_rejected_in_time() -> None:
     assert look((case - CASE_DEADLINE_MARGIN).total_seconds(), 1, case=case) is None
 
 
-def test_without_a_grace_it_is_refused_at_once() -> None:
+def test_unknown_version_without_a_grace_is_refused_at_once() -> None:
     assert look(0, 1, grace=timedelta(0)) is None
 
 
-def test_a_message_that_does_not_say_when_it_was_sent_is_refused_at_once() -> None:
+def test_message_without_its_sent_time_is_refused_at_once() -> None:
     assert postponement_s(age=timedelta(days=20_000), receives=1, grace=GRACE, case_left=WEEK) is None
 
 
-def test_the_longest_grace_that_may_be_set_never_makes_a_dead_letter() -> None:
+def test_longest_permitted_grace_stays_below_the_receive_limit() -> None:
     [most] = [rule.le for rule in ProcessSettings.model_fields["deploy_grace_s"].metadata if hasattr(rule, "le")]
     grace, at, receives = timedelta(seconds=most), 0.0, 1
     while (seconds := look(at, receives, grace=grace)) is not None:

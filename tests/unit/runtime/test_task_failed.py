@@ -26,21 +26,21 @@ def payload_of(error: TaskError, *causes: str | None) -> TaskFailed:
     return payload
 
 
-def test_it_names_the_task_and_carries_no_state() -> None:
+def test_task_failed_names_the_task_and_has_no_state() -> None:
     failed = payload_of(PermanentTaskError("too_broad", "every row", "question", "name a period"))
     assert (failed.task, failed.task_type, failed.attempts) == (ASKED.event_id, ASKED.type, 2)
     assert (failed.code, failed.field, failed.remedy) == ("too_broad", "question", "name a period")
     assert "state" not in build_task_failed(ASKED, NODE, RetryableTaskError("busy", ""), 1)
 
 
-def test_causes_that_are_not_known_are_left_out() -> None:
+def test_unknown_causes_are_omitted() -> None:
     assert payload_of(RetryableTaskError("busy", ""), None, "throttled: too many", None).causes == (
         "throttled: too many",
     )
 
 
 @given(storable, st.none() | storable, st.none() | storable, st.none() | storable)
-def test_any_text_is_cut_to_what_the_contract_allows(
+def test_long_text_is_cut_to_the_contracts_limit(
     message: str, field: str | None, remedy: str | None, cause: str | None
 ) -> None:
     failed = payload_of(RetryableTaskError("busy", message, field, remedy), cause)
@@ -48,6 +48,6 @@ def test_any_text_is_cut_to_what_the_contract_allows(
     assert failed.causes == ((cause[:2_000],) if cause else ())
 
 
-def test_the_same_failure_is_the_same_event() -> None:
+def test_same_failure_builds_the_same_event() -> None:
     error = PermanentTaskError("too_broad", "every row")
     assert build_task_failed(ASKED, NODE, error, 1) == build_task_failed(ASKED, NODE, error, 1)

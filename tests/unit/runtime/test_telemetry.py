@@ -22,18 +22,18 @@ def envelope(trace: dict[str, str]) -> Envelope:
     return Envelope.model_validate_json(json.dumps(golden("DraftAnswer") | {"trace": trace}))
 
 
-def test_the_trace_of_the_cause_goes_on() -> None:
+def test_trace_of_the_cause_is_continued() -> None:
     with tag_span("drafter", envelope({"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})):
         assert trace_context()["traceparent"].split("-")[1] == TRACE
 
 
-def test_outside_of_any_trace_nothing_is_carried() -> None:
+def test_trace_context_outside_a_trace_is_empty() -> None:
     assert trace_context() == {}
     with tag_span("drafter", envelope({})):
         assert trace_context() == {}
 
 
-def test_a_trace_that_is_none_does_no_harm() -> None:
+def test_invalid_trace_is_ignored() -> None:
     with tag_span("drafter", envelope({"traceparent": "not a trace"})):
         assert trace_context() == {}
 
@@ -76,5 +76,5 @@ async def test_message_is_one_span_and_its_publishes_share_the_trace() -> None:
     assert not any("secret" in span.to_json() for span in spans.get_finished_spans())
 
 
-def test_without_an_endpoint_nothing_is_traced() -> None:
+def test_tracing_without_an_endpoint_is_off() -> None:
     assert broker_middlewares(otlp_endpoint=None) == ()

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from contracts.catalogue import CATALOGUE
-from services.app import EMAIL_FEEDBACK
+from services.app import EMAIL_FEEDBACK, IDENTITY
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from tests.reference import SECRETS, needs
 from tests.unit.terraform.evaluator import Request, Values, allows
 from tests.unit.terraform.rendering import ACCOUNT, FACTS, REGION, SECRET, rendered
 
-EVERYONE = (*CATALOGUE.nodes, EMAIL_FEEDBACK)
+CONSUMERS = (*CATALOGUE.nodes, EMAIL_FEEDBACK)
+EVERYONE = (*CONSUMERS, IDENTITY)
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/switchyard"
 PUBLISHERS = [node for node in EVERYONE if needs()[node].emits]
 ARTEFACT = "arn:aws:s3:::acme-objects/artefacts/a-case/a-digest"
@@ -37,19 +38,25 @@ def queue(name: str) -> str:
     return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
 
 
+def queues(node: str) -> tuple[str, ...]:
+    consumer = needs()[node].consumer
+    return (queue_name(node), *(consumer.lanes if consumer else ()))
+
+
 @pytest.mark.parametrize("node", EVERYONE)
 def test_consumer_receives_from_its_own_queues_only(node: str) -> None:
     for other in EVERYONE:
-        for name in (queue_name(other), dead_letter_queue_name(other)):
+        for name in (*queues(other), dead_letter_queue_name(other)):
             for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"):
-                assert may(node, action, queue(name)) == (other == node), (action, name)
+                assert may(node, action, queue(name)) == (other == node and node in CONSUMERS), (action, name)
             assert not may(node, "sqs:PurgeQueue", queue(name))
 
 
 @pytest.mark.parametrize("node", EVERYONE)
 def test_consumer_with_an_inbox_sends_to_its_own_queue_only(node: str) -> None:
     for other in EVERYONE:
-        assert may(node, "sqs:SendMessage", queue(queue_name(other))) == (other == node and needs()[node].has_inbox)
+        for name in queues(other):
+            assert may(node, "sqs:SendMessage", queue(name)) == (other == node and needs()[node].has_inbox)
         assert not may(node, "sqs:SendMessage", queue(dead_letter_queue_name(other)))
 
 
@@ -151,7 +158,7 @@ def test_consumer_decrypts_messages_of_its_own_queue_only() -> None:
                 "kms:ViaService": f"sqs.{REGION}.amazonaws.com",
                 "kms:EncryptionContext:aws:sqs:arn": queue(queue_name(other)),
             }
-            assert kms(node, "kms:Decrypt", "queues_key_arn", context) == (other == node)
+            assert kms(node, "kms:Decrypt", "queues_key_arn", context) == (other == node and node in CONSUMERS)
             assert not kms(node, "kms:Decrypt", "vault_key_arn", context)
 
 
@@ -203,6 +210,16 @@ def test_email_sender_alone_sends_email_from_our_domain_only() -> None:
             assert may(node, action, identity, ses__FromAddress="a@harborline.example") == (node == "email_sender")
             assert not may(node, action, identity, ses__FromAddress="a@bank.example")
             assert not may(node, action, identity.replace("harborline", "bank"), ses__FromAddress="a@bank.example")
+
+
+def test_identity_service_alone_uses_the_credentials_key_and_publishes_nothing() -> None:
+    assert needs()[IDENTITY].emits == ()
+    named: dict[str, Values] = {"kms:EncryptionContext:subject": "9f6c", "kms:EncryptionContextKeys": ["subject"]}
+    for node in EVERYONE:
+        for action in ("kms:Encrypt", "kms:Decrypt"):
+            assert kms(node, action, "identity_kms_key_id", named) == (node == IDENTITY)
+            assert not kms(node, action, "identity_kms_key_id", {})
+            assert not may(node, action, FACTS["identity_kms_key_id"] + "-other")
 
 
 def test_ingress_publishes_questions_from_its_own_source_only() -> None:

@@ -46,7 +46,7 @@ def test_queue_is_encrypted_and_has_the_times_of_the_topology() -> None:
 
 def test_queue_and_rule_have_a_policy_and_a_dead_letter_queue() -> None:
     assert {policy["queue_url"] for policy in of("aws_sqs_queue_policy").values()} == {
-        "${aws_sqs_queue.this.id}",
+        "${each.value.id}",
         "${aws_sqs_queue.dead_letters.id}",
     }
     assert "aws_sqs_queue.dead_letters.arn" in str(of("aws_sqs_queue")["agent.this"]["redrive_policy"])
@@ -91,13 +91,15 @@ def test_queue_accepts_messages_of_its_own_rules_over_tls_only() -> None:
 
 def test_queue_names_come_from_the_topology_only() -> None:
     queue = of("aws_sqs_queue")["agent.this"]
-    assert (queue["name"], queue.get("fifo_queue")) == ("${var.consumer.queue}", None)
+    assert queue["for_each"] == "${toset(concat([${var.consumer.queue}], var.consumer.lanes))}"
+    assert (queue["name"], queue.get("fifo_queue")) == ("${each.key}", None)
     assert of("aws_sqs_queue")["agent.dead_letters"]["name"] == "${var.consumer.dead_letter_queue}"
     rule = of("aws_cloudwatch_event_rule")["agent.this"]
     assert (rule["for_each"], rule["event_pattern"]) == ("${var.consumer.rules}", "${each.value.pattern}")
     [agent] = [block["agent"] for block in blocks(ROOT, "module") if "agent" in block]
     assert agent["for_each"] == "${local.topology.consumers}"
-    for name in {consumer["queue"] for consumer in topology()["consumers"].values()}:
+    consumers = topology()["consumers"].values()
+    for name in {queue for consumer in consumers for queue in (consumer["queue"], *consumer["lanes"])}:
         for path in ROOT.rglob("*.tf"):
             assert f'"{name}"' not in path.read_text(), f"{path} must not name the queue {name}"
 
@@ -136,10 +138,23 @@ def test_egress_to_the_internet_needs_a_vendor_in_the_card() -> None:
     open_to_the_internet = {
         name for name, rule in of("aws_vpc_security_group_egress_rule").items() if rule.get("cidr_ipv4") == "0.0.0.0/0"
     }
-    assert open_to_the_internet == {"agent.vendors", "ingress.identity"}
+    assert open_to_the_internet == {"agent.vendors", "identity.identity", "ingress.identity"}
     assert of("aws_vpc_security_group_egress_rule")["agent.vendors"]["count"] == (
         "${length(var.consumer.egress) > 0 ? 1 : 0}"
     )
+
+
+def test_identity_service_is_reached_by_its_callers_on_its_port_only() -> None:
+    ingress = of("aws_vpc_security_group_ingress_rule")
+    [rule] = [body for name, body in ingress.items() if name.startswith("identity.") and name != "identity.database"]
+    assert rule["for_each"] == "${var.callers}"
+    assert rule["referenced_security_group_id"] == "${each.value}"
+    assert rule["from_port"] == rule["to_port"] == "${var.server.port}"
+    [used] = [block["identity"] for block in blocks(ROOT, "module") if "identity" in block]
+    assert "module.ingress.security_group_id" in str(used["callers"])
+    assert topology()["servers"]["identity"]["callers"] == ["text_to_sql"]
+    service = of("aws_ecs_service")["identity.this"]
+    assert "load_balancer" not in service, "it terminates mutual TLS itself"
 
 
 def test_environments_are_a_values_file_and_a_backend_file_each() -> None:
@@ -168,7 +183,8 @@ def test_environment_has_a_value_for_every_variable_and_no_other(environment: st
     declared = {name for block in blocks(ROOT, "variable") for name in block}
     given = values(environment)
     assert declared == set(given)
-    wanted = {consumer["name"] for consumer in topology()["consumers"].values()} | {"cli", "collector"}
+    processes = topology()["consumers"] | topology()["servers"]
+    wanted = {process["name"] for process in processes.values()} | {"cli", "collector"}
     assert set(given["images"]) == wanted
 
 

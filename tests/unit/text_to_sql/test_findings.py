@@ -32,7 +32,7 @@ def findings(
     return build_findings(query, result, schema=schema, explanation="", role="FIELD_ALL")
 
 
-def test_one_row_is_shown_in_full_with_units(schema: Schema) -> None:
+def test_single_row_is_shown_in_full_with_units(schema: Schema) -> None:
     summary_text = findings([NAME, OIL], [("Cutbow 7H", "12345.60")], schema)
     assert summary_text.summary == "WELL_NAME Cutbow 7H, OIL_BBL 12,345.6 bbl."
 
@@ -45,17 +45,17 @@ def test_many_rows_are_counted_and_the_first_ones_shown(schema: Schema) -> None:
     )
 
 
-def test_rows_that_nobody_ordered_are_put_in_order(schema: Schema) -> None:
+def test_unordered_rows_are_sorted(schema: Schema) -> None:
     shuffled = [("b", "10"), ("a", None), ("b", "9"), ("a", "2.5")]
     assert findings([NAME, OIL], shuffled, schema).rows == (("a", "2.5"), ("a", None), ("b", "9"), ("b", "10"))
 
 
-def test_the_querys_own_order_is_kept(schema: Schema) -> None:
+def test_ordered_rows_keep_the_querys_order(schema: Schema) -> None:
     ordered = findings([NAME], [("b",), ("a",)], schema, sql="SELECT well_name FROM wells ORDER BY well_name DESC")
     assert ordered.rows == (("b",), ("a",))
 
 
-def test_a_truncated_result_says_that_there_is_more(schema: Schema) -> None:
+def test_truncated_result_summary_starts_with_more_than(schema: Schema) -> None:
     assert findings([NAME], [("a",), ("b",)], schema, more=True).summary.startswith("More than 2 rows, the first 2:")
 
 
@@ -63,7 +63,7 @@ def test_few_rows_are_shown_without_a_first(schema: Schema) -> None:
     assert findings([NAME], [("a",), ("b",)], schema).summary == "2 rows: WELL_NAME a; WELL_NAME b."
 
 
-def test_no_rows_is_a_finding_that_names_the_conditions(schema: Schema) -> None:
+def test_empty_result_summary_has_the_conditions(schema: Schema) -> None:
     sql = "SELECT well_name FROM wells WHERE basin = 'Mars' AND status = 'producing'"
     summary_text = findings([NAME], [], schema, sql=sql)
     assert summary_text.outcome == "no_rows"
@@ -79,7 +79,7 @@ def test_text_that_looks_like_a_number_is_not_regrouped(schema: Schema) -> None:
     assert findings([ResultColumn(name="API", type="text")], [("4232990210",)], schema).summary == "API 4232990210."
 
 
-def test_wide_rows_are_cut_and_say_so(schema: Schema) -> None:
+def test_wide_rows_summary_counts_the_omitted_columns(schema: Schema) -> None:
     columns = [ResultColumn(name=f"C{number}", type="text") for number in range(8)]
     assert findings(columns, [tuple("abcdefgh")], schema).summary.endswith("C5 f and 2 more columns.")
 
@@ -91,7 +91,7 @@ def test_findings_carry_their_evidence(schema: Schema) -> None:
     assert (summary_text.data_through, summary_text.schema_version) == ("2026-06-30", schema.version)
 
 
-def test_the_model_has_no_hand_in_the_summary(schema: Schema) -> None:
+def test_summary_has_no_text_of_the_model(schema: Schema) -> None:
     summary_text = build_unanswerable("Because I say so.", schema=schema, role="FIELD_ALL")
     assert summary_text.outcome == "cannot_answer"
     assert "Because" not in summary_text.summary

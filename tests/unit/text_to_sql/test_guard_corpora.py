@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from evals.cases import AnalystCase, HostileCase, analyst_cases, hostile_cases
+from evals.compare import same_result
 from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
 from services.specialists.text_to_sql.schema import Schema, load_schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
@@ -42,20 +43,20 @@ RUNNABLE = [pytest.param(*pair, id=name) for name, pair in ACCEPTED.items() if n
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in hostile_cases()])
-def test_hostile_statement_is_refused_with_what_to_write_instead(case: HostileCase, schema: Schema) -> None:
+def test_hostile_statement_is_refused_with_a_remedy(case: HostileCase, schema: Schema) -> None:
     with pytest.raises(UnsafeQuery) as caught:
         guard_query(case.sql, schema)
     assert caught.value.what
     assert caught.value.remedy
 
 
-def test_analysts_queries_are_refused_at_most_one_in_twenty() -> None:
+def test_analyst_queries_are_refused_at_most_once_in_twenty() -> None:
     refused = [case.id for case in analyst_cases() if case.id not in ACCEPTED]
     assert len(refused) <= MAX_ANALYSTS_REFUSED * len(analyst_cases()), refused
 
 
 @pytest.mark.parametrize(("case", "query"), [pytest.param(*pair, id=name) for name, pair in ACCEPTED.items()])
-def test_analysts_query_is_reported_to_read_what_it_reads(case: AnalystCase, query: GuardedQuery) -> None:
+def test_analyst_query_is_reported_with_the_columns_it_reads(case: AnalystCase, query: GuardedQuery) -> None:
     assert query.columns == case.columns
     assert query.tables == tuple(sorted(case.reads))
 
@@ -70,18 +71,31 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         value = ", ".join(json.loads(json.dumps(value)))
     # The guard cuts long texts.
-    return sorted(value[:501]) if isinstance(value, str) else value
+    return "".join(sorted(value[:501])) if isinstance(value, str) else value
+
+
+def same(left: list[tuple[Any, ...]], right: list[tuple[Any, ...]]) -> bool:
+    """Whether two results are equal; sums of floats may differ in the last digit that is compared."""
+    if comparable(left) == comparable(right):
+        return True
+    return len(left) < 2_000 and same_result(
+        *([_plain_row(row) for row in rows] for rows in (left, right)), ordered=False
+    )
+
+
+def _plain_row(row: tuple[Any, ...]) -> list[Any]:
+    return [str(value) if isinstance(value, float | Decimal) else _rounded(value) for value in row]
 
 
 @pytest.mark.parametrize(("case", "query"), [each for each in RUNNABLE if each.id not in OTHER_IN_DUCKDB])
-def test_what_runs_returns_what_was_written(case: AnalystCase, query: GuardedQuery, run: Run) -> None:
+def test_rewritten_query_returns_the_rows_of_the_original(case: AnalystCase, query: GuardedQuery, run: Run) -> None:
     whole = guard_query(case.sql, SCHEMA, max_rows=10_000_000)
-    assert comparable(run(whole.sql)) == comparable(run(case.sql))
+    assert same(run(whole.sql), run(case.sql))
 
 
 @pytest.mark.parametrize(("case", "query"), RUNNABLE)
-def test_what_runs_reads_no_column_that_is_not_reported(
+def test_rewritten_query_reads_only_the_reported_columns(
     case: AnalystCase, query: GuardedQuery, run: Run, views: Views
 ) -> None:
     whole = guard_query(case.sql, SCHEMA, max_rows=10_000_000)
-    assert comparable(run(whole.sql, views(query.columns))) == comparable(run(whole.sql))
+    assert same(run(whole.sql, views(query.columns)), run(whole.sql))

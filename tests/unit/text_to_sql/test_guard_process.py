@@ -122,7 +122,7 @@ async def test_process_answers_as_the_guard_does(guard: GuardProcess, schema: Sc
     assert (refused.code, refused.what) == ("sql_unknown_column", "the column HOME_ADDRESS") or refused.remedy
 
 
-def test_query_that_uses_up_its_cpu_time_is_refused_and_the_next_one_is_answered(schema: Schema) -> None:
+def test_query_over_its_cpu_time_is_refused_and_the_next_is_answered(schema: Schema) -> None:
     with started(schema, cpu_s=0) as guard:
         first = pid_of(guard)
         ends = perf_counter() + 60
@@ -137,13 +137,13 @@ def test_query_that_uses_up_its_cpu_time_is_refused_and_the_next_one_is_answered
         assert pid_of(guard) != first
 
 
-def test_query_that_needs_more_memory_than_allowed_is_refused(schema: Schema) -> None:
+def test_query_over_its_memory_is_refused(schema: Schema) -> None:
     with started(schema, memory_bytes=1) as guard:
         wide = "SELECT " + ", ".join(f"lateral_length_ft + {n} AS x{n}" for n in range(90)) + " FROM wells"
         assert rejected(guard, wide).code == "sql_too_costly"
 
 
-def test_process_that_was_killed_is_replaced(schema: Schema) -> None:
+def test_killed_process_is_replaced(schema: Schema) -> None:
     with started(schema) as guard:
         os.kill(pid_of(guard), signal.SIGKILL)
         assert guard._process is not None

@@ -28,13 +28,13 @@ def outcome(sql: str, max_rows: int = 200) -> GuardedQuery | None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=200))
-def test_any_text_is_either_refused_or_a_query(text: str) -> None:
+def test_text_of_any_kind_is_a_query_or_refused(text: str) -> None:
     outcome(text)
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25))
-def test_whatever_is_accepted_reads_only_listed_tables_by_listed_means(words: list[str]) -> None:
+def test_accepted_query_uses_listed_tables_and_constructs_only(words: list[str]) -> None:
     query = outcome("SELECT " + " ".join(words))
     if query is None:
         return
@@ -47,7 +47,7 @@ def test_whatever_is_accepted_reads_only_listed_tables_by_listed_means(words: li
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 10**12), st.integers(1, 1_000))
-def test_no_query_returns_more_than_one_row_over_the_limit(asked: int, most: int) -> None:
+def test_query_returns_at_most_one_row_over_the_limit(asked: int, most: int) -> None:
     query = outcome(f"SELECT api_number FROM wells LIMIT {asked}", most)
     assert query is not None
     assert int(query.sql.rsplit(" ", 1)[1]) == (asked if asked <= most else most + 1)
@@ -65,7 +65,7 @@ def test_text_literals_stay_literals(text: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet=st.characters(min_codepoint=32, exclude_categories=["Cs"]), min_size=1, max_size=40))
-def test_no_quoted_name_reaches_a_table_that_is_not_listed(name: str) -> None:
+def test_quoted_name_of_an_unlisted_table_is_refused(name: str) -> None:
     quoted = exp.to_identifier(name, quoted=True).sql(dialect="snowflake")
     query = outcome(f"SELECT COUNT(*) AS n FROM {quoted}")
     assert (query is not None) is (name in SCHEMA.tables)

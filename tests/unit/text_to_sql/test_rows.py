@@ -35,13 +35,13 @@ from services.specialists.text_to_sql.schema import Schema
         ("x" * 600, "x" * (MAX_TEXT - 1) + "…"),
     ],
 )
-def test_values_become_what_json_carries_exactly(value: Any, expected: Any) -> None:
+def test_warehouse_value_becomes_its_exact_json_value(value: Any, expected: Any) -> None:
     assert safe_value(value) == expected
     assert type(safe_value(value)) is type(expected)
 
 
 @given(st.one_of(st.floats(), st.decimals(allow_nan=False, allow_infinity=False), st.integers(), st.text(), st.dates()))
-def test_no_value_is_a_float_or_loses_its_meaning_in_json(value: Any) -> None:
+def test_warehouse_value_is_never_a_float_and_survives_json(value: Any) -> None:
     kept = safe_value(value)
     assert not isinstance(kept, float)
     assert json.loads(json.dumps(kept)) == kept
@@ -97,7 +97,7 @@ ODD_VALUES = [
 
 
 @pytest.mark.parametrize("value", ODD_VALUES, ids=[f"{type(v).__name__}-{n}" for n, v in enumerate(ODD_VALUES)])
-def test_value_of_any_type_becomes_findings_that_can_be_stored(value: Any, schema: Schema) -> None:
+def test_value_of_any_type_becomes_storable_findings(value: Any, schema: Schema) -> None:
     kept = safe_value(value)
     assert kept is None or isinstance(kept, str | int)
     assert len(str(kept)) <= MAX_TEXT

@@ -7,27 +7,27 @@ import pytest
 from services.specialists.text_to_sql.schema import Schema, SchemaError, load_schema
 
 
-def test_every_measure_says_its_unit(schema: Schema) -> None:
+def test_measures_all_have_a_unit(schema: Schema) -> None:
     for name, table in schema.tables.items():
         for key, column in table.columns.items():
             if column.type.startswith("NUMBER"):
                 assert column.unit, f"{name}.{key} has no unit"
 
 
-def test_every_table_says_that_it_is_synthetic_and_labels_its_rows(schema: Schema) -> None:
+def test_tables_are_all_labelled_synthetic(schema: Schema) -> None:
     assert schema.data_label == "SYNTHETIC"
     for table in schema.tables.values():
         assert table.comment.startswith("SYNTHETIC")
         assert "DATA_LABEL" in table.columns
 
 
-def test_a_description_shows_types_units_and_values(schema: Schema) -> None:
+def test_description_has_types_units_and_values(schema: Schema) -> None:
     described = schema.tables["WELLS"].described("WELLS")
     assert "LATERAL_LENGTH_FT NUMBER(7,0) [ft]:" in described
     assert "One of: producing, shut_in, plugged, drilling." in described
 
 
-def test_the_version_changes_with_the_content(schema: Schema) -> None:
+def test_schema_version_changes_with_the_content(schema: Schema) -> None:
     changed = schema.model_copy(update={"data_through": "2030-01-01"})
     assert Schema.model_validate(schema.model_dump()).version == schema.version
     assert Schema.model_validate(changed.model_dump()).version != schema.version
@@ -44,13 +44,13 @@ def test_the_version_changes_with_the_content(schema: Schema) -> None:
         ('database = "a; drop"\nnamespace = "B"\ntables = {}', "database"),
     ],
 )
-def test_an_unusable_file_is_explained(text: str, named: str, tmp_path: Path) -> None:
+def test_invalid_schema_file_is_explained(text: str, named: str, tmp_path: Path) -> None:
     path = tmp_path / "schema.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SchemaError, match=named):
         load_schema(path)
 
 
-def test_a_missing_file_is_explained(tmp_path: Path) -> None:
+def test_missing_schema_file_is_explained(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="cannot be read"):
         load_schema(tmp_path / "none.toml")

@@ -70,7 +70,7 @@ async def test_rows_come_with_types_and_units(snowflake_simulator: SnowflakeSimu
     assert row[3] == "30.00"
 
 
-async def test_two_users_ask_the_same_and_get_their_own_rows(
+async def test_users_with_the_same_question_get_their_own_rows(
     snowflake_simulator: SnowflakeSimulator, schema: Schema
 ) -> None:
     asked = "SELECT DISTINCT basin FROM wells ORDER BY basin"
@@ -84,14 +84,14 @@ async def test_two_users_ask_the_same_and_get_their_own_rows(
     ]
 
 
-async def test_a_result_over_the_limit_is_cut_and_says_so(
+async def test_result_over_the_limit_is_truncated_and_marked(
     snowflake_simulator: SnowflakeSimulator, schema: Schema
 ) -> None:
     found = await rows("SELECT api_number FROM wells", snowflake_simulator, schema, limits=QueryLimits(max_rows=10))
     assert (len(found.rows), found.row_count, found.truncated) == (10, 10, True)
 
 
-async def test_a_result_of_exactly_the_limit_is_not_called_cut(
+async def test_result_of_exactly_the_limit_is_not_marked_truncated(
     snowflake_simulator: SnowflakeSimulator, schema: Schema
 ) -> None:
     found = await rows(
@@ -100,19 +100,19 @@ async def test_a_result_of_exactly_the_limit_is_not_called_cut(
     assert (found.row_count, found.truncated) == (10, False)
 
 
-async def test_an_empty_result_is_a_result(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> None:
+async def test_empty_result_has_its_columns(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> None:
     found = await rows("SELECT api_number FROM wells WHERE basin = 'Mars'", snowflake_simulator, schema)
     assert (found.row_count, found.rows, found.truncated) == (0, (), False)
     assert [column.name for column in found.columns] == ["API_NUMBER"]
 
 
-async def test_a_role_that_is_not_granted_is_rejected(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> None:
+async def test_role_not_granted_is_rejected(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> None:
     error = await failure("SELECT api_number FROM wells", snowflake_simulator, schema, role="ACCOUNTADMIN")
     assert isinstance(error, PermanentTaskError)
     assert error.code == "role_not_granted"
 
 
-async def test_a_query_that_takes_too_long_is_cancelled_and_rejected(
+async def test_query_over_its_time_is_cancelled_and_rejected(
     snowflake_simulator: SnowflakeSimulator, schema: Schema
 ) -> None:
     endless = (
@@ -128,7 +128,7 @@ async def test_a_query_that_takes_too_long_is_cancelled_and_rejected(
     assert caught.value.code == "query_timeout"
 
 
-async def test_a_query_that_the_warehouse_cannot_run_is_rejected_without_its_text(
+async def test_query_failing_in_the_warehouse_is_rejected_without_its_text(
     snowflake_simulator: SnowflakeSimulator, schema: Schema
 ) -> None:
     error = await failure("SELECT CAST(well_name AS INT) AS my_secret FROM wells", snowflake_simulator, schema)
@@ -159,7 +159,7 @@ class Recorder:
         (errors.ServiceUnavailableError(), RetryableTaskError, "warehouse_unreachable"),
     ],
 )
-async def test_errors_say_whether_to_try_again(
+async def test_warehouse_errors_are_retryable_or_permanent(
     error: Exception, family: type[TaskError], code: str, schema: Schema
 ) -> None:
     query = guard_query("SELECT api_number FROM wells", schema)
@@ -168,7 +168,7 @@ async def test_errors_say_whether_to_try_again(
     assert caught.value.code == code
 
 
-async def test_the_connection_is_the_users_and_names_the_case(schema: Schema) -> None:
+async def test_connection_uses_the_users_token_and_names_the_case(schema: Schema) -> None:
     login = Recorder(errors.OperationalError(msg="stop here"))
     with pytest.raises(RetryableTaskError):
         await warehouse(login).run(
@@ -186,7 +186,7 @@ async def test_the_connection_is_the_users_and_names_the_case(schema: Schema) ->
     assert login.received["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"] == 9
 
 
-def test_the_token_is_not_shown_when_the_warehouse_is_printed() -> None:
+def test_token_is_absent_from_the_warehouses_repr() -> None:
     assert "the-token" not in repr(warehouse(None))
 
 
@@ -223,18 +223,18 @@ async def answered(answer: Answer, schema: Schema, limits: QueryLimits | None = 
     return await warehouse(answer).run(query, case_id="c", role="FIELD_ALL", limits=limits or QueryLimits())
 
 
-async def test_two_columns_of_one_name_and_an_unknown_type_are_returned(schema: Schema) -> None:
+async def test_columns_with_one_name_or_an_unknown_type_are_returned(schema: Schema) -> None:
     found = await answered(Answer(["A", "A"], [("1", "2")]), schema)
     assert [(column.name, column.type) for column in found.columns] == [("A", "other"), ("A", "other")]
     assert found.rows == (("1", "2"),)
 
 
-async def test_another_number_of_columns_than_expected_is_returned_without_units(schema: Schema) -> None:
+async def test_result_with_unexpected_columns_is_returned_without_units(schema: Schema) -> None:
     found = await answered(Answer(["A"], [("1",)]), schema)
     assert [column.unit for column in found.columns] == [None]
 
 
-async def test_a_join_of_stars_that_repeats_a_name_is_answered(
+async def test_join_of_stars_with_a_repeated_name_is_answered(
     snowflake_simulator: SnowflakeSimulator, schema: Schema
 ) -> None:
     found = await rows(
@@ -257,14 +257,14 @@ async def test_a_join_of_stars_that_repeats_a_name_is_answered(
         errors.OperationalError(msg="Failed to read the arrow stream", errno=255005),
     ],
 )
-async def test_a_value_that_cannot_be_read_ends_the_task_by_name(failure: Exception, schema: Schema) -> None:
+async def test_unreadable_value_fails_the_task_with_its_code(failure: Exception, schema: Schema) -> None:
     with pytest.raises(PermanentTaskError) as caught:
         await answered(Answer(["A", "B"], [], failure), schema)
     assert caught.value.code == "unreadable_result"
     assert caught.value.remedy
 
 
-async def test_a_result_is_cut_at_its_size_and_says_so(schema: Schema) -> None:
+async def test_result_over_its_size_is_truncated_and_marked(schema: Schema) -> None:
     wide = [("x" * 500,) * 2] * 9_000
     found = await answered(Answer(["A", "B"], wide), schema, QueryLimits(max_rows=10_000))
     assert found.truncated
@@ -272,7 +272,7 @@ async def test_a_result_is_cut_at_its_size_and_says_so(schema: Schema) -> None:
     assert 0 < found.row_count < 9_000
 
 
-async def test_a_long_text_is_cut_in_the_warehouse(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> None:
+async def test_long_text_is_cut_in_the_warehouse(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> None:
     query = guard_query("SELECT LISTAGG(api_number, ', ') AS wells, ARRAY_AGG(api_number) AS listed FROM wells", schema)
     assert query.sql.count("501") == 2
     found = await rows("SELECT LISTAGG(api_number, ', ') AS wells FROM wells", snowflake_simulator, schema)

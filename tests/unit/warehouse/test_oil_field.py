@@ -60,7 +60,7 @@ def next_month(month: date) -> date:
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
 
-def test_there_is_enough_to_ask_about(tables: dict[str, list[Row]]) -> None:
+def test_dataset_has_its_minimum_of_wells_months_and_basins(tables: dict[str, list[Row]]) -> None:
     wells = tables["WELLS"]
     assert len(wells) >= 220
     assert len({row["PRODUCTION_MONTH"] for row in tables["MONTHLY_PRODUCTION"]}) >= 36
@@ -99,7 +99,7 @@ def test_well_produces_nothing_when_down_all_month(tables: dict[str, list[Row]])
         assert (row["OIL_BBL"] == 0) is (row["DAYS_ON"] == 0)
 
 
-def test_events_of_a_well_follow_one_another(events: dict[str, list[Row]]) -> None:
+def test_events_of_a_well_do_not_overlap(events: dict[str, list[Row]]) -> None:
     for of_well in events.values():
         for earlier, later in pairwise(of_well):
             assert earlier["ENDED_AT"] < later["STARTED_AT"] or (
@@ -122,7 +122,9 @@ def test_shut_in_well_stays_down_and_plugged_well_has_no_rows(
             assert well["API_NUMBER"] not in last
 
 
-def test_work_orders_refer_to_what_exists_and_fits(tables: dict[str, list[Row]], wells: dict[str, Row]) -> None:
+def test_work_orders_refer_to_matching_wells_people_and_events(
+    tables: dict[str, list[Row]], wells: dict[str, Row]
+) -> None:
     people = {row["TECHNICIAN_ID"]: row for row in tables["TECHNICIANS"]}
     events = {row["DOWNTIME_ID"]: row for row in tables["DOWNTIME"]}
     for order in tables["WORK_ORDERS"]:
@@ -146,17 +148,17 @@ def test_dates_of_a_well_are_in_order(wells: dict[str, Row]) -> None:
         assert well["SPUD_DATE"] < (well["FIRST_PRODUCTION_DATE"] or LAST_DAY + timedelta(days=1))
 
 
-def test_api_numbers_belong_to_no_real_well_in_use(wells: dict[str, Row]) -> None:
+def test_api_numbers_are_outside_the_range_of_real_wells(wells: dict[str, Row]) -> None:
     assert all(re.fullmatch(r"\d\d-\d{3}-9\d{4}", number) for number in wells)
 
 
-def test_every_base_has_every_skill(tables: dict[str, list[Row]]) -> None:
+def test_bases_each_have_all_skills(tables: dict[str, list[Row]]) -> None:
     for base in {row["BASE"] for row in tables["TECHNICIANS"]}:
         skills = {skill for row in tables["TECHNICIANS"] if row["BASE"] == base for skill in row["SKILLS"].split(",")}
         assert set(SKILLS.values()) <= skills
 
 
-def test_every_row_is_labelled_and_holds_the_values_that_the_schema_lists(tables: dict[str, list[Row]]) -> None:
+def test_rows_are_labelled_and_have_only_listed_values(tables: dict[str, list[Row]]) -> None:
     for name, rows in tables.items():
         columns = load_schema().tables[name].columns
         for row in rows:

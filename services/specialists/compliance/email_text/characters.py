@@ -65,7 +65,8 @@ def _lookalikes() -> dict[int, str]:
         if not character.isascii() and len(character) == 1:
             plain = next((each for each in map(_without_marks, alike) if each.isascii() and each.isalnum()), None)
             if plain is not None:
-                table[ord(character)] = plain
+                # The lists look for i and l where there is a 1.
+                table[ord(character)] = "1" if plain in {"i", "I", "l"} else plain
     return table
 
 

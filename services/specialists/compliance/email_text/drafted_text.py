@@ -47,7 +47,7 @@ def own_words(part: str, required: Iterable[str], facts: AccountFacts) -> str:
 
 
 def without_consumer(text: str, facts: AccountFacts) -> str:
-    """A text without the consumer's name: the full name as it is on file, and one of the names after a salutation.
+    """A text without the consumer's name: the full name as it is on file, and one of the names in a salutation.
 
     A name may be a word of the lists, such as Sue or Loan, so one that stands alone is not removed.
     """
@@ -56,12 +56,15 @@ def without_consumer(text: str, facts: AccountFacts) -> str:
     either = f"(?:{re.escape(first)}|{re.escape(last)})"
     full = "|".join(re.escape(each) for each in (f"{first} {last}", f"{first} {last}".upper()))
     text = re.sub(rf"(?<!\w)(?:{full})(?!\w)", GAP, text)
+    text = re.sub(rf"(?:^|(?<=[.!?,] )){either}(?=[,.!?])", GAP, text)
     return re.sub(rf"(?P<salutation>{_SALUTATION}){either}(?!\w)", rf"\g<salutation>{GAP}", text)
 
 
-def find_placeholders(part: str) -> tuple[str, ...]:
-    """What was to be replaced before the email was written: `[NAME]`, `{{amount}}`, `____`, `TBD`."""
-    return tuple(dict.fromkeys(found[0][:40] for found in _PLACEHOLDER.finditer(normalize_text(part))))
+def find_placeholders(part: str, reference: str) -> tuple[str, ...]:
+    """What was to be replaced before the email was written: `[NAME]`, `{{amount}}`, `____`, `TBD`. The account's
+    reference may look like one."""
+    text = normalize_text(part).replace(reference, " ")
+    return tuple(dict.fromkeys(found[0][:40] for found in _PLACEHOLDER.finditer(text)))
 
 
 def foreign_sentences(folded: str, unknown_share: float) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ _MAX_LEMMA = 30
 """Longer words are no words: they have no lemma."""
 
 _LONGEST_APART = 16
-_LEAST_SPLIT = 6
+_LEAST_SPLIT = 5
 """A word in two halves is looked up from this length on: shorter ones occur by chance."""
 
 GAP = "qxq"

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from services.specialists.compliance.email_text.style import ComputedStyle, child_style
+from services.specialists.compliance.email_text.style import INLINE_ELEMENTS, ComputedStyle, child_style
 
 _BLOCKS = frozenset({
     "address", "article", "body", "br", "center", "div", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr",
     "html", "li", "main", "ol", "p", "section", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
 })  # fmt: skip
-_INLINE = frozenset({"a", "b", "em", "i", "small", "span", "strong", "u"})
-_ELEMENTS = _BLOCKS | _INLINE | {"head", "meta"}
+_ELEMENTS = _BLOCKS | INLINE_ELEMENTS | {"head", "meta"}
 _ATTRIBUTES = frozenset({
     "align", "bgcolor", "border", "cellpadding", "cellspacing", "charset", "colspan", "content", "dir", "height",
     "href", "http-equiv", "lang", "name", "rel", "role", "rowspan", "style", "target", "valign", "width",
@@ -114,7 +113,7 @@ class _Renderer:
                 self.page.shown_links.append(href.strip())
 
     def _text(self, text: str, style: ComputedStyle) -> None:
-        if not text.strip():
+        if not text.strip() and not (style.covers and "\u00a0" in text):
             self.shown.append(text)
             return
         obstacle = style.obstacle(self.min_font_px)

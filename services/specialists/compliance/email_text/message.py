@@ -109,8 +109,10 @@ def read_message(raw: bytes, rules: EmailRules) -> ParsedEmail:
     subject, subject_obstacles = _bounded("subject", _single_header(headers, "subject"), rules)
     obstacles += [*header_obstacles, *part_obstacles, *page.obstacles, *text_obstacles, *html_obstacles]
     obstacles += [*hidden_obstacles, *subject_obstacles]
-    if re.search(r"(?:\n[^\S\n]*){9,}\S", text):
+    if re.search(r"(?:\n[^\S\n]*){9,}\S", text) or re.search("\u00a0{60}", page.text):
         obstacles.append("text far below the text before it")
+    if re.search(r"[^\S\n]{60}", text):
+        obstacles.append("text far to the right")
     shown = {"the subject": subject, "the text part": text, "the HTML part": page.text}
     shown["the sender's name"] = _single_header(headers, "from")
     obstacles += [f"{each} in {where}" for where, what in shown.items() for each in illegible_characters(what)]

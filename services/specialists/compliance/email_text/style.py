@@ -27,8 +27,11 @@ _MIN_ROOM = 100.0
 """Pixels in a line, of the 600 of an email: less leaves no room for words."""
 
 _MAX_FONT, _MAX_LINE = 72.0, 120.0
-_MAX_WIDTH = 1_000.0
+_MAX_WIDTH = 800.0
 """Pixels: text beyond is off the screen."""
+
+_MAX_INLINE_PADDING = 16.0
+INLINE_ELEMENTS = frozenset({"a", "b", "em", "i", "small", "span", "strong", "u"})
 
 _OPAQUE = 0.99
 _PX = {"px": 1.0, "pt": 4 / 3}
@@ -60,7 +63,7 @@ _HARMLESS: dict[str, re.Pattern[str]] = {
         "font-style": "normal|italic|inherit",
         "font-weight": "normal|bold|bolder|lighter|inherit|[1-9]00",
         "vertical-align": "baseline|top|middle|bottom|inherit",
-        "letter-spacing": r"normal|inherit|0|[0-2](?:\\.\\d+)?px|0?\\.\\d+(?:px|em)",
+        "letter-spacing": r"normal|inherit|0|[0-2]?(?:\.\d+)?px|0?\.[01]\d*em",
         "white-space": "normal|inherit",
         "direction": "ltr",
         "list-style|list-style-type": "none|disc|circle|square|decimal",
@@ -100,9 +103,24 @@ class ComputedStyle:
     """Every colour that the text may have."""
 
     background: _Rgb = _WHITE
+    """Behind the text."""
+
+    canvas: _Rgb = _WHITE
+    """Behind a block within this element: the background of an inline element is not."""
+
     room: float = 600.0
     above: float = 0.0
     """Empty room above and below this element's text, its own only."""
+
+    padded: float = 0.0
+    """The part of it that the element's own background covers."""
+
+    painted: _Rgb | None = None
+    """The element's own background."""
+
+    inline: bool = False
+    covers: bool = False
+    """Whether it is inline with a background, which could cover the lines beside it."""
 
     hidden: str | None = None
 
@@ -127,7 +145,8 @@ class ComputedStyle:
 
 def child_style(parent: ComputedStyle, tag: str, attributes: dict[str, str | None]) -> tuple[ComputedStyle, list[str]]:
     """The style of an element within `parent`, and the names of what cannot be computed."""
-    style = replace(parent, font=parent.font * _SIZE_OF.get(tag, 1.0), above=0.0)
+    font = parent.font * _SIZE_OF.get(tag, 1.0)
+    style = replace(parent, font=font, above=0.0, padded=0.0, painted=None, inline=tag in INLINE_ELEMENTS)
     if tag == "a" and attributes.get("href") is not None:
         style = replace(style, colours=_LINK_COLOURS)
     elif tag == "table":
@@ -140,6 +159,13 @@ def child_style(parent: ComputedStyle, tag: str, attributes: dict[str, str | Non
     if declared is not None:
         style, more = _declared(style, parent, declared)
         unknown += more
+    if style.inline and style.padded > _MAX_INLINE_PADDING:
+        # It would be painted over the lines above and below.
+        unknown.append("the padding of an inline element")
+    background = style.painted or (parent.background if style.inline else parent.canvas)
+    covers = style.inline and (style.painted is not None or parent.covers)
+    canvas = parent.canvas if style.inline else background
+    style = replace(style, background=background, canvas=canvas, covers=covers)
     return (style.hidden_by("text under what cannot be computed") if unknown else style), unknown
 
 
@@ -154,8 +180,17 @@ def _presented(style: ComputedStyle, attributes: dict[str, str | None]) -> tuple
         unknown += [] if number else ["the attribute height"]
     if (colour := attributes.get("bgcolor")) is not None:
         given = _opaque_colour(tinycss2.parse_component_value_list(colour))
-        style = replace(style, background=given) if given else style
+        style = replace(style, painted=given)
         unknown += [] if given else ["the attribute bgcolor"]
+    for name in {"border", "cellpadding", "cellspacing"} & attributes.keys():
+        number = re.fullmatch(r"(\d{1,2})(?:px)?", attributes[name] or "")
+        style = replace(style, room=style.room - 2 * float(number[1])) if number else style
+        unknown += [] if number else [f"the attribute {name}"]
+    if not {attributes.get("rowspan"), attributes.get("colspan")} <= {None, "1", "2", "3", "4", "5", "6"}:
+        unknown.append("a cell over many others")
+    if attributes.get("rowspan", "1") != "1":
+        # Cells that span rows can lie over each other.
+        unknown.append("the attribute rowspan")
     return style, unknown
 
 
@@ -201,7 +236,7 @@ def _display(style: ComputedStyle, _: ComputedStyle, values: list[Any]) -> Compu
     keyword = _keyword(values)
     if keyword == "none":
         return style.hidden_by("an element that is not displayed")
-    return style if keyword in _SHOWN else None
+    return replace(style, inline=keyword == "inline") if keyword in _SHOWN else None
 
 
 def _visibility(style: ComputedStyle, _: ComputedStyle, values: list[Any]) -> ComputedStyle | None:
@@ -219,11 +254,11 @@ def _colour(style: ComputedStyle, parent: ComputedStyle, values: list[Any]) -> C
     return replace(style, colours=known) if known else None
 
 
-def _background(style: ComputedStyle, parent: ComputedStyle, values: list[Any]) -> ComputedStyle | None:
-    if _keyword(values) in {"transparent", "none", "inherit"}:
-        return replace(style, background=parent.background)
+def _background(style: ComputedStyle, _: ComputedStyle, values: list[Any]) -> ComputedStyle | None:
+    if _keyword(values) in {"transparent", "none"}:
+        return replace(style, painted=None)
     colour = _opaque_colour(values)
-    return None if colour is None else replace(style, background=colour)
+    return None if colour is None else replace(style, painted=colour)
 
 
 def _font_family(style: ComputedStyle, _: ComputedStyle, values: list[Any]) -> ComputedStyle | None:
@@ -343,7 +378,8 @@ def _spaced(style: ComputedStyle, name: str, values: list[Any]) -> ComputedStyle
     elif not name.startswith(("margin", "padding")):
         sides = dict.fromkeys(sides, max(known))
     across, along = (sum(sides.get(each, 0.0) for each in pair) for pair in (("left", "right"), ("top", "bottom")))
-    return replace(style, room=style.room - across, above=style.above + along)
+    padded = style.padded + (0.0 if name.startswith("margin") else along)
+    return replace(style, room=style.room - across, above=style.above + along, padded=padded)
 
 
 _COMPUTED: dict[str, Callable[[ComputedStyle, ComputedStyle, list[Any]], ComputedStyle | None]] = {

@@ -15,6 +15,7 @@ create table verdict (
     payload jsonb not null,              -- the event's payload: no personal data
     places jsonb not null,               -- where its artefacts are: ciphertext
     model_call jsonb,
+    number bigint generated always as identity,  -- which verdict is the latest: two processes' clocks may differ
     recorded_at timestamptz not null,
     retain_until date not null           -- 12 CFR 1006.100: at least; a later activity prolongs it
 );
@@ -46,11 +47,11 @@ language sql stable security definer rows 1 set search_path = compliance, pg_tem
     from (select) nothing
     left join lateral (
         select * from verdict where case_id = the_case and content_sha256 = content and stage = 'email'
-        order by recorded_at desc limit 1
+        order by number desc limit 1
     ) r on true
     left join lateral (
         select * from verdict where case_id = the_case and content_sha256 = content and stage = 'sending'
-        order by recorded_at desc limit 1
+        order by number desc limit 1
     ) c on true
 $$;
 revoke execute on function sending_verdict from public;

@@ -65,7 +65,7 @@ def _problems(situation: RuleInput) -> Iterator[DraftProblem]:
     known = (ledger.original_creditor, ledger.current_creditor, *agency_names(situation.facts))
     for where, part in situation.parts.items():
         yield from _figures(situation, where, situation.figures[where])
-        for placeholder in find_placeholders(part):
+        for placeholder in find_placeholders(part, ledger.reference):
             yield DraftProblem(f"the placeholder {placeholder!r} in the {where}", "leave out every placeholder")
         for name in unknown_organisations(without_consumer(part, situation.facts), known):
             fix = f"name no organisation but {', '.join(sorted(set(known)))}"

@@ -98,7 +98,7 @@ def _expected(link: str, situation: RuleInput) -> bool:
     agency = situation.facts.agency
     if link in {unsubscribe_url(situation), RIGHTS_URL}:
         return True
-    parts = split_link(link)
+    parts = split_link(f"https://{link}" if link.startswith("www.") else link)
     if parts is None:
         return False
     if parts.scheme == "mailto":

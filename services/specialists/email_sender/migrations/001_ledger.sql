@@ -30,13 +30,39 @@ create table resolution (
   evidence            text not null,
   resolved_at         timestamptz not null default clock_timestamp(),
   event_id            uuid,
+  resolution_id       uuid,
+  signed_at           timestamptz,
+  signature           text,
   check (sent = (provider_message_id is not null)),
   -- These are fields of an event and must fit its contract.
   check (operator ~ '^[!-~]{1,150}$' and length(evidence) <= 2000 and provider_message_id ~ '^[!-~]{1,200}$')
 );
 create index resolution_unreported on resolution (resolved_at) where event_id is null;
 create index resolution_case on resolution (case_id);
-comment on table resolution is 'What a person found out about an unknown outcome; the email sender reports it as SendingResolved.';
+comment on table resolution is 'What became of an unknown outcome; the email sender reports it as SendingResolved.';
+comment on column resolution.resolution_id is 'The operator''s signed resolution; null if the provider''s answer came late.';
+
+create table resolution_request (
+  resolution_id       uuid primary key,
+  case_id             uuid not null,
+  content_sha256      text not null,
+  provider_message_id text,
+  operator            text not null,
+  evidence            text not null,
+  signed_at           timestamptz not null,
+  signature           text not null,
+  received_at         timestamptz not null default clock_timestamp(),
+  decided_at          timestamptz,
+  result              text,
+  -- These are fields of an event and must fit its contract.
+  check (operator ~ '^[!-~]{1,150}$' and length(evidence) <= 2000 and provider_message_id ~ '^[!-~]{1,200}$'),
+  check (content_sha256 ~ '^[0-9a-f]{64}$' and signature ~ '^[0-9a-f]{128}$'),
+  check (extract(year from signed_at) between 2000 and 9000)
+);
+create index resolution_request_open on resolution_request (received_at) where decided_at is null;
+comment on table resolution_request is 'What operators found out, signed. A row has no effect before the email sender has verified its signature.';
+comment on column resolution_request.provider_message_id is 'The provider''s id of the email; null if it was not sent.';
+comment on column resolution_request.result is 'resolved, or why it was refused; null until then.';
 comment on column resolution.event_id is 'SendingResolved, in the outbox; null until the email sender has stored it.';
 comment on column resolution.command_id is 'The SendEmail whose outcome it follows in the case''s chain.';
 
@@ -62,7 +88,7 @@ create table turn (
 );
 comment on table turn is 'A turn in a domain''s queue: taken once, kept until the email is sent.';
 
--- What operators see and may do: this view and this function, and nothing else of the email sender's.
+-- What operators see and may do: this view and these functions, and nothing else of the email sender's.
 
 create view unresolved_send as
 select s.case_id, s.content_sha256, s.intended_at, o.type as ended_as
@@ -72,27 +98,22 @@ join outbox o on o.event_id = i.outputs[1]
 where s.state in ('intended', 'unknown');
 comment on view unresolved_send is 'Emails whose delivery status is unknown: given up, or ended while the provider was asked.';
 
-create function resolve_send(
-  the_case uuid, content text, was_sent boolean, message_id text, who text, how text
-) returns boolean
-language plpgsql security definer set search_path = email_sender, pg_temp as $$
-declare
-  command uuid;
-begin
-  update sending s
-  set state = case when was_sent then 'sent' else 'refused' end,
-      provider_message_id = message_id,
-      answered_at = clock_timestamp()
-  from inbox i
-  where s.case_id = the_case and s.content_sha256 = content and s.state in ('intended', 'unknown')
-    and i.event_id = s.command_id and i.outputs is not null
-  returning s.command_id into command;
-  if not found then
-    return false;
-  end if;
-  insert into resolution (command_id, case_id, content_sha256, sent, provider_message_id, operator, evidence)
-  values (command, the_case, content, was_sent, message_id, who, how);
-  return true;
-end $$;
-revoke execute on function resolve_send from public;
-comment on function resolve_send is 'Record what a person found out; false if there is no such unresolved send.';
+create function request_resolution(
+  id uuid, the_case uuid, content text, message_id text, who text, how text, signed timestamptz, signature text
+) returns void
+language sql security definer set search_path = email_sender, pg_temp as $$
+  insert into resolution_request
+    (resolution_id, case_id, content_sha256, provider_message_id, operator, evidence, signed_at, signature)
+  values (id, the_case, content, message_id, who, how, signed, signature)
+$$;
+comment on function request_resolution is 'Hand in a signed resolution. A repeated id is refused.';
+
+create function resolution_result(id uuid) returns text
+language sql stable security definer set search_path = email_sender, pg_temp as $$
+  select result from resolution_request where resolution_id = id
+$$;
+comment on function resolution_result is 'What the email sender made of a resolution; null while it is open.';
+
+revoke execute on function
+  request_resolution(uuid, uuid, text, text, text, text, timestamptz, text), resolution_result(uuid)
+from public;

@@ -34,7 +34,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 UNDIGESTED_FIELDS = {"digest", "occurred_at", "trace", "storage_refs", "state_seal"}
-ENDINGS = {"CaseClosed", "ContactSuppressed", "PlaybookHalted", "PlaybookResumed", "SubmissionRejected"}
+ENDINGS = {
+    "CaseClosed",
+    "ContactSuppressed",
+    "PlaybookHalted",
+    "PlaybookResumed",
+    "RejectionsCounted",
+    "SubmissionRejected",
+}
 SIGNED_EVENTS: dict[str, dict[str, Any]] = {
     "ApprovalGranted": {
         "ring": "approvers",
@@ -52,6 +59,7 @@ SIGNED_EVENTS: dict[str, dict[str, Any]] = {
             "reason": "payload.reason",
         },
         "also": "payload.co_approvals",
+        "when": {},
     },
     "ApprovalDenied": {
         "ring": "approvers",
@@ -69,6 +77,7 @@ SIGNED_EVENTS: dict[str, dict[str, Any]] = {
             "reason": "payload.message",
         },
         "also": None,
+        "when": {},
     },
     "TaskRetried": {
         "ring": "operators",
@@ -85,9 +94,76 @@ SIGNED_EVENTS: dict[str, dict[str, Any]] = {
             "purpose": "=switchyard/retry/1",
         },
         "also": None,
+        "when": {},
+    },
+    "PlaybookHalted": {
+        "ring": "operators",
+        "signer": "payload.operator",
+        "signature": "payload.signature",
+        "statement": {
+            "command_id": "payload.command_id",
+            "target": "payload.playbook",
+            "operator": "payload.operator",
+            "reason": "payload.why",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/command/1",
+            "action": "=halt",
+        },
+        "also": None,
+        "when": {},
+    },
+    "PlaybookResumed": {
+        "ring": "operators",
+        "signer": "payload.operator",
+        "signature": "payload.signature",
+        "statement": {
+            "command_id": "payload.command_id",
+            "target": "payload.playbook",
+            "operator": "payload.operator",
+            "reason": "payload.why",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/command/1",
+            "action": "=resume",
+        },
+        "also": None,
+        "when": {},
+    },
+    "CaseClosed": {
+        "ring": "operators",
+        "signer": "payload.cancellation.operator",
+        "signature": "payload.cancellation.signature",
+        "statement": {
+            "command_id": "payload.cancellation.command_id",
+            "action": "=cancel",
+            "target": "case_id",
+            "operator": "payload.cancellation.operator",
+            "reason": "payload.cancellation.reason",
+            "signed_at": "payload.cancellation.signed_at",
+            "purpose": "=switchyard/command/1",
+        },
+        "also": None,
+        "when": {"payload.outcome": "cancelled"},
+    },
+    "SendingResolved": {
+        "ring": "operators",
+        "signer": "payload.operator",
+        "signature": "payload.signature",
+        "statement": {
+            "resolution_id": "payload.resolution_id",
+            "case_id": "case_id",
+            "content_sha256": "payload.content_sha256",
+            "provider_message_id": "payload.provider_message_id",
+            "operator": "payload.operator",
+            "evidence": "payload.evidence",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/resolution/1",
+        },
+        "also": None,
+        "when": {"payload.operator": "!service:"},
     },
 }
-"""Which events a person signed, and where each field of the statement is; a value itself after `=`."""
+"""Which events a person signed, and where each field of the statement is; a value itself after `=`. `when` says which
+of them must be signed, by how the values of paths begin, or after `!` do not begin."""
 
 CLOCK_SKEW = timedelta(minutes=5)
 FULL_CHECKPOINT = 16_384
@@ -280,6 +356,14 @@ def check_event(entry: JsonObject, checkpoints: dict[int, JsonObject]) -> JsonOb
 Signers = dict[str, dict[str, str]]
 
 
+def must_be_signed(event: JsonObject) -> bool:
+    """Whether a person must have signed this event."""
+    if event["type"] not in SIGNED_EVENTS:
+        return False
+    values = [(value_at(event, None, path), value) for path, value in SIGNED_EVENTS[event["type"]]["when"].items()]
+    return all(str(found).startswith(value.lstrip("!")) != value.startswith("!") for found, value in values)
+
+
 def check_signatures(event: JsonObject, cause: JsonObject | None, signers: Signers) -> Iterator[str]:
     """The signatures that are not those of the people that the event names."""
     signed = SIGNED_EVENTS[event["type"]]
@@ -391,7 +475,7 @@ def verify_bundle(bundle: JsonObject, keys: BundleKeys, signers: Signers | None 
         yield from check_case_events(bundle["case_id"], events)
         by_digest = {event["digest"]: event for event in events}
         for event in events:
-            if signers is not None and event["type"] in SIGNED_EVENTS:
+            if signers is not None and must_be_signed(event):
                 yield from check_signatures(event, by_digest.get((event["parents"] or [""])[0]), signers)
         used = {entry["checkpoint"] for entry in bundle["events"]}
         if set(checkpoints) != set(range(min(used), max(used) + 1)):
@@ -401,9 +485,10 @@ def verify_bundle(bundle: JsonObject, keys: BundleKeys, signers: Signers | None 
             yield "its list of artefacts differs from those that the events name"
 
 
-def type_of(entry: JsonObject) -> Any:
-    """The type of the event in an entry."""
-    return parse_json(entry["body"])["detail"]["type"]
+def event_of(entry: JsonObject) -> JsonObject:
+    """The event in an entry."""
+    event: JsonObject = parse_json(entry["body"])["detail"]
+    return event
 
 
 def main(arguments: list[str]) -> int:
@@ -433,7 +518,8 @@ def main(arguments: list[str]) -> int:
     last = bundle["checkpoints"][-1]["body"]
     what = f"case {bundle['case_id']}: {len(bundle['events'])} events, as they were on {last['made_at']}"
     sys.stdout.write(f"{what}\nsigned by the key {last['key']}\n")
-    unchecked = [signed for signed in map(type_of, bundle["events"]) if signed in SIGNED_EVENTS] if not signers else []
+    signed = filter(must_be_signed, map(event_of, bundle["events"]))
+    unchecked = [event["type"] for event in signed] if not signers else []
     if unchecked:
         named = ", ".join(sorted(set(unchecked)))
         sys.stdout.write(f"NOT PROVEN  the signatures of {named}; name the people's keys with --signers\n")

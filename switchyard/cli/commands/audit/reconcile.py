@@ -67,8 +67,10 @@ async def reconcile(  # noqa: PLR0917 - options, each by its name
                 if not found.open_gaps:
                     # The next round compares what is new; what is not settled is compared again.
                     start, indexed = began - OVERLAP, found.last_index
-            except (Unavailable, asyncpg.PostgresError) as error:
+            except Exception as error:
                 if every is None:
+                    if not isinstance(error, Unavailable | asyncpg.PostgresError):
+                        raise
                     remedy = "check that both databases run and are migrated by this version: switchyard migrate"
                     raise CommandFailed(f"the comparison failed: {error}", remedy=remedy) from error
                 print_text(f"not compared: {error}", style="yellow")
@@ -111,7 +113,7 @@ async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Rec
             counts = {}
             for consumer in consumers(app.catalogue):
                 counts[consumer.node] = 0
-                for queue in (consumer.queue, consumer.dead_letter_queue):
+                for queue in (consumer.queue, *consumer.lanes, consumer.dead_letter_queue):
                     url = (await sqs.get_queue_url(QueueName=queue))["QueueUrl"]
                     names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
                     answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)

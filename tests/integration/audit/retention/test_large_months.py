@@ -46,7 +46,7 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [plan, *(node for below in plan.get("Plans", ()) for node in nodes(below))]
 
 
-async def test_only_cases_older_than_their_own_policy_are_evaluated(store: AuditStore, owner: Owner) -> None:
+async def test_due_query_evaluates_only_cases_older_than_their_policy(store: AuditStore, owner: Owner) -> None:
     opened = datetime.now(UTC) - timedelta(days=500)
     under_duty = [
         [cases.rewritten(event, playbook_version="outbound_email/1") for event in cases.answered(number, opened=opened)]
@@ -69,7 +69,7 @@ async def test_only_cases_older_than_their_own_policy_are_evaluated(store: Audit
     assert (asked["Actual Loops"], asked["Actual Rows"]) == (1, 1)
 
 
-async def test_what_looks_at_the_whole_log_is_not_cut_off(
+async def test_retention_scans_of_the_whole_log_are_exempt_from_statement_timeout(
     url_for: UrlFor, cloud: Cloud, retention: RetentionStore, owner: Owner, another: Owner, events: list[Json]
 ) -> None:
     hasty = await connect_pool(url_for(RETENTION), schema=SCHEMA, statement_timeout_s=0.4)
@@ -109,7 +109,7 @@ async def waits_for_a_lock(owner: Owner) -> bool:
     )
 
 
-async def test_the_log_is_read_and_written_while_a_month_is_counted(
+async def test_log_stays_readable_and_writable_while_a_month_is_counted(
     retention: RetentionStore, owner: Owner, another: Owner, store: AuditStore, events: list[Json]
 ) -> None:
     await retire_all(retention)
@@ -124,7 +124,7 @@ async def test_the_log_is_read_and_written_while_a_month_is_counted(
     assert await dropping == [(PARTITION, "dropped")]
 
 
-async def test_a_row_that_comes_in_while_the_month_is_counted_keeps_it(
+async def test_partition_with_a_row_added_while_it_is_counted_is_kept(
     retention: RetentionStore, owner: Owner, another: Owner, events: list[Json]
 ) -> None:
     await retire_all(retention)
@@ -142,7 +142,7 @@ async def test_a_row_that_comes_in_while_the_month_is_counted_keeps_it(
     assert await owner.fetchval(f"select count(*) from {PARTITION}") == 10
 
 
-async def test_a_month_with_a_case_of_thousands_of_events_is_counted_in_seconds(
+async def test_partition_with_a_case_of_thousands_of_events_is_counted_in_seconds(
     retention: RetentionStore, owner: Owner
 ) -> None:
     """To open the receipt of 4,000 entries for each of 4,000 rows takes longer than this test may."""

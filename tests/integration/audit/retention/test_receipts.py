@@ -84,7 +84,7 @@ TAMPERINGS: list[tuple[Tamper, FindingKind]] = [
 ]
 
 
-async def test_what_is_changed_after_retirement_is_found(
+async def test_retired_case_changed_afterwards_is_a_finding(
     retention: RetentionStore, prover: AuditReader, owner: Owner, events: list[Json]
 ) -> None:
     await retire_all(retention)
@@ -106,7 +106,7 @@ async def test_what_is_changed_after_retirement_is_found(
             await owner.execute(f"insert into {table} select * from saved_{table}")
 
 
-async def test_without_a_trusted_key_no_receipt_counts(
+async def test_receipt_without_a_trusted_key_is_forged(
     retention: RetentionStore, reader: AuditReader, events: list[Json]
 ) -> None:
     await retire_all(retention)
@@ -114,7 +114,7 @@ async def test_without_a_trusted_key_no_receipt_counts(
     assert kinds == {FindingKind.FORGED_RECEIPT, FindingKind.BODY_MISSING}
 
 
-async def test_a_month_is_dropped_only_when_every_case_in_it_has_its_receipt(
+async def test_partition_is_dropped_only_when_each_case_has_its_receipt(
     retention: RetentionStore,
     store: AuditStore,
     prover: AuditReader,
@@ -150,7 +150,7 @@ async def test_a_month_is_dropped_only_when_every_case_in_it_has_its_receipt(
     assert {finding.kind for finding in (await prover.verify()).findings} == {FindingKind.FORGED_RECEIPT}
 
 
-async def test_a_month_that_is_dropped_while_a_verification_runs_is_no_finding(
+async def test_partition_dropped_during_a_verification_is_no_finding(
     retention: RetentionStore, url_for: UrlFor, events: list[Json]
 ) -> None:
     await retire_all(retention)
@@ -164,7 +164,7 @@ async def test_a_month_that_is_dropped_while_a_verification_runs_is_no_finding(
     await pool.close()
 
 
-async def test_no_month_is_dropped_once_a_verification_has_read_which_were(
+async def test_partition_drop_after_a_verification_read_the_list_is_busy(
     retention: RetentionStore, url_for: UrlFor, events: list[Json]
 ) -> None:
     await retire_all(retention)
@@ -176,15 +176,13 @@ async def test_no_month_is_dropped_once_a_verification_has_read_which_were(
     await pool.close()
 
 
-async def test_a_month_with_a_held_case_is_not_dropped(
-    retention: RetentionStore, owner: Owner, events: list[Json]
-) -> None:
+async def test_partition_with_a_held_case_is_kept(retention: RetentionStore, owner: Owner, events: list[Json]) -> None:
     await retire_all(retention)
     await retention.hold(events[0]["case_id"], reason="a complaint", operator="ada")
     assert [state for _, state in await retention.drop_partitions()] == ["kept"]
 
 
-async def test_kms_signs_receipts_as_well(
+async def test_receipt_signed_by_kms_verifies(
     aws: None, aws_session: AioSession, url_for: UrlFor, cloud: Cloud, events: list[Json]
 ) -> None:
     from switchyard.runtime.crypto.signing import KmsSigner
@@ -199,7 +197,7 @@ async def test_kms_signs_receipts_as_well(
         await pool.close()
 
 
-async def test_checkpoints_still_prove_what_was_retired_and_dropped(
+async def test_checkpoints_prove_retired_and_dropped_rows(
     events: list[Json], retention: RetentionStore, prover: AuditReader, proof: Proof, owner: Owner
 ) -> None:
     await proof.checkpoint()

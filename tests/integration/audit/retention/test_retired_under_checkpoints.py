@@ -41,7 +41,7 @@ async def test_retired_rows_verify_and_removed_receipt_is_found(
 
 
 @pytest.mark.parametrize("gone", [slice(None), slice(-1, None)], ids=["the whole case", "its ending"])
-async def test_a_forged_receipt_takes_no_row_out_of_the_proof(
+async def test_forged_receipt_excludes_no_row_from_the_proof(
     prover: AuditReader, proof: Proof, owner: Owner, events: list[Json], gone: slice
 ) -> None:
     await proof.checkpoint()

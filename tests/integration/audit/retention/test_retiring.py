@@ -34,7 +34,7 @@ from tests.unit.audit.test_attempts import close, retry_of
 pytestmark = pytest.mark.integration
 
 
-async def test_only_what_is_over_is_retired_and_the_chain_still_verifies(
+async def test_ended_case_alone_is_retired_and_its_chain_verifies(
     retention: RetentionStore, prover: AuditReader, owner: Owner, events: list[Json]
 ) -> None:
     assert [due.case_id for due in await due_now(retention)] == [events[0]["case_id"]]
@@ -52,7 +52,7 @@ async def test_only_what_is_over_is_retired_and_the_chain_still_verifies(
     assert await due_now(retention) == []
 
 
-async def test_the_receipt_says_what_went_when_by_whom_and_why(
+async def test_receipt_names_case_operator_policy_and_events(
     retention: RetentionStore, owner: Owner, events: list[Json]
 ) -> None:
     await retire_all(retention)
@@ -71,7 +71,7 @@ async def test_the_receipt_says_what_went_when_by_whom_and_why(
     assert "body" not in statement["events"][0]
 
 
-async def test_bodies_can_go_to_an_archive_first_and_artefacts_go_with_them(
+async def test_bodies_and_artefacts_can_be_archived_before_retirement(
     url_for: UrlFor, cloud: Cloud, owner: Owner, events: list[Json]
 ) -> None:
     case_id = events[0]["case_id"]
@@ -100,7 +100,7 @@ async def test_bodies_can_go_to_an_archive_first_and_artefacts_go_with_them(
     assert other in keys
 
 
-async def test_a_hold_keeps_a_case_until_it_is_released(
+async def test_hold_blocks_retirement_until_its_release(
     retention: RetentionStore, owner: Owner, events: list[Json]
 ) -> None:
     (due,) = await due_now(retention)
@@ -115,7 +115,7 @@ async def test_a_hold_keeps_a_case_until_it_is_released(
     assert await retire_all(retention) == [RetirementStatus.RETIRED]
 
 
-async def test_a_hold_waits_for_a_retirement_that_is_under_way(
+async def test_hold_waits_for_a_retirement_in_progress(
     retention: RetentionStore, url_for: UrlFor, events: list[Json]
 ) -> None:
     (due,) = await due_now(retention)
@@ -129,7 +129,7 @@ async def test_a_hold_waits_for_a_retirement_that_is_under_way(
     await connection.close()
 
 
-async def test_a_legal_duty_counts_from_the_last_activity_about_the_same_person(
+async def test_legal_duty_counts_from_the_last_activity_of_the_same_person(
     retention: RetentionStore, store: AuditStore, owner: Owner
 ) -> None:
     person = {"sub": "service:upstream.test", "tenant": "acme", "subject": str(uuid.UUID(int=7))}
@@ -160,7 +160,7 @@ def _two(number: int, opened: datetime) -> list[Json]:
     return [opening, ending]
 
 
-async def test_a_case_that_is_open_or_has_no_policy_is_never_due(
+async def test_case_that_is_open_or_without_a_policy_is_never_due(
     retention: RetentionStore, store: AuditStore, owner: Owner
 ) -> None:
     unended = cases.answered(1, opened=LONG_AGO)[:4]
@@ -171,7 +171,7 @@ async def test_a_case_that_is_open_or_has_no_policy_is_never_due(
     assert await due_now(retention) == []
 
 
-async def test_a_case_that_is_tried_again_is_not_retired_before_its_new_ending(
+async def test_retried_case_is_not_retired_before_its_new_ending(
     retention: RetentionStore, store: AuditStore, owner: Owner
 ) -> None:
     opened = cases.first(1, opened=LONG_AGO)
@@ -196,7 +196,7 @@ async def test_a_case_that_is_tried_again_is_not_retired_before_its_new_ending(
     assert await retire_all(retention) == [RetirementStatus.RETIRED]
 
 
-async def test_a_case_whose_chain_does_not_hold_is_kept_as_evidence(
+async def test_case_with_an_invalid_chain_is_kept_as_evidence(
     retention: RetentionStore, owner: Owner, events: list[Json]
 ) -> None:
     await tampering(owner, "update transition set rubric_score = 1 where event_id = $1", events[6]["event_id"])

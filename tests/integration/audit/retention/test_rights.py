@@ -31,7 +31,7 @@ REFUSED = [
 ]
 
 
-async def test_body_and_its_record_are_removable_by_no_role_nor_the_owner(
+async def test_body_and_receipt_cannot_be_removed_by_a_role_or_the_owner(
     retention: RetentionStore, owner: Owner, events: list[Json]
 ) -> None:
     await retention.hold(cases.first(2)["case_id"], reason="a complaint", operator="ada")
@@ -43,7 +43,7 @@ async def test_body_and_its_record_are_removable_by_no_role_nor_the_owner(
             await owner.execute(change)
 
 
-async def test_only_the_retention_role_may_retire_and_it_may_nothing_else(owner: Owner, events: list[Json]) -> None:
+async def test_retention_role_alone_may_retire_and_has_no_other_right(owner: Owner, events: list[Json]) -> None:
     month = f"transition_{MONTH[:7].replace('-', '_')}"
     retiring = (
         *REFUSED,
@@ -68,7 +68,7 @@ async def test_only_the_retention_role_may_retire_and_it_may_nothing_else(owner:
         await owner.execute("reset role")
 
 
-async def test_a_receipt_for_a_case_that_is_not_due_is_refused_by_the_database(
+async def test_receipt_for_a_case_not_due_is_refused_by_the_database(
     url_for: UrlFor, events: list[Json], owner: Owner
 ) -> None:
     recent = cases.first(2)
@@ -93,7 +93,7 @@ async def _insert_receipt(pool: Pool, event: Json, statement: str) -> None:
     )
 
 
-async def test_a_policy_that_is_too_short_for_a_dead_letter_queue_is_refused(retention: RetentionStore) -> None:
+async def test_policy_shorter_than_the_dead_letter_queues_retention_is_refused(retention: RetentionStore) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
         await retention.set_policy(
             "assist",

@@ -77,7 +77,7 @@ async def test_retirement_killed_midway_is_completed_by_next_run(
     assert await retention.sweep() == 0
 
 
-async def test_a_hold_after_a_kill_keeps_the_artefacts_until_its_release(
+async def test_hold_after_a_kill_keeps_the_artefacts_until_its_release(
     pool: Pool, cloud: Cloud, retention: RetentionStore, events: list[Json]
 ) -> None:
     case_id = events[0]["case_id"]
@@ -89,7 +89,7 @@ async def test_a_hold_after_a_kill_keeps_the_artefacts_until_its_release(
     assert (await retention.sweep(), await artefacts(cloud, case_id)) == (1, 0)
 
 
-async def test_an_event_that_came_in_late_keeps_its_artefacts(
+async def test_late_event_keeps_its_artefacts(
     pool: Pool, cloud: Cloud, retention: RetentionStore, store: AuditStore, events: list[Json]
 ) -> None:
     case_id = events[0]["case_id"]
@@ -111,7 +111,7 @@ class HoldsComeIn(RetentionStore):
         return await super().retire(due, operator=operator)
 
 
-async def test_a_hold_during_a_run_keeps_its_case_and_no_other(
+async def test_hold_during_a_run_keeps_its_case_only(
     pool: Pool, cloud: Cloud, store: AuditStore, owner: Owner, events: list[Json], capsys: pytest.CaptureFixture[str]
 ) -> None:
     await store.record(cases.bodies(cases.answered(3, opened=LONG_AGO)))

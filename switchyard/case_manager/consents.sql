@@ -1,0 +1,19 @@
+-- name: ask_consent
+-- Returns the answer of a command that was answered before.
+with added as (
+  insert into pending_command (task_id, case_id, kind, playbook, command, due_at, waits_for)
+  select $1, $2, 'consent', $3, $4, $5, $6
+  where not exists (select from latest_ending ended where ended.case_id = $2)
+  on conflict (task_id) do nothing
+  returning task_id
+), requested as (
+  insert into outbox (event) select $7 from added on conflict (event_id) do nothing
+)
+select o.event from pending_command p join outbox o on o.event_id = p.answer_id where p.task_id = $1
+
+-- name: waiting_for
+select task_id, kind, command from pending_command p
+where kind = 'consent' and waits_for = $1 and answer_id is null
+  and not exists (select from latest_ending ended where ended.case_id = p.case_id)
+order by stored_at
+limit $2

@@ -1,0 +1,66 @@
+"""Operators' commands: signed here, handed in as a row, and answered in it by the service that verifies them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from switchyard.cli.app.connections import open_pool
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.keys import load_operator_key
+from switchyard.cli.app.target import Target
+
+if TYPE_CHECKING:
+    from switchyard.protocol.operator_commands import CommandAction
+
+POLL_S = 0.1
+
+
+async def submit_command(
+    target: Target,
+    action: CommandAction,
+    what: str,
+    *,
+    operator: str,
+    reason: str,
+    key_file: Path | None = None,
+    wait_s: float = 10.0,
+) -> str | None:
+    """Sign a command, hand it in and return what the case manager made of it; None without an answer in `wait_s`.
+    Raises `CommandFailed` for a command that was refused."""
+    from switchyard.protocol.operator_commands import OperatorCommand
+    from switchyard.runtime.core.clock import timestamp
+
+    now = target.clock.now()
+    command = OperatorCommand(str(uuid.uuid4()), action, what, operator, reason, timestamp(now))
+    command = replace(command, signature=command.sign(load_operator_key(target, key_file)))
+    async with open_pool(target, "operator") as pool:
+        await pool.execute(
+            "select command($1, $2, $3, $4, $5, $6, $7)",
+            *(command.command_id, action, what, operator, reason, now, command.signature),
+        )
+        return await await_result(lambda: pool.fetchval("select commanded($1)", command.command_id), wait_s)
+
+
+async def await_result(read: Callable[[], Awaitable[str | None]], wait_s: float) -> str | None:
+    """The answer to what was handed in; None if it has none after `wait_s`. Raises `CommandFailed` for a refusal."""
+    import asyncio
+
+    deadline = asyncio.get_running_loop().time() + wait_s
+    while (result := await read()) is None and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - another process answers
+        await asyncio.sleep(POLL_S)
+    if result is not None and result.startswith("refused"):
+        remedy = "name an operator of SWITCHYARD_OPERATORS, and sign with that operator's key"
+        raise CommandFailed(result, remedy=remedy if "sign" in result else None)
+    return result
+
+
+def unconfirmed(service: str, consequence: str) -> CommandFailed:
+    """What to say of a signed command that has no answer yet."""
+    return CommandFailed(
+        f"{service} has not confirmed it yet; the signed command is stored: {consequence}",
+        remedy=f"check that {service} is running, and that it knows the operator's key (SWITCHYARD_OPERATORS)",
+    )

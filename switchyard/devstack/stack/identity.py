@@ -1,0 +1,91 @@
+"""The identity provider, the token exchange and the identity service of the local stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from switchyard.app.application import IdentityDescriptor, resource_path
+from switchyard.devstack.identity.certificates import CA_FILE, ensure_certificates
+from switchyard.devstack.identity.exchange import CLIENTS_FILE, EXCHANGE_SECRET_VARIABLE
+from switchyard.devstack.identity.provider import AUDIENCE, FRONT_END, FRONT_END_SECRET_VARIABLE
+from switchyard.devstack.identity.servers import PROGRAMS, SERVERS_VARIABLE, server_program
+from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.supervisor.ports import LOOPBACK
+from switchyard.devstack.supervisor.process import ServiceSpec
+
+PROVIDER = "identity_provider"
+EXCHANGE = "token_exchange"
+
+
+def prepare_identity(endpoints: Endpoints, identity: IdentityDescriptor) -> None:
+    """Write certificates that are missing or end soon. Raises `StackError` if a server is not installed."""
+    for program in PROGRAMS:
+        server_program(program)
+    ensure_certificates(_folder(endpoints) / "certificates", identity.certificate_names())
+
+
+def identity_servers(
+    endpoints: Endpoints, identity: IdentityDescriptor, common: Mapping[str, str]
+) -> tuple[ServiceSpec, ServiceSpec]:
+    """The identity provider and the token exchange. `common` are variables that both have."""
+    installed = {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if SERVERS_VARIABLE in os.environ else {}
+    variables = {**common, **installed}
+    module, listen = "switchyard.devstack.identity", ("--host", LOOPBACK, "--port", "{port}")
+    provider = ServiceSpec(
+        name=PROVIDER,
+        argv=(
+            *(sys.executable, "-m", f"{module}.provider", *listen, "--home", str(_folder(endpoints) / "provider")),
+            *("--users", str(resource_path(identity.users))),
+        ),
+        env=variables | {FRONT_END_SECRET_VARIABLE: endpoints.secret("idp_client_secret")},
+        health="/.well-known/jwks.json",
+        grace=5.0,
+    )
+    exchange = ServiceSpec(
+        name=EXCHANGE,
+        argv=(
+            *(sys.executable, "-m", f"{module}.exchange", *listen, "--home", str(_folder(endpoints) / "exchange")),
+            *("--issuer", _address(PROVIDER), "--clients", json.dumps(identity.exchange_clients())),
+        ),
+        env=variables | {EXCHANGE_SECRET_VARIABLE: endpoints.secret("exchange_secret")},
+        health="/health",
+        grace=5.0,
+    )
+    return provider, exchange
+
+
+def identity_environment(endpoints: Endpoints, identity: IdentityDescriptor) -> dict[str, str]:
+    """What the identity service reads besides what every process does, and without its secrets."""
+    ceilings = {agent: {"audiences": dict(audiences)} for agent, audiences in identity.agents.items()}
+    certificates = _folder(endpoints) / "certificates"
+    return {
+        "SWITCHYARD_IDENTITY_TLS_CA": str(certificates / CA_FILE),
+        "SWITCHYARD_IDENTITY_TLS_CERTIFICATE": str(certificates / f"{identity.process}.pem"),
+        "SWITCHYARD_IDENTITY_TLS_KEY": str(certificates / f"{identity.process}.key"),
+        "SWITCHYARD_IDENTITY_CALLERS": json.dumps(identity.callers),
+        "SWITCHYARD_IDENTITY_CEILINGS": json.dumps(ceilings),
+        "SWITCHYARD_SERVICE_GRANTS": json.dumps({source: dict(grant) for source, grant in identity.sources.items()}),
+        "SWITCHYARD_IDP_ISSUER": _address(PROVIDER),
+        "SWITCHYARD_IDP_JWKS_URL": f"{_address(PROVIDER)}/.well-known/jwks.json",
+        "SWITCHYARD_IDP_TOKEN_URL": f"{_address(PROVIDER)}/token",
+        "SWITCHYARD_IDP_AUDIENCE": AUDIENCE,
+        "SWITCHYARD_IDP_CLIENT_ID": FRONT_END,
+        "SWITCHYARD_EXCHANGE_ISSUER": _address(EXCHANGE),
+        "SWITCHYARD_EXCHANGE_JWKS_URL": f"{_address(EXCHANGE)}/.well-known/jwks.json",
+        "SWITCHYARD_EXCHANGE_TOKEN_URL": f"{_address(EXCHANGE)}/token",
+        "SWITCHYARD_EXCHANGE_CLIENTS_FILE": str(_folder(endpoints) / "exchange" / CLIENTS_FILE),
+        "SWITCHYARD_EXCHANGE_SUBJECT_TOKEN_TYPE": "urn:ietf:params:oauth:token-type:id_token",
+        "SWITCHYARD_EXCHANGE_SUBJECT_PREFIX": "user:",
+    }
+
+
+def _folder(endpoints: Endpoints) -> Path:
+    return Path(endpoints.home) / "identity"
+
+
+def _address(server: str) -> str:
+    return f"http://{LOOPBACK}:{{port:{server}}}"

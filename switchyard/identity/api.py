@@ -1,0 +1,201 @@
+"""The identity service's HTTP interface. The caller is the common name of its TLS client certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from switchyard.identity.grant_store import GrantStore
+from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier
+from switchyard.identity.permissions import TokenRequest
+from switchyard.identity.token_exchange import UserCredential
+from switchyard.identity.token_issuer import GrantKeys, TokenDenied, TokenIssuer, read_grant
+from switchyard.protocol.fields import StrictContract, Uuid
+from switchyard.protocol.grants import GrantClaims, GrantStatement
+from switchyard.runtime.core.clock import Clock
+from switchyard.runtime.core.errors import TaskError, Unavailable
+from switchyard.runtime.process.web import peer_name
+
+log = structlog.get_logger(__name__)
+MAX_BODY_BYTES = 65_536
+MAX_GRANT_S = 30 * 86_400
+B = TypeVar("B", bound=BaseModel)
+
+
+class GrantRegistration(BaseModel):
+    """A grant and the credential that it is redeemed with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    grant: GrantStatement
+    token: SecretStr
+    refresh_token: SecretStr | None = None
+
+
+class GrantRevocation(StrictContract):
+    """The grant whose credential is deleted."""
+
+    grant: Uuid
+
+
+class _Rejected(Exception):
+    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.response = JSONResponse({"error": code, "message": message, "field": field}, status_code=status)
+
+
+@dataclass(frozen=True)
+class UserTokens:
+    """How users' tokens are read: the identity provider's claims, and the scopes that they permit."""
+
+    verifier: JwtVerifier
+    audience: str
+    tenant_claim: str
+    role_claim: str
+    role_scope: str
+    """Text before a role's name in a scope."""
+    base_scopes: frozenset[str]
+    """Scopes that every user of the identity provider has."""
+
+    def check(self, claims: GrantClaims, token: str) -> int:
+        """Until when the token is valid, in seconds since 1970. Raises `_Rejected` unless it permits the grant."""
+        try:
+            found = self.verifier.verify(token, audience=self.audience)
+        except InvalidJwt as error:
+            raise _Rejected(403, "token_invalid", str(error), "token") from None
+        roles = found.get(self.role_claim)
+        names = [roles] if isinstance(roles, str) else roles if isinstance(roles, list) else []
+        allowed = self.base_scopes | {self.role_scope + name for name in names if isinstance(name, str)}
+        for field, holds in (
+            ("sub", found["sub"] == claims.sub),
+            ("tenant", found.get(self.tenant_claim) == claims.tenant),
+            ("scopes", set(claims.scopes) <= allowed),
+        ):
+            if not holds:
+                raise _Rejected(
+                    403, "grant_exceeds_token", f"the user's token does not permit the grant's {field}", field
+                )
+        return int(found["exp"])
+
+
+@dataclass(frozen=True)
+class IdentityApi:
+    """What the interface depends on. `registrars` are the callers that may register and revoke grants; `agents` those
+    that may redeem them."""
+
+    issuer: TokenIssuer
+    store: GrantStore
+    users: UserTokens
+    keys: GrantKeys
+    registrars: frozenset[str]
+    agents: frozenset[str]
+    clock: Clock
+
+    def app(self) -> Starlette:
+        """The routes."""
+        return Starlette(
+            routes=[
+                Route("/grants", self._answering(self.registrars, self.register), methods=["POST"]),
+                Route("/revocations", self._answering(self.registrars, self.revoke), methods=["POST"]),
+                Route("/token", self._answering(self.agents, self.token), methods=["POST"]),
+            ]
+        )
+
+    async def register(self, caller: str, body: bytes) -> Response:
+        """Keep a grant with its credential."""
+        registration = _read(GrantRegistration, body)
+        claims = read_grant(registration.grant, self.keys)
+        if claims is None:
+            raise _Rejected(403, "grant_forged", "no known source signed the grant", "grant")
+        now = self.clock.now().timestamp()
+        if not now < claims.exp <= now + MAX_GRANT_S:
+            raise _Rejected(403, "grant_period", f"the grant must end within {MAX_GRANT_S // 86_400} days", "exp")
+        token = registration.token.get_secret_value()
+        try:
+            expires = await asyncio.to_thread(self.users.check, claims, token)
+        except JwksUnavailable as error:
+            raise Unavailable("identity_provider", str(error)) from error
+        known = await self.store.find(claims.jti)
+        before = None if known is None else read_grant(known.statement, self.keys)
+        if before is not None and (before.iss, before.sub, before.tenant) != (claims.iss, claims.sub, claims.tenant):
+            raise _Rejected(403, "grant_foreign", "a grant is renewed by its own user only", "jti")
+        refresh = registration.refresh_token
+        credential = UserCredential(token, expires, None if refresh is None else refresh.get_secret_value())
+        await self.store.register(claims, registration.grant, credential)
+        log.info("grant.registered", grant=claims.jti, registered_by=caller, renewed=known is not None)
+        return JSONResponse({"grant": claims.jti, "expires_at": claims.exp}, status_code=201)
+
+    async def revoke(self, caller: str, body: bytes) -> Response:
+        """Delete a grant's credential: no token is issued for it any more."""
+        grant = _read(GrantRevocation, body).grant
+        if not await self.store.revoke(grant):
+            raise _Rejected(404, "grant_unknown", "no grant of that id is registered", "grant")
+        log.info("grant.revoked", grant=grant, revoked_by=caller)
+        return Response(status_code=204)
+
+    async def token(self, caller: str, body: bytes) -> Response:
+        """A token for a task of the calling agent."""
+        request = _read(TokenRequest, body)
+        try:
+            issued = await self.issuer.issue(caller, request)
+        except TokenDenied as error:
+            denied = error.denied
+            log.warning("token.denied", agent=caller, code=denied.code, case_id=request.case_id, grant=request.grant)
+            raise _Rejected(401 if denied.reauth else 403, denied.code, denied.message) from None
+        return JSONResponse({"access_token": issued.token, "jti": issued.jti, "expires_at": issued.expires_at})
+
+    def _answering(
+        self, callers: frozenset[str], handle: Callable[[str, bytes], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            caller = peer_name(request.scope)
+            if caller not in callers:
+                log.warning("identity.caller_not_allowed", alarm="integrity", caller=caller, path=request.url.path)
+                return _Rejected(403, "caller_not_allowed", "this certificate may not call this").response
+            try:
+                return await handle(caller, await _body(request))
+            except _Rejected as rejected:
+                return rejected.response
+            except Unavailable as error:
+                return _Rejected(503, error.code, error.message).response
+            except TaskError as error:
+                log.error("identity.failed", alarm="integrity", code=error.code)  # noqa: TRY400 - the code is all
+                return _Rejected(500, error.code, error.message).response
+
+        return answer
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        if len(body := body + chunk) > MAX_BODY_BYTES:
+            raise _Rejected(413, "too_large", f"the body is over {MAX_BODY_BYTES} bytes: shorten it")
+    return body
+
+
+def _read(model: type[B], body: bytes) -> B:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise _Rejected(400, "invalid_request", f"{where or 'the body'}: {problem['msg']}", where or None) from None
+
+
+def describe_error(body: bytes) -> tuple[str, str]:
+    """Code and message of an error's body."""
+    try:
+        found: Any = json.loads(body)
+        return str(found["error"])[:60], str(found["message"])[:200]
+    except (ValueError, KeyError, TypeError):
+        return "unreadable", "the identity service's answer is invalid"

@@ -1,0 +1,27 @@
+-- name: register
+insert into user_grant (grant_id, statement, wrapped_key, credential, registered_at, expires_at)
+values ($1, $2, $3, $4, $5, $6)
+on conflict (grant_id) do update
+set statement = excluded.statement, wrapped_key = excluded.wrapped_key, credential = excluded.credential,
+  registered_at = excluded.registered_at, expires_at = excluded.expires_at, revoked_at = null
+
+-- name: find
+select grant_id, statement, wrapped_key, credential, registered_at, revoked_at from user_grant where grant_id = $1
+
+-- name: lock
+select grant_id, statement, wrapped_key, credential, registered_at, revoked_at from user_grant
+where grant_id = $1 for update
+
+-- name: replace_credential
+update user_grant set wrapped_key = $2, credential = $3 where grant_id = $1 and revoked_at is null
+
+-- name: revoke
+update user_grant set revoked_at = coalesce(revoked_at, $2), wrapped_key = null, credential = null where grant_id = $1
+
+-- name: forget_expired
+update user_grant set wrapped_key = null, credential = null where expires_at < $1 and credential is not null
+
+-- name: record_issue
+insert into issued_token (jti, task_id, grant_id, case_id, agent, audience, scopes, issued_at, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (jti, task_id) do nothing

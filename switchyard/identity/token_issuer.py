@@ -1,0 +1,180 @@
+"""Issues tokens for tasks: checks grant and task, exchanges the user's credential, and records what it issued."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+import structlog
+from joserfc.jwk import OKPKey
+
+from switchyard.identity.grant_store import GrantStore, RegisteredGrant
+from switchyard.identity.permissions import (
+    AgentCeiling,
+    AgentCeilings,
+    Denied,
+    OpenTask,
+    ServiceGrant,
+    TokenRequest,
+    check_request,
+)
+from switchyard.identity.token_exchange import (
+    ExchangeDenied,
+    IdentityProvider,
+    IssuedToken,
+    SubjectTokenRejected,
+    TokenExchange,
+    UserCredential,
+)
+from switchyard.protocol.grants import GrantClaims, service_grant_id
+from switchyard.protocol.principal_jws import PrincipalStatementInvalid, verify_grant
+from switchyard.runtime.core.clock import Clock
+
+log = structlog.get_logger(__name__)
+MIN_REMAINING_S = 60
+"""A cached token with less time to live than this is not handed out again."""
+
+REFRESH_BEFORE_S = 30
+"""A user's token with less time to live than this is refreshed before it is exchanged."""
+
+MAX_CACHED_TOKENS = 10_000
+GrantKeys: TypeAlias = Mapping[str, Mapping[str, OKPKey]]
+"""Public keys of those who sign grants, by source and key id."""
+
+_CacheKey: TypeAlias = tuple[str, datetime | None, str, str, tuple[str, ...]]
+_UNKNOWN = Denied("grant_unknown", "no grant of that id is registered")
+
+
+class TokenDenied(Exception):
+    """No token is issued; `denied` says why."""
+
+    def __init__(self, denied: Denied) -> None:
+        super().__init__(denied.message)
+        self.denied = denied
+
+
+class TaskEvidence(Protocol):
+    """What others recorded about a task: at intake and at its claim."""
+
+    async def open_task(self, agent: str, case_id: str, task_id: str) -> OpenTask | None:
+        """The task, if this agent holds it now and its case is open. Raises `Unavailable`."""
+
+
+@dataclass
+class TokenIssuer:
+    """What issuing depends on. `ceilings` has the agents' limits by name, `services` the grants of sources that act for
+    themselves, by source."""
+
+    store: GrantStore
+    evidence: TaskEvidence
+    exchange: TokenExchange
+    provider: IdentityProvider
+    keys: GrantKeys
+    ceilings: AgentCeilings
+    services: Mapping[str, ServiceGrant]
+    clock: Clock
+    _cache: OrderedDict[_CacheKey, IssuedToken] = field(default_factory=OrderedDict)
+
+    async def issue(self, agent: str, request: TokenRequest) -> IssuedToken:
+        """A token for a task. Raises `TokenDenied` or `Unavailable`."""
+        now = self.clock.now().timestamp()
+        task = await self.evidence.open_task(agent, request.case_id, request.task_id)
+        service = next((each for each in self.services if service_grant_id(each) == request.grant), None)
+        registered = None if service else await self.store.find(request.grant)
+        if service:
+            claims = None if task is None else self.services[service].claims(service, task.tenant, now)
+        else:
+            claims = None if registered is None else read_grant(registered.statement, self.keys)
+        denied = check_request(
+            request,
+            agent=agent,
+            grant=claims,
+            revoked=registered is not None and registered.revoked,
+            task=task,
+            ceiling=self.ceilings.get(agent, AgentCeiling()),
+            now=now,
+        )
+        if denied is not None or claims is None:
+            raise TokenDenied(denied or _UNKNOWN)
+        version = registered.registered_at if registered is not None else None
+        key = request.grant, version, agent, request.audience, tuple(sorted(request.scopes))
+        token = self._cache.get(key)
+        if token is None or token.expires_at - now <= MIN_REMAINING_S:
+            token = await self._exchanged(agent, request, registered, claims)
+            self._cache[key] = replace(token, expires_at=min(token.expires_at, claims.exp))
+            if len(self._cache) > MAX_CACHED_TOKENS:
+                self._cache.popitem(last=False)
+        # Before it leaves: a token that somebody holds is in this table.
+        await self.store.record_issue(request, agent, token)
+        log.info("token.issued", agent=agent, grant=request.grant, case_id=request.case_id, jti=token.jti)
+        return token
+
+    async def _exchanged(
+        self, agent: str, request: TokenRequest, registered: RegisteredGrant | None, claims: GrantClaims
+    ) -> IssuedToken:
+        try:
+            if registered is None:
+                return await self._exchange_for_service(agent, request, claims)
+            return await self._exchange_for_user(agent, request, registered, claims)
+        except SubjectTokenRejected as error:
+            raise TokenDenied(Denied("needs_reauth", str(error), reauth=True)) from None
+        except ExchangeDenied as error:
+            raise TokenDenied(Denied("exchange_denied", str(error))) from None
+
+    async def _exchange_for_service(self, agent: str, request: TokenRequest, claims: GrantClaims) -> IssuedToken:
+        client = self.exchange.client_of(claims.sub)
+        credential = await self.exchange.service_credential(client, request.scopes, now=self.clock.now().timestamp())
+        return await self._exchange(credential, client.id, agent, request)
+
+    async def _exchange_for_user(
+        self, agent: str, request: TokenRequest, grant: RegisteredGrant, claims: GrantClaims
+    ) -> IssuedToken:
+        credential = await self.store.open(request.grant, grant)
+        if credential is None:
+            raise SubjectTokenRejected("the user's credential was deleted")
+        if credential.expires_at - self.clock.now().timestamp() > REFRESH_BEFORE_S:
+            try:
+                return await self._exchange(credential, claims.sub, agent, request)
+            except SubjectTokenRejected:
+                if credential.refresh_token is None:
+                    raise
+        return await self._exchange(await self._refreshed(request.grant, credential), claims.sub, agent, request)
+
+    async def _refreshed(self, grant_id: str, used: UserCredential) -> UserCredential:
+        """A fresh credential: another process's, if it has just refreshed this grant's."""
+        async with self.store.locked(grant_id) as (store, grant):
+            current = None if grant is None else await store.open(grant_id, grant)
+            if current is None:
+                raise SubjectTokenRejected("the user's credential was deleted")
+            if current.token != used.token:
+                return current
+            if current.refresh_token is None:
+                raise SubjectTokenRejected("the user's token has expired and cannot be refreshed")
+            fresh = await self.provider.refresh(current.refresh_token, now=self.clock.now().timestamp())
+            await store.replace_credential(grant_id, fresh)
+            return fresh
+
+    async def _exchange(self, credential: UserCredential, user: str, agent: str, request: TokenRequest) -> IssuedToken:
+        return await self.exchange.exchange(
+            credential,
+            user=user,
+            agent=agent,
+            audience=request.audience,
+            scopes=request.scopes,
+            now=self.clock.now().timestamp(),
+        )
+
+
+def read_grant(statement: str, keys: GrantKeys) -> GrantClaims | None:
+    """The claims of a grant that its own source signed, else None."""
+    for source, own in keys.items():
+        try:
+            _, claims = verify_grant(statement, own)
+        except PrincipalStatementInvalid:
+            continue
+        if claims.iss == source:
+            return claims
+    return None

@@ -1,0 +1,180 @@
+"""A case waits for its user's consent, and goes on when the grant is renewed."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from contracts.events.upstream import CaseSubmitted
+from services.ingress.principal import PrincipalSigner, bus_payload
+from switchyard.case_manager.intake import CaseIntake
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.events.failures import ReauthNeeded
+from switchyard.protocol.fields import Json
+from switchyard.protocol.grants import GrantClaims, service_grant_id
+from switchyard.protocol.principal_jws import import_private_key, sign_grant
+from switchyard.protocol.received import ReceivedEvent
+from tests.integration.case_manager.conftest import (
+    CONSENT_KEYS,
+    CONSENT_SEED,
+    CONSENT_SOURCE,
+    CONSENT_URL,
+    SOURCE,
+    USER,
+    CaseManager,
+    submission,
+)
+from tests.integration.events import NOW, fresh_id
+from tests.integration.infrastructure import Owner
+from tests.integration.manual_clock import ManualClock
+from tests.unit.router.cases import received, reply, routed
+
+pytestmark = pytest.mark.integration
+
+WAREHOUSE = "https://warehouse.example"
+
+
+def grant(jti: str, *, seed: bytes = CONSENT_SEED, **changed: Any) -> str:
+    """A user's grant, as the ingress signs it."""
+    values: dict[str, Any] = {
+        "iss": CONSENT_SOURCE,
+        "jti": jti,
+        "sub": USER,
+        "tenant": "acme",
+        "agents": ("text_to_sql",),
+        "scopes": ("session:role:ANALYST",),
+        "audiences": (WAREHOUSE,),
+        "iat": int(NOW.timestamp()),
+        "exp": int(NOW.timestamp()) + 3_600,
+    }
+    return sign_grant(GrantClaims.model_validate(values | changed), "k1", import_private_key(seed))
+
+
+def signed(**changes: Any) -> Json:
+    """A submission as the ingress puts it on the bus."""
+    signer = PrincipalSigner(
+        source=CONSENT_SOURCE, fetch=lambda: json.dumps({"k1": CONSENT_SEED.hex()}), now=NOW.timestamp
+    )
+    return dict(bus_payload(signer.signed(CaseSubmitted.model_validate(submission(**changes)))))
+
+
+@pytest.fixture
+def intake(case_manager: CaseManager) -> CaseIntake:
+    """Intake that wants the ingress to sign."""
+    return CaseIntake(
+        case_manager.intake.submissions,
+        case_manager.intake.store,
+        case_manager.intake.openings,
+        case_manager.intake.clock,
+        case_manager.intake.mac,
+        principals=CONSENT_KEYS,
+    )
+
+
+async def opened(intake: CaseIntake, statement: str | None) -> Json:
+    changes = {} if statement is None else {"grant": statement}
+    detail = signed(agent="text_to_sql", idempotency_key=fresh_id(), **changes)
+    [event] = await intake.open_case(CONSENT_SOURCE, detail, "CaseSubmitted")
+    return event
+
+
+async def asked(intake: CaseIntake, jti: str) -> Json:
+    """AskConsent of a case whose agent needs consent."""
+    command = routed(await opened(intake, grant(jti)))
+    return routed(reply(command, ReauthNeeded(audience=WAREHOUSE)))
+
+
+async def request(case_manager: CaseManager, command: Json) -> list[Json]:
+    """What the case manager answers to AskConsent."""
+    event: ReceivedEvent[Any] = received(command)
+    return await case_manager.consents.request_consent(event)
+
+
+async def test_grant_of_a_submission_is_recorded_with_its_case(intake: CaseIntake) -> None:
+    jti = fresh_id()
+    event = await opened(intake, grant(jti))
+    assert event["principal"]["grant_ref"] == jti
+    assert event["payload"]["attested"]["grant"]["subject"] == event["principal"]["subject"]
+
+
+async def test_submission_of_a_source_that_signs_without_a_grant_has_none(intake: CaseIntake) -> None:
+    assert "grant_ref" not in (await opened(intake, None))["principal"]
+
+
+async def test_submission_of_a_source_that_does_not_sign_has_the_sources_own(case_manager: CaseManager) -> None:
+    event = await case_manager.submit(grant=grant(fresh_id()))
+    assert event["principal"]["grant_ref"] == service_grant_id(SOURCE)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"sub": "ben"}, {"tenant": "other"}, {"iss": "upstream.other"}, {"seed": b"\x02" * 32}]
+)
+async def test_grant_of_another_user_or_signer_is_rejected(intake: CaseIntake, changed: dict[str, Any]) -> None:
+    event = await opened(intake, grant(fresh_id(), **changed))
+    assert event["type"] == "SubmissionRejected"
+    assert event["payload"]["code"].startswith(("principal_", "grant_"))
+
+
+async def test_case_waits_for_consent_and_goes_on_with_the_renewed_grant(
+    case_manager: CaseManager, intake: CaseIntake
+) -> None:
+    jti = fresh_id()
+    command = await asked(intake, jti)
+    [requested] = await request(case_manager, command)
+    assert (requested["type"], requested["node_to"]) == ("ConsentRequested", "external")
+    assert requested["payload"] | {"until": ""} == {
+        "grant": jti,
+        "audience": WAREHOUSE,
+        "url": CONSENT_URL,
+        "until": "",
+    }
+    assert await request(case_manager, command) == [requested]
+
+    [granted] = await case_manager.consents.renew(CONSENT_SOURCE, {"tenant": "acme", "grant": grant(jti)})
+    again = routed(granted)
+    assert (again["type"], again["node_to"]) == ("AnswerQuestion", "text_to_sql")
+    assert await case_manager.consents.renew(CONSENT_SOURCE, {"tenant": "acme", "grant": grant(jti)}) == []
+    assert await request(case_manager, command) == [granted]
+
+
+async def test_renewal_of_another_grant_answers_nothing(case_manager: CaseManager, intake: CaseIntake) -> None:
+    command = await asked(intake, fresh_id())
+    await request(case_manager, command)
+    assert await case_manager.consents.renew(CONSENT_SOURCE, {"tenant": "acme", "grant": grant(fresh_id())}) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "tenant", "changed"),
+    [
+        (CONSENT_SOURCE, "acme", {"seed": b"\x02" * 32}),
+        (CONSENT_SOURCE, "other", {}),
+        (CONSENT_SOURCE, "acme", {"iss": "upstream.other"}),
+        ("upstream.other", "acme", {}),
+    ],
+)
+async def test_renewal_that_its_source_did_not_sign_is_refused(
+    case_manager: CaseManager, intake: CaseIntake, source: str, tenant: str, changed: dict[str, Any]
+) -> None:
+    jti = fresh_id()
+    await request(case_manager, await asked(intake, jti))
+    with pytest.raises(InvalidEvent):
+        await case_manager.consents.renew(source, {"tenant": tenant, "grant": grant(jti, **changed)})
+
+
+async def test_consent_that_is_not_given_in_time_ends_the_case(
+    case_manager: CaseManager, intake: CaseIntake, clock: ManualClock, owner: Owner
+) -> None:
+    command = await asked(intake, fresh_id())
+    await request(case_manager, command)
+    clock.advance(timedelta(days=1).total_seconds())
+    [pending] = await case_manager.pending.due()
+    [expired] = await case_manager.consents.expire(pending)
+    ending = routed(expired)
+    assert (ending["type"], ending["payload"]["outcome"], ending["payload"]["code"]) == (
+        "CloseCase",
+        "expired",
+        "needs_reauth",
+    )
