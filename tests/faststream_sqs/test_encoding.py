@@ -41,7 +41,7 @@ async def test_body_in_the_encoding_of_a_stranger_stays_text(
         seen.append(body)
 
     await broker.start()
-    await queue.send("H4sIAAAA", **{"content-encoding": "gzip"})
+    await queue.send("H4sIAAAA", **{"body-encoding": "gzip"})
     await eventually(lambda: seen == ["H4sIAAAA"])
 
 
@@ -109,6 +109,23 @@ async def test_publish_without_a_message_sends_an_empty_one(
     await broker.start()
     assert await broker.publish(queue=queue.name)
     await eventually(lambda: seen == [b""])
+
+
+async def test_headers_that_are_passed_on_do_not_misread_another_body(memory: SQSBroker) -> None:
+    seen: list[Any] = []
+
+    @memory.subscriber("first")
+    async def first(body: bytes, message: SQSMessage) -> None:
+        headers = {name: value for name, value in message.headers.items() if name != "correlation_id"}
+        await memory.publish("aGVsbG8=", "second", headers=headers)
+
+    @memory.subscriber("second")
+    async def second(body: Any, message: SQSMessage) -> None:
+        seen.append((body, message.headers["content-encoding"]))
+
+    async with TestSQSBroker(memory) as broker:
+        await broker.publish(b"\xff", "first", headers={"content-encoding": "gzip"})
+    assert seen == [("aGVsbG8=", "gzip")]
 
 
 class Reversing:

@@ -196,7 +196,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         Args:
             message: the body. Text and bytes are sent verbatim, anything else as JSON, each with its content type.
                 Bytes that SQS does not take as text travel as base64, and None and empty bodies as one space: the
-                header "content-encoding" says so.
+                header "body-encoding" says so.
             queue: the name of the queue, or the URL of another account's queue.
             headers: message attributes. With the content type, the correlation id and `reply_to`, at most ten.
             delay: seconds for which the message stays hidden, at most 900; a fraction is rounded up.

@@ -12,7 +12,9 @@ from .json_text import UnreadableJson, read_json
 from .limits import FORBIDDEN
 
 CONTENT_TYPE = "content-type"
-CONTENT_ENCODING = "content-encoding"
+BODY_ENCODING = "body-encoding"
+"""How SQS carries the body. Not `content-encoding`, which belongs to the application."""
+
 CORRELATION_ID = "correlation_id"
 REPLY_TO = "reply_to"
 
@@ -38,19 +40,19 @@ def write_body(body: bytes) -> tuple[str, str | None]:
     return (base64.b64encode(body).decode(), _BASE64) if FORBIDDEN.search(text) else (text, None)
 
 
-def read_body(text: str, content_encoding: Any) -> bytes:
+def read_body(text: str, body_encoding: Any) -> bytes:
     """The body that `write_body` was given. An unknown encoding leaves the text as it is.
 
     Raises:
         UnreadableBody: the text is not in its encoding.
     """
-    if content_encoding == _EMPTY:
+    if body_encoding == _EMPTY:
         return b""
-    if content_encoding == _BASE64:
+    if body_encoding == _BASE64:
         try:
             return base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
-            raise UnreadableBody("the body is not base64, as its content-encoding says") from error
+            raise UnreadableBody("the body is not base64, as its body-encoding says") from error
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -110,6 +110,7 @@ def _direct_call(model: CallModel, context: ContextRepo) -> Callable[[StreamMess
     others = [field for field in fields.values() if not _is_message(field)]
     call = model.call
     cast: Any = model.serializer
+    respond = cast.response
 
     async def handle(message: StreamMessage[Any]) -> Any:
         arguments: dict[str, Any] = dict.fromkeys(message_names, message)
@@ -120,7 +121,7 @@ def _direct_call(model: CallModel, context: ContextRepo) -> Callable[[StreamMess
             found = Context.use(field, context__=context)
             if field.param_name in found:
                 arguments[field.param_name] = found[field.param_name]
-        return cast.response(await call(**cast(arguments)))
+        return respond(await call(**cast(arguments)))
 
     return handle
 

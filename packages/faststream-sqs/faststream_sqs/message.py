@@ -7,7 +7,7 @@ from typing import Any
 from faststream.message import AckStatus, StreamMessage
 
 from .delivery import SQSDelivery
-from .encoding import CONTENT_ENCODING, read_body
+from .encoding import BODY_ENCODING, read_body
 from .envelope import EventBridgeEnvelope
 
 
@@ -25,7 +25,7 @@ class SQSMessage(StreamMessage[SQSDelivery]):
         envelope = self.raw_message.envelope
         if envelope is not None:
             return envelope.detail_text().encode("utf-8", "surrogatepass")
-        return read_body(self.raw_message.body, self.headers.get(CONTENT_ENCODING))
+        return read_body(self.raw_message.body, self.headers.get(BODY_ENCODING))
 
     @body.setter
     def body(self, value: Any) -> None:

@@ -6,7 +6,7 @@ from faststream._internal.constants import ContentTypes
 from faststream.message import StreamMessage
 
 from .delivery import SQSDelivery
-from .encoding import CONTENT_ENCODING, CONTENT_TYPE, CORRELATION_ID, ENCODINGS, REPLY_TO, looks_like_json, read_headers
+from .encoding import BODY_ENCODING, CONTENT_TYPE, CORRELATION_ID, ENCODINGS, REPLY_TO, looks_like_json, read_headers
 from .errors import UnreadableBody
 from .json_text import UnreadableJson, read_json
 from .message import SQSBatchMessage, SQSMessage
@@ -87,7 +87,7 @@ def _decode(msg: StreamMessage[SQSDelivery]) -> Any:
         return delivery.envelope.detail
     if msg.content_type:
         return _decode_typed(msg, msg.body)
-    ours = msg.headers.get(CONTENT_ENCODING) in ENCODINGS
+    ours = msg.headers.get(BODY_ENCODING) in ENCODINGS
     return _decode_bytes(msg.body) if ours else _guess(delivery.body)
 
 

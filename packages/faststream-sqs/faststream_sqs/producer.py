@@ -19,7 +19,7 @@ from .batch_call import BatchCall, Results, from_error, sqs_results
 from .claim_check import ClaimStore, is_claim
 from .connection import Connection
 from .delivery import SQSDelivery
-from .encoding import CONTENT_ENCODING, CONTENT_TYPE, CORRELATION_ID, REPLY_TO, VERBATIM, write_body, write_header
+from .encoding import BODY_ENCODING, CONTENT_TYPE, CORRELATION_ID, REPLY_TO, VERBATIM, write_body, write_header
 from .errors import PublishFailed, RequestFailed
 from .limits import MAX_SQS_REQUEST_BYTES, check_entry, is_fifo, weigh
 from .parser import SQSParser
@@ -177,11 +177,11 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
     async def _entry(self, cmd: SQSPublishCommand, body: Any, encoded: bytes, content_type: str | None) -> Entry:
         # Text goes out as it is or not at all: only bytes may arrive as base64.
         if isinstance(body, str) and body and encoded == body.encode("utf-8", "surrogatepass"):
-            text, content_encoding = body, None
+            text, body_encoding = body, None
         else:
-            text, content_encoding = write_body(encoded)
+            text, body_encoding = write_body(encoded)
             if isinstance(body, bytes) and content_type is None:
-                content_encoding = content_encoding or VERBATIM
+                body_encoding = body_encoding or VERBATIM
         headers = dict(cmd.headers)
         for name, value in (
             (CONTENT_TYPE, content_type),
@@ -190,8 +190,8 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
         ):
             if value:
                 headers.setdefault(name, value)
-        if content_encoding is not None:
-            headers[CONTENT_ENCODING] = content_encoding
+        # That of a message whose headers are passed on says nothing about this body.
+        headers[BODY_ENCODING] = body_encoding
         attributes = {name: write_header(name, value) for name, value in headers.items() if value is not None}
         entry: dict[str, Any] = {"MessageBody": text}
         if attributes:

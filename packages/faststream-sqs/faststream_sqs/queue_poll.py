@@ -12,6 +12,8 @@ try:
 except ImportError:  # without it there is no instrumentation to suppress
     suppress_instrumentation = nullcontext  # type: ignore[assignment]
 
+__all__ = ("RawMessage", "Receiver", "messages_in", "suppress_instrumentation")
+
 RawMessage: TypeAlias = dict[str, Any]
 
 _SYSTEM_ATTRIBUTES = ["ApproximateReceiveCount", "SentTimestamp", "MessageGroupId", "AWSTraceHeader"]

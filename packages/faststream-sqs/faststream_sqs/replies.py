@@ -14,14 +14,14 @@ from .connection import Connection
 from .delivery import SQSDelivery
 from .encoding import CORRELATION_ID, read_headers
 from .errors import PublishFailed, RequestFailed
-from .queue_poll import RawMessage, messages_in
+from .limits import MAX_WAIT_TIME
+from .queue_poll import RawMessage, messages_in, suppress_instrumentation
 from .response import SQSPublishCommand
 from .retry import RetryPolicy
 from .settlement import Settlement
 
 REPLY_QUEUE_PREFIX = "faststream-sqs-replies-"
 
-_WAIT_TIME = 20
 _BACKOFF = RetryPolicy(base=0.2, cap=5.0)
 
 
@@ -78,6 +78,8 @@ class ReplyInbox:
             if not reply.done():
                 reply.set_exception(PublishFailed("BrokerStopped", "the broker stopped before the reply came"))
         url, self._url = self._url, None
+        if url is not None and not url.done():
+            url.cancel()
         if url is not None and self._queue is None and url.done() and not url.cancelled() and not url.exception():
             with contextlib.suppress(ClientError, BotoCoreError):
                 await self._connection.sending.delete_queue(QueueUrl=url.result())
@@ -105,13 +107,14 @@ class ReplyInbox:
         failures = 0
         while self._pending:
             try:
-                response = await self._connection.polling.receive_message(
-                    QueueUrl=url,
-                    MaxNumberOfMessages=10,
-                    WaitTimeSeconds=_WAIT_TIME,
-                    MessageSystemAttributeNames=["All"],
-                    MessageAttributeNames=["All"],
-                )
+                with suppress_instrumentation():
+                    response = await self._connection.polling.receive_message(
+                        QueueUrl=url,
+                        MaxNumberOfMessages=10,
+                        WaitTimeSeconds=MAX_WAIT_TIME,
+                        MessageSystemAttributeNames=["All"],
+                        MessageAttributeNames=["All"],
+                    )
                 found = messages_in(response)
             except (ClientError, BotoCoreError, RequestFailed):
                 failures += 1

@@ -5,7 +5,7 @@ from typing import Any
 
 from .batch_call import BatchCall, Results, sqs_results
 from .claim_check import SIZE_ATTRIBUTE
-from .encoding import CONTENT_ENCODING, CONTENT_TYPE
+from .encoding import BODY_ENCODING, CONTENT_TYPE
 from .errors import MessageLeaseLost, RequestFailed, SettleFailed
 from .limits import FORBIDDEN, MAX_ATTRIBUTES
 
@@ -94,7 +94,7 @@ class Settlement:
         theirs = raw.get("MessageAttributes") or {}
         # The reason first, then the message's own attributes, those it is read by before the others, then the rest of
         # ours as far as there is room.
-        read_by = [name for name in (SIZE_ATTRIBUTE, CONTENT_ENCODING, CONTENT_TYPE) if name in theirs]
+        read_by = [name for name in (SIZE_ATTRIBUTE, BODY_ENCODING, CONTENT_TYPE) if name in theirs]
         attributes: dict[str, Any] = {}
         for name in (REASON_ATTRIBUTE, *read_by, *theirs, QUEUE_ATTRIBUTE, MESSAGE_ID_ATTRIBUTE):
             if name in attributes or len(attributes) == MAX_ATTRIBUTES:
