@@ -87,9 +87,12 @@ lint: $(READY) ## ruff, mypy strict, import rules, generated files, names and pr
 test-fast: $(READY) ## Unit and contract tests: no server, about two minutes
 	HYPOTHESIS_PROFILE=fast $(BIN)/pytest tests/unit tests/contract tests/fuzz -m "not slow" -n 2 -q
 
+FUZZ := tests/fuzz tests/unit/compliance/test_hostile_drafts.py tests/unit/text_to_sql/test_guard_fuzz.py \
+	tests/unit/text_to_sql/test_guard_properties.py
+
 .PHONY: fuzz
-fuzz: $(READY) ## Every parser of foreign bytes, on many more hostile inputs than test-fast draws (about half an hour)
-	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest tests/fuzz --timeout=3000 -n 2 -q
+fuzz: $(READY) ## Every parser of foreign bytes, the guard and the rules, on many more hostile inputs than test-fast draws (over an hour)
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest $(FUZZ) --timeout=3000 -n 2 -q
 
 .PHONY: test-integration
 test-integration: $(READY) ## Against the embedded PostgreSQL, ministack and the model simulator

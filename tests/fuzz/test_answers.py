@@ -19,7 +19,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.config import Config
 from faststream._internal.configs import BrokerConfig
-from hypothesis import event, given
+from hypothesis import currently_in_test_context, event, given
 from hypothesis import strategies as st
 from pydantic_ai.exceptions import ModelAPIError
 from pydantic_ai.models import ModelRequestParameters
@@ -243,20 +243,27 @@ def gpt(replies: Replies) -> Iterator[FailoverModel]:
 
 def ask(replies: Replies, model: FailoverModel, reply: bytes) -> None:
     """Ask: an answer, or a failed attempt that is the vendor's."""
+    with bounded(len(reply)):
+        outcome(replies, model, reply)
+
+
+def outcome(replies: Replies, model: FailoverModel, reply: bytes) -> str:
+    """What became of the one attempt."""
     replies.reply = reply
     model.breakers["primary"] = CircuitBreaker(model.policy.breaker)  # or the failures of before would keep it shut
 
-    async def call() -> None:
+    async def call() -> str:
         with model.budget(LatencyBudget(total_ms=20_000)) as record, suppress(AllModelsFailed, ModelAPIError):
             await model.request(PROMPT, None, ModelRequestParameters())
         [decision] = record.decisions
         [attempt] = decision.attempts
-        event(f"{attempt.outcome} {attempt.error_code}")
+        if currently_in_test_context():
+            event(f"{attempt.outcome} {attempt.error_code}")
         rejected = attempt.outcome == "rejected" and not (attempt.error_code or "").startswith("Model")
         assert not rejected, f"blamed on the caller: {attempt.error_code}"
+        return str(attempt.outcome)
 
-    with bounded(len(reply)):
-        replies.runner.run(call())
+    return replies.runner.run(call())
 
 
 @given(reply=bedrock_streams)
@@ -269,3 +276,93 @@ def test_stream_of_bedrock_is_an_answer_or_its_own_failure(
 @given(reply=openai_streams)
 def test_stream_of_openai_is_an_answer_or_its_own_failure(replies: Replies, gpt: FailoverModel, reply: bytes) -> None:
     ask(replies, gpt, reply)
+
+
+def _ended(reason: Any) -> dict[str, Any]:
+    return CHUNK | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+
+
+START, TEXT, _, STOP, USAGE = OPENAI
+TALKS_OF_THE_MARK = CHUNK | {"choices": [{"index": 0, "delta": {"content": "\ndata: [DONE]\n"}, "finish_reason": None}]}
+HALF_OF_OPENAI: dict[str, list[Any]] = {
+    "no end mark": [START, TEXT, STOP],
+    "no reason": [START, TEXT, "[DONE]"],
+    "an unknown reason": [START, TEXT, _ended("recitation"), "[DONE]"],
+    "a token limit": [START, TEXT, _ended("length"), "[DONE]"],
+    "a filter": [START, TEXT, _ended("content_filter"), "[DONE]"],
+    "a reason that is a number": [START, TEXT, _ended(1), "[DONE]"],
+    "an empty reason": [START, TEXT, _ended(""), "[DONE]"],
+    "a text that talks of the mark": [START, TALKS_OF_THE_MARK, STOP],
+    "a mark within a chunk": [START, TEXT, STOP, '{"x": "data: [DONE]"}'],
+    "a comment for a mark": [START, TEXT, STOP, ": data: [DONE]"],
+    "an error in the stream": [START, TEXT, {"error": {"message": "overloaded", "code": 500}}, "[DONE]"],
+    "a mark before the reason": [START, TEXT, "[DONE]", STOP],
+    "nothing": [],
+    "the mark alone": ["[DONE]"],
+}
+
+
+@pytest.mark.parametrize("name", HALF_OF_OPENAI)
+def test_half_an_answer_of_openai_is_no_answer(replies: Replies, gpt: FailoverModel, name: str) -> None:
+    lines = [each if isinstance(each, str) else json.dumps(each) for each in HALF_OF_OPENAI[name]]
+    body = "".join(line + "\n\n" if line.startswith(":") else f"data: {line}\n\n" for line in lines)
+    assert outcome(replies, gpt, http(body.encode(), kind="text/event-stream")) != "won"
+
+
+def _bedrock_end(reason: Any) -> list[tuple[str, dict[str, Any]]]:
+    return [BEDROCK[0], BEDROCK[3], BEDROCK[5], ("messageStop", {"stopReason": reason}), BEDROCK[7]]
+
+
+HALF_OF_BEDROCK: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "no stop": [BEDROCK[0], BEDROCK[3], BEDROCK[5], BEDROCK[7]],
+    "a stop without a reason": [*_bedrock_end("end_turn")[:3], ("messageStop", {}), BEDROCK[7]],
+    "a token limit": _bedrock_end("max_tokens"),
+    "a filter": _bedrock_end("content_filtered"),
+    "a guardrail": _bedrock_end("guardrail_intervened"),
+    "a full context": _bedrock_end("model_context_window_exceeded"),
+    "an unknown reason": _bedrock_end("tired"),
+    "an empty reason": _bedrock_end(""),
+    "a tool without its start": [BEDROCK[0], BEDROCK[2]],
+    "a stream that throws": [BEDROCK[0], BEDROCK[3], ("modelStreamErrorException", {"message": "x"})],
+}
+
+
+@pytest.mark.parametrize("name", HALF_OF_BEDROCK)
+def test_half_an_answer_of_bedrock_is_no_answer(replies: Replies, bedrock: FailoverModel, name: str) -> None:
+    body = b"".join(frame_event(kind, _json(payload)) for kind, payload in HALF_OF_BEDROCK[name])
+    assert outcome(replies, bedrock, http(body, kind="application/vnd.amazon.eventstream")) != "won"
+
+
+def test_whole_answers_are_answers(replies: Replies, gpt: FailoverModel, bedrock: FailoverModel) -> None:
+    body = "".join(f"data: {json.dumps(each)}\n\n" for each in (START, TEXT, STOP, USAGE)) + "data: [DONE]\n\n"
+    assert outcome(replies, gpt, http(body.encode(), kind="text/event-stream")) == "won"
+    whole = b"".join(frame_event(kind, _json(payload)) for kind, payload in _bedrock_end("end_turn"))
+    assert outcome(replies, bedrock, http(whole, kind="application/vnd.amazon.eventstream")) == "won"
+
+
+MALFORMED_RESULTS = [
+    b'{"Entries": "x"}', b'{"Entries": [1]}', b'{"Entries": [[]]}', b'{"Entries": [null]}', b'{"Entries": [{}]}',
+    b'{"Entries": [{"EventId": ""}]}', b'{"Entries": [{"EventId": 1}]}', b'{"Entries": [{"EventId": []}]}',
+    b'{"Entries": {"0": {"EventId": "e"}}}', b'{"Entries": [{"ErrorCode": {}}]}', b'{"Entries": [{"ErrorCode": ["a"]}]}',
+    b'{"Entries": [{"ErrorCode": null, "EventId": null}]}', b'{"FailedEntryCount": "NaN"}', b"[]", b"1", b'"x"', b"null",
+    b'{"Entries": [{"ErrorCode": ""}]}', b'\xff\xfe{"Entries": []}', b'{"Entries": [{"EventId": "e"}, {"EventId": "f"}]}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", MALFORMED_RESULTS)
+def test_malformed_answer_of_put_events_is_a_result_or_a_failure(
+    replies: Replies, aws: dict[str, Any], body: bytes
+) -> None:
+    connection = Connection(region="us-east-1", endpoint_url=replies.url, credentials=None, session=None)
+    connection._clients = {"events": aws["events"]}
+    producer = EventBridgeProducer(connection)
+    replies.reply = http(body, kind=JSON)
+
+    async def put() -> Any:
+        producer.connect(None, DefaultCodec())
+        assert producer._events is not None
+        return await producer._events._send_batch([({"Source": "s", "DetailType": "d", "Detail": "{}"}, 10)])
+
+    [result] = replies.runner.run(put())
+    assert isinstance(result, str | RequestFailed)
+    assert result not in {"", "None", "[]"}

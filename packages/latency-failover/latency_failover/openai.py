@@ -9,7 +9,7 @@ import openai
 from latency_failover.connections import current_connections
 from latency_failover.errors import IncompleteAnswer, MalformedAnswer
 
-_END_MARK = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
+_END_MARK = re.compile(rb"[\r\n]data: ?\[DONE\]")
 _TAIL_BYTES = 64
 """Kept between chunks: more than the mark needs."""
 
@@ -42,7 +42,7 @@ async def _watch_response(response: Any) -> None:
 
 def _marked(read: Any) -> Any:
     async def read_to_mark(*args: Any, **options: Any) -> AsyncIterator[bytes]:
-        tail, size, ended = b"", 0, False
+        tail, size, ended = b"\n", 0, False  # the stream begins a line
         async for chunk in read(*args, **options):
             size += len(chunk)
             if size > MAX_ANSWER_BYTES:

@@ -28,5 +28,6 @@ async def run() -> None:
         # Dead letters are handled again: repeating a report is harmless.
         process.subscribe(report, dead_letters=report)
         app = build_opt_out_app(tokens, suppressions, process.clock)
-        process.run_in_background(partial(serve_web_app, app, settings.optout_host, settings.optout_port))
+        # A server that fails must not stop the reports, nor reports the server.
+        process.serve_in_background("opt_out", partial(serve_web_app, app, settings.optout_host, settings.optout_port))
         await process.run()

@@ -12,7 +12,7 @@ from itertools import combinations
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
-from services.specialists.text_to_sql.grammar import LISTS
+from services.specialists.text_to_sql.grammar import LISTS, RANKED
 from services.specialists.text_to_sql.rewrite import QUERIES, fold
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.unsafe_query import bad_construct, too_costly
@@ -27,6 +27,8 @@ MAX_TEXT = 100_000
 """Characters that one value may have while the query runs."""
 LISTED_TEXT = 20_000
 """Characters assumed of a text that LISTAGG or ARRAY_AGG makes."""
+_MEMBER = 8
+"""Characters that a member of a long list has at least."""
 OTHER_TEXT = 64
 """Characters of a number, a date or a text of unknown length."""
 SHOWN_TEXT = 501
@@ -34,6 +36,10 @@ SHOWN_TEXT = 501
 
 _JOIN_REMEDY = "join every table by an equality of columns, for example ON d.api_number = w.api_number"
 _SMALL_LIMIT = 100
+_EXPRESSIONS = (
+    exp.RegexpLike, exp.RegexpILike, exp.RegexpReplace, exp.RegexpExtract, exp.RegexpExtractAll, exp.RegexpCount,
+    exp.RegexpInstr,
+)  # fmt: skip
 _KEEPS_VALUES_APART = (
     exp.Column, exp.Identifier, exp.Paren, exp.Cast, exp.DataType, exp.Upper, exp.Lower, exp.Trim, exp.Year, exp.Month,
     exp.Quarter, exp.TimestampTrunc, exp.DateTrunc, exp.TsOrDsToDate, exp.LastDay, exp.Literal, exp.Var,
@@ -105,7 +111,9 @@ def check_parts(tree: exp.Expr) -> None:
             raise too_costly(f"a list of {len(node.expressions)} values", f"list at most {MAX_LIST}, or join a CTE")
         if isinstance(node, exp.Group) and _groupings(node) > MAX_GROUPINGS:
             raise too_costly("so many groupings", "use CUBE with at most 6 columns, or GROUPING SETS")
-        if isinstance(node, exp.RegexpLike | exp.RegexpReplace | exp.RegexpExtract | exp.RegexpCount | exp.RegexpInstr):
+        if isinstance(node, exp.Like | exp.ILike) and len(node.expression.name) > MAX_PATTERN:
+            raise bad_construct("a long pattern", f"write a pattern of at most {MAX_PATTERN} characters")
+        if isinstance(node, _EXPRESSIONS):
             pattern = node.args.get("expression")
             if not isinstance(pattern, exp.Literal) or len(pattern.name) > MAX_PATTERN:
                 what = "a regular expression that is computed or long"
@@ -160,11 +168,17 @@ def _check_joined(scope: Scope, schema: Schema) -> int:
 def _is_equated(scope: Scope) -> bool:
     """Whether a correlated subquery is tied to the query around it by an equality."""
     where = scope.expression.args.get("where")
-    outside = {id(column) for column in scope.external_columns}
-    return any(
-        id(side.unnest()) in outside
-        for each in (where.find_all(exp.EQ, exp.NullSafeEQ) if where else ())
-        for side in (each.this, each.expression)
+    return where is not None and _equates(where.this, {id(column) for column in scope.external_columns})
+
+
+def _equates(condition: exp.Expr, outside: set[int]) -> bool:
+    if isinstance(condition, exp.Paren):
+        return _equates(condition.this, outside)
+    if isinstance(condition, exp.And | exp.Or):
+        every = all if isinstance(condition, exp.Or) else any
+        return every(_equates(part, outside) for part in condition.flatten())
+    return isinstance(condition, exp.EQ | exp.NullSafeEQ | exp.EqualNull) and any(
+        id(side.unnest()) in outside for side in (condition.this, condition.expression)
     )
 
 
@@ -213,17 +227,45 @@ def _varied(left: exp.Expr, right: exp.Expr) -> bool:
 
 
 def _sources_of(node: exp.Expr, scope: Scope, schema: Schema) -> frozenset[str]:
+    """The sources whose rows an expression tells apart."""
     return frozenset(
         column.table
         for column in node.find_all(exp.Column)
-        if column.table in scope.selected_sources and not _is_constant(column, scope, schema)
+        if column.table in scope.selected_sources and _varies(column, scope, schema)
     )
 
 
-def _is_constant(column: exp.Column, scope: Scope, schema: Schema) -> bool:
-    """Whether every row has the same value: to join on it is a cross product."""
-    source = scope.selected_sources[column.table][1]
-    return isinstance(source, exp.Table) and len(schema.tables[source.name].columns[column.name].values) == 1
+def _varies(node: exp.Expr, scope: Scope, schema: Schema) -> bool:
+    """Whether an expression can differ from row to row: to join on one that cannot is a cross product."""
+    if isinstance(node, exp.Column):
+        if node.table not in scope.selected_sources:
+            return False
+        source = scope.selected_sources[node.table][1]
+        if isinstance(source, exp.Table):
+            return len(schema.tables[source.name].columns[node.name].values) != 1
+        return not isinstance(source, Scope) or _output_varies(source, node.name, schema)
+    if isinstance(node, RANKED):
+        return True
+    if isinstance(node, exp.Window) and not node.args.get("partition_by") and not node.args.get("order"):
+        return isinstance(node.this.unnest(), RANKED)
+    return any(_varies(each, scope, schema) for each in node.iter_expressions())
+
+
+def _output_varies(scope: Scope, name: str, schema: Schema) -> bool:
+    if parts := scope.set_operation_scopes:
+        names = output_names(scope)
+        if name not in names or any(len(output_names(part)) != len(names) for part in parts):
+            return True
+        at = names.index(name)
+        written = {
+            part.expression.expressions[at].unalias().sql() for part in parts if isinstance(part.expression, exp.Select)
+        }
+        return len(written) > 1 or any(_output_varies(part, output_names(part)[at], schema) for part in parts)
+    query = scope.expression
+    if not isinstance(query, exp.Select) or not query.args.get("from_"):
+        return True
+    item = next((each for each in query.expressions if each.alias_or_name == name), None)
+    return item is None or _varies(item, scope, schema)
 
 
 def _rows(source: object) -> str:
@@ -246,20 +288,33 @@ def _rows_of(query: object) -> str:
     group, limit = query.args.get("group"), query.args.get("limit")
     if not query.args.get("from_"):
         return "one"
-    if not group and any(_aggregates(each) for each in query.expressions):
+    if not group and any(_aggregates(each, query) for each in query.expressions):
         return "one"
     if limit and int(limit.expression.name) <= _SMALL_LIMIT:
         return "one" if int(limit.expression.name) <= 1 else "few"
-    keys = len(query.expressions) if query.args.get("distinct") else len(group.expressions) if group else 9
+    if query.args.get("distinct"):
+        keys = sum(map(_keys, query.expressions))
+    elif group and group.args.get("all"):
+        keys = sum(_keys(each) for each in query.expressions if not _aggregates(each, query))
+    else:
+        keys = sum(map(_keys, group.expressions)) if group else 9
     return "few" if keys <= 2 else "many"
 
 
-def _aggregates(node: exp.Expr) -> bool:
-    return any(
-        not each.find_ancestor(exp.Window, exp.Select, exp.Subquery)
-        or isinstance(each.find_ancestor(exp.Window, exp.Select, exp.Subquery), exp.Select)
-        for each in node.find_all(exp.AggFunc)
-    )
+def _keys(part: exp.Expr) -> int:
+    """How many values tell the groups of one part of GROUP BY or DISTINCT apart."""
+    if isinstance(part, exp.Alias | exp.Paren):
+        return _keys(part.this)
+    if isinstance(part, exp.Tuple | exp.Cube | exp.Rollup | exp.GroupingSets | exp.Concat | exp.ConcatWs):
+        return sum(map(_keys, part.expressions))
+    if isinstance(part, exp.DPipe):
+        return _keys(part.this) + _keys(part.expression)
+    return 0 if isinstance(part, exp.Literal) else 1
+
+
+def _aggregates(node: exp.Expr, query: exp.Select) -> bool:
+    """Whether an expression of the query's own select list makes one row of many."""
+    return any(each.find_ancestor(exp.Window, *QUERIES) is query for each in node.find_all(exp.AggFunc))
 
 
 @dataclass(slots=True)
@@ -300,19 +355,32 @@ class TextLengths:
             return self._at(inner, 0) if inner is not None else OTHER_TEXT
         parts = [self.of(each, scope) for each in node.iter_expressions()]
         longest = max(parts, default=0)
-        if isinstance(node, exp.DPipe | exp.Concat | exp.ConcatWs | exp.Stuff):
-            length = sum(parts) * (2 if isinstance(node, exp.ConcatWs) else 1)
+        if isinstance(node, exp.ConcatWs):
+            length = sum(parts) + parts[0] * max(0, len(parts) - 2) if parts else 0
+        elif isinstance(node, exp.DPipe | exp.Concat | exp.Stuff):
+            length = sum(parts)
         elif isinstance(node, exp.Replace | exp.RegexpReplace):
             length = _replaced(node, parts)
         elif isinstance(node, exp.Left | exp.Right):
             length = min(longest, _number(node.expression, longest))
         elif isinstance(node, exp.Pad):
             length = max(longest, _number(node.expression, MAX_TEXT + 1))
-        elif isinstance(node, (exp.GroupConcat, exp.ApproxTopK, *LISTS)):
+        elif isinstance(node, exp.Split | exp.RegexpExtractAll):
+            length = parts[0] if parts else OTHER_TEXT
+        elif isinstance(node, exp.ArrayToString | exp.GroupConcat):
+            length = self._joined(node, scope)
+        elif isinstance(node, (exp.ApproxTopK, *LISTS)):
             length = max(longest, LISTED_TEXT)
         else:
             length = max(longest, OTHER_TEXT) if isinstance(node, exp.Func) else longest
         return length
+
+    def _joined(self, node: exp.Expr, scope: Scope) -> int:
+        """A list as one text: a list that was split from a text may have as many members as it had characters."""
+        listed = self.of(node.this, scope) if isinstance(node, exp.ArrayToString) else LISTED_TEXT
+        between = node.args.get("separator" if isinstance(node, exp.GroupConcat) else "expression")
+        members = listed + 1 if listed < LISTED_TEXT else listed // _MEMBER
+        return listed + members * (self.of(between, scope) if isinstance(between, exp.Expr) else 1)
 
     def _of_column(self, column: exp.Column, scope: Scope) -> int:
         source = find_source(scope, column.table)

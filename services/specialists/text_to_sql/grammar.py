@@ -48,6 +48,9 @@ RANKING = frozenset({
     exp.FirstValue, exp.LastValue, exp.NthValue,
 })  # fmt: skip
 
+RANKED = tuple(RANKING)
+"""Window functions whose values differ from row to row."""
+
 SCALARS = frozenset({
     exp.Abs, exp.Ceil, exp.Floor, exp.Round, exp.Trunc, exp.Sqrt, exp.Cbrt, exp.Pow, exp.Ln, exp.Log, exp.Exp, exp.Sign,
     exp.Greatest, exp.Least, exp.Coalesce, exp.Nullif, exp.Nvl2, exp.EqualNull, exp.DecodeCase, exp.WidthBucket,

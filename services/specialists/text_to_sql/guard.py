@@ -194,7 +194,11 @@ def _check_parts_of(node: exp.Expr, before: bool) -> None:
         raise bad_construct("an ASOF JOIN without ON", "add ON a.column = b.column")
     if not before and isinstance(node, exp.Star) and not isinstance(node.parent, exp.Count):
         raise bad_construct("a star inside an expression", "write * or t.* alone in the select list, or COUNT(*)")
-    if isinstance(node, exp.Count) and isinstance(node.this, exp.Star) and node.this.args.get("except_"):
+    if (
+        isinstance(node, exp.Count)
+        and isinstance(node.this, exp.Star)
+        and (node.this.args.get("except_") or node.expressions)
+    ):
         raise bad_construct("a star inside an expression", "write COUNT(*)")
 
 
@@ -282,10 +286,11 @@ def _bound_texts(tree: exp.Query, schema: Schema) -> None:
         scope = scopes[id(select)]
         for item in select.expressions:
             value = item.this if isinstance(item, exp.Alias) else item
-            if lengths.of(value, scope) <= SHOWN_TEXT:
+            listed = _is_list(value, scope)
+            if lengths.of(value, scope) <= SHOWN_TEXT and not listed:
                 continue
             text: exp.Expr = value.copy()
-            if _is_list(value, scope):
+            if listed:
                 text = exp.cast(text, exp.DataType.Type.VARCHAR, copy=False)
             short = exp.Left(this=text, expression=exp.Literal.number(SHOWN_TEXT))
             value.replace(short)

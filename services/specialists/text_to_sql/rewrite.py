@@ -6,7 +6,7 @@ Afterwards a query names every column that it reads, so that nothing depends on 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
@@ -29,6 +29,8 @@ class SourceColumns:
     names: tuple[str, ...]
     ambiguous: frozenset[str] = frozenset()
     """Names that two columns had before the second one was renamed."""
+    written: str = ""
+    """The name that a CTE is written with, if it is another one."""
 
 
 Visible = Mapping[str, SourceColumns]
@@ -51,6 +53,9 @@ class Rewriter:
 
     def rewrite(self, tree: exp.Query) -> None:
         """Raises `UnsafeQuery`."""
+        for test in list(tree.find_all(exp.Is)):
+            if isinstance(test.expression, exp.Boolean):
+                test.replace(_known(test))
         self._query(tree, {})
 
     def _query(self, node: exp.Expr, visible: Visible) -> SourceColumns:
@@ -74,7 +79,12 @@ class Rewriter:
             if name in own:
                 raise bad_construct(f"two CTEs of the name {name}", "give each its own name")
             own.add(name)
-            inside[name] = self._renamed(cte, self._query(cte.this, inside))
+            columns = self._renamed(cte, self._query(cte.this, inside))
+            if name in self.schema.tables:
+                # A CTE that reads the table of its own name: in Snowflake that could be itself.
+                columns = replace(columns, written=self._fresh())
+                cte.args["alias"].set("this", exp.to_identifier(columns.written, quoted=True))
+            inside[name] = columns
         return inside
 
     def _select(self, node: exp.Select, visible: Visible) -> SourceColumns:
@@ -126,7 +136,7 @@ class Rewriter:
         database, namespace = fold(table.args.get("catalog")), fold(table.args.get("db"))
         qualified = bool(database or namespace)
         known = database in {"", self.schema.database} and namespace in {"", self.schema.namespace}
-        if not known or (database and not namespace) or (qualified and fold(name) in visible):
+        if not known or (database and not namespace):
             raise self._unknown_table(table.sql("snowflake"))
         if (alias := table.args.get("alias")) and alias.args.get("columns"):
             remedy = "alias the table alone, and rename columns in the select list"
@@ -134,8 +144,13 @@ class Rewriter:
         # The connection is set to the only permitted namespace.
         table.set("catalog", None)
         table.set("db", None)
-        if fold(name) in visible:
-            return visible[fold(name)]
+        if fold(name) in visible and not qualified:
+            columns = visible[fold(name)]
+            if columns.written:
+                if not alias:
+                    table.set("alias", exp.TableAlias(this=exp.to_identifier(fold(name), quoted=True)))
+                table.set("this", exp.to_identifier(columns.written, quoted=True))
+            return columns
         if fold(name) not in self.schema.tables:
             raise self._unknown_table(name.sql("snowflake"))
         return SourceColumns(tuple(self.schema.tables[fold(name)].columns))
@@ -405,6 +420,13 @@ def _require_unambiguous(column: exp.Column, sources: Mapping[str, SourceColumns
     if any(name in columns.ambiguous for columns in searched):
         what = f"the column {name}, which stands for two columns"
         raise UnsafeQuery("sql_unknown_column", what, "name the columns of the CTE or subquery instead of *")
+
+
+def _known(test: exp.Is) -> exp.Expr:
+    """`x IS TRUE` with COALESCE: the parser's library would write `x`, which is NULL where the test is false."""
+    wanted = bool(test.expression.this)
+    known: exp.Expr = exp.Coalesce(this=test.this.copy(), expressions=[exp.Boolean(this=not wanted)])
+    return known if wanted != bool(test.args.get("negate")) else exp.Not(this=known)
 
 
 def _is_star(node: exp.Expr) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 app = CommandGroup()
 DECISION_TIMEOUT_S = 15.0
 """How long the command waits for the case manager to act on a decision."""
+
+_APPROVER = re.compile("[!-~]{1,150}")
+MAX_REASON = 2_000
 
 ApprovalArgument = Annotated[
     str, typer.Argument(metavar="APPROVAL", help="The approval's id, or its first characters.")
@@ -97,6 +101,15 @@ async def _decide(env: Env, approval: str, answer: ApprovalAnswer, operator: str
     console.print(result)
 
 
+def check_decision(approver: str, reason: str) -> None:
+    """Raises `CommandFailed` for what `approval_decision` would refuse, before anything is signed."""
+    if not _APPROVER.fullmatch(approver):
+        remedy = "use visible ASCII without blanks, at most 150 characters, as in SWITCHYARD_APPROVERS"
+        raise CommandFailed("--operator: this is no approver's name", remedy=remedy)
+    if len(reason) > MAX_REASON or "\x00" in reason:
+        raise CommandFailed(f"--reason: {len(reason)} characters", remedy=f"write at most {MAX_REASON}, without NUL")
+
+
 async def submit_decision(target: Target, prefix: str, answer: ApprovalAnswer, *, approver: str, reason: str) -> str:
     """Sign a decision and hand it to the case manager; return its result. Raises `CommandFailed`."""
     from asyncio import sleep
@@ -105,6 +118,7 @@ async def submit_decision(target: Target, prefix: str, answer: ApprovalAnswer, *
     from switchyard.protocol.statements import approval_statement
     from switchyard.runtime.core.clock import timestamp
 
+    check_decision(approver, reason)
     async with open_pool(target, "operator") as pool:
         row = await _find_approval(pool, prefix)
         if answer == "granted":

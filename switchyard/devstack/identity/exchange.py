@@ -27,7 +27,7 @@ START_TIMEOUT_S = 60.0
 
 
 def main() -> None:
-    """Start the registration of the clients in a child process and become the token exchange."""
+    """Start the registration of the clients in a process of its own and become the token exchange."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
@@ -54,7 +54,12 @@ def main() -> None:
         "AUTHGENT_REGISTER_RATE_LIMIT": "1000",
     }
     if _registered(home / CLIENTS_FILE) != json.loads(arguments.clients).keys():
-        subprocess.Popen([sys.executable, "-m", "switchyard.devstack.identity.exchange", *sys.argv[1:], "--register"])
+        command = [sys.executable, "-m", "switchyard.devstack.identity.exchange", *sys.argv[1:], "--register"]
+        if (child := os.fork()) == 0:
+            # A grandchild, so that no zombie stays: the exchange waits for no child.
+            subprocess.Popen(command)
+            os._exit(0)
+        os.waitpid(child, 0)
     os.chdir(home)
     os.execve(  # noqa: S606 - no shell is wanted
         program, [program, "run", "--host", arguments.host, "--port", str(arguments.port)], environment

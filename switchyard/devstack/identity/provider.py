@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def provider_settings(*, issuer: str, port: int, secret: str, token_minutes: int
     """The document `settings.yaml`."""
     return {
         "config_version": 1,
+        # No operator needs it: without one, every process that reaches the port may mint tokens and change keys.
+        "session": {"management_secret": secrets.token_hex(32), "secret_key": secrets.token_hex(32)},
         "server": {"host": "127.0.0.1", "port": port},
         "oauth": {
             "issuer": issuer,
@@ -56,6 +59,7 @@ def main() -> None:
         token_minutes=arguments.token_minutes,
     )
     # YAML is a superset of JSON.
+    (home / "settings.yaml").touch(mode=0o600)
     (home / "settings.yaml").write_text(json.dumps(settings), encoding="utf-8")
     shutil.copy(arguments.users, home / "users.yaml")
     os.chdir(home)

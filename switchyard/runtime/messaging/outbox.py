@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.core.periodic import SetAside
@@ -39,8 +40,13 @@ class Outbox(Publisher):
         self._aside = SetAside("outbox")
 
     async def publish(self, events: Sequence[Json]) -> None:
-        """Publish stored events now. They are marked at the next tick. Raises `Unavailable` like any publisher."""
-        await self._publisher.publish(events)
+        """Publish stored events now. They are marked at the next tick. Raises `Unavailable` like any publisher. What
+        the bus never accepts is left to the relay, which sets it aside; its case ends at its deadline."""
+        try:
+            await self._publisher.publish(events)
+        except InvalidEvent:
+            log.exception("outbox.refused", alarm="outbox", events=[event["event_id"] for event in events])
+            return
         self._published.update(event["event_id"] for event in events)
 
     async def tick(self) -> int:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from latency_failover import FailoverModel
 
 log = structlog.get_logger(__name__)
+SERVE_AGAIN_S = 1.0
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
 
 
@@ -159,6 +160,10 @@ class ServiceProcess:
     def run_in_background(self, run: Callable[[], Awaitable[None]]) -> None:
         """Run this beside the consumers until the process stops; its failure stops the process."""
         self._background.append(run)
+
+    def serve_in_background(self, name: str, serve: Callable[[], Awaitable[None]]) -> None:
+        """Serve beside the consumers until the process stops; again, with an alarm and after a pause, when it fails."""
+        self.run_in_background(partial(run_periodically, name, serve, every_s=SERVE_AGAIN_S))
 
     def subscribe(
         self,

@@ -127,7 +127,7 @@ async def test_old_resumption_is_refused_and_an_old_halt_is_applied(
 
 
 @pytest.mark.parametrize("halted_before", [False, True])
-async def test_a_resumption_that_was_signed_before_the_latest_halt_lifts_nothing(
+async def test_resumption_signed_before_the_latest_halt_lifts_nothing(
     halted_before: bool, case_manager: CaseManager, owner: Owner, clock: ManualClock
 ) -> None:
     if halted_before:
@@ -142,7 +142,7 @@ async def test_a_resumption_that_was_signed_before_the_latest_halt_lifts_nothing
     assert await decided(case_manager, owner, signed(clock, "resume", "assist")) == "resumed"
 
 
-async def test_a_halt_that_was_signed_under_a_clock_far_ahead_can_be_lifted(
+async def test_halt_signed_under_a_clock_far_ahead_can_be_lifted(
     case_manager: CaseManager, owner: Owner, clock: ManualClock
 ) -> None:
     await decided(case_manager, owner, signed(clock, "halt", "assist", signed_at="8999-12-31T23:59:59.000000Z"))
@@ -151,7 +151,7 @@ async def test_a_halt_that_was_signed_under_a_clock_far_ahead_can_be_lifted(
     assert await decided(case_manager, owner, signed(clock, "resume", "assist")) == "resumed"
 
 
-async def test_a_halt_behind_a_thousand_commands_that_no_operator_signed_counts_at_once(
+async def test_halt_behind_a_thousand_unsigned_commands_counts_at_once(
     case_manager: CaseManager, owner: Owner, clock: ManualClock
 ) -> None:
     await owner.execute(

@@ -138,7 +138,7 @@ async def test_resolution_handed_in_twice_is_refused_by_the_database(
         await request_resolution(owner, found)
 
 
-async def test_a_resolution_that_was_kept_settles_no_later_attempt(
+async def test_resolution_kept_from_before_settles_no_later_attempt(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     """A kept "was not sent" would have the email sent a third time."""

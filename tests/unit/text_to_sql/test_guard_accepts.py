@@ -4,6 +4,7 @@ import pytest
 
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.schema import Schema
+from tests.unit.text_to_sql.conftest import Run
 
 USEFUL = {
     "qualify": "SELECT api_number FROM monthly_production "
@@ -157,3 +158,31 @@ def test_pivot_is_rewritten_as_aggregates(schema: Schema) -> None:
 def test_exists_reads_no_column_of_its_star(schema: Schema) -> None:
     query = guard_query("SELECT state FROM wells WHERE EXISTS (SELECT * FROM downtime)", schema)
     assert (query.tables, query.columns) == (("DOWNTIME", "WELLS"), ("WELLS.STATE",))
+
+
+@pytest.mark.parametrize(
+    ("test", "plain"),
+    [
+        ("IS TRUE", "x > '2024-01-01'"),
+        ("IS NOT TRUE", "x <= '2024-01-01' OR x IS NULL"),
+        ("IS FALSE", "x <= '2024-01-01'"),
+        ("IS NOT FALSE", "x > '2024-01-01' OR x IS NULL"),
+    ],
+)
+def test_a_test_for_true_or_false_counts_unknown_values_as_it_was_written(
+    test: str, plain: str, schema: Schema, run: Run
+) -> None:
+    written = f"SELECT COUNT(*) FROM wells WHERE (first_production_date > '2024-01-01') {test}"
+    counted = run(guard_query(written, schema).sql)
+    assert counted == run(f"SELECT COUNT(*) FROM wells WHERE {plain.replace('x ', 'first_production_date ')}")
+    assert counted != run("SELECT COUNT(*) FROM wells")
+
+
+def test_a_cte_of_a_tables_name_reads_the_table_and_not_itself(schema: Schema, run: Run) -> None:
+    query = guard_query(
+        "WITH wells AS (SELECT api_number FROM wells UNION ALL SELECT api_number FROM prod.wells) "
+        "SELECT COUNT(*) FROM wells JOIN prod.wells AS w USING (api_number)",
+        schema,
+    )
+    assert '"WELLS" AS (' not in query.sql
+    assert run(query.sql) == run("SELECT 2 * COUNT(*) FROM wells")

@@ -17,6 +17,9 @@ _PLAIN = str.maketrans({
 })  # fmt: skip
 
 
+_CAPITAL_I = re.compile(r"\b(?:[A-Za-z]*[a-z]I[a-z]+|I[a-z]{2,})\b")
+
+
 def is_legible(character: str) -> bool:
     """Whether a reader recognises this character.
 
@@ -48,11 +51,23 @@ def normalize_text(text: str) -> str:
 def fold_text(text: str) -> str:
     """The folded form in which word lists are looked up: normalised, lower case, each character as the ASCII letter
     with which it is confused (Unicode TR 39), no accents, nothing invisible."""
-    text = normalize_text(text)
+    text = _CAPITAL_I.sub(_unmasked, normalize_text(text))
     if text.isascii():
         return text.casefold()
     decomposed = unicodedata.normalize("NFKD", text).translate(_lookalikes()).casefold()
     return "".join(each for each in decomposed if unicodedata.category(each) not in {"Mn", "Me", "Cf", "Cc"})
+
+
+def _unmasked(word: re.Match[str]) -> str:
+    """`poIice` and `Iawsuit`: a capital I that stands for an l becomes the 1 in which the lists look for both."""
+    return word[0] if _is_english(word[0].casefold()) else word[0].replace("I", "1")
+
+
+@cache
+def _is_english(word: str) -> bool:
+    from simplemma import is_known
+
+    return is_known(word, lang="en")
 
 
 @cache

@@ -26,7 +26,8 @@ _PLACEHOLDER = re.compile(
     r"\[[^\]\n]{0,80}\]|[{}]|\$[A-Z_]{2,}|%[A-Za-z_]{2,40}%|<[^<>\n]{1,40}>|_{3,}|\.{5,}"
     r"|\b(?:TBA|TBC|TBD|TODO|FIXME|PLACEHOLDER|X{3,}|x{4,}|YYYY|NaN|NULL|[Uu]ndefined|[Ll]orem|[Ii]psum|[Aa]sdf\w*)\b"
     r"|(?<=[a-z,] )(?:None|null)\b|\b[Ii](?:nsert|NSERT)\b.{0,40}\b(?:[Hh]ere|HERE)\b"
-    r"|\byour (?:name|company|signature) here\b|@@|#[A-Za-z_]{2,}#|\([Ii]nsert [^)]{0,40}\)|\bN/A\b"
+    r"|\byour (?:name|company|signature) here\b|@@|#[A-Za-z_]{2,}#|"
+    r"__[A-Za-z_]+__|\*\|[^|\n]{1,40}\|\*|\|\*[^|\n]{1,40}\*\||\([Ii]nsert [^)]{0,40}\)|\bN/A\b"
     r"|\b(?:FIRST|LAST|FULL|CUSTOMER|CONSUMER|CLIENT)[_ ]?NAME\b"
 )
 _WORDS = re.compile(r"[a-z']{2,}")
@@ -109,6 +110,9 @@ def without_known_numbers(part: str, facts: AccountFacts) -> str:
     text = re.sub(
         rf"(?i)\b(account|acct|reference|ref|file|number|no)\b((?:\W|\bnumber\b|\bno\b)*?){number}", " ", text
     )
+    if (ending := re.search(r"\d{4}$", reference)) is not None:
+        called = r"(?i)\b((?:account|acct)(?:\s+number)?\s+(?:that\s+)?(?:ends|ending)\s+(?:in|with))\s+"
+        text = re.sub(rf"{called}{ending[0]}(?![\w.,]*\d)", r"\1", text)
     return _without_phone(text, facts)
 
 

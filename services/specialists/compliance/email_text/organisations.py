@@ -9,7 +9,8 @@ from services.specialists.compliance.email_text.characters import normalize_text
 
 _WORD = r"[A-Z][\w&.'-]*"
 _KINDS = (
-    "Bank|Bancorp|Banc|Capital|Card Services|Collections?|Corp(?:oration)?|Credit|Credit Union|Finance|Financial|"
+    "Bank|Bancorp|Banc|Capital|Card Services|(?:Store|Credit|Rewards) Card|"
+    "Collections?|Corp(?:oration)?|Credit|Credit Union|Finance|Financial|"
     "Funding|Group|Holdings|Hospital|Inc|LLC|L\\.L\\.C|LLP|Law Firm|Law Group|Lending|Loans?|Ltd|Management|"
     "Medical Center|Mortgage|N\\.A|Partners|PLLC|Receivables?|Recovery|Savings|Solutions|Trust|Utilities|Wireless"
 )
