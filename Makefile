@@ -140,6 +140,10 @@ $(LOCALSTACK)/.ready: tests/faststream_sqs/localstack.txt | $(READY)
 test-localstack: $(LOCALSTACK)/.ready ## The broker's tests on LocalStack 4.14.0 instead of ministack (needs Python 3.13)
 	$(BIN)/python -m tests.faststream_sqs.localstack $(BIN)/pytest $(NO_SKIPS) tests/faststream_sqs -m "not slow" $(SLOW) -q
 
+.PHONY: test-broker-conformance
+test-broker-conformance: $(READY) ## FastStream's own suites for the broker, from its repository (or FASTSTREAM=/a/checkout; three minutes)
+	$(BIN)/python -m tests.faststream_sqs.conformance $(FASTSTREAM)
+
 .PHONY: lock-localstack
 lock-localstack: $(READY) ## Resolve tests/faststream_sqs/localstack.in again, as of LocalStack's release
 	$(BIN)/uv pip compile --quiet --python-version 3.13 --exclude-newer 2026-03-05 --generate-hashes \

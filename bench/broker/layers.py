@@ -79,7 +79,7 @@ async def measure_layers() -> dict[str, float]:
 
 async def _broker(stack: AsyncExitStack) -> tuple[Any, InstantClient]:
     client = InstantClient()
-    broker = _Offline(client, drain_timeout=5, logger=None)
+    broker = _Offline(client, graceful_timeout=5, logger=None)
     subscriber: Any = broker.subscriber("queue", wait_time=1)
 
     async def handle(body: dict[str, Any]) -> None:

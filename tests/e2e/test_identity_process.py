@@ -38,7 +38,7 @@ def folder(deployment: Deployment) -> Path:
 
 
 async def ask(deployment: Deployment, tls: ssl.SSLContext) -> tuple[int, str]:
-    """Ask for a token under a grant that is not registered; the status and the code."""
+    """Ask for a token under a grant that was never registered; the status and the code."""
     url = f"https://127.0.0.1:{deployment.stack.ports()[f'{IDENTITY}_http']}/token"
     async with aiohttp.ClientSession() as session, session.post(url, json=UNKNOWN_GRANT, ssl=tls) as response:
         return response.status, (await response.json())["error"]
@@ -49,8 +49,8 @@ def certificate_of(deployment: Deployment, name: str) -> ssl.SSLContext:
     return client_tls(ca=place / CA_FILE, certificate=place / f"{name}.pem", key=place / f"{name}.key")
 
 
-async def test_agent_is_named_by_its_certificate_and_nobody_else_is_answered(deployment: Deployment) -> None:
-    assert await ask(deployment, certificate_of(deployment, "text_to_sql")) == (401, "grant_unknown")
+async def test_agent_is_named_by_its_certificate_and_no_other_caller_is_answered(deployment: Deployment) -> None:
+    assert await ask(deployment, certificate_of(deployment, "text_to_sql")) == (403, "grant_unknown")
     assert await ask(deployment, certificate_of(deployment, "ingress")) == (403, "caller_not_allowed")
     nameless = ssl.create_default_context(cafile=str(folder(deployment) / "certificates" / CA_FILE))
     with pytest.raises(aiohttp.ClientError):
@@ -63,7 +63,7 @@ async def test_killed_identity_service_answers_again(deployment: Deployment) -> 
     async with asyncio.timeout(30):
         while True:
             try:
-                assert await ask(deployment, certificate_of(deployment, "text_to_sql")) == (401, "grant_unknown")
+                assert await ask(deployment, certificate_of(deployment, "text_to_sql")) == (403, "grant_unknown")
                 break
             except aiohttp.ClientError:
                 await asyncio.sleep(0.1)

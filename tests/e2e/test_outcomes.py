@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -90,6 +91,24 @@ async def test_question_without_a_role_fails_and_names_the_field(deployment: Dep
     (case,) = await deployment.submit([question])
     closed = await deployment.closed([case])
     assert (closed[case]["code"], closed[case]["field"]) == ("no_warehouse_role", "role")
+
+
+async def test_spent_warehouse_budget_ends_the_case_and_says_when_it_is_free_again(deployment: Deployment) -> None:
+    (first,) = await deployment.submit([deployment.question("e2e wells by basin", user_id="spender@example.com")])
+    await deployment.closed([first])
+    principal = (await deployment.events(first))[-2]["principal"]
+    user = hashlib.sha256(f"{principal['tenant']}\n{principal['sub']}".encode()).hexdigest()
+    spent = await deployment.rows(
+        "update text_to_sql.warehouse_cost set ms = 1000000000 where user_key = $1 returning user_key",
+        user,
+        database="SWITCHYARD_WORK_DB_OWNER_URL",
+    )
+    assert len(spent) == 1
+    (case,) = await deployment.submit([deployment.question("e2e wells by basin", user_id="spender@example.com")])
+    ended = (await deployment.closed([case]))[case]
+    assert (ended["outcome"], ended["code"], ended["node"]) == ("failed", "warehouse_budget_spent", "text_to_sql")
+    assert "it is free again at " in ended["message"]
+    assert ended["remedy"].startswith("ask again after ")
 
 
 async def test_bad_submissions_are_rejected_with_their_code(deployment: Deployment) -> None:

@@ -202,7 +202,7 @@ async def make_broker(endpoint: str) -> AsyncIterator[Callable[..., SQSBroker]]:
 
         def make(**options: Any) -> SQSBroker:
             settings: dict[str, Any] = {"endpoint_url": endpoint, "credentials": CREDENTIALS, "session": SESSION}
-            settings |= {"logger": None, "drain_timeout": 5.0}
+            settings |= {"logger": None, "graceful_timeout": 5.0}
             broker = SQSBroker(REGION, **{**settings, **options})
             stack.push_async_callback(broker.stop)
             return broker

@@ -51,6 +51,7 @@ def test_the_metadata_says_what_a_stranger_needs(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         metadata = email.message_from_bytes(archive.read("faststream_sqs-0.1.0.dist-info/METADATA"))
     assert metadata["Name"] == "faststream-sqs"
+    assert metadata["Version"] == faststream_sqs.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["Description-Content-Type"] == "text/markdown"

@@ -113,8 +113,9 @@ async def test_rejected_entry_is_final_regardless_of_sender_fault(
 ) -> None:
     """Sending again what SQS refused for its content only delays the error, five times."""
     await wired_broker.connect()
-    with pytest.raises(PublishFailed) as caught:
-        await wired_broker.publish("no\x00no", queue.name)
+    producer: Any = wired_broker.config.producer
+    with pytest.raises(PublishFailed) as caught:  # not through `publish`, which refuses it first
+        await producer.copy(queue.name, {"Body": "no\x00no", "MessageId": "1"}, {})
     assert (caught.value.code, caught.value.permanent) == ("InvalidMessageContents", True)
     assert wire.calls["SendMessageBatch"] == 1
 

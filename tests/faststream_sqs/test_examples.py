@@ -1,12 +1,19 @@
 """Every example runs as it stands, and prints what it should."""
 
+import asyncio
+import os
 import re
 import runpy
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
 
 import faststream_sqs
+from faststream_sqs import SQSBroker
 
 EXAMPLES = Path(faststream_sqs.__file__).parents[1] / "examples"
 
@@ -22,6 +29,8 @@ PRINTED = {
         "kettle costs acme 40",
         "example-answers took less than five seconds",
     ],
+    "fifo": ["game-1: step 1", "game-1: step 2", "game-1: step 3"],
+    "request": ["{'kettle': 40}"],
     "in_memory": ["first attempt: carrier is down", "second attempt: shipped", "rejected: no such order"],
 }
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d ")
@@ -44,3 +53,38 @@ def test_an_example_prints_what_it_says(
     out, error = capfd.readouterr()
     printed = [line for line in out.splitlines() if not LOG_LINE.match(line)]
     assert sorted(printed) == sorted(PRINTED[name]), error
+
+
+async def test_faststream_command_runs_an_example(endpoint: str) -> None:
+    environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint}
+    environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    command = [sys.executable, "-m", "faststream", "run", "request:app", "--app-dir", str(EXAMPLES)]
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert "{'kettle': 40}" in out.decode()
+    assert process.returncode == 0
+
+
+async def test_asgi_application_starts_and_stops_the_broker_in_its_lifespan(
+    make_broker: Callable[..., SQSBroker],
+) -> None:
+    broker = make_broker(declare="create")
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with broker:
+            await broker.start()
+            yield
+
+    app = Starlette(lifespan=lifespan)
+
+    @broker.subscriber("example-lifespan", wait_time=1)
+    async def double(body: int) -> int:
+        return 2 * body
+
+    async with app.router.lifespan_context(app):
+        reply = await broker.request(21, "example-lifespan", timeout=10)
+        assert await reply.decode() == 42
+    assert not await broker.ping()

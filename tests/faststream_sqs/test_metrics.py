@@ -100,7 +100,7 @@ async def test_publishes_that_fail_are_counted_and_so_are_events(
     await events.publish({"id": 7})
     attributes: Any = {str(n): n for n in range(11)}
     with pytest.raises(Exception, match="TooManyAttributes"):
-        await counted.publish("hello", queue.name, attributes=attributes)
+        await counted.publish("hello", queue.name, headers=attributes)
     assert metrics("published_messages_total", destination=bus, status="success") == 1
     assert metrics("published_messages_total", destination=queue.name, status="error") == 1
     kind = {"destination": queue.name, "exception_type": "PublishFailed"}

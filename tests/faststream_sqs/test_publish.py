@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from faststream.exceptions import FeatureNotSupportedException
 from pydantic import BaseModel
 
 from faststream_sqs import PublishFailed, SQSBroker, SQSMessage, SQSResponse
@@ -41,24 +40,27 @@ async def test_text_goes_out_verbatim_and_objects_as_json(
     [received] = await queue.receive()
     assert received["MessageId"] == message_id
     assert received["Body"] == body
-    assert "MessageAttributes" not in received
+    content_type = received["MessageAttributes"].get("content-type", {}).get("StringValue")
+    expected: dict[type[Any], str | None] = {bytes: None, str: "text/plain"}
+    assert content_type == expected.get(type(message), "application/json")
 
 
 async def test_attributes_delay_and_group_reach_sqs(wired_broker: SQSBroker, queue: "Queue", wire: "Wire") -> None:
     await wired_broker.connect()
-    attributes: dict[str, str | int | float | bytes] = {"text": "x", "number": 1.5, "binary": b"\x00"}
-    await wired_broker.publish("hello", queue.name, attributes=attributes, delay=0.2, group_id="tenant-1")
+    headers: dict[str, Any] = {"text": "x", "number": 1.5, "binary": b"\x00"}
+    await wired_broker.publish("hello", queue.name, headers=headers, delay=0.2, group_id="tenant-1")
     [entry] = wire.requests["SendMessageBatch"][0]["Entries"]
     assert entry["DelaySeconds"] == 1
     assert entry["MessageGroupId"] == "tenant-1"
-    assert {name: value["DataType"] for name, value in entry["MessageAttributes"].items()} == {
-        "text": "String",
-        "number": "Number",
-        "binary": "Binary",
-    }
+    kinds = {name: value["DataType"] for name, value in entry["MessageAttributes"].items()}
+    ours = {"content-type": "String", "correlation_id": "String"}
+    assert kinds == {"text": "String", "number": "Number", "binary": "Binary", **ours}
 
 
-@pytest.mark.parametrize("sent", [1, 1.5, True, "text", '{"a":1}', {"a": 1}, [1, 2]])
+@pytest.mark.parametrize(
+    "sent",
+    [1, 1.5, True, "text", '{"a":1}', '"quoted"', " 7", {"a": 1}, [1, 2], b"\xff\x00", b"", "", b"\x00", b"bytes"],
+)
 async def test_a_consumer_reads_what_was_published(
     broker: SQSBroker, queue: "Queue", eventually: Eventually, sent: Any
 ) -> None:
@@ -71,7 +73,7 @@ async def test_a_consumer_reads_what_was_published(
     await broker.start()
     await broker.publish(sent, queue.name)
     await eventually(lambda: seen)
-    assert seen == [{"a": 1} if sent == '{"a":1}' else sent]
+    assert seen == [sent]
 
 
 async def test_messages_sent_at_the_same_time_share_requests(
@@ -98,7 +100,7 @@ async def test_a_message_that_is_too_long_fails_alone_and_before_it_is_sent(
     results = await asyncio.gather(
         wired_broker.publish("fine", queue.name),
         wired_broker.publish("x" * 1_100_000, queue.name),
-        wired_broker.publish("y", queue.name, attributes={f"name-{i}": "x" for i in range(11)}),
+        wired_broker.publish("y", queue.name, headers={f"name-{i}": "x" for i in range(11)}),
         return_exceptions=True,
     )
     assert isinstance(results[0], str)
@@ -187,8 +189,3 @@ async def test_a_handler_that_returns_nothing_publishes_nothing(
     await asyncio.wait_for(done.wait(), 5)
     await wired_broker.stop()
     assert wire.calls["SendMessageBatch"] == 0
-
-
-async def test_there_is_no_request_and_reply(broker: SQSBroker) -> None:
-    with pytest.raises(FeatureNotSupportedException, match="reply_to"):
-        await broker.request("hello", "any")

@@ -2,7 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Callable
+import runpy
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,33 @@ def test_the_quick_start_is_the_example_that_runs() -> None:
     assert first.strip() in (FOLDER / "examples" / "minimal.py").read_text()
 
 
-def test_its_other_code_runs() -> None:
+async def test_its_other_code_runs(tmp_path: Path) -> None:
     [_, *others] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert others
-    for code in others:
-        exec(compile(code, "README.md", "exec"), {})
+    tests: list[Callable[[], Awaitable[None]]] = []
+    for number, code in enumerate(others):
+        (tmp_path / f"{number}.py").write_text(code)
+        names = runpy.run_path(str(tmp_path / f"{number}.py"))
+        tests += [names[name] for name in names if name.startswith("test_")]
+    [test] = tests
+    await test()
+
+
+async def test_its_tasks_work_on_sqs(make_broker: Callable[..., SQSBroker], monkeypatch: pytest.MonkeyPatch) -> None:
+    [_, tasks, *_] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(tasks, "README.md", "exec"), names)
+    real = names["broker"]
+    broker = make_broker(declare="create")
+    for subscriber in real.subscribers:
+        subscriber.config.wait_time = 1
+    monkeypatch.setattr(real.config.broker_config, "connection", broker.config.connection)
+    for producer in (real.config.producer, real.config.event_producer):
+        monkeypatch.setattr(producer, "_connection", broker.config.connection)
+    await real.start()
+    try:
+        await names["use"]()
+    finally:
+        await real.stop()
 
 
 def test_the_tests_it_names_exist() -> None:

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from faststream.exceptions import IncorrectState, SetupError
 
-from faststream_sqs import BusMissing, FifoNotSupported, QueueMissing, RetryPolicy, SQSBroker, SQSMessage
+from faststream_sqs import BusMissing, QueueMissing, RetryPolicy, SQSBroker, SQSMessage
 
 if TYPE_CHECKING:
     from tests.faststream_sqs.conftest import Queue, Wire
@@ -79,19 +79,25 @@ async def test_a_mistyped_queue_url_is_an_error_at_start(broker: SQSBroker, queu
         await broker.start()
 
 
-async def test_a_fifo_queue_is_refused_at_start(broker: SQSBroker) -> None:
-    broker.subscriber("orders.fifo", wait_time=0)(_handle)
-    with pytest.raises(FifoNotSupported, match="standard queue"):
-        await broker.start()
-
-
-async def test_a_poll_that_outlasts_the_drain_is_refused_at_start(
-    make_broker: Callable[..., SQSBroker], queue: "Queue"
+async def test_poll_that_outlasts_the_graceful_timeout_is_finished_and_its_message_released(
+    wire: "Wire", make_broker: Callable[..., SQSBroker], queue: "Queue", eventually: Eventually
 ) -> None:
-    broker = make_broker(drain_timeout=5.0)
-    broker.subscriber(queue.name, wait_time=10)(_handle)
-    with pytest.raises(SetupError, match="stranded"):
-        await broker.start()
+    broker = make_broker(endpoint_url=wire.url, graceful_timeout=0.1)
+    handled: list[str] = []
+
+    @broker.subscriber(queue.name, wait_time=2)
+    async def handle(body: str) -> None:
+        handled.append(body)
+
+    await broker.start()
+    await eventually(lambda: wire.calls["ReceiveMessage"] == 1)
+    stopping = asyncio.ensure_future(broker.stop())
+    await asyncio.sleep(0.5)
+    await queue.send("hello")
+    await stopping
+    assert wire.answered["ReceiveMessage"] == 1
+    assert not handled
+    assert await queue.counts() == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +171,7 @@ async def test_a_cancelled_poll_loses_nothing(
 async def test_handler_outlasting_drain_is_cancelled_and_message_released(
     make_broker: Callable[..., SQSBroker], queue: "Queue"
 ) -> None:
-    broker = make_broker(drain_timeout=0.5)
+    broker = make_broker(graceful_timeout=0.5)
     started = asyncio.Event()
     cancelled: list[bool] = []
 

@@ -141,7 +141,7 @@ async def test_a_result_goes_to_the_queue_named_by_reply_to_and_to_publishers(
     replies, results = await make_queue(), await make_queue()
 
     @broker.subscriber(queue.name, wait_time=0)
-    @broker.publisher(results.name, attributes={"kind": "result"})
+    @broker.publisher(results.name, headers={"kind": "result"})
     async def handle(body: int) -> dict[str, int]:
         return {"double": body * 2}
 

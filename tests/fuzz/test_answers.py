@@ -18,7 +18,7 @@ import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.config import Config
-from faststream._internal.parser import DefaultCodec
+from faststream._internal.configs import BrokerConfig
 from hypothesis import currently_in_test_context, event, given
 from hypothesis import strategies as st
 from pydantic_ai.exceptions import ModelAPIError
@@ -139,7 +139,7 @@ def test_answer_of_put_events_is_a_result_or_a_failure(replies: Replies, aws: di
     replies.reply = reply
 
     async def put() -> Any:
-        producer.connect(None, DefaultCodec())
+        producer.connect(BrokerConfig())
         assert producer._events is not None
         return await producer._events._send_batch([({"Source": "s", "DetailType": "d", "Detail": "{}"}, 10)])
 
@@ -345,8 +345,8 @@ MALFORMED_RESULTS = [
     b'{"Entries": [{"EventId": ""}]}', b'{"Entries": [{"EventId": 1}]}', b'{"Entries": [{"EventId": []}]}',
     b'{"Entries": {"0": {"EventId": "e"}}}', b'{"Entries": [{"ErrorCode": {}}]}',
     b'{"Entries": [{"ErrorCode": ["a"]}]}',
-    b'{"Entries": [{"ErrorCode": null, "EventId": null}]}', b'{"FailedEntryCount": "NaN"}', b"[]", b"1",
-    b'"x"', b"null",
+    b'{"Entries": [{"ErrorCode": null, "EventId": null}]}', b'{"FailedEntryCount": "NaN"}', b"[]", b"1", b'"x"',
+    b"null",
     b'{"Entries": [{"ErrorCode": ""}]}', b'\xff\xfe{"Entries": []}',
     b'{"Entries": [{"EventId": "e"}, {"EventId": "f"}]}',
 ]  # fmt: skip

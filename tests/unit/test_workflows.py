@@ -75,7 +75,7 @@ def test_make_targets_of_the_workflow_exist(path: Path) -> None:
 
 def test_nightly_fuzzes_on_each_python_and_scans_the_dependencies() -> None:
     checks = workflow(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"]["checks"]
-    assert _parts(checks) == ["fuzz", "scan-dependencies"]
+    assert _parts(checks) == ["fuzz", "scan-dependencies", "test-broker-conformance"]
     assert checks["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "HYPOTHESIS_PROFILE=nightly $(BIN)/pytest tests/fuzz" in makefile

@@ -54,7 +54,7 @@ app.context.set_global("prices", {"kettle": 40})
 
 @app.after_startup
 async def ask() -> None:
-    await broker.publish("kettle", queue="example-quotes", attributes={"tenant": "acme"})
+    await broker.publish("kettle", queue="example-quotes", headers={"tenant": "acme"})
 
 
 if __name__ == "__main__":

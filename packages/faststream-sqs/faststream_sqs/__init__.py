@@ -2,6 +2,7 @@
 
 from .annotations import SQSBatchMessage, SQSMessage
 from .broker import SQSBroker
+from .claim_check import ClaimCheck
 from .coalescer import Coalescer, CoalescerClosed
 from .connection import Credentials
 from .delivery import SQSDelivery
@@ -9,12 +10,12 @@ from .envelope import EventBridgeEnvelope
 from .errors import (
     BatchItemFailed,
     BusMissing,
-    FifoNotSupported,
     MessageLeaseLost,
     PublishFailed,
     QueueMissing,
     RequestFailed,
     SettleFailed,
+    UnreadableBody,
 )
 from .publisher import EventBridgePublisher, SQSPublisher
 from .response import SQSResponse
@@ -22,15 +23,17 @@ from .retry import RetryPolicy
 from .router import SQSRoute, SQSRoutePublisher, SQSRouter
 from .testing import TestSQSBroker
 
+__version__ = "0.1.0"
+
 __all__ = (
     "BatchItemFailed",
     "BusMissing",
+    "ClaimCheck",
     "Coalescer",
     "CoalescerClosed",
     "Credentials",
     "EventBridgeEnvelope",
     "EventBridgePublisher",
-    "FifoNotSupported",
     "MessageLeaseLost",
     "PublishFailed",
     "QueueMissing",
@@ -47,4 +50,5 @@ __all__ = (
     "SQSRouter",
     "SettleFailed",
     "TestSQSBroker",
+    "UnreadableBody",
 )

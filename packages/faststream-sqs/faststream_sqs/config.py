@@ -12,13 +12,14 @@ from faststream._internal.configs import (
     UnderlyingDriverAnnotations,
 )
 from faststream._internal.constants import EMPTY
-from faststream._internal.parser import DefaultCodec
 from faststream.exceptions import IncorrectState
 from faststream.middlewares import AckPolicy
 
+from .claim_check import ClaimStore
 from .connection import Connection, Declare
 from .producer import EventBridgeProducer, SQSProducer
-from .response import AttributeValue
+from .replies import ReplyInbox
+from .response import HeaderValue
 from .retry import RetryPolicy
 
 
@@ -48,7 +49,9 @@ class SQSBrokerConfig(BrokerConfig):
     event_producer: EventBridgeProducer
     connection: Connection
     declare: Declare
-    drain_timeout: float
+    reply_queue: str | None
+    claims: ClaimStore | None = None
+    in_memory: bool = False
 
     default_driver_annotations: UnderlyingDriverAnnotations = field(default_factory=_context_annotations)
 
@@ -56,7 +59,9 @@ class SQSBrokerConfig(BrokerConfig):
         """Open the clients."""
         await self.connection.open()
         for producer in (self.producer, self.event_producer):
-            producer.connect(self.fd_config._serializer, self.broker_codec or DefaultCodec())
+            producer.connect(self)
+        self.producer.claims = self.claims
+        self.producer.replies = ReplyInbox(self.connection, queue=self.reply_queue, create=self.declare == "create")
 
     async def disconnect(self) -> None:
         """Send pending messages and close the clients."""
@@ -92,6 +97,7 @@ class SQSSubscriberConfig(SubscriberUsecaseConfig):
     wait_time: int
     visibility_timeout: float
     retry: RetryPolicy
+    max_receives: int | None
     detail_types: Collection[str] | None
     sources: Collection[str] | None
     max_batch: int
@@ -119,7 +125,8 @@ class SQSPublisherConfig(PublisherUsecaseConfig):
     _outer_config: SQSBrokerConfig
 
     queue: str
-    attributes: dict[str, AttributeValue]
+    headers: dict[str, HeaderValue]
+    reply_to: str
     delay: float
     group_id: str | None
 

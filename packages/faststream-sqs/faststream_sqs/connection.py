@@ -1,18 +1,22 @@
 """The AWS clients, and the known queues and buses."""
 
 import asyncio
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from aiobotocore import __version__ as aiobotocore_version
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from faststream.exceptions import IncorrectState
 
-from .errors import BusMissing, FifoNotSupported, QueueMissing, RequestFailed
+from .errors import BusMissing, QueueMissing, RequestFailed
+from .limits import is_fifo
 
 Declare: TypeAlias = Literal["verify", "create"]
 
@@ -35,6 +39,14 @@ class Credentials:
     session_token: str | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """A queue's redrive policy: where a message goes that was received too often without being deleted."""
+
+    dead_letter_queue: str
+    max_receives: int
+
+
 class Connection:
     """Three clients, so that no kind of call delays another: polling, sending (and settling), events.
 
@@ -44,6 +56,8 @@ class Connection:
         credentials: explicit credentials; None takes the usual chain.
         session: an aiobotocore session to use, for example with an assumed role.
         read_timeout: seconds to wait for an answer that is not a long poll.
+        config: settings of botocore, which win over those chosen here.
+        objects: whether there is a client for S3, too.
     """
 
     def __init__(
@@ -54,9 +68,13 @@ class Connection:
         credentials: Credentials | None,
         session: AioSession | None,
         read_timeout: float = 10.0,
+        config: Config | None = None,
+        objects: bool = False,
     ) -> None:
         self._session = session
         self._read_timeout = read_timeout
+        self._config = config
+        self._with_objects = objects
         self._options: dict[str, Any] = {"region_name": region, "endpoint_url": endpoint_url}
         if credentials is not None:
             self._options |= {
@@ -84,6 +102,11 @@ class Connection:
         """The EventBridge client."""
         return self._client("events")
 
+    @property
+    def objects(self) -> Any:
+        """The S3 client."""
+        return self._client("objects")
+
     def _client(self, name: str) -> Any:
         if name not in self._clients:
             raise IncorrectState("the broker is not connected: connect it first")
@@ -104,7 +127,10 @@ class Connection:
                 ("polling", "sqs", polling),
                 ("sending", "sqs", sending),
                 ("events", "events", sending),
+                *((("objects", "s3", sending),) if self._with_objects else ()),
             ):
+                if self._config is not None:
+                    config = config.merge(self._config)  # noqa: PLW2901 - the same, completed
                 client = session.create_client(service, config=config, **self._options)
                 clients[name] = await stack.enter_async_context(client)
             self._clients = clients
@@ -124,10 +150,7 @@ class Connection:
 
         Raises:
             QueueMissing: the queue does not exist.
-            FifoNotSupported: the queue is a FIFO queue.
         """
-        if queue.endswith(".fifo"):
-            raise FifoNotSupported(queue)
         lookup = self._queue_urls.get(queue)
         if lookup is None or (lookup.done() and (lookup.cancelled() or lookup.exception())):
             # One lookup for concurrent callers, so that a burst of publishes stays one batch.
@@ -148,12 +171,18 @@ class Connection:
             raise RequestFailed("NotAnAnswer", "the answer to GetQueueUrl is not one of SQS")
         return url
 
-    async def require_queues(self, queues: Iterable[str], declare: Declare) -> None:
+    async def require_queues(
+        self, queues: Iterable[str], declare: Declare, redrives: Mapping[str, Redrive] = MappingProxyType({})
+    ) -> None:
         """Check that all `queues` exist; with `declare="create"`, create missing ones.
+
+        Args:
+            queues: names or URLs.
+            declare: whether to create.
+            redrives: the redrive policies of queues that are created; an existing queue keeps its own.
 
         Raises:
             QueueMissing: names all that do not exist.
-            FifoNotSupported: one is a FIFO queue.
         """
         missing: set[str] = set()
         for result in await asyncio.gather(*map(self.queue_url, set(queues)), return_exceptions=True):
@@ -163,9 +192,28 @@ class Connection:
                 raise result
         if missing and declare == "verify":
             raise QueueMissing(missing)
-        for queue in missing:
-            await self.sending.create_queue(QueueName=queue)
-            await self.queue_url(queue)
+        # First the dead-letter queues, because a redrive policy names one.
+        for queue in sorted(missing, key=lambda name: name in redrives):
+            attributes: dict[str, str] = {}
+            if redrive := redrives.get(queue):
+                policy = {
+                    "deadLetterTargetArn": await self._arn(redrive.dead_letter_queue),
+                    "maxReceiveCount": redrive.max_receives,
+                }
+                attributes["RedrivePolicy"] = json.dumps(policy)
+            await self.create_queue(queue, attributes)
+
+    async def create_queue(self, queue: str, attributes: Mapping[str, str]) -> None:
+        """Create a queue, a FIFO queue if its name ends in `.fifo`."""
+        fifo = {"FifoQueue": "true"} if is_fifo(queue) else {}
+        await self.sending.create_queue(QueueName=queue, Attributes={**attributes, **fifo})
+
+    async def _arn(self, queue: str) -> str:
+        answer = await self.sending.get_queue_attributes(
+            QueueUrl=await self.queue_url(queue), AttributeNames=["QueueArn"]
+        )
+        arn: str = answer["Attributes"]["QueueArn"]
+        return arn
 
     async def require_buses(self, buses: Iterable[str], declare: Declare) -> None:
         """Check that all event buses exist; with `declare="create"`, create missing ones.

@@ -24,6 +24,7 @@ class SQSDelivery:
     Attributes:
         raw: the message as botocore returned it.
         queue: the name of its queue.
+        payload: the body that the message points to; None if it has its own.
         status: how it was settled; None before.
         lost: whether its lease ended during processing.
         received_at: when it arrived, on the clock of the lease renewer.
@@ -36,6 +37,7 @@ class SQSDelivery:
 
     __slots__ = (
         "_envelope",
+        "_max_receives",
         "_release_lease",
         "_retry",
         "_settlement",
@@ -44,6 +46,7 @@ class SQSDelivery:
         "heartbeats",
         "lost",
         "next_renewal_at",
+        "payload",
         "queue",
         "raw",
         "received_at",
@@ -59,11 +62,14 @@ class SQSDelivery:
         settlement: Settlement,
         retry: RetryPolicy,
         release_lease: Callable[["SQSDelivery"], None],
+        max_receives: int | None = None,
     ) -> None:
         self.raw = raw
+        self.payload: str | None = None
         self.queue = queue
         self._settlement = settlement
         self._retry = retry
+        self._max_receives = max_receives
         self._release_lease = release_lease
         self._envelope: EventBridgeEnvelope | None = _NOT_PARSED
         self.status: AckStatus | None = None
@@ -75,8 +81,8 @@ class SQSDelivery:
 
     @property
     def body(self) -> str:
-        """The body, verbatim."""
-        return self.raw["Body"]  # type: ignore[no-any-return]
+        """The body, verbatim; from S3 if the message points there."""
+        return self.raw["Body"] if self.payload is None else self.payload
 
     @property
     def size(self) -> int:
@@ -97,6 +103,11 @@ class SQSDelivery:
     def receive_count(self) -> int:
         """How often the message has been received, including this time (approximate in SQS)."""
         return int(self.raw.get("Attributes", {}).get("ApproximateReceiveCount", 1))
+
+    @property
+    def group_id(self) -> str | None:
+        """The message group, None without one."""
+        return self.raw.get("Attributes", {}).get("MessageGroupId")  # type: ignore[no-any-return]
 
     @property
     def sent_at(self) -> int:
@@ -122,15 +133,36 @@ class SQSDelivery:
     async def nack(self, delay: float | None = None) -> None:
         """Make the message visible again after `delay` seconds; None asks the retry policy of the subscriber.
 
-        SQS counts whole seconds: a fraction is rounded up, so that a back-off never becomes an immediate retry.
+        SQS counts whole seconds: a fraction is rounded up, so that a back-off never becomes an immediate retry. At
+        the subscriber's `max_receives` the message is rejected instead.
 
         Raises:
             MessageLeaseLost: SQS no longer accepts this receipt.
             SettleFailed: the change failed; the message is delivered again when its visibility timeout ends.
         """
+        if self._max_receives is not None and self.receive_count >= self._max_receives:
+            await self.reject(f"failed at receipt {self.receive_count} of {self._max_receives}")
+            return
         wait = self._retry.delay(self.receive_count) if delay is None else delay
         seconds = min(math.ceil(wait), MAX_VISIBILITY)
         await self._settle(AckStatus.NACKED, lambda: self._settlement.postpone(self.receipt_handle, seconds))
+
+    async def release(self) -> None:
+        """Make the message visible again at once, because its handler has not run; see `nack` for the errors."""
+        await self._settle(AckStatus.NACKED, lambda: self._settlement.postpone(self.receipt_handle, 0))
+
+    def describe_excess(self) -> str | None:
+        """The reason why the message is not handled once more, or None: it ended its workers, or was left unsettled."""
+        if self._max_receives is None or self.receive_count <= self._max_receives:
+            return None
+        return f"received {self.receive_count} times, more than {self._max_receives}"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the message has left the queue, so that the next of its group may follow."""
+        if self.status is AckStatus.REJECTED:
+            return self._settlement.has_dead_letter_queue
+        return self.status is AckStatus.ACKED
 
     async def reject(self, reason: str = "") -> None:
         """Copy the message to the dead-letter queue with the reason, then delete it.

@@ -26,11 +26,8 @@ class BusMissing(SetupError):
         super().__init__(f'the event bus does not exist: {names}. Create it, or use declare="create" in development.')
 
 
-class FifoNotSupported(SetupError):
-    """FIFO queues are not supported yet. Use a standard queue and make handlers safe to repeat."""
-
-    def __init__(self, queue: str) -> None:
-        super().__init__(f"`{queue}` is a FIFO queue, and FIFO queues are not supported yet: use a standard queue.")
+class UnreadableBody(ValueError):
+    """A body is not what its content type or encoding says. Retrying cannot help. The message never quotes it."""
 
 
 class RequestFailed(FastStreamException):
@@ -62,7 +59,7 @@ class MessageLeaseLost(IgnoredException):
 
 
 class BatchItemFailed(IgnoredException):
-    """Raised by a batch handler to retry some messages and acknowledge the rest.
+    """Raised by a batch handler to retry some messages and acknowledge the rest. What it returns says nothing.
 
     Args:
         message_ids: the SQS message ids of those that failed.

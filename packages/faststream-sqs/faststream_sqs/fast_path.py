@@ -18,6 +18,7 @@ from faststream.middlewares.logging import CriticalLogMiddleware
 from faststream.response import Response
 
 from .config import SQSBrokerConfig
+from .invalid import mark_invalid_arguments
 
 
 class DirectPath:
@@ -81,6 +82,7 @@ class SQSHandlerCallWrapper(HandlerCallWrapper[P_HandlerParams, T_HandlerReturn]
     ) -> CallModel:
         """Prepare the call as FastStream does, and shorten it where the result is the same."""
         model = super().set_wrapped(dependencies=dependencies, _call_decorators=_call_decorators, config=config)
+        mark_invalid_arguments(model)
         if config.use_fastdepends and config.get_dependent is None and _is_plain(model):
             self._wrapped_call = _direct_call(model, config.context)
         return model
@@ -108,6 +110,7 @@ def _direct_call(model: CallModel, context: ContextRepo) -> Callable[[StreamMess
     others = [field for field in fields.values() if not _is_message(field)]
     call = model.call
     cast: Any = model.serializer
+    respond = cast.response
 
     async def handle(message: StreamMessage[Any]) -> Any:
         arguments: dict[str, Any] = dict.fromkeys(message_names, message)
@@ -118,7 +121,7 @@ def _direct_call(model: CallModel, context: ContextRepo) -> Callable[[StreamMess
             found = Context.use(field, context__=context)
             if field.param_name in found:
                 arguments[field.param_name] = found[field.param_name]
-        return cast.response(await call(**cast(arguments)))
+        return respond(await call(**cast(arguments)))
 
     return handle
 

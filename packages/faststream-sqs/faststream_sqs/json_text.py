@@ -4,6 +4,8 @@ import json
 import re
 from typing import Any
 
+from .errors import UnreadableBody
+
 MAX_DEPTH = 200
 """Objects and arrays within each other. How many Python's parser takes, and what it raises beyond, depends on its
 release and on the caller's stack."""
@@ -11,7 +13,7 @@ release and on the caller's stack."""
 _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
-class UnreadableJson(ValueError):
+class UnreadableJson(UnreadableBody):
     """The text is not JSON, or is nested too deeply. The message never quotes it."""
 
 

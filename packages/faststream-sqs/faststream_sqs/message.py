@@ -7,6 +7,7 @@ from typing import Any
 from faststream.message import AckStatus, StreamMessage
 
 from .delivery import SQSDelivery
+from .encoding import BODY_ENCODING, read_body
 from .envelope import EventBridgeEnvelope
 
 
@@ -22,8 +23,9 @@ class SQSMessage(StreamMessage[SQSDelivery]):
         if self.replaced_body is not None:
             return self.replaced_body
         envelope = self.raw_message.envelope
-        text = self.raw_message.body if envelope is None else envelope.detail_text()
-        return text.encode("utf-8", "surrogatepass")
+        if envelope is not None:
+            return envelope.detail_text().encode("utf-8", "surrogatepass")
+        return read_body(self.raw_message.body, self.headers.get(BODY_ENCODING))
 
     @body.setter
     def body(self, value: Any) -> None:
@@ -43,6 +45,11 @@ class SQSMessage(StreamMessage[SQSDelivery]):
     def queue(self) -> str:
         """The name of the queue the message came from."""
         return self.raw_message.queue
+
+    @property
+    def group_id(self) -> str | None:
+        """The message group, which a FIFO queue keeps in order; None without one."""
+        return self.raw_message.group_id
 
     @property
     def receive_count(self) -> int:

@@ -18,9 +18,9 @@ from opentelemetry.trace import Span, Status, StatusCode, Tracer, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from .delivery import SQSDelivery
-from .parser import extract_headers
+from .encoding import read_headers
+from .limits import MAX_ATTRIBUTES
 from .response import EventPublishCommand, SQSPublishCommand
-from .settlement import MAX_ATTRIBUTES
 
 __all__ = ("SQSTelemetryMiddleware", "TraceExtractor", "trace_in_detail")
 
@@ -217,7 +217,7 @@ def _with_trace(msg: StreamMessage[Any], extract: TraceExtractor) -> StreamMessa
 
 def _extract_carrier(delivery: SQSDelivery, extract: TraceExtractor) -> Carrier:
     """The W3C fields of a message: from its attributes, else from its content, else from its X-Ray header."""
-    for found in (extract_headers(delivery.raw), _extracted(delivery, extract)):
+    for found in (read_headers(delivery.raw), _extracted(delivery, extract)):
         if found and isinstance(found.get(TRACEPARENT), str):
             return {name: found[name] for name in FIELDS if isinstance(found.get(name), str)}
     header = delivery.raw.get("Attributes", {}).get("AWSTraceHeader")

@@ -1,18 +1,18 @@
 """Parses SQS deliveries into messages."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from faststream._internal.constants import ContentTypes
-from faststream.message import StreamMessage, decode_message
+from faststream.message import StreamMessage
 
 from .delivery import SQSDelivery
+from .encoding import BODY_ENCODING, CONTENT_TYPE, CORRELATION_ID, ENCODINGS, REPLY_TO, looks_like_json, read_headers
+from .errors import UnreadableBody
 from .json_text import UnreadableJson, read_json
 from .message import SQSBatchMessage, SQSMessage
 
-CONTENT_TYPE_ATTRIBUTE = "content-type"
-CORRELATION_ID = "correlation_id"
-REPLY_TO = "reply_to"
+JSON = ContentTypes.JSON.value
+TEXT = ContentTypes.TEXT.value
 
 
 class SQSParser:
@@ -25,11 +25,13 @@ class SQSParser:
         return _wrap(message)
 
     async def decode_message(self, msg: StreamMessage[SQSDelivery]) -> Any:
-        """The `detail` of an EventBridge event; otherwise the body, parsed if it is JSON and as text if not.
+        """The `detail` of an EventBridge event; otherwise the body as its `content-type` says.
 
-        SQS bodies are text without a declared type. Only text that begins like a JSON object, array or string is read
-        as JSON: a bare number or word stays text and is cast to the handler's type. A `content-type` attribute
-        overrides the guess.
+        Without one, text that begins like a JSON object, array or string is read as JSON if it is JSON; a bare number
+        or word stays text and is cast to the handler's type.
+
+        Raises:
+            UnreadableBody: the body is not of its type.
         """
         replaced = getattr(msg, "replaced_body", None)
         return _decode(msg) if replaced is None else _decode_replaced(msg, replaced)
@@ -63,39 +65,57 @@ class SQSBatchParser:
 
 
 def _wrap(delivery: SQSDelivery) -> SQSMessage:
-    headers = extract_headers(delivery.raw)
+    headers = read_headers(delivery.raw)
     return SQSMessage(
         raw_message=delivery,
         body=None,
         headers=headers,
-        reply_to=headers.get(REPLY_TO, ""),
-        content_type=headers.get(CONTENT_TYPE_ATTRIBUTE),
-        correlation_id=headers.get(CORRELATION_ID) or delivery.message_id,
+        reply_to=_text(headers.get(REPLY_TO)) or "",
+        content_type=_text(headers.get(CONTENT_TYPE)),
+        correlation_id=_text(headers.get(CORRELATION_ID)) or delivery.message_id,
         message_id=delivery.message_id,
     )
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)
 
 
 def _decode(msg: StreamMessage[SQSDelivery]) -> Any:
     delivery = msg.raw_message
     if delivery.envelope is not None:
         return delivery.envelope.detail
-    return _decode_typed(msg) if msg.content_type else _guess(delivery.body)
+    if msg.content_type:
+        return _decode_typed(msg, msg.body)
+    ours = msg.headers.get(BODY_ENCODING) in ENCODINGS
+    return _decode_bytes(msg.body) if ours else _guess(delivery.body)
+
+
+def _decode_bytes(body: bytes) -> Any:
+    """Bytes without a declared type: JSON if they are JSON, as in FastStream's other brokers."""
+    try:
+        return read_json(body.decode())
+    except (UnicodeDecodeError, UnreadableJson):
+        return body
 
 
 def _decode_replaced(msg: StreamMessage[SQSDelivery], body: Any) -> Any:
-    if msg.content_type:
-        return _decode_typed(msg)
+    if msg.content_type and isinstance(body, str | bytes):
+        return _decode_typed(msg, body.encode() if isinstance(body, str) else body)
     if isinstance(body, bytes):
         body = body.decode("utf-8", "replace")
     return _guess(body) if isinstance(body, str) else body
 
 
-def _decode_typed(msg: StreamMessage[SQSDelivery]) -> Any:
-    """A body of a declared type. Raises `UnreadableJson` if it is declared as JSON and is not."""
-    if isinstance(msg.content_type, str) and msg.content_type.startswith(ContentTypes.JSON.value):
-        body = msg.body
-        return read_json(body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body))
-    return decode_message(msg)
+def _decode_typed(msg: StreamMessage[SQSDelivery], body: bytes) -> Any:
+    """A body of a declared type. Raises `UnreadableBody` if it is not of that type."""
+    if msg.content_type is None or not msg.content_type.startswith((JSON, TEXT)):
+        return body
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise UnreadableBody("the body is not text, as its content type says") from error
+    return read_json(text) if msg.content_type.startswith(JSON) else text
 
 
 def _guess(text: str) -> Any:
@@ -105,19 +125,3 @@ def _guess(text: str) -> Any:
         except UnreadableJson:
             return text
     return text
-
-
-def looks_like_json(body: str) -> bool:
-    """Whether a body without a declared type is read as JSON."""
-    return body.lstrip()[:1] in ("{", "[", '"')
-
-
-def extract_headers(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The message attributes as plain values: text, numbers as the text SQS keeps, binary as bytes."""
-    attributes = raw.get("MessageAttributes")
-    if not attributes:
-        return {}
-    return {
-        name: value["BinaryValue"] if value.get("BinaryValue") is not None else value.get("StringValue", "")
-        for name, value in attributes.items()
-    }

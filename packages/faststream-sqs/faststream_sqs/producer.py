@@ -1,25 +1,30 @@
 """Sends messages to SQS and events to EventBridge."""
 
+import asyncio
 import math
+import uuid
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from fast_depends.library.serializer import SerializerProto
-from faststream._internal.constants import ContentTypes
-from faststream._internal.parser import CodecProto, DefaultCodec
+from faststream._internal.configs import BrokerConfig
+from faststream._internal.endpoint.utils import ParserComposition
+from faststream._internal.parser import BatchCodecProto, CodecProto, DefaultCodec
 from faststream._internal.producer import ProducerProto
+from faststream._internal.types import AsyncCallable
 from faststream.exceptions import FeatureNotSupportedException, IncorrectState, SetupError
 from faststream.response import PublishCommand
 
 from .batch_call import BatchCall, Results, from_error, sqs_results
+from .claim_check import ClaimStore, is_claim
 from .connection import Connection
+from .delivery import SQSDelivery
+from .encoding import BODY_ENCODING, CONTENT_TYPE, CORRELATION_ID, REPLY_TO, VERBATIM, write_body, write_header
 from .errors import PublishFailed, RequestFailed
-from .parser import CONTENT_TYPE_ATTRIBUTE, CORRELATION_ID, REPLY_TO, SQSParser, looks_like_json
-from .response import AttributeValue, EventPublishCommand, SQSPublishCommand
-from .settlement import MAX_ATTRIBUTES
-
-MAX_SQS_REQUEST_BYTES = 1024 * 1024
-"""Bytes of bodies and attributes, of one message and of one request (SQS, since August 2025)."""
+from .limits import MAX_SQS_REQUEST_BYTES, check_entry, is_fifo, weigh
+from .parser import SQSParser
+from .replies import ReplyInbox
+from .response import EventPublishCommand, SQSPublishCommand
 
 MAX_EVENT_BYTES = 1_000_000
 """Bytes of one request, and so of one event (EventBridge, since January 2026: 1 MB)."""
@@ -50,21 +55,25 @@ class _BatchingProducer(ProducerProto[C]):
         self._serializer: SerializerProto | None = None
         self.codec: CodecProto = DefaultCodec()
         parser = SQSParser()
-        self._parser = parser.parse_message
-        self._decoder = parser.decode_message
+        self._parser: AsyncCallable = parser.parse_message
+        self._decoder: AsyncCallable = parser.decode_message
 
-    def connect(self, serializer: SerializerProto | None, codec: CodecProto) -> None:
-        """Set the encoder."""
-        self._serializer = serializer
-        self.codec = codec
+    def connect(self, config: BrokerConfig) -> None:
+        """Take the encoder, and for replies the parser and decoder, from the settings of the broker."""
+        self._serializer = config.fd_config._serializer
+        self.codec = config.broker_codec or DefaultCodec()
+        default = SQSParser()
+        self._parser = ParserComposition(config.broker_parser, default.parse_message)
+        decoder = ParserComposition(config.broker_decoder, default.decode_message)
+        self._decoder = config.broker_codec.decode if config.broker_codec else decoder
 
     async def publish_batch(self, cmd: C) -> Any:
-        """Not used: every publish is batched, see `SQSBroker.publish_batch`."""
-        raise FeatureNotSupportedException("single messages are batched already")
+        """Not supported: events are batched already."""
+        raise FeatureNotSupportedException("single events are batched already")
 
     async def request(self, cmd: C) -> Any:
-        """Not supported: queues and event buses have no reply channel."""
-        raise FeatureNotSupportedException("SQS has no request and reply; publish with `reply_to` instead")
+        """Not supported: an event has no reply."""
+        raise FeatureNotSupportedException("EventBridge has no request and reply")
 
 
 class SQSProducer(_BatchingProducer[SQSPublishCommand]):
@@ -73,29 +82,57 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._queues: dict[str, BatchCall[Entry, str]] = {}
+        self.replies: ReplyInbox | None = None
+        self.claims: ClaimStore | None = None
 
     async def disconnect(self) -> None:
-        """Send pending messages."""
+        """Send pending messages, and give up pending requests."""
+        if self.replies is not None:
+            await self.replies.close()
         queues, self._queues = self._queues, {}
         for queue in queues.values():
             await queue.close()
 
-    async def publish(self, cmd: SQSPublishCommand) -> str | None:
-        """Send one message and return its SQS message id; None is not sent and has no id.
+    async def publish(self, cmd: SQSPublishCommand) -> str:
+        """Send one message and return its SQS message id.
 
         Raises:
             QueueMissing: the queue does not exist.
             PublishFailed: the message was not accepted.
         """
-        if cmd.body is None:
-            return None
-        entry = await self.encode(cmd)
-        return await self._queue(await _found(self._connection.queue_url(cmd.destination))).send(entry)
+        return await self._send(cmd.destination, await self.encode(cmd))
 
-    async def copy(self, queue: str, body: str, attributes: Mapping[str, Any]) -> None:
-        """Send a body and attributes in the form of SQS, unchanged."""
-        entry = {"MessageBody": body, "MessageAttributes": attributes}
-        await self._queue(await _found(self._connection.queue_url(queue))).send((entry, _weigh_message(entry)))
+    async def publish_batch(self, cmd: SQSPublishCommand) -> list[str]:
+        """Send the messages of one command and return their SQS message ids; see `publish` for the errors.
+
+        On a FIFO queue one after the other, because a resent message would fall behind its successors.
+        """
+        entries = await self.encode_batch(cmd)
+        if is_fifo(cmd.destination):
+            return [await self._send(cmd.destination, entry) for entry in entries]
+        return list(await asyncio.gather(*(self._send(cmd.destination, entry) for entry in entries)))
+
+    async def request(self, cmd: SQSPublishCommand) -> SQSDelivery:
+        """Send one message and wait for its reply.
+
+        Raises:
+            TimeoutError: no reply came within the command's timeout.
+            SetupError: there is no queue for replies.
+        """
+        if self.replies is None:
+            raise PublishFailed("NotConnected", "connect the broker before publishing")
+        delivery = await self.replies.request(cmd, self.publish)
+        if self.claims is not None and is_claim(delivery.raw):
+            delivery.payload = await self.claims.fetch(delivery.raw)
+        return delivery
+
+    async def copy(self, queue: str, raw: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+        """Send a received message with other attributes."""
+        entry = copy_entry(queue, raw, attributes)
+        await self._send(queue, (entry, weigh(entry)))
+
+    async def _send(self, queue: str, entry: Entry) -> str:
+        return await self._queue(await _found(self._connection.queue_url(queue))).send(entry)
 
     def _queue(self, url: str) -> BatchCall[Entry, str]:
         if url not in self._queues:
@@ -110,6 +147,7 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
                 failure=PublishFailed,
                 weigh=lambda entry: entry[1],
                 max_weight=MAX_SQS_REQUEST_BYTES,
+                max_in_flight=1 if is_fifo(url) else 4,
             )
         return self._queues[url]
 
@@ -117,56 +155,85 @@ class SQSProducer(_BatchingProducer[SQSPublishCommand]):
         """The entry of SendMessageBatch for one message, and its weight in bytes.
 
         Raises:
-            PublishFailed: the message is too long, or has too many attributes.
+            PublishFailed: SQS would refuse it.
         """
-        body = cmd.body
-        attributes = {name: _attribute(value) for name, value in cmd.headers.items() if value is not None}
-        if isinstance(body, str):
-            text = body
+        try:
+            encoded, content_type = await self.codec.encode(cmd.body, self._serializer)
+        except UnicodeEncodeError:
+            raise _half_a_character() from None
+        return await self._entry(cmd, cmd.body, encoded, content_type)
+
+    async def encode_batch(self, cmd: SQSPublishCommand) -> list[Entry]:
+        """The entries of SendMessageBatch for the messages of one command; see `encode`."""
+        bodies = cmd.bodies
+        if not isinstance(self.codec, BatchCodecProto):
+            return [await self.encode(cmd.with_body(body)) for body in bodies]
+        try:
+            encoded = await self.codec.encode_batch(bodies, self._serializer)
+        except UnicodeEncodeError:
+            raise _half_a_character() from None
+        return [await self._entry(cmd, body, *each) for body, each in zip(bodies, encoded, strict=True)]
+
+    async def _entry(self, cmd: SQSPublishCommand, body: Any, encoded: bytes, content_type: str | None) -> Entry:
+        # Text goes out as it is or not at all: only bytes may arrive as base64.
+        if isinstance(body, str) and body and encoded == body.encode("utf-8", "surrogatepass"):
+            text, body_encoding = body, None
         else:
-            encoded, content_type = await self.codec.encode(body, self._serializer)
-            text = encoded.decode()
-            if content_type and not (content_type == ContentTypes.JSON.value and looks_like_json(text)):
-                attributes.setdefault(CONTENT_TYPE_ATTRIBUTE, _attribute(content_type))
-        if cmd.correlation_id:
-            attributes.setdefault(CORRELATION_ID, _attribute(cmd.correlation_id))
-        if cmd.reply_to:
-            attributes.setdefault(REPLY_TO, _attribute(cmd.reply_to))
+            text, body_encoding = write_body(encoded)
+            if isinstance(body, bytes) and content_type is None:
+                body_encoding = body_encoding or VERBATIM
+        headers = dict(cmd.headers)
+        for name, value in (
+            (CONTENT_TYPE, content_type),
+            (CORRELATION_ID, cmd.correlation_id),
+            (REPLY_TO, cmd.reply_to),
+        ):
+            if value:
+                headers.setdefault(name, value)
+        # That of a message whose headers are passed on says nothing about this body.
+        headers[BODY_ENCODING] = body_encoding
+        attributes = {name: write_header(name, value) for name, value in headers.items() if value is not None}
         entry: dict[str, Any] = {"MessageBody": text}
         if attributes:
             entry["MessageAttributes"] = attributes
-        if cmd.delay:
-            entry["DelaySeconds"] = math.ceil(cmd.delay)
-        if cmd.group_id:
-            entry["MessageGroupId"] = cmd.group_id
-        if cmd.trace_header:
-            # A system attribute counts neither among the ten nor in the size (SQS API reference, SendMessage).
-            entry["MessageSystemAttributes"] = {"AWSTraceHeader": _attribute(cmd.trace_header)}
-        weight = _weigh_message(entry)
-        # Rejected here, because SQS would reject the whole request.
-        if weight > MAX_SQS_REQUEST_BYTES:
-            raise PublishFailed("MessageTooLong", f"{weight} bytes exceed {MAX_SQS_REQUEST_BYTES}", permanent=True)
-        if len(attributes) > MAX_ATTRIBUTES:
-            raise PublishFailed("TooManyAttributes", f"{len(attributes)} exceed {MAX_ATTRIBUTES}", permanent=True)
-        return entry, weight
+        entry |= _options(cmd)
+        if self.claims is not None:
+            await self.claims.shorten(entry)
+        return entry, check_entry(entry, cmd.destination)
 
 
-def _attribute(value: AttributeValue) -> dict[str, Any]:
-    if isinstance(value, bytes):
-        return {"DataType": "Binary", "BinaryValue": value}
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return {"DataType": "Number", "StringValue": str(value)}
-    return {"DataType": "String", "StringValue": str(value)}
+def _options(cmd: SQSPublishCommand) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if cmd.delay:
+        options["DelaySeconds"] = math.ceil(cmd.delay)
+    if cmd.group_id:
+        options["MessageGroupId"] = cmd.group_id
+    if cmd.deduplication_id:
+        options["MessageDeduplicationId"] = cmd.deduplication_id
+    elif cmd.deduplication_id is None and is_fifo(cmd.destination):
+        # A resent message is recognised, and a message that is published twice is not.
+        options["MessageDeduplicationId"] = str(uuid.uuid4())
+    if cmd.trace_header:
+        # A system attribute counts neither among the ten nor in the size (SQS API reference, SendMessage).
+        header = {"DataType": "String", "StringValue": cmd.trace_header}
+        options["MessageSystemAttributes"] = {"AWSTraceHeader": header}
+    return options
 
 
-def _weigh_message(entry: Mapping[str, Any]) -> int:
-    """Bytes as SQS counts them: the body, and the name, type and value of each attribute."""
-    total = len(entry["MessageBody"].encode())
-    for name, value in entry.get("MessageAttributes", {}).items():
-        content = value.get("BinaryValue")
-        size = len(content) if content is not None else len(value["StringValue"].encode())
-        total += len(name.encode()) + len(value["DataType"]) + size
-    return total
+def copy_entry(queue: str, raw: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of SendMessageBatch for a copy of a received message, which keeps its group."""
+    entry: dict[str, Any] = {"MessageBody": raw["Body"], "MessageAttributes": attributes}
+    group = raw.get("Attributes", {}).get("MessageGroupId")
+    if is_fifo(queue):
+        entry["MessageGroupId"] = group or raw["MessageId"]
+        entry["MessageDeduplicationId"] = raw["MessageId"]
+    elif group:
+        entry["MessageGroupId"] = group
+    return entry
+
+
+def _half_a_character() -> PublishFailed:
+    return PublishFailed("InvalidMessageContents", "the body has half a character: send bytes", permanent=True)
 
 
 class EventBridgeProducer(_BatchingProducer[EventPublishCommand]):
@@ -176,9 +243,9 @@ class EventBridgeProducer(_BatchingProducer[EventPublishCommand]):
         super().__init__(connection)
         self._events: BatchCall[Entry, str] | None = None
 
-    def connect(self, serializer: SerializerProto | None, codec: CodecProto) -> None:
-        """Set the encoder and prepare to send."""
-        super().connect(serializer, codec)
+    def connect(self, config: BrokerConfig) -> None:
+        """Prepare to send; see `_BatchingProducer.connect`."""
+        super().connect(config)
         self._events = BatchCall(
             self._put_events,
             failure=PublishFailed,

@@ -1,19 +1,25 @@
 """Publishes to queues and event buses."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
 from faststream._internal.endpoint.publisher import PublisherUsecase
 from faststream._internal.endpoint.publisher.fake import FakePublisher
 from faststream._internal.types import PublisherMiddleware
 from faststream.exceptions import FeatureNotSupportedException, SetupError
 from faststream.response import PublishCommand, PublishType
 
+from .batch_call import from_error
 from .config import EventBridgePublisherConfig, SQSBrokerConfig, SQSPublisherConfig
+from .errors import QueueMissing, RequestFailed
 from .fast_path import SQSHandlerCallWrapper
+from .limits import is_fifo
+from .message import SQSMessage
 from .producer import SQSProducer
-from .response import AttributeValue, EventPublishCommand, SQSPublishCommand
+from .response import EventPublishCommand, HeaderValue, SQSPublishCommand
 from .specification import EventBridgePublisherSpecification, SQSPublisherSpecification
 
 
@@ -34,44 +40,73 @@ class SQSPublisher(PublisherUsecase):
 
     async def publish(
         self,
-        message: Any,
-        /,
+        message: Any = None,
+        queue: str = "",
         *,
-        attributes: Mapping[str, AttributeValue] | None = None,
+        headers: Mapping[str, HeaderValue] | None = None,
         delay: float | None = None,
         group_id: str | None = None,
+        deduplication_id: str | None = None,
         correlation_id: str | None = None,
         reply_to: str = "",
-    ) -> str | None:
-        """Send one message; see `SQSBroker.publish`."""
+    ) -> str:
+        """Send one message, to another queue if one is named; see `SQSBroker.publish`."""
         cmd = SQSPublishCommand(
             message,
-            headers=dict(attributes or {}),
-            correlation_id=correlation_id,
+            destination=queue,
+            headers=dict(headers or {}),
+            correlation_id=correlation_id or self._outer_config.id_generator(),
             reply_to=reply_to,
             delay=self._config.delay if delay is None else delay,
             group_id=group_id,
+            deduplication_id=deduplication_id,
             _publish_type=PublishType.PUBLISH,
         )
         return await self._send(cmd, ())
 
     async def _publish(self, cmd: PublishCommand, *, _extra_middlewares: Iterable[PublisherMiddleware]) -> None:
-        await self._send(cmd, _extra_middlewares)
+        if cmd.body is not None:  # a handler that returns nothing publishes nothing
+            await self._send(cmd, _extra_middlewares)
 
-    async def _send(self, cmd: PublishCommand, middlewares: Iterable[PublisherMiddleware]) -> str | None:
-        cmd = SQSPublishCommand.from_cmd(cmd)
-        cmd.destination = self.queue
-        cmd.add_headers(self._config.attributes, override=False)
-        cmd.delay = cmd.delay or self._config.delay
-        cmd.group_id = cmd.group_id or self._config.group_id
-        sent: str | None = await self._basic_publish(
-            cmd, producer=self._outer_config.producer, _extra_middlewares=middlewares
+    async def _send(self, cmd: PublishCommand, middlewares: Iterable[PublisherMiddleware]) -> str:
+        sent: str = await self._basic_publish(
+            self._addressed(cmd), producer=self._outer_config.producer, _extra_middlewares=middlewares
         )
         return sent
 
-    async def request(self, message: Any, /, *, correlation_id: str | None = None) -> Any:
-        """Not supported: a queue has no reply channel."""
-        raise FeatureNotSupportedException("SQS has no request and reply; publish with `reply_to` instead")
+    def _addressed(self, cmd: PublishCommand) -> SQSPublishCommand:
+        cmd = SQSPublishCommand.from_cmd(cmd)
+        cmd.destination = cmd.destination or self.queue
+        cmd.add_headers(self._config.headers, override=False)
+        cmd.delay = cmd.delay or self._config.delay
+        cmd.group_id = cmd.group_id or self._config.group_id
+        cmd.reply_to = cmd.reply_to or self._config.reply_to
+        return cmd
+
+    async def request(
+        self,
+        message: Any,
+        queue: str = "",
+        *,
+        headers: Mapping[str, HeaderValue] | None = None,
+        group_id: str | None = None,
+        deduplication_id: str | None = None,
+        correlation_id: str | None = None,
+        timeout: float | None = 30.0,  # noqa: ASYNC109 - FastStream's signature
+    ) -> SQSMessage:
+        """Send one message and wait for its reply; see `SQSBroker.request`."""
+        cmd = SQSPublishCommand(
+            message,
+            destination=queue,
+            headers=dict(headers or {}),
+            correlation_id=correlation_id or self._outer_config.id_generator(),
+            group_id=group_id,
+            deduplication_id=deduplication_id,
+            timeout=timeout,
+            _publish_type=PublishType.REQUEST,
+        )
+        reply: SQSMessage = await self._basic_request(self._addressed(cmd), producer=self._outer_config.producer)
+        return reply
 
 
 class EventBridgePublisher(PublisherUsecase):
@@ -172,12 +207,27 @@ class EventBridgePublisher(PublisherUsecase):
 class SQSReplyPublisher(FakePublisher):
     """Sends a handler's result to the queue named by the message's `reply_to` attribute."""
 
-    def __init__(self, producer: SQSProducer, queue: str) -> None:
+    def __init__(self, producer: SQSProducer, queue: str, log: Callable[[int, str], None]) -> None:
         super().__init__(producer=producer)
         self._queue = queue
+        self._log = log
 
     def patch_command(self, cmd: PublishCommand) -> SQSPublishCommand:
         """Address the reply."""
         reply = SQSPublishCommand.from_cmd(super().patch_command(cmd))
         reply.destination = self._queue
+        if is_fifo(self._queue):
+            reply.group_id = reply.group_id or reply.correlation_id
         return reply
+
+    async def _publish(self, cmd: PublishCommand, *, _extra_middlewares: Iterable[PublisherMiddleware]) -> Any:
+        """Send the reply. If it can never arrive, say so: running the handler again would not help."""
+        try:
+            return await super()._publish(cmd, _extra_middlewares=_extra_middlewares)
+        except (QueueMissing, RequestFailed) as error:
+            # SQS may refuse the name of the queue, too.
+            failed = from_error(error.__cause__) if isinstance(error.__cause__, ClientError) else error
+            if isinstance(failed, RequestFailed) and not failed.permanent:
+                raise
+            self._log(logging.ERROR, f"the reply to `{self._queue}` is given up: {error}")
+            return None

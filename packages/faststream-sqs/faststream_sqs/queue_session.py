@@ -3,109 +3,23 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from faststream.message import AckStatus
 
+from .claim_check import is_claim
 from .connection import Connection
 from .delivery import SQSDelivery
-from .errors import RequestFailed
+from .errors import UnreadableBody
 from .lease_renewer import LeaseRenewer
+from .limits import is_fifo
 from .producer import SQSProducer
+from .queue_poll import RawMessage, Receiver
 from .retry import RetryPolicy
 from .settle_action import RELEASE, SettleAction, settle_deliveries
 from .settlement import Settlement
-
-try:
-    from opentelemetry.instrumentation.utils import suppress_instrumentation
-except ImportError:  # without it there is no instrumentation to suppress
-    suppress_instrumentation = nullcontext  # type: ignore[assignment]
-
-RawMessage: TypeAlias = dict[str, Any]
-
-_SYSTEM_ATTRIBUTES = ["ApproximateReceiveCount", "SentTimestamp", "MessageGroupId", "AWSTraceHeader"]
-
-
-class Receiver:
-    """Long polls of one queue, never cut short: a message received by an abandoned poll would be stranded.
-
-    Args:
-        client: the SQS client to use.
-        url: the URL of the queue.
-        visibility: seconds for which received messages are hidden from others.
-        release: releases messages whose caller was cancelled.
-    """
-
-    def __init__(
-        self,
-        client: Any,
-        *,
-        url: str,
-        visibility: int,
-        release: Callable[[list[RawMessage]], Awaitable[None]],
-    ) -> None:
-        self._client = client
-        self._url = url
-        self._visibility = visibility
-        self._release = release
-        self._orphans: set[asyncio.Task[None]] = set()
-
-    async def receive(self, limit: int, wait: int) -> list[RawMessage]:
-        """Wait up to `wait` seconds for up to `limit` messages.
-
-        A cancelled caller returns at once; the poll goes on, and its messages are released.
-
-        Raises:
-            ClientError: SQS rejected the poll.
-            BotoCoreError: SQS is unreachable.
-            RequestFailed: the answer is not one of SQS.
-        """
-        # Spans of polls, most of them empty, would hide those of messages. The task keeps this context.
-        with suppress_instrumentation():
-            poll = asyncio.ensure_future(
-                self._client.receive_message(
-                    QueueUrl=self._url,
-                    MaxNumberOfMessages=limit,
-                    WaitTimeSeconds=wait,
-                    VisibilityTimeout=self._visibility,
-                    MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
-                    MessageAttributeNames=["All"],
-                )
-            )
-        try:
-            response = await asyncio.shield(poll)
-        except asyncio.CancelledError:
-            orphan = asyncio.ensure_future(self._adopt(poll))
-            self._orphans.add(orphan)
-            orphan.add_done_callback(self._orphans.discard)
-            raise
-        return _messages(response)
-
-    async def close(self) -> None:
-        """Wait for the polls whose callers were cancelled."""
-        if self._orphans:
-            await asyncio.wait(self._orphans)
-
-    async def _adopt(self, poll: "asyncio.Future[Any]") -> None:
-        try:
-            response = await poll
-            messages = _messages(response)
-        except Exception:  # noqa: BLE001 - nothing was received
-            return
-        if messages:
-            await self._release(messages)
-
-
-def _messages(response: Mapping[str, Any]) -> list[RawMessage]:
-    """The messages of an answer. A proxy's page with status 200 has none, but is no sign of an empty queue."""
-    content_type = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", "json")
-    if "json" not in content_type and "xml" not in content_type:
-        raise RequestFailed("NotAnAnswer", "the answer to ReceiveMessage is not one of SQS")
-    found = response.get("Messages") or []
-    return [raw for raw in found if {"MessageId", "ReceiptHandle", "Body"} <= raw.keys()]
 
 
 class LogFunction(Protocol):
@@ -125,6 +39,7 @@ class QueueSession:
         dead_letter_queue: the name of the queue for rejected messages, or None.
         visibility_timeout: seconds of a lease.
         retry: the delays of retried messages.
+        max_receives: the receipt at which a failing message is rejected; None without a limit.
         detail_types: the event types to take; None takes all messages.
         sources: the event sources to take; None takes all messages.
         log: writes a line.
@@ -140,15 +55,18 @@ class QueueSession:
         dead_letter_queue: str | None,
         visibility_timeout: float,
         retry: RetryPolicy,
+        max_receives: int | None,
         detail_types: Collection[str] | None,
         sources: Collection[str] | None,
         log: LogFunction,
     ) -> None:
         self._queue = queue
         self._retry = retry
+        self._max_receives = max_receives
         self._detail_types = detail_types
         self._sources = sources
         self._log = log
+        self._claims = producer.claims
         self._settling: set[asyncio.Task[None]] = set()
         self._settlement = Settlement(
             connection.sending,
@@ -176,7 +94,7 @@ class QueueSession:
         for raw in await self._receiver.receive(limit, wait):
             delivery = self._deliver(raw)
             try:
-                reason = describe_mismatch(delivery, self._detail_types, self._sources)
+                reason = delivery.describe_excess() or describe_mismatch(delivery, self._detail_types, self._sources)
             except Exception as error:  # noqa: BLE001 - one message must not take its neighbours with it
                 reason = f"unreadable ({type(error).__name__})"
             self._lease_renewer.hold(delivery)
@@ -184,7 +102,34 @@ class QueueSession:
                 self._settle([delivery], SettleAction(AckStatus.REJECTED, reason=reason))
             else:
                 accepted.append(delivery)
-        return accepted
+        return accepted if self._claims is None else await self._with_claims(accepted)
+
+    async def _with_claims(self, deliveries: list[SQSDelivery]) -> list[SQSDelivery]:
+        """Those whose bodies are here, in order. On a FIFO queue nothing overtakes one whose body is not."""
+        fetched = await asyncio.gather(*map(self._fetch, deliveries))
+        ready: list[SQSDelivery] = []
+        blocked: set[str | None] = set()
+        for delivery, is_here in zip(deliveries, fetched, strict=True):
+            if not is_here:
+                blocked.add(delivery.group_id)
+            elif is_fifo(self._queue) and delivery.group_id in blocked:
+                self.release([delivery])
+            else:
+                ready.append(delivery)
+        return ready
+
+    async def _fetch(self, delivery: SQSDelivery) -> bool:
+        """Fetch the body if the message points to one; if it is not to be had, settle the message."""
+        if self._claims is None or not is_claim(delivery.raw):
+            return True
+        try:
+            delivery.payload = await self._claims.fetch(delivery.raw)
+        except UnreadableBody as error:
+            self._settle([delivery], SettleAction(AckStatus.REJECTED, reason=str(error)))
+        except Exception as error:  # noqa: BLE001 - it may be there next time
+            self._log(logging.WARNING, f"the body of message {delivery.message_id} could not be fetched: {error!r}")
+            self._settle([delivery], SettleAction(AckStatus.NACKED))
+        return delivery.payload is not None
 
     def drop(self, delivery: SQSDelivery) -> None:
         """Stop renewing the lease of this delivery."""
@@ -208,6 +153,7 @@ class QueueSession:
             queue=self._queue,
             settlement=self._settlement,
             retry=self._retry,
+            max_receives=self._max_receives,
             release_lease=self._lease_renewer.drop,
         )
 

@@ -21,13 +21,12 @@ from .config import (
     SQSSubscriberConfig,
 )
 from .delivery import MAX_VISIBILITY
+from .limits import MAX_WAIT_TIME
 from .publisher import EventBridgePublisher, SQSPublisher
-from .response import AttributeValue
+from .response import HeaderValue
 from .retry import RetryPolicy
 from .specification import EventBridgePublisherSpecification, SQSPublisherSpecification, SQSSubscriberSpecification
 from .subscriber import QueueSubscriber, SQSBatchSubscriber, SQSSubscriber
-
-_MAX_WAIT_TIME = 20  # seconds of a long poll (SQS API reference, ReceiveMessage)
 
 
 class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
@@ -42,6 +41,7 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
         wait_time: int = 10,
         visibility_timeout: float = 30.0,
         retry: RetryPolicy | None = None,
+        max_receives: int | None = None,
         detail_type: str | Iterable[str] | None = None,
         source: str | Iterable[str] | None = None,
         batch: bool = False,
@@ -65,18 +65,20 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
 
         Args:
             queue: the name of the queue, or the URL of another account's queue.
-            dead_letter_queue: the queue to which `reject` moves messages. It does not replace the redrive policy of the
-                queue, which moves messages that were received too often.
+            dead_letter_queue: the queue to which `reject` moves messages, and to which messages go that the handler
+                cannot take. It does not replace the redrive policy of the queue.
             concurrency: handler calls at a time. Messages are received only for free calls, so ten, the default, is the
                 least that fills a request.
             wait_time: whole seconds of a long poll, at most 20. Stopping waits for the poll in flight.
             visibility_timeout: seconds for which a received message is hidden from others, renewed at each third of
                 it while its handler runs; so it is also the delay after a crash.
             retry: the delays of retried messages; by default up to a second at first, up to a minute later.
+            max_receives: move a message to `dead_letter_queue` that fails at this receipt, or was received more often
+                because it ended its workers. A queue that `declare="create"` creates gets it as its redrive policy.
             detail_type: take only EventBridge events of these types, and reject other messages.
             source: take only EventBridge events of these sources, and reject other messages.
-            batch: hand lists of messages to the handler. It may raise `BatchItemFailed`, or return the message ids
-                that failed, to retry only those.
+            batch: hand lists of messages to the handler. It may raise `BatchItemFailed` to retry only some. A message
+                that the handler cannot take does not cost its neighbours: they are handed over in smaller lists.
             max_batch: maximum messages in a list.
             max_wait: seconds to gather a list for, counted from its first message; cut short by an empty poll.
             pollers: polls at a time. One brings at most ten messages a round trip.
@@ -99,12 +101,17 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
                 concurrency >= 1 and pollers >= 1 and max_batch >= 1,
                 "concurrency, pollers and max_batch must be at least 1",
             ),
-            (0 <= wait_time <= _MAX_WAIT_TIME, f"wait_time must be from 0 to {_MAX_WAIT_TIME} seconds"),
+            (0 <= wait_time <= MAX_WAIT_TIME, f"wait_time must be from 0 to {MAX_WAIT_TIME} seconds"),
             (
                 1 <= visibility_timeout <= MAX_VISIBILITY,
                 f"visibility_timeout must be 1 to {MAX_VISIBILITY} seconds",
             ),
             (max_wait >= 0, "max_wait must be at least 0 seconds"),
+            (max_receives is None or 1 <= max_receives <= 1000, "max_receives must be from 1 to 1000"),
+            (
+                max_receives is None or dead_letter_queue is not None,
+                "max_receives moves messages to the dead_letter_queue: name one",
+            ),
         )
         config = SQSSubscriberConfig(
             _outer_config=self.config,  # type: ignore[arg-type] # a composition that answers like the config
@@ -117,6 +124,7 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
             wait_time=wait_time,
             visibility_timeout=visibility_timeout,
             retry=retry or RetryPolicy(),
+            max_receives=max_receives,
             detail_types=_names(detail_type),
             sources=_names(source),
             max_batch=max_batch,
@@ -127,7 +135,7 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
         )
         calls = CallsCollection[Any]()
         specification = SQSSubscriberSpecification(self.config, documentation, calls, config)  # type: ignore[arg-type]
-        kind = SQSBatchSubscriber if batch else SQSSubscriber
+        kind: type[QueueSubscriber] = SQSBatchSubscriber if batch else SQSSubscriber
         subscriber = kind(config, specification, calls)
         super().subscriber(subscriber, persistent=persistent)
         return subscriber.add_call(parser_=parser, decoder_=decoder, dependencies_=dependencies, codec_=codec)
@@ -136,7 +144,8 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
         self,
         queue: str,
         *,
-        attributes: Mapping[str, AttributeValue] | None = None,
+        headers: Mapping[str, HeaderValue] | None = None,
+        reply_to: str = "",
         delay: float = 0,
         group_id: str | None = None,
         persistent: bool = True,
@@ -149,9 +158,10 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
 
         Args:
             queue: the name of the queue, or the URL of another account's queue.
-            attributes: message attributes that every message gets.
+            headers: message attributes that every message gets.
+            reply_to: the queue that the consumers' results are to be sent to.
             delay: seconds for which messages stay hidden, at most 900.
-            group_id: the message group, on a standard queue for fair queuing.
+            group_id: the message group: required by a FIFO queue, and for fair queuing on a standard queue.
             persistent: keep the publisher alive as long as the broker.
             title: for AsyncAPI.
             description: for AsyncAPI.
@@ -161,7 +171,8 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
         config = SQSPublisherConfig(
             _outer_config=self.config,  # type: ignore[arg-type]
             queue=queue,
-            attributes=dict(attributes or {}),
+            headers=dict(headers or {}),
+            reply_to=reply_to,
             delay=delay,
             group_id=group_id,
         )

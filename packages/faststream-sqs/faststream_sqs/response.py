@@ -1,13 +1,14 @@
 """Publish commands, before encoding."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from typing import Any, TypeAlias
 
 from faststream.response import BatchPublishCommand, PublishCommand, PublishType, Response
 
-AttributeValue: TypeAlias = str | int | float | bytes
-"""A message attribute: text, number or binary (booleans and nothing else have no SQS type)."""
+HeaderValue: TypeAlias = str | int | float | bytes | bool | list[Any] | dict[str, Any]
+"""A message attribute: text, a number or bytes; true, false, lists and dicts travel as JSON."""
 
 
 class SQSResponse(Response):
@@ -18,7 +19,8 @@ class SQSResponse(Response):
         headers: message attributes, at most ten.
         correlation_id: ties messages of one conversation together.
         delay: seconds during which the message stays hidden, at most 900.
-        group_id: the message group, on a standard queue for fair queuing.
+        group_id: the message group: required by a FIFO queue, and for fair queuing on a standard queue.
+        deduplication_id: see `SQSBroker.publish`.
     """
 
     def __init__(
@@ -29,10 +31,12 @@ class SQSResponse(Response):
         correlation_id: str | None = None,
         delay: float = 0,
         group_id: str | None = None,
+        deduplication_id: str | None = None,
     ) -> None:
         super().__init__(body, headers=headers, correlation_id=correlation_id)
         self.delay = delay
         self.group_id = group_id
+        self.deduplication_id = deduplication_id
 
     def as_publish_command(self) -> "SQSPublishCommand":
         """The command that publishes this; its destination is set by the publisher."""
@@ -42,6 +46,7 @@ class SQSResponse(Response):
             correlation_id=self.correlation_id,
             delay=self.delay,
             group_id=self.group_id,
+            deduplication_id=self.deduplication_id,
             _publish_type=PublishType.PUBLISH,
         )
 
@@ -51,14 +56,16 @@ class SQSPublishCommand(BatchPublishCommand):
 
     Args:
         body: the message.
-        bodies: more messages; not used, because single messages are batched already.
+        bodies: more messages, for `publish_batch`.
         destination: the name of the queue, or its URL.
         headers: message attributes, at most ten.
         correlation_id: ties messages of one conversation together.
         reply_to: the queue that the consumer's result is to be sent to.
         delay: seconds during which the message stays hidden, at most 900.
-        group_id: the message group, on a standard queue for fair queuing.
+        group_id: the message group: required by a FIFO queue, and for fair queuing on a standard queue.
+        deduplication_id: see `SQSBroker.publish`.
         trace_header: an X-Ray trace header.
+        timeout: seconds to wait for the reply to a request.
     """
 
     def __init__(
@@ -73,7 +80,9 @@ class SQSPublishCommand(BatchPublishCommand):
         reply_to: str = "",
         delay: float = 0,
         group_id: str | None = None,
+        deduplication_id: str | None = None,
         trace_header: str | None = None,
+        timeout: float | None = None,
     ) -> None:
         super().__init__(
             body,
@@ -86,7 +95,20 @@ class SQSPublishCommand(BatchPublishCommand):
         )
         self.delay = delay
         self.group_id = group_id
+        self.deduplication_id = deduplication_id
         self.trace_header = trace_header
+        self.timeout = timeout
+
+    @property
+    def bodies(self) -> tuple[Any, ...]:
+        """All messages. `batch_bodies` leaves out None, which SQS carries as an empty message."""
+        return (self.body, *self.extra_bodies)
+
+    def with_body(self, body: Any) -> "SQSPublishCommand":
+        """The same command for one message."""
+        single = copy(self)
+        single.body, single.extra_bodies = body, ()
+        return single
 
     @classmethod
     def from_cmd(cls, cmd: PublishCommand, *, batch: bool = False) -> "SQSPublishCommand":

@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from faststream.exceptions import (
     AckMessage,
@@ -19,6 +18,7 @@ from faststream.middlewares import AckPolicy
 
 from .delivery import SQSDelivery
 from .errors import BatchItemFailed, MessageLeaseLost
+from .invalid import is_invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class SettleAction:
         delay: seconds before the retry; None takes the retry policy.
         reason: the reason of a rejection.
         failed: retry only the messages with these ids; `status` applies to the others.
+        release: the retry is at once and does not count as a failure.
         stop: stop the subscriber afterwards.
         stop_application: stop the application afterwards.
     """
@@ -38,13 +39,14 @@ class SettleAction:
     delay: float | None = None
     reason: str = ""
     failed: frozenset[str] = frozenset()
+    release: bool = False
     stop: bool = False
     stop_application: bool = False
 
 
 ACK = SettleAction(AckStatus.ACKED)
 LEAVE = SettleAction(None)
-RELEASE = SettleAction(AckStatus.NACKED, delay=0)
+RELEASE = SettleAction(AckStatus.NACKED, release=True)
 
 _ON_ERROR = {
     AckPolicy.ACK: AckStatus.ACKED,
@@ -55,23 +57,19 @@ _ON_ERROR = {
 }
 
 
-def action_on_success(policy: AckPolicy, returned: Any, message_ids: Collection[str] | None) -> SettleAction:
-    """The action for a handler that returned.
+def action_on_success(policy: AckPolicy) -> SettleAction:
+    """The action for a handler that returned; what it returned says nothing about its messages."""
+    return LEAVE if policy is AckPolicy.MANUAL else ACK
+
+
+def action_on_error(policy: AckPolicy, error: BaseException, message_ids: Sequence[str] | None) -> SettleAction:
+    """The action for a handler that raised.
 
     Args:
         policy: the subscriber's ack policy.
-        returned: the handler's result; a batch handler may return the ids of failed messages.
+        error: what it raised.
         message_ids: the ids of the batch; None if the handler takes single messages.
     """
-    if policy is AckPolicy.MANUAL:
-        return LEAVE
-    if message_ids is not None and isinstance(returned, list | tuple | set | frozenset) and returned:
-        return _partly(policy, frozenset(map(str, returned)), message_ids)
-    return ACK
-
-
-def action_on_error(policy: AckPolicy, error: BaseException, message_ids: Collection[str] | None) -> SettleAction:
-    """The action for a handler that raised; the arguments are those of `action_on_success`."""
     # The reason names the error but does not quote it: a validation error contains the message.
     action = SettleAction(_ON_ERROR[policy], reason=type(error).__name__)
     match error:
@@ -92,10 +90,13 @@ def action_on_error(policy: AckPolicy, error: BaseException, message_ids: Collec
             action = replace(action, stop=True)
         case SystemExit():
             action = replace(action, stop=True, stop_application=True)
+        case _ if policy is AckPolicy.NACK_ON_ERROR and is_invalid(error):
+            # No retry will make it valid.
+            action = replace(action, status=AckStatus.REJECTED)
     return action
 
 
-def _partly(policy: AckPolicy, failed: frozenset[str], message_ids: Collection[str]) -> SettleAction:
+def _partly(policy: AckPolicy, failed: frozenset[str], message_ids: Sequence[str]) -> SettleAction:
     # An id that is not in the batch is a mistake of the handler: its other ids are not trusted either.
     if not failed <= frozenset(message_ids):
         return SettleAction(_ON_ERROR[policy], reason="the handler named messages that are not in the batch")
@@ -125,7 +126,9 @@ async def _carry_out(
     if delivery.lost or delivery.status is not None or action.status is None:
         return
     try:
-        if delivery.message_id in action.failed or action.status is AckStatus.NACKED:
+        if action.release:
+            await delivery.release()
+        elif delivery.message_id in action.failed or action.status is AckStatus.NACKED:
             await delivery.nack(action.delay)
         elif action.status is AckStatus.ACKED:
             await delivery.ack()

@@ -1,22 +1,19 @@
 """Settles the messages of one queue, in batches."""
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from .batch_call import BatchCall, Results, sqs_results
+from .claim_check import SIZE_ATTRIBUTE
+from .encoding import BODY_ENCODING, CONTENT_TYPE
 from .errors import MessageLeaseLost, RequestFailed, SettleFailed
+from .limits import FORBIDDEN, MAX_ATTRIBUTES
 
 REASON_ATTRIBUTE = "reject-reason"
 QUEUE_ATTRIBUTE = "reject-queue"
 MESSAGE_ID_ATTRIBUTE = "reject-message-id"
 
-MAX_ATTRIBUTES = 10
-"""Message attributes that SQS accepts on one message."""
-
 _MAX_REASON = 1024
-# Characters that SQS rejects in a string (SQS API reference, SendMessage).
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # Codes of SQS for an invalid receipt.
 _LEASE_LOST = frozenset(
     {
@@ -41,7 +38,7 @@ class Settlement:
         client: the SQS client to use.
         queue: the name of the queue, for the copies of rejected messages.
         url: the URL of the queue.
-        copy: sends a body and its attributes to the dead-letter queue; None without one.
+        copy: sends a message, with other attributes, to the dead-letter queue; None without one.
         on_no_dead_letter_queue: called when a message is rejected and there is no dead-letter queue.
     """
 
@@ -51,7 +48,7 @@ class Settlement:
         *,
         queue: str,
         url: str,
-        copy: Callable[[str, Mapping[str, Any]], Awaitable[None]] | None,
+        copy: Callable[[Mapping[str, Any], Mapping[str, Any]], Awaitable[None]] | None,
         on_no_dead_letter_queue: Callable[[Mapping[str, Any], str], None],
     ) -> None:
         self._client = client
@@ -70,12 +67,17 @@ class Settlement:
         """Make one message visible again after a number of seconds; see `SQSDelivery.nack`."""
         await _or_lease_lost(self._changes.send((receipt, seconds)))
 
+    @property
+    def has_dead_letter_queue(self) -> bool:
+        """Whether rejected messages leave the queue."""
+        return self._copy is not None
+
     async def dead_letter(self, raw: Mapping[str, Any], reason: str) -> None:
         """Copy one message to the dead-letter queue and delete it; see `SQSDelivery.reject`."""
         if self._copy is None:
             self._on_no_dead_letter_queue(raw, reason)
             return
-        await self._copy(raw["Body"], self._rejection_attributes(raw, reason))
+        await self._copy(raw, self._rejection_attributes(raw, reason))
         await self.delete(raw["ReceiptHandle"])
 
     async def close(self) -> None:
@@ -85,14 +87,16 @@ class Settlement:
 
     def _rejection_attributes(self, raw: Mapping[str, Any], reason: str) -> dict[str, Any]:
         ours = {
-            REASON_ATTRIBUTE: _FORBIDDEN.sub("\ufffd", reason)[:_MAX_REASON] or "no reason given",
+            REASON_ATTRIBUTE: FORBIDDEN.sub("\ufffd", reason)[:_MAX_REASON] or "no reason given",
             QUEUE_ATTRIBUTE: self._queue,
             MESSAGE_ID_ATTRIBUTE: raw["MessageId"],
         }
         theirs = raw.get("MessageAttributes") or {}
-        # The reason first, then the message's own attributes, then the rest of ours as far as there is room.
+        # The reason first, then the message's own attributes, those it is read by before the others, then the rest of
+        # ours as far as there is room.
+        read_by = [name for name in (SIZE_ATTRIBUTE, BODY_ENCODING, CONTENT_TYPE) if name in theirs]
         attributes: dict[str, Any] = {}
-        for name in (REASON_ATTRIBUTE, *theirs, QUEUE_ATTRIBUTE, MESSAGE_ID_ATTRIBUTE):
+        for name in (REASON_ATTRIBUTE, *read_by, *theirs, QUEUE_ATTRIBUTE, MESSAGE_ID_ATTRIBUTE):
             if name in attributes or len(attributes) == MAX_ATTRIBUTES:
                 continue
             mine = {"DataType": "String", "StringValue": ours[name]} if name in ours else None

@@ -23,6 +23,7 @@ from .config import (
     SQSBrokerConfig,
     SQSSubscriberConfig,
 )
+from .limits import is_fifo
 
 BINDING_VERSION = "0.2.0"
 
@@ -75,6 +76,8 @@ class SQSSubscriberSpecification(SubscriberSpecification[SQSBrokerConfig, Subscr
             # FastStream's binding has no `deadLetterQueue` field, so its name goes here.
             name = _name(f"{self._outer_config.prefix}{dead_letter_queue}")
             queue["redrivePolicy"] = {"deadLetterQueue": {"name": name}}
+            if self.settings.max_receives is not None:
+                queue["redrivePolicy"]["maxReceiveCount"] = self.settings.max_receives
         return _binding(queue)
 
 
@@ -156,7 +159,7 @@ def _binding(queue: dict[str, Any]) -> ChannelBinding:
 
 
 def _queue(queue: str) -> dict[str, Any]:
-    return {"name": _name(queue), "fifoQueue": False}
+    return {"name": _name(queue), "fifoQueue": is_fifo(queue)}
 
 
 def _name(queue: str) -> str:

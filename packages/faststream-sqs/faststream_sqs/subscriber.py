@@ -1,23 +1,29 @@
 """Consumes one queue, message by message or in batches."""
 
 import asyncio
+import contextlib
 import logging
+import math
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from faststream._internal.endpoint.publisher import PublisherProto
 from faststream._internal.endpoint.subscriber.call_item import CallsCollection
 from faststream._internal.endpoint.subscriber.mixins import TasksMixin
-from faststream.exceptions import FeatureNotSupportedException
-from faststream.message import StreamMessage
+from faststream._internal.endpoint.utils import process_msg
+from faststream.message import AckStatus, StreamMessage
 from faststream.middlewares import AckPolicy
 
 from .batch_call import MAX_ENTRIES
 from .config import SQSBrokerConfig, SQSSubscriberConfig
+from .connection import Redrive
 from .delivery import SQSDelivery
 from .fast_path import DirectPath, SQSHandlerCallWrapper, process_with_faststream
+from .invalid import is_invalid
+from .limits import MAX_WAIT_TIME, is_fifo
 from .parser import SQSBatchParser, SQSParser
 from .poll_limiter import PollLimiter
 from .publisher import SQSReplyPublisher
@@ -33,6 +39,15 @@ _POLL_BACKOFF = RetryPolicy(base=0.2, cap=5.0)
 # Seconds for cancelled handlers to end, and for settlements to reach SQS, after the drain time.
 _CANCEL_GRACE = 3.0
 _FLUSH_GRACE = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How one handler call ended, and what follows for its messages."""
+
+    action: SettleAction
+    deliveries: Sequence[SQSDelivery]
+    error: BaseException | None
 
 
 class QueueSubscriber(TasksMixin):
@@ -67,6 +82,18 @@ class QueueSubscriber(TasksMixin):
         return None if name is None else f"{self._outer_config.prefix}{name}"
 
     @property
+    def queues(self) -> set[str]:
+        """The names of the queues that must exist."""
+        return {self.queue, self.dead_letter_queue or self.queue}
+
+    @property
+    def redrives(self) -> dict[str, Redrive]:
+        """The redrive policy of the queue, if it is to be created."""
+        if self.config.max_receives is None or self.dead_letter_queue is None:
+            return {}
+        return {self.queue: Redrive(self.dead_letter_queue, self.config.max_receives)}
+
+    @property
     def healthy(self) -> bool:
         """Whether polling works: a poll has succeeded within twice the wait time, or polling was not needed."""
         return self._session is not None and self._poll_limiter.healthy
@@ -85,12 +112,20 @@ class QueueSubscriber(TasksMixin):
         self._poll_limiter.resume()
 
     async def start(self) -> None:
-        """Start to poll, if there is a handler."""
+        """Start to poll, if there is a handler.
+
+        Raises:
+            QueueMissing: a queue does not exist.
+        """
         if self._session is not None:
             return
         await super().start()
         self._post_start()
-        if self.calls:
+        if self._outer_config.in_memory:
+            return
+        if not self.calls:
+            await self._require_queues()
+        else:
             await self._open()
             for _ in range(self.config.pollers):
                 self.add_task(self._poll)
@@ -102,8 +137,10 @@ class QueueSubscriber(TasksMixin):
         """
         async with self._stop_lock:
             if self._session is not None:
-                await self._drain(self._session, self._outer_config.drain_timeout)
+                await self._drain(self._session, self._outer_config.graceful_timeout)
                 self._session = None
+                # FastStream would wait for the handlers once more.
+                self.lock = contextlib.nullcontext()
             await super().stop()
 
     async def consume(self, msg: Any) -> BaseException | None:
@@ -116,20 +153,23 @@ class QueueSubscriber(TasksMixin):
             try:
                 if self.ack_policy is AckPolicy.ACK_FIRST:
                     await settle_deliveries(ACK, deliveries, self._log_line)
-                verdict, error = await self._handle(msg, deliveries)
+                outcomes = await self._outcomes(msg, deliveries)
             finally:
                 self._poll_limiter.release_slots()
-            await settle_deliveries(verdict, deliveries, self._log_line)
+            for outcome in outcomes:
+                await settle_deliveries(outcome.action, outcome.deliveries, self._log_line)
         finally:
             if self._session is not None:
                 for delivery in deliveries:
                     self._session.drop(delivery)
-        if verdict.stop:
+        if any(outcome.action.stop for outcome in outcomes):
             # Not awaited, because stopping waits for this call.
             self._stopping = asyncio.ensure_future(self.stop())
-        if verdict.stop_application and (app := self._outer_config.context.get("app")):
+        if any(outcome.action.stop_application for outcome in outcomes) and (
+            app := self._outer_config.context.get("app")
+        ):
             app.exit()
-        return error
+        return next((outcome.error for outcome in outcomes if outcome.error is not None), None)
 
     @property
     @abstractmethod
@@ -145,10 +185,15 @@ class QueueSubscriber(TasksMixin):
         """The deliveries of one unit."""
 
     @abstractmethod
-    def _claimable(self, unit: Any) -> Collection[str] | None:
+    def _claimable(self, unit: Any) -> Sequence[str] | None:
         """The ids of the messages a handler may report as failed; None if it cannot report single ones."""
 
-    async def _open(self) -> None:
+    async def _require_queues(self) -> None:
+        # A subscriber that is added after the broker's start was not checked there.
+        await self._outer_config.connection.require_queues(self.queues, self._outer_config.declare, self.redrives)
+
+    async def _open(self) -> QueueSession:
+        await self._require_queues()
         url = await self._outer_config.connection.queue_url(self.queue)
         paused = self._poll_limiter.paused
         self._poll_limiter = self._new_poll_limiter()
@@ -163,10 +208,12 @@ class QueueSubscriber(TasksMixin):
             dead_letter_queue=self.dead_letter_queue,
             visibility_timeout=self.config.visibility_timeout,
             retry=self.config.retry,
+            max_receives=self.config.max_receives,
             detail_types=self.config.detail_types,
             sources=self.config.sources,
             log=self._log_line,
         )
+        return self._session
 
     def _new_poll_limiter(self) -> PollLimiter:
         # With a wait time of 0, for short polls, every slow answer would count as unhealthy.
@@ -189,24 +236,66 @@ class QueueSubscriber(TasksMixin):
             self._poll_limiter.succeeded()
             if self._poll_limiter.open:
                 self._poll_limiter.release_slots(slots - len(units))
-                for unit in units:
-                    self._launch(unit)
+                for lane in self._lanes(units):
+                    self._launch(lane)
             else:
                 self._poll_limiter.release_slots(slots)
                 await settle_deliveries(
                     RELEASE, [each for unit in units for each in self._members(unit)], self._log_line
                 )
 
-    def _launch(self, unit: Any) -> None:
-        worker = asyncio.ensure_future(self.consume(unit))
-        for delivery in self._members(unit):
+    def _lanes(self, units: Sequence[Any]) -> Iterable[Sequence[Any]]:
+        """The units that must follow each other: those of one message group of a FIFO queue."""
+        if not is_fifo(self.queue):
+            return [(unit,) for unit in units]
+        lanes: dict[str | None, list[Any]] = {}
+        for unit in units:
+            lanes.setdefault(self._members(unit)[0].group_id, []).append(unit)
+        return lanes.values()
+
+    def _launch(self, lane: Sequence[Any]) -> None:
+        worker = asyncio.ensure_future(self.consume(lane[0]) if len(lane) == 1 else self._consume_lane(lane))
+        for delivery in self._members(lane[0]):
             delivery.worker = worker
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
 
+    async def _consume_lane(self, lane: Sequence[Any]) -> None:
+        """Consume one unit after the other, up to the first whose message stays in the queue; release the rest."""
+        for position, unit in enumerate(lane):
+            if position and not self._may_follow(lane[position - 1], unit):
+                rest = lane[position:]
+                self._poll_limiter.release_slots(len(rest))
+                # Backwards, so that no message is visible while one before it is hidden.
+                for delivery in [each for late in reversed(rest) for each in reversed(self._members(late))]:
+                    await settle_deliveries(RELEASE, (delivery,), self._log_line)
+                return
+            # Only now: a lease that ends before must not cancel the work on another message.
+            for delivery in self._members(unit):
+                delivery.worker = asyncio.current_task()
+            await self.consume(unit)
+
+    def _may_follow(self, before: Any, unit: Any) -> bool:
+        if self._poll_limiter.stopped or any(each.lost for each in self._members(unit)):
+            return False
+        return all(each.is_gone for each in self._members(before))
+
+    async def _outcomes(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> list[_Outcome]:
+        """Run the handler. A batch that it cannot take is halved until the message at fault is alone."""
+        action, error = await self._handle(unit, deliveries)
+        if error is None or len(deliveries) == 1 or not is_invalid(error):
+            return [_Outcome(action, deliveries, error)]
+        middle = len(deliveries) // 2
+        outcomes = await self._outcomes(unit[:middle], deliveries[:middle])
+        rest = deliveries[middle:]
+        stays = is_fifo(self.queue) and any(outcome.action.status is AckStatus.NACKED for outcome in outcomes)
+        if self._overtime or stays or any(delivery.lost for delivery in deliveries):
+            return [*outcomes, _Outcome(RELEASE, rest, None)]
+        return outcomes + await self._outcomes(unit[middle:], rest)
+
     async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> tuple[SettleAction, BaseException | None]:
         try:
-            returned = await self._process(unit, deliveries)
+            await self._process(unit, deliveries)
         except asyncio.CancelledError as error:
             me = asyncio.current_task()
             if self._overtime or any(delivery.lost for delivery in deliveries):
@@ -217,8 +306,9 @@ class QueueSubscriber(TasksMixin):
                 raise
             return action_on_error(self.ack_policy, error, None), error
         except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it
-            return action_on_error(self.ack_policy, error, self._claimable(unit)), error
-        return action_on_success(self.ack_policy, returned, self._claimable(unit)), None
+            action = action_on_error(self.ack_policy, error, self._claimable(unit))
+            return (_with_successors(action, deliveries) if is_fifo(self.queue) else action), error
+        return action_on_success(self.ack_policy), None
 
     async def _process(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Any:
         # The fast path leaves the message in the context, so it needs a task that ends with its message.
@@ -226,24 +316,34 @@ class QueueSubscriber(TasksMixin):
             return await self._fast_path.process(unit)
         return await process_with_faststream(self, unit)
 
-    async def _drain(self, session: QueueSession, seconds: float) -> None:
+    async def _drain(self, session: QueueSession, seconds: float | None) -> None:
         self._poll_limiter.stop()
-        deadline = time.monotonic() + seconds
-        if busy := [task for task in (*self.tasks, *self._workers) if not task.done()]:
-            await asyncio.wait(busy, timeout=seconds)
-        if late := [task for task in (*self.tasks, *self._workers) if not task.done()]:
-            self._log_line(logging.ERROR, f"{len(late)} calls of `{self.queue}` did not end in {seconds} s: cancelled")
-            self._overtime = True
-            for task in late:
-                task.cancel()
-            await asyncio.wait(late, timeout=_CANCEL_GRACE)
+        polls = asyncio.ensure_future(self._end_polls())
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=seconds)
+        await self._cancel([worker for worker in self._workers if not worker.done()], f"did not end in {seconds} s")
+        await polls
         try:
-            async with asyncio.timeout(max(deadline - time.monotonic(), _FLUSH_GRACE)):
+            async with asyncio.timeout(_FLUSH_GRACE):
                 await session.close()
         except TimeoutError as error:
             self._log_line(
                 logging.ERROR, f"messages of `{self.queue}` were not settled in time and will be delivered again", error
             )
+
+    async def _end_polls(self) -> None:
+        """Wait for the polls in flight: messages of a poll that was cut short would be stranded."""
+        if polls := [task for task in self.tasks if not task.done()]:
+            await asyncio.wait(polls, timeout=self.config.wait_time + self.config.max_wait + _CANCEL_GRACE)
+            await self._cancel([task for task in polls if not task.done()], "did not end")
+
+    async def _cancel(self, late: Sequence[asyncio.Task[Any]], why: str) -> None:
+        if late:
+            self._log_line(logging.ERROR, f"{len(late)} calls of `{self.queue}` {why}: cancelled")
+            self._overtime = True
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late, timeout=_CANCEL_GRACE)
 
     def _log_line(self, level: int, message: str, error: BaseException | None = None, /) -> None:
         self._outer_config.logger.log(message, level, extra=self.get_log_context(None), exc_info=error)
@@ -253,15 +353,57 @@ class QueueSubscriber(TasksMixin):
         return {"queue": self.queue, "message_id": getattr(message, "message_id", "")}
 
     def _make_response_publisher(self, message: StreamMessage[Any]) -> Sequence[PublisherProto[Any]]:
-        return (SQSReplyPublisher(self._outer_config.producer, message.reply_to),)
+        return (SQSReplyPublisher(self._outer_config.producer, message.reply_to, self._log_line),)
 
-    async def get_one(self, *, timeout: float = 5) -> None:  # noqa: ASYNC109 - FastStream's signature
-        """Not supported yet: register a handler."""
-        raise FeatureNotSupportedException("`get_one` is not supported: register a handler")
+    async def get_one(self, *, timeout: float = 5) -> Any:  # noqa: ASYNC109 - FastStream's signature
+        """Receive one message, or None after `timeout` seconds. Settle it yourself, within `visibility_timeout`.
 
-    def __aiter__(self) -> AsyncIterator[StreamMessage[Any]]:
-        """Not supported yet: register a handler."""
-        raise FeatureNotSupportedException("iteration is not supported: register a handler")
+        Raises:
+            AssertionError: the subscriber has a handler.
+            QueueMissing: the queue does not exist.
+        """
+        session = await self._session_without_handler()
+        deliveries: Sequence[SQSDelivery] = ()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not deliveries:
+                    deliveries = await session.receive(1, min(max(math.ceil(timeout), 1), MAX_WAIT_TIME))
+        return await self._parsed(session, deliveries[0]) if deliveries else None
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """Receive message after message. Settle each yourself, within `visibility_timeout`; see `get_one`."""
+        session = await self._session_without_handler()
+        while True:
+            for delivery in await session.receive(1, self.config.wait_time):
+                yield await self._parsed(session, delivery)
+
+    async def _session_without_handler(self) -> QueueSession:
+        if self.calls:  # FastStream's brokers assert it
+            raise AssertionError(f"`{self.queue}` has a handler, which gets its messages: read from another subscriber")
+        return self._session or await self._open()
+
+    async def _parsed(self, session: QueueSession, delivery: SQSDelivery) -> Any:
+        # Its lease ends by itself if the application forgets it.
+        session.drop(delivery)
+        parser, decoder = self._get_parser_and_decoder()
+        unit = self.unit_of(delivery)
+        context = self._outer_config.context
+        middlewares = (middleware(unit, context=context) for middleware in self._broker_middlewares)
+        return await process_msg(msg=unit, middlewares=middlewares, parser=parser, decoder=decoder)
+
+    @abstractmethod
+    def unit_of(self, delivery: SQSDelivery) -> Any:
+        """A unit of one message."""
+
+
+def _with_successors(action: SettleAction, deliveries: Sequence[SQSDelivery]) -> SettleAction:
+    """Retry also what follows a failed message in its group, so that the group stays in order."""
+    failed, groups = set(action.failed), set()
+    for delivery in deliveries:
+        if delivery.message_id in failed or delivery.group_id in groups:
+            failed.add(delivery.message_id)
+            groups.add(delivery.group_id)
+    return replace(action, failed=frozenset(failed))
 
 
 class SQSSubscriber(QueueSubscriber):
@@ -285,6 +427,10 @@ class SQSSubscriber(QueueSubscriber):
 
     def _claimable(self, unit: SQSDelivery) -> None:
         return None
+
+    def unit_of(self, delivery: SQSDelivery) -> SQSDelivery:
+        """See `QueueSubscriber.unit_of`."""
+        return delivery
 
 
 class SQSBatchSubscriber(QueueSubscriber):
@@ -333,5 +479,9 @@ class SQSBatchSubscriber(QueueSubscriber):
     def _members(self, unit: tuple[SQSDelivery, ...]) -> Sequence[SQSDelivery]:
         return unit
 
-    def _claimable(self, unit: tuple[SQSDelivery, ...]) -> Collection[str]:
+    def _claimable(self, unit: tuple[SQSDelivery, ...]) -> Sequence[str]:
         return [delivery.message_id for delivery in unit]
+
+    def unit_of(self, delivery: SQSDelivery) -> tuple[SQSDelivery, ...]:
+        """See `QueueSubscriber.unit_of`."""
+        return (delivery,)

@@ -1,5 +1,6 @@
 """A test broker, for applications without AWS."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -7,17 +8,19 @@ from functools import partial
 from typing import Any, cast, overload
 from unittest import mock
 
-from faststream._internal.parser import DefaultCodec
 from faststream._internal.testing.broker import EnterType, TestBroker, change_producer
 from faststream.exceptions import SetupError
 
 from .broker import SQSBroker
+from .claim_check import MemoryClaimStore
 from .delivery import SQSDelivery
 from .envelope import wrap_event
-from .memory import MemoryQueues, SettledDelivery, same_queue
+from .limits import is_fifo
+from .memory import MemoryQueues, SettledDelivery, as_received, same_queue
 from .parser import SQSParser
 from .producer import EventBridgeProducer, SQSProducer
 from .publisher import EventBridgePublisher, SQSPublisher
+from .replies import received_reply
 from .response import EventPublishCommand, SQSPublishCommand
 from .retry import RetryPolicy
 from .settlement import Settlement
@@ -128,8 +131,15 @@ class TestSQSBroker(TestBroker[SQSBroker, EnterType], broker=SQSBroker):
         config = broker.config.broker_config
         producer, events = _MemoryProducer(self._queues), _MemoryEventProducer(self._queues, broker)
         for each in (producer, events):
-            each.connect(config.fd_config._serializer, config.broker_codec or DefaultCodec())
-        with change_producer(config, producer), mock.patch.object(config, "event_producer", events):
+            each.connect(config)
+        if config.claims is not None:
+            self._queues.claims = self._queues.claims or MemoryClaimStore(config.claims.settings)
+            producer.claims = self._queues.claims
+        with (
+            change_producer(config, producer),
+            mock.patch.object(config, "event_producer", events),
+            mock.patch.object(config, "in_memory", True),
+        ):
             yield
 
     def _fake_start(self, broker: SQSBroker, *args: Any, **kwargs: Any) -> None:
@@ -151,11 +161,25 @@ class _MemoryProducer(SQSProducer):
         super().__init__(cast("Any", None))
         self._memory = queues
 
-    async def publish(self, cmd: SQSPublishCommand) -> str | None:
-        if cmd.body is None:
-            return None
+    async def publish(self, cmd: SQSPublishCommand) -> str:
         entry, _ = await self.encode(cmd)
         return await self._memory.send(cmd.destination, entry)
+
+    async def publish_batch(self, cmd: SQSPublishCommand) -> list[str]:
+        sends = [self._memory.send(cmd.destination, entry) for entry, _ in await self.encode_batch(cmd)]
+        if is_fifo(cmd.destination):
+            return [await send for send in sends]
+        return list(await asyncio.gather(*sends))
+
+    async def request(self, cmd: SQSPublishCommand) -> SQSDelivery:
+        entry, _ = await self.encode(cmd)
+        async with asyncio.timeout(cmd.timeout):
+            response = await self._memory.request(cmd.destination, entry)
+        answer = SQSPublishCommand.from_cmd(response.as_publish_command())
+        answer.correlation_id = cmd.correlation_id
+        answer.destination = "replies"
+        reply, _ = await self.encode(answer)
+        return received_reply(as_received(str(uuid.uuid4()), reply), "replies")
 
 
 class _MemoryEventProducer(EventBridgeProducer):

@@ -66,7 +66,7 @@ class ServiceProcess:
             region=settings.region,
             endpoint_url=settings.endpoint_url,
             session=self._session,
-            drain_timeout=settings.drain_s,
+            graceful_timeout=settings.drain_s,
             middlewares=telemetry.broker_middlewares(otlp_endpoint=settings.otlp_endpoint),
             logger=None,
         )
@@ -218,8 +218,8 @@ class ServiceProcess:
 
     async def redrive(self, body: str, *, redrives: int, lane: str | None = None) -> None:
         """Put a dead letter back on this node's queue, or on one of its lanes."""
-        attributes = {REDRIVES_ATTRIBUTE: str(redrives)}
-        await self.broker.publish(body, queue=queue_name(self.node, lane), attributes=attributes)
+        headers = {REDRIVES_ATTRIBUTE: str(redrives)}
+        await self.broker.publish(body, queue=queue_name(self.node, lane), headers=headers)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain: what is in hand is finished, what is not started is released."""

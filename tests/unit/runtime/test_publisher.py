@@ -16,14 +16,14 @@ EVENTS = [{"event_id": name, "node_from": "router", "type": "CloseCase"} for nam
 class Bus:
     """Accepts every event but the one called bad."""
 
-    def __init__(self, error: PublishFailed) -> None:
-        self.error = error
+    def __init__(self, failure: PublishFailed) -> None:
+        self.failure = failure
         self.sent: list[str] = []
 
     async def publish(self, detail: str, **_: Any) -> str:
         """Accept or refuse."""
         if '"bad"' in detail:
-            raise self.error
+            raise self.failure
         self.sent.append(detail)
         return "1"
 
