@@ -78,7 +78,7 @@ def resolve(document: Any, reference: str) -> Any:
     return document
 
 
-def test_the_document_is_valid_asyncapi(document: dict[str, Any]) -> None:
+def test_document_is_valid_asyncapi(document: dict[str, Any]) -> None:
     assert [error.message for error in DOCUMENT.iter_errors(document)] == []
     assert len(document["channels"]) == 5
     assert {each["action"] for each in document["operations"].values()} == {"send", "receive"}
@@ -86,7 +86,7 @@ def test_the_document_is_valid_asyncapi(document: dict[str, Any]) -> None:
         assert resolve(document, reference)
 
 
-def test_the_schema_would_notice_a_wrong_binding(document: dict[str, Any]) -> None:
+def test_wrong_binding_fails_the_schema(document: dict[str, Any]) -> None:
     wrong = copy.deepcopy(document)
     for each in wrong["channels"].values():
         if binding := each.get("bindings"):
@@ -94,7 +94,7 @@ def test_the_schema_would_notice_a_wrong_binding(document: dict[str, Any]) -> No
     assert list(DOCUMENT.iter_errors(wrong))
 
 
-def test_a_queue_is_bound_with_its_name_its_lease_and_its_dead_letter_queue(document: dict[str, Any]) -> None:
+def test_queue_binding_has_its_name_lease_and_dead_letter_queue(document: dict[str, Any]) -> None:
     assert channel(document, "shop-orders")["bindings"]["sqs"] == {
         "queue": {
             "name": "shop-orders",
@@ -113,7 +113,7 @@ def test_a_queue_is_bound_with_its_name_its_lease_and_its_dead_letter_queue(docu
     assert elsewhere["bindings"]["sqs"]["queue"]["name"] == "elsewhere"
 
 
-def test_the_binding_holds_in_the_newest_version_of_its_specification_too(document: dict[str, Any]) -> None:
+def test_binding_is_valid_in_the_newest_version_of_its_specification(document: dict[str, Any]) -> None:
     bindings = [each["bindings"]["sqs"] for each in document["channels"].values() if each.get("bindings")]
     assert len(bindings) == 4
     for binding in bindings:

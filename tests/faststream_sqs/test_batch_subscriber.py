@@ -13,9 +13,7 @@ Eventually = Callable[..., Awaitable[None]]
 AT_ONCE = RetryPolicy(base=0.001, cap=0.001, uniform=lambda low, high: low)
 
 
-async def test_a_batch_is_gathered_over_several_polls(
-    broker: SQSBroker, queue: "Queue", eventually: Eventually
-) -> None:
+async def test_batch_is_gathered_over_several_polls(broker: SQSBroker, queue: "Queue", eventually: Eventually) -> None:
     batches: list[list[dict[str, int]]] = []
 
     @broker.subscriber(queue.name, wait_time=0, batch=True, max_batch=25)
@@ -31,7 +29,7 @@ async def test_a_batch_is_gathered_over_several_polls(
     assert await queue.counts() == (0, 0)
 
 
-async def test_a_batch_that_does_not_fill_is_handed_over_without_waiting_for_more(
+async def test_partial_batch_is_handled_without_waiting_for_more(
     broker: SQSBroker, queue: "Queue", eventually: Eventually
 ) -> None:
     batches: list[list[str]] = []
@@ -46,7 +44,7 @@ async def test_a_batch_that_does_not_fill_is_handed_over_without_waiting_for_mor
     assert sorted(batches[0]) == ["a", "b", "c"]
 
 
-async def test_a_batch_handler_retries_only_what_failed(
+async def test_batch_handler_failure_of_some_retries_only_those(
     broker: SQSBroker, queue: "Queue", eventually: Eventually
 ) -> None:
     seen: list[tuple[str, int]] = []
@@ -71,7 +69,7 @@ async def test_a_batch_handler_retries_only_what_failed(
     assert sorted(seen) == [("a", 1), ("b", 1), ("b", 2), ("b", 3), ("c", 1)]
 
 
-async def test_naming_a_message_that_is_not_in_the_batch_retries_all_of_it(
+async def test_failed_item_outside_the_batch_retries_the_whole_batch(
     broker: SQSBroker, queue: "Queue", eventually: Eventually
 ) -> None:
     rounds: list[int] = []
@@ -87,7 +85,7 @@ async def test_naming_a_message_that_is_not_in_the_batch_retries_all_of_it(
     await eventually(lambda: sum(rounds) >= 4)
 
 
-async def test_messages_of_a_batch_can_be_settled_one_by_one(
+async def test_batch_messages_can_be_settled_one_by_one(
     broker: SQSBroker, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]]
 ) -> None:
     dead = await make_queue()
@@ -106,7 +104,7 @@ async def test_messages_of_a_batch_can_be_settled_one_by_one(
     assert await queue.counts() == (0, 0)
 
 
-async def test_a_failing_batch_handler_keeps_all_messages(
+async def test_failing_batch_handler_keeps_all_messages(
     broker: SQSBroker, queue: "Queue", eventually: Eventually
 ) -> None:
     counts: list[list[int]] = []
@@ -124,7 +122,7 @@ async def test_a_failing_batch_handler_keeps_all_messages(
     assert {count for batch in counts[1:] for count in batch} == {2}
 
 
-async def test_what_was_gathered_is_released_when_the_broker_stops(
+async def test_gathered_messages_are_released_on_stop(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
     calls: list[Any] = []
@@ -141,7 +139,7 @@ async def test_what_was_gathered_is_released_when_the_broker_stops(
     assert await queue.counts() == (3, 0)
 
 
-async def test_a_cancelled_poller_releases_what_it_had_gathered(
+async def test_cancelled_poller_releases_its_gathered_messages(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
     subscriber = wired_broker.subscriber(queue.name, wait_time=1, batch=True, max_batch=100, max_wait=10)

@@ -61,7 +61,7 @@ async def _turn() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_burst_leaves_in_one_batch_without_any_wait() -> None:
+async def test_burst_is_flushed_in_one_batch_without_a_wait() -> None:
     sink = Sink()
     coalescer = Coalescer(sink.flush, max_items=10)
     assert await asyncio.gather(*map(coalescer.submit, range(10))) == [i * 10 for i in range(10)]
@@ -83,7 +83,7 @@ async def test_items_behind_batch_in_flight_leave_together() -> None:
     assert await asyncio.gather(first, *others) == [0, 10, 20, 30, 40, 50]
 
 
-async def test_a_full_batch_does_not_wait_for_the_one_in_flight() -> None:
+async def test_full_batch_does_not_wait_for_one_in_flight() -> None:
     sink = Sink(held=True)
     coalescer = Coalescer(sink.flush, max_items=3, max_in_flight=2)
     waiting = [coalescer.put(0)]
@@ -95,7 +95,7 @@ async def test_a_full_batch_does_not_wait_for_the_one_in_flight() -> None:
     await asyncio.gather(*waiting)
 
 
-async def test_a_batch_that_hangs_holds_up_others_only_for_a_while() -> None:
+async def test_hanging_batch_delays_others_for_a_limited_time() -> None:
     sink = Sink(held=True)
     coalescer = Coalescer(sink.flush, max_items=10, max_in_flight=2, max_wait=0.02)
     hanging = coalescer.put(0)
@@ -110,7 +110,7 @@ async def test_a_batch_that_hangs_holds_up_others_only_for_a_while() -> None:
     await hanging
 
 
-async def test_an_error_among_the_results_reaches_only_its_own_caller() -> None:
+async def test_error_among_the_results_reaches_its_own_caller_only() -> None:
     coalescer = Coalescer(Sink().flush, max_items=10)
     results = await asyncio.gather(*map(coalescer.submit, [1, -2, 3]), return_exceptions=True)
     assert results[0] == 10
@@ -118,7 +118,7 @@ async def test_an_error_among_the_results_reaches_only_its_own_caller() -> None:
     assert results[2] == 30
 
 
-async def test_a_flush_that_raises_fails_its_batch_and_no_other() -> None:
+async def test_failing_flush_fails_its_own_batch_only() -> None:
     async def flush(items: list[int]) -> list[int]:
         if 0 in items:
             raise OSError("the line is down")
@@ -129,7 +129,7 @@ async def test_a_flush_that_raises_fails_its_batch_and_no_other() -> None:
     assert [type(result) for result in results] == [OSError, OSError, int, int]
 
 
-async def test_a_flush_that_loses_count_fails_its_batch() -> None:
+async def test_flush_with_a_wrong_number_of_results_fails_its_batch() -> None:
     async def flush(items: list[int]) -> list[int]:
         return items[1:]
 
@@ -137,7 +137,7 @@ async def test_a_flush_that_loses_count_fails_its_batch() -> None:
         await Coalescer(flush, max_items=2).submit(1)
 
 
-async def test_a_caller_that_is_cancelled_in_the_queue_withdraws_its_item_alone() -> None:
+async def test_caller_cancelled_in_the_queue_withdraws_its_own_item_only() -> None:
     sink = Sink(held=True)
     coalescer = Coalescer(sink.flush, max_items=10)
     first = coalescer.put(0)
@@ -154,7 +154,7 @@ async def test_a_caller_that_is_cancelled_in_the_queue_withdraws_its_item_alone(
     assert results[3] == 30
 
 
-async def test_a_caller_that_is_cancelled_in_flight_disturbs_nobody() -> None:
+async def test_caller_cancelled_in_flight_does_not_disturb_others() -> None:
     sink = Sink(held=True)
     coalescer = Coalescer(sink.flush, max_items=10)
     callers = [asyncio.ensure_future(coalescer.submit(item)) for item in (1, 2, 3)]
@@ -167,7 +167,7 @@ async def test_a_caller_that_is_cancelled_in_flight_disturbs_nobody() -> None:
     assert results[1:] == [20, 30]
 
 
-async def test_closing_sends_what_waits_and_takes_nothing_more() -> None:
+async def test_closing_coalescer_flushes_waiting_items_and_refuses_new_ones() -> None:
     sink = Sink(held=True)
     coalescer = Coalescer(sink.flush, max_items=2, max_in_flight=1)
     futures = [coalescer.put(item) for item in range(5)]
@@ -182,7 +182,7 @@ async def test_closing_sends_what_waits_and_takes_nothing_more() -> None:
     assert coalescer.idle
 
 
-async def test_the_limits_must_make_sense() -> None:
+async def test_invalid_limits_are_refused() -> None:
     sink = Sink()
     with pytest.raises(ValueError, match="at least 1"):
         Coalescer(sink.flush, max_items=0)
@@ -199,7 +199,7 @@ async def test_the_limits_must_make_sense() -> None:
     max_weight=st.integers(1, 60),
     max_in_flight=st.integers(1, 4),
 )
-def test_whatever_happens_limits_and_order_hold_and_everyone_gets_their_own(
+def test_coalescer_keeps_limits_order_and_results_under_any_load(
     items: list[int],
     pauses: list[bool],
     cancelled: set[int],

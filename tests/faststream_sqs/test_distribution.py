@@ -47,7 +47,7 @@ def test_wheel_holds_package_types_and_license_only(wheel: Path) -> None:
     assert names_in(wheel) == {*modules, "faststream_sqs/py.typed", *extra}
 
 
-def test_the_metadata_says_what_a_stranger_needs(wheel: Path) -> None:
+def test_metadata_has_license_python_version_and_description(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         metadata = email.message_from_bytes(archive.read("faststream_sqs-0.1.0.dist-info/METADATA"))
     assert metadata["Name"] == "faststream-sqs"
@@ -63,7 +63,7 @@ def test_the_metadata_says_what_a_stranger_needs(wheel: Path) -> None:
     assert required == {"aiobotocore", "faststream"}
 
 
-def test_the_source_distribution_builds_the_same_wheel(built: Path, wheel: Path, tmp_path: Path) -> None:
+def test_source_distribution_builds_the_same_wheel(built: Path, wheel: Path, tmp_path: Path) -> None:
     [archive] = built.glob("*.tar.gz")
     with tarfile.open(archive) as source:
         source.extractall(tmp_path, filter="data")
@@ -78,7 +78,7 @@ def test_the_source_distribution_builds_the_same_wheel(built: Path, wheel: Path,
 
 
 @pytest.mark.slow
-def test_the_wheel_works_where_nothing_else_of_this_project_is(wheel: Path, tmp_path: Path) -> None:
+def test_wheel_works_without_the_rest_of_the_project(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     program = f"""
@@ -108,5 +108,5 @@ asyncio.run(main())
     assert result.stdout == "handled 7\n", result.stderr
 
 
-def test_the_license_is_that_of_the_project_around_it() -> None:
+def test_license_equals_the_projects() -> None:
     assert (SOURCE / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()

@@ -24,7 +24,7 @@ def _event(bus: str, **options: Any) -> dict[str, Any]:
     return {"EventBusName": bus, "Source": "shop", "DetailType": "OrderPlaced", "Detail": "{}", **options}
 
 
-async def test_the_size_of_an_event_is_limited_as_listed(events: Any, bus: str, emulator: "Emulator") -> None:
+async def test_size_of_an_event_is_limited_as_listed(events: Any, bus: str, emulator: "Emulator") -> None:
     beyond = (emulator.event_bytes or 1_000_000) + 1
     put = events.put_events(Entries=[_event(bus, Detail=json.dumps({"text": "x" * beyond}))])
     if emulator.event_bytes is None:
@@ -34,7 +34,7 @@ async def test_the_size_of_an_event_is_limited_as_listed(events: Any, bus: str, 
             await put
 
 
-async def test_a_malformed_detail_is_refused_as_listed(broker: SQSBroker, bus: str, emulator: "Emulator") -> None:
+async def test_malformed_detail_is_refused_as_listed(broker: SQSBroker, bus: str, emulator: "Emulator") -> None:
     publisher = broker.event_publisher(bus, source="shop", detail_type="OrderPlaced")
     await broker.start()
     if emulator.refuses_malformed_detail:
@@ -45,7 +45,7 @@ async def test_a_malformed_detail_is_refused_as_listed(broker: SQSBroker, bus: s
         assert await publisher.publish("{broken")
 
 
-async def test_a_malformed_pattern_is_refused_as_listed(events: Any, bus: str, emulator: "Emulator") -> None:
+async def test_malformed_pattern_is_refused_as_listed(events: Any, bus: str, emulator: "Emulator") -> None:
     rule = events.put_rule(Name="odd", EventBusName=bus, EventPattern='{"source": [{"nonsense": "x"}]}')
     if emulator.refuses_malformed_pattern:
         with pytest.raises(ClientError, match="InvalidEventPattern"):
@@ -54,7 +54,7 @@ async def test_a_malformed_pattern_is_refused_as_listed(events: Any, bus: str, e
         assert (await rule)["RuleArn"]
 
 
-async def test_a_receipt_from_an_earlier_delivery_deletes_as_listed(
+async def test_receipt_from_an_earlier_delivery_deletes_as_listed(
     sqs: Any, queue: "Queue", emulator: "Emulator"
 ) -> None:
     await queue.send("hello")
@@ -74,7 +74,7 @@ async def test_refused_entries_blame_the_sender_as_listed(sqs: Any, queue: "Queu
     assert failed["SenderFault"] is emulator.blames_the_sender
 
 
-async def test_deleting_what_is_deleted_succeeds_as_listed(sqs: Any, queue: "Queue", emulator: "Emulator") -> None:
+async def test_delete_of_a_deleted_message_succeeds_as_listed(sqs: Any, queue: "Queue", emulator: "Emulator") -> None:
     await queue.send("hello")
     [message] = await queue.receive()
     entry = {"Id": "0", "ReceiptHandle": message["ReceiptHandle"]}
@@ -93,7 +93,7 @@ async def test_attributes_are_counted_as_listed(sqs: Any, queue: "Queue", emulat
     assert refused is emulator.counts_attributes
 
 
-async def test_what_a_rule_hands_to_a_queue_is_as_listed(
+async def test_message_from_a_rule_has_the_listed_attributes(
     events: Any, make_queue: MakeQueue, emulator: "Emulator"
 ) -> None:
     queue = await make_queue()
@@ -120,7 +120,7 @@ async def test_rejected_entry_is_final_regardless_of_sender_fault(
     assert wire.calls["SendMessageBatch"] == 1
 
 
-async def test_a_message_that_another_deleted_cancels_its_handler(
+async def test_message_deleted_by_another_cancels_its_handler(
     broker: SQSBroker, sqs: Any, queue: "Queue", eventually: Eventually
 ) -> None:
     """What SQS itself answers to a renewal that comes too late, with no answer in its place."""
@@ -149,7 +149,7 @@ async def test_a_message_that_another_deleted_cancels_its_handler(
     assert outcome == ["cancelled", "not acknowledged"]
 
 
-async def test_what_was_received_too_often_moves_to_the_dead_letter_queue(
+async def test_message_received_too_often_moves_to_the_dead_letter_queue(
     broker: SQSBroker, make_queue: MakeQueue, eventually: Eventually
 ) -> None:
     dead = await make_queue()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Eventually = Callable[..., Awaitable[None]]
 
 
-async def test_an_event_arrives_unwrapped_and_with_its_envelope(
+async def test_event_is_unwrapped_with_its_envelope(
     broker: SQSBroker, queue: "Queue", bus: str, eventually: Eventually
 ) -> None:
     seen: list[Any] = []
@@ -79,7 +79,7 @@ async def test_requests_stay_within_the_size_limit(wired_broker: SQSBroker, bus:
         await events.publish(json.dumps({"text": "x" * 1_000_000}))
 
 
-async def test_only_the_failed_entries_of_a_request_are_sent_again(
+async def test_failed_entries_of_a_request_alone_are_sent_again(
     wired_broker: SQSBroker, bus: str, wire: "Wire"
 ) -> None:
     """PutEvents reports success while entries have failed: `FailedEntryCount` says so."""
@@ -130,14 +130,14 @@ async def test_resends_end_with_an_error_for_that_entry_alone(wired_broker: SQSB
     assert wire.calls["PutEvents"] == 6
 
 
-async def test_an_outage_is_bridged_by_resends(wired_broker: SQSBroker, bus: str, wire: "Wire") -> None:
+async def test_outage_is_bridged_by_resends(wired_broker: SQSBroker, bus: str, wire: "Wire") -> None:
     wire.intercept["PutEvents"] = lambda _: web.Response(status=503) if wire.calls["PutEvents"] <= 3 else None
     events = wired_broker.event_publisher(bus, source="shop", detail_type="OrderPlaced")
     await wired_broker.start()
     assert await events.publish("{}")
 
 
-async def test_a_subscriber_of_one_kind_rejects_other_messages(
+async def test_subscriber_of_one_kind_rejects_other_messages(
     broker: SQSBroker, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]], bus: str, eventually: Eventually
 ) -> None:
     dead = await make_queue()
@@ -170,7 +170,7 @@ async def test_a_subscriber_of_one_kind_rejects_other_messages(
     assert reasons == {"unexpected detail-type OrderLost", "unexpected source elsewhere", "not an EventBridge event"}
 
 
-async def test_a_handler_may_be_decorated_with_an_event_publisher(
+async def test_handler_may_be_decorated_with_an_event_publisher(
     broker: SQSBroker,
     queue: "Queue",
     make_queue: Callable[..., Awaitable["Queue"]],
@@ -197,7 +197,7 @@ async def test_a_handler_may_be_decorated_with_an_event_publisher(
     assert seen[0][1].detail_type == "OrderPlaced"
 
 
-async def test_an_event_without_a_source_or_type_is_refused(broker: SQSBroker, bus: str) -> None:
+async def test_event_without_a_source_or_type_is_refused(broker: SQSBroker, bus: str) -> None:
     events = broker.event_publisher(bus)
     await broker.start()
     with pytest.raises(SetupError, match="source and a detail type"):

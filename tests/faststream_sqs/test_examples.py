@@ -36,12 +36,12 @@ PRINTED = {
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d ")
 
 
-def test_no_example_is_left_out() -> None:
+def test_examples_are_all_tested() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(PRINTED)
 
 
 @pytest.mark.parametrize("name", PRINTED)
-def test_an_example_prints_what_it_says(
+def test_example_prints_its_documented_output(
     name: str, endpoint: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

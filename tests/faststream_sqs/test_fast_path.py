@@ -68,7 +68,7 @@ def _logger() -> tuple[logging.Logger, Lines]:
     return logger, lines
 
 
-async def test_handlers_find_the_same_in_the_context(
+async def test_fast_path_gives_handlers_the_same_context(
     make_broker: MakeBroker, queue: "Queue", eventually: Eventually, way: str, taken: list[str]
 ) -> None:
     broker = make_broker(middlewares=_middlewares(way))
@@ -94,7 +94,7 @@ async def test_handlers_find_the_same_in_the_context(
     assert taken == (["whole"] if way == "whole" else [])
 
 
-async def test_messages_handled_at_the_same_time_do_not_see_each_others_context(
+async def test_concurrent_messages_have_separate_contexts(
     broker: SQSBroker, queue: "Queue", eventually: Eventually, taken: list[str]
 ) -> None:
     seen: list[tuple[str, str]] = []
@@ -129,7 +129,7 @@ async def test_messages_handled_at_the_same_time_do_not_see_each_others_context(
     ],
     ids=["success", "error", "ignored error"],
 )
-async def test_the_same_lines_are_logged(
+async def test_fast_path_logs_the_same_lines(
     make_broker: MakeBroker,
     queue: "Queue",
     eventually: Eventually,
@@ -151,7 +151,7 @@ async def test_the_same_lines_are_logged(
     assert lines.seen[: len(expected)] == [(level, text, queue.name) for level, text in expected]
 
 
-async def test_by_default_no_line_is_written_about_a_message_that_was_handled(
+async def test_handled_message_writes_no_log_line_by_default(
     make_broker: MakeBroker, queue: "Queue", eventually: Eventually
 ) -> None:
     logger, lines = _logger()
@@ -171,7 +171,7 @@ async def test_by_default_no_line_is_written_about_a_message_that_was_handled(
     assert [line[:2] for line in lines.seen] == [("ERROR", "RuntimeError: no")] * (len(bodies) - 1)
 
 
-async def test_what_is_to_be_published_takes_the_whole_way(
+async def test_handler_with_a_publisher_takes_the_full_path(
     broker: SQSBroker, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]], taken: list[str]
 ) -> None:
     replies = await make_queue()
@@ -187,7 +187,7 @@ async def test_what_is_to_be_published_takes_the_whole_way(
     assert taken == ["whole"]
 
 
-async def test_a_parser_that_fails_keeps_its_message(
+async def test_failing_parser_keeps_its_message(
     make_broker: MakeBroker, queue: "Queue", eventually: Eventually, way: str
 ) -> None:
     logger, lines = _logger()

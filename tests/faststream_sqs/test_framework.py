@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Eventually = Callable[..., Awaitable[None]]
 
 
-def test_a_handler_model_still_has_the_fields_that_direct_calls_read() -> None:
+def test_handler_model_has_the_fields_of_direct_calls() -> None:
     from fast_depends import dependency_provider
     from fast_depends.core import build_call_model
     from fast_depends.pydantic import PydanticSerializer
@@ -38,7 +38,7 @@ def test_a_handler_model_still_has_the_fields_that_direct_calls_read() -> None:
 
 
 @pytest.mark.parametrize("version", ["2.6.0", "3.0.0"])
-def test_a_document_names_queues_and_buses(version: Any) -> None:
+def test_document_names_queues_and_buses(version: Any) -> None:
     broker = SQSBroker("us-east-1", logger=None)
 
     @broker.subscriber("orders", title="Orders", description="What was ordered.")
@@ -93,7 +93,7 @@ async def test_routers_add_their_prefix_and_their_handlers(
     await eventually(lambda: sorted(seen) == [1, 2])
 
 
-async def test_middlewares_see_messages_and_publishes(
+async def test_middlewares_process_messages_and_publishes(
     make_broker: Callable[..., SQSBroker], queue: "Queue", bus: str, eventually: Eventually
 ) -> None:
     seen: list[str] = []
@@ -122,7 +122,7 @@ async def test_middlewares_see_messages_and_publishes(
     )
 
 
-async def test_a_faststream_application_runs_the_broker(broker: SQSBroker, queue: "Queue") -> None:
+async def test_faststream_application_runs_the_broker(broker: SQSBroker, queue: "Queue") -> None:
     app = FastStream(broker)
 
     @broker.subscriber(queue.name, wait_time=0)

@@ -53,7 +53,7 @@ def memory(make_broker: Callable[..., SQSBroker]) -> SQSBroker:
     return make_broker(endpoint_url=NOWHERE)
 
 
-async def test_a_published_message_reaches_its_handler_and_the_mock(stage: Stage, queue: "Queue") -> None:
+async def test_published_message_reaches_its_handler_and_the_mock(stage: Stage, queue: "Queue") -> None:
     seen: list[Any] = []
 
     @stage.broker.subscriber(queue.name, wait_time=1)
@@ -71,7 +71,7 @@ async def test_a_published_message_reaches_its_handler_and_the_mock(stage: Stage
     assert seen == [({"id": 7}, queue.name, 1, headers, "talk")]
 
 
-async def test_results_go_to_publishers_and_to_who_asked_for_a_reply(
+async def test_results_go_to_publishers_and_to_the_reply_queue(
     stage: Stage, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]], eventually: Eventually
 ) -> None:
     receipts, replies = await make_queue(), await make_queue()
@@ -93,7 +93,7 @@ async def test_results_go_to_publishers_and_to_who_asked_for_a_reply(
         reply.mock.assert_called_once_with(42)
 
 
-async def test_an_event_reaches_the_queue_whose_filters_take_it(stage: Stage, queue: "Queue", bus: str) -> None:
+async def test_event_reaches_the_queue_with_matching_filters(stage: Stage, queue: "Queue", bus: str) -> None:
     seen: list[Any] = []
     placed = stage.broker.event_publisher(bus, source="shop", detail_type="OrderPlaced")
     paid = stage.broker.event_publisher(bus, source="shop", detail_type="OrderPaid")
@@ -112,7 +112,7 @@ async def test_an_event_reaches_the_queue_whose_filters_take_it(stage: Stage, qu
     assert seen == [({"id": 7}, "OrderPlaced", "shop", ("arn:one",))]
 
 
-async def test_an_event_that_a_rule_sends_to_the_wrong_queue_is_rejected(
+async def test_event_routed_to_the_wrong_queue_is_rejected(
     stage: Stage, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]], bus: str
 ) -> None:
     dead = await make_queue()
@@ -133,7 +133,7 @@ async def test_an_event_that_a_rule_sends_to_the_wrong_queue_is_rejected(
         )
 
 
-async def test_a_rejected_message_reaches_the_handler_of_the_dead_letter_queue(
+async def test_rejected_message_reaches_the_handler_of_the_dead_letter_queue(
     stage: Stage, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]]
 ) -> None:
     dead = await make_queue()
@@ -205,7 +205,7 @@ async def test_routers_dependencies_middlewares_and_filters_work(stage: Stage, q
     assert seen == ["middleware", "hello one of acme", "middleware", "old two"]
 
 
-async def test_what_aws_would_refuse_is_refused(stage: Stage, queue: "Queue") -> None:
+async def test_message_invalid_for_aws_is_refused(stage: Stage, queue: "Queue") -> None:
     async with stage.test() as broker:
         with pytest.raises(PublishFailed, match="TooManyAttributes"):
             await broker.publish("hello", queue.name, headers={str(n): n for n in range(11)})
@@ -216,7 +216,7 @@ async def test_what_aws_would_refuse_is_refused(stage: Stage, queue: "Queue") ->
 # What follows needs no server, and shows what a server would hide.
 
 
-async def test_a_detail_that_is_no_object_is_refused(memory: SQSBroker) -> None:
+async def test_detail_other_than_an_object_is_refused(memory: SQSBroker) -> None:
     events = memory.event_publisher("shop", source="shop", detail_type="OrderPlaced")
     async with TestSQSBroker(memory):
         for detail in ("[1]", "not JSON"):
@@ -225,7 +225,7 @@ async def test_a_detail_that_is_no_object_is_refused(memory: SQSBroker) -> None:
         events.mock.assert_not_called()
 
 
-async def test_the_error_of_a_handler_is_raised_where_it_was_published(memory: SQSBroker) -> None:
+async def test_handler_error_is_raised_at_the_publish(memory: SQSBroker) -> None:
     counts: list[int] = []
 
     @memory.subscriber("orders", retry=RetryPolicy(base=4, uniform=lambda _, ceiling: ceiling))
@@ -263,7 +263,7 @@ async def test_the_error_of_a_handler_is_raised_where_it_was_published(memory: S
     ],
     ids=lambda value: type(value).__name__,
 )
-async def test_a_verdict_that_is_raised_is_noted_and_not_an_error(
+async def test_raised_settle_action_is_recorded_and_no_error(
     memory: SQSBroker, raised: Exception, status: AckStatus, delay: int | None, reason: str
 ) -> None:
     @memory.subscriber("orders")
@@ -278,7 +278,7 @@ async def test_a_verdict_that_is_raised_is_noted_and_not_an_error(
     assert (settled.status, settled.delay, settled.reason) == (status, delay, reason)
 
 
-async def test_a_batch_is_settled_message_by_message(memory: SQSBroker) -> None:
+async def test_batch_is_settled_message_by_message(memory: SQSBroker) -> None:
     @memory.subscriber("orders", batch=True)
     async def handle(bodies: list[int], message: SQSBatchMessage) -> None:
         if 2 in bodies:
@@ -297,7 +297,7 @@ async def test_a_batch_is_settled_message_by_message(memory: SQSBroker) -> None:
             await broker.publish("not a number", "orders")
 
 
-async def test_what_nobody_settles_is_noted_nowhere(memory: SQSBroker) -> None:
+async def test_unsettled_message_is_not_recorded(memory: SQSBroker) -> None:
     @memory.subscriber("orders", ack_policy=AckPolicy.MANUAL)
     async def handle(body: str) -> None: ...
 
@@ -308,7 +308,7 @@ async def test_what_nobody_settles_is_noted_nowhere(memory: SQSBroker) -> None:
     assert list(test.settled) == []
 
 
-async def test_a_batch_handler_may_publish_to_its_own_queue(memory: SQSBroker) -> None:
+async def test_batch_handler_may_publish_to_its_own_queue(memory: SQSBroker) -> None:
     seen: list[int] = []
 
     @memory.subscriber("orders", batch=True)
@@ -322,7 +322,7 @@ async def test_a_batch_handler_may_publish_to_its_own_queue(memory: SQSBroker) -
     assert seen == [1, 2, 3]
 
 
-async def test_an_event_goes_to_every_queue_it_is_for_even_if_one_handler_fails(memory: SQSBroker) -> None:
+async def test_event_reaches_all_its_queues_despite_a_failing_handler(memory: SQSBroker) -> None:
     seen: list[str] = []
 
     @memory.subscriber("billing", detail_type="OrderPlaced")
@@ -352,7 +352,7 @@ async def test_an_event_goes_to_every_queue_it_is_for_even_if_one_handler_fails(
     assert sorted(seen) == ["archive", "shipping"]
 
 
-async def test_messages_without_a_taker(memory: SQSBroker) -> None:
+async def test_message_without_a_matching_handler_is_an_error(memory: SQSBroker) -> None:
     subscriber = memory.subscriber("orders")
 
     @subscriber(filter=lambda message: message.headers.get("kind") == "new")
@@ -378,7 +378,7 @@ async def test_several_brokers_share_their_queues(memory: SQSBroker, make_broker
         handle.mock.assert_called_once_with("hello")
 
 
-async def test_an_application_starts_in_memory(memory: SQSBroker) -> None:
+async def test_application_starts_in_memory(memory: SQSBroker) -> None:
     app = FastStream(memory)
     publisher = memory.publisher("orders")
 
@@ -390,7 +390,7 @@ async def test_an_application_starts_in_memory(memory: SQSBroker) -> None:
         publisher.mock.assert_called_once_with({"id": 7})
 
 
-async def test_afterwards_the_broker_is_what_it_was(memory: SQSBroker) -> None:
+async def test_broker_is_restored_after_the_test(memory: SQSBroker) -> None:
     events = memory.event_publisher("shop", source="shop", detail_type="OrderPlaced")
     before = (memory.config.producer, memory.config.event_producer, list(memory.subscribers))
     memory.publisher("orders")
@@ -403,7 +403,7 @@ async def test_afterwards_the_broker_is_what_it_was(memory: SQSBroker) -> None:
         assert events.mock
 
 
-async def test_with_a_real_queue_it_is_sqs_that_knows_what_became_of_messages(broker: SQSBroker) -> None:
+async def test_settlement_with_a_real_queue_is_read_from_sqs(broker: SQSBroker) -> None:
     test = TestSQSBroker(broker, with_real=True)
     with pytest.raises(SetupError, match="read the queue"):
         assert test.settled
@@ -411,7 +411,7 @@ async def test_with_a_real_queue_it_is_sqs_that_knows_what_became_of_messages(br
         await test.redeliver()
 
 
-async def test_a_custom_parser_may_replace_the_body(memory: SQSBroker) -> None:
+async def test_custom_parser_may_replace_the_body(memory: SQSBroker) -> None:
     async def decrypt(raw: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:
         message = await original(raw)
         message.body, message.content_type = b'{"id": 7}', "application/json"

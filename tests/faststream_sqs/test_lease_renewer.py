@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Eventually = Callable[..., Awaitable[None]]
 
 
-async def test_a_message_stays_hidden_for_as_long_as_its_handler_runs(
+async def test_message_stays_hidden_while_its_handler_runs(
     broker: SQSBroker, queue: "Queue", eventually: Eventually
 ) -> None:
     finish = asyncio.Event()
@@ -36,7 +36,7 @@ async def test_a_message_stays_hidden_for_as_long_as_its_handler_runs(
     assert await queue.counts() == (0, 0)
 
 
-async def test_a_lost_lease_cancels_the_handler_and_leaves_the_message(
+async def test_lost_lease_cancels_the_handler_and_leaves_the_message(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
     outcome: list[str] = []
@@ -72,7 +72,7 @@ async def test_a_lost_lease_cancels_the_handler_and_leaves_the_message(
     assert await queue.counts() == (0, 1)
 
 
-async def test_a_renewal_that_fails_on_the_way_is_repeated_before_the_lease_ends(
+async def test_failed_renewal_is_repeated_before_the_lease_ends(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
     finish = asyncio.Event()
@@ -101,9 +101,7 @@ async def test_a_renewal_that_fails_on_the_way_is_repeated_before_the_lease_ends
     assert await queue.counts() == (0, 0)
 
 
-async def test_a_lease_that_cannot_be_renewed_ends_by_the_clock(
-    wired_broker: SQSBroker, queue: "Queue", wire: "Wire"
-) -> None:
+async def test_lease_without_renewal_ends_by_the_clock(wired_broker: SQSBroker, queue: "Queue", wire: "Wire") -> None:
     cancelled = asyncio.Event()
     calls = 0
     wire.intercept["ChangeMessageVisibilityBatch"] = lambda _: web.Response(status=503)
@@ -128,7 +126,7 @@ async def test_a_lease_that_cannot_be_renewed_ends_by_the_clock(
     wire.intercept.clear()
 
 
-async def test_each_heartbeat_awaits_the_callback_of_the_handler(broker: SQSBroker, queue: "Queue") -> None:
+async def test_heartbeats_await_the_handlers_callback(broker: SQSBroker, queue: "Queue") -> None:
     beats: list[float] = []
     three = asyncio.Event()
 
@@ -148,7 +146,7 @@ async def test_each_heartbeat_awaits_the_callback_of_the_handler(broker: SQSBrok
     assert all(0.2 < later - earlier < 1 for earlier, later in pairwise(beats))
 
 
-async def test_a_heartbeat_that_reports_the_loss_cancels_the_handler(
+async def test_heartbeat_reporting_a_lost_lease_cancels_the_handler(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire"
 ) -> None:
     cancelled = asyncio.Event()
@@ -172,7 +170,7 @@ async def test_a_heartbeat_that_reports_the_loss_cancels_the_handler(
     assert (await queue.counts())[1] == 1, "it is left to its visibility timeout"
 
 
-async def test_a_heartbeat_that_fails_otherwise_is_called_again(broker: SQSBroker, queue: "Queue") -> None:
+async def test_heartbeat_failing_otherwise_is_called_again(broker: SQSBroker, queue: "Queue") -> None:
     calls = 0
     twice = asyncio.Event()
 

@@ -92,7 +92,7 @@ async def test_messages_in_process_are_gauged_and_batches_count_each_message(
     assert metrics("received_processed_messages_total", handler=queue.name, status="acked") == 3
 
 
-async def test_publishes_that_fail_are_counted_and_so_are_events(
+async def test_failed_publishes_and_events_are_counted(
     counted: SQSBroker, metrics: Metrics, queue: "Queue", bus: str
 ) -> None:
     events = counted.event_publisher(bus, source="shop", detail_type="OrderPlaced")

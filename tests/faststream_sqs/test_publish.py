@@ -32,7 +32,7 @@ class Order(BaseModel):
         ("plain", "plain"),
     ],
 )
-async def test_text_goes_out_verbatim_and_objects_as_json(
+async def test_text_is_published_verbatim_and_objects_as_json(
     broker: SQSBroker, queue: "Queue", message: Any, body: str
 ) -> None:
     await broker.connect()
@@ -61,7 +61,7 @@ async def test_attributes_delay_and_group_reach_sqs(wired_broker: SQSBroker, que
     "sent",
     [1, 1.5, True, "text", '{"a":1}', '"quoted"', " 7", {"a": 1}, [1, 2], b"\xff\x00", b"", "", b"\x00", b"bytes"],
 )
-async def test_a_consumer_reads_what_was_published(
+async def test_consumer_reads_the_published_message(
     broker: SQSBroker, queue: "Queue", eventually: Eventually, sent: Any
 ) -> None:
     seen: list[Any] = []
@@ -93,7 +93,7 @@ async def test_requests_stay_within_the_size_limit(wired_broker: SQSBroker, queu
     assert max(sizes) <= 1024 * 1024
 
 
-async def test_a_message_that_is_too_long_fails_alone_and_before_it_is_sent(
+async def test_too_long_message_fails_alone_before_it_is_sent(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire"
 ) -> None:
     await wired_broker.connect()
@@ -111,7 +111,7 @@ async def test_a_message_that_is_too_long_fails_alone_and_before_it_is_sent(
     assert wire.calls["SendMessageBatch"] == 1
 
 
-async def test_only_the_failed_entries_of_a_request_are_sent_again(
+async def test_failed_entries_of_a_request_alone_are_sent_again(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire"
 ) -> None:
     def fail_some(payload: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +155,7 @@ async def test_batch_request_refused_whole_is_split_to_find_culprit(
     assert sorted(each["Body"] for each in await queue.receive()) == ["a", "b", "d", "e"]
 
 
-async def test_a_response_carries_its_own_options(
+async def test_response_has_its_own_options(
     broker: SQSBroker, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]]
 ) -> None:
     results = await make_queue()
@@ -173,7 +173,7 @@ async def test_a_response_carries_its_own_options(
     assert result["MessageAttributes"]["correlation_id"]["StringValue"] == "talk-9"
 
 
-async def test_a_handler_that_returns_nothing_publishes_nothing(
+async def test_handler_returning_none_publishes_no_message(
     wired_broker: SQSBroker, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]], wire: "Wire"
 ) -> None:
     results = await make_queue()

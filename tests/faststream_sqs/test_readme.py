@@ -16,12 +16,12 @@ FOLDER = Path(faststream_sqs.__file__).parents[1]
 README = (FOLDER / "README.md").read_text()
 
 
-def test_the_quick_start_is_the_example_that_runs() -> None:
+def test_quick_start_equals_the_minimal_example() -> None:
     [first, *_] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert first.strip() in (FOLDER / "examples" / "minimal.py").read_text()
 
 
-async def test_its_other_code_runs(tmp_path: Path) -> None:
+async def test_readme_code_runs(tmp_path: Path) -> None:
     [_, *others] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     tests: list[Callable[[], Awaitable[None]]] = []
     for number, code in enumerate(others):
@@ -50,7 +50,7 @@ async def test_its_tasks_work_on_sqs(make_broker: Callable[..., SQSBroker], monk
         await real.stop()
 
 
-def test_the_tests_it_names_exist() -> None:
+def test_tests_named_in_the_readme_exist() -> None:
     tests = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", README))
     assert len(named) >= 12
@@ -72,11 +72,11 @@ def test_the_tests_it_names_exist() -> None:
     ],
     ids=lambda function: str(function.__qualname__),
 )
-def test_it_names_every_setting(function: Callable[..., Any]) -> None:
+def test_settings_are_all_in_the_readme(function: Callable[..., Any]) -> None:
     settings = set(inspect.signature(function).parameters) - {"self", "message", "messages", "options"}
     assert {name for name in settings if not re.search(rf"[`(,\s]{name}\b", README)} == set()
 
 
-def test_its_links_lead_somewhere() -> None:
+def test_readme_links_resolve() -> None:
     links = re.findall(r"\]\(([^)]+)\)", README)
     assert {link for link in links if not link.startswith("https://") and not (FOLDER / link).exists()} == set()

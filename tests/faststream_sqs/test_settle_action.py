@@ -28,7 +28,7 @@ NACK = SettleAction(AckStatus.NACKED, reason="RuntimeError")
 
 
 @given(attempt=st.integers(-5, 10_000), base=st.floats(0.001, 10), cap=st.floats(10, 1000))
-def test_a_wait_is_anything_up_to_a_ceiling_that_doubles_until_the_cap(attempt: int, base: float, cap: float) -> None:
+def test_retry_delay_is_below_a_ceiling_doubling_up_to_its_cap(attempt: int, base: float, cap: float) -> None:
     policy = RetryPolicy(base, cap)
     assert 0 <= policy.delay(attempt) <= policy.ceiling(attempt) <= cap
     assert policy.ceiling(1) == base
@@ -37,7 +37,7 @@ def test_a_wait_is_anything_up_to_a_ceiling_that_doubles_until_the_cap(attempt: 
 
 
 @pytest.mark.parametrize(("base", "cap"), [(0, 1), (2, 1), (-1, 1)])
-def test_a_retry_policy_must_make_sense(base: float, cap: float) -> None:
+def test_invalid_retry_policy_is_refused(base: float, cap: float) -> None:
     with pytest.raises(ValueError, match="0 < base <= cap"):
         RetryPolicy(base, cap)
 
@@ -61,13 +61,13 @@ def test_a_retry_policy_must_make_sense(base: float, cap: float) -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_what_a_handler_raises_decides(error: BaseException, verdict: SettleAction) -> None:
+def test_settle_action_follows_from_the_handlers_error(error: BaseException, verdict: SettleAction) -> None:
     if isinstance(error, StopApplication):
         verdict = SettleAction(AckStatus.NACKED, reason="StopApplication", stop=True, stop_application=True)
     assert action_on_error(AckPolicy.NACK_ON_ERROR, error, None) == verdict
 
 
-def test_what_a_batch_handler_names_is_retried_and_the_rest_acknowledged() -> None:
+def test_failed_batch_items_are_retried_and_the_rest_acknowledged() -> None:
     partly = SettleAction(AckStatus.ACKED, failed=frozenset({"b"}))
     assert action_on_error(AckPolicy.NACK_ON_ERROR, BatchItemFailed("b"), ["a", "b"]) == partly
     assert action_on_error(AckPolicy.NACK_ON_ERROR, BatchItemFailed("c"), ["a", "b"]).status is AckStatus.NACKED
@@ -88,7 +88,7 @@ EVENT = {
 }
 
 
-def test_an_eventbridge_event_is_recognised() -> None:
+def test_eventbridge_event_is_recognised() -> None:
     envelope = open_envelope(json.dumps(EVENT))
     assert envelope is not None
     assert envelope.detail == {"reason": "PutObject"}
@@ -106,7 +106,7 @@ def test_an_eventbridge_event_is_recognised() -> None:
         json.dumps({"text": '"detail-type"'}),
     ],
 )
-def test_anything_else_is_not(body: str) -> None:
+def test_other_body_is_no_eventbridge_event(body: str) -> None:
     assert open_envelope(body) is None
 
 
@@ -120,7 +120,7 @@ class Clock:
         return self.now
 
 
-async def test_the_gate_lets_in_no_more_than_its_places() -> None:
+async def test_poll_limiter_admits_at_most_its_places() -> None:
     gate = PollLimiter(3, unhealthy_after=2, clock=Clock())
     assert await gate.acquire(10) == 3
     waiting = asyncio.ensure_future(gate.acquire(10))
@@ -130,7 +130,7 @@ async def test_the_gate_lets_in_no_more_than_its_places() -> None:
     assert await asyncio.wait_for(waiting, 1) == 2
 
 
-async def test_the_gate_is_shut_while_paused_and_turns_everyone_away_once_stopped() -> None:
+async def test_poll_limiter_is_closed_while_paused_and_empty_once_stopped() -> None:
     gate = PollLimiter(3, unhealthy_after=2, clock=Clock())
     gate.pause("maintenance")
     waiting = asyncio.ensure_future(gate.acquire(10))
@@ -143,7 +143,7 @@ async def test_the_gate_is_shut_while_paused_and_turns_everyone_away_once_stoppe
     assert await gate.acquire(10) == 0
 
 
-async def test_health_is_a_successful_poll_within_the_patience() -> None:
+async def test_subscriber_with_a_recent_poll_is_healthy() -> None:
     clock = Clock()
     gate = PollLimiter(1, unhealthy_after=2, clock=clock)
     assert gate.healthy, "there was nothing to poll for yet"
@@ -156,7 +156,7 @@ async def test_health_is_a_successful_poll_within_the_patience() -> None:
     assert gate.healthy
 
 
-async def test_a_busy_subscriber_is_healthy() -> None:
+async def test_busy_subscriber_is_healthy() -> None:
     clock = Clock()
     gate = PollLimiter(1, unhealthy_after=2, clock=clock)
     await gate.acquire(1)

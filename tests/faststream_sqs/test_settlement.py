@@ -24,7 +24,7 @@ async def _is_empty(queue: "Queue") -> bool:
     return await queue.counts() == (0, 0)
 
 
-async def test_a_handled_message_is_gone_when_the_broker_has_stopped(broker: SQSBroker, queue: "Queue") -> None:
+async def test_handled_message_is_deleted_before_the_broker_stops(broker: SQSBroker, queue: "Queue") -> None:
     done = asyncio.Event()
 
     @broker.subscriber(queue.name, wait_time=0)
@@ -38,7 +38,7 @@ async def test_a_handled_message_is_gone_when_the_broker_has_stopped(broker: SQS
     assert await queue.counts() == (0, 0)
 
 
-async def test_a_failing_handler_keeps_its_message(broker: SQSBroker, queue: "Queue", eventually: Eventually) -> None:
+async def test_failing_handler_keeps_its_message(broker: SQSBroker, queue: "Queue", eventually: Eventually) -> None:
     counts: list[int] = []
 
     @broker.subscriber(queue.name, wait_time=0, retry=AT_ONCE)
@@ -74,7 +74,7 @@ async def test_retry_default_policy_delays_the_redelivery(
     assert (first, 1 <= second <= 2) == (1, True)
 
 
-async def test_a_fraction_of_a_second_does_not_become_an_immediate_retry(
+async def test_retry_delay_of_a_fraction_is_rounded_up_to_a_second(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
     @wired_broker.subscriber(queue.name, wait_time=0, retry=RetryPolicy(uniform=lambda low, high: 0.2))
@@ -89,7 +89,7 @@ async def test_a_fraction_of_a_second_does_not_become_an_immediate_retry(
 
 
 @pytest.mark.parametrize("how", ["call", "raise"])
-async def test_a_handler_chooses_when_its_message_returns(
+async def test_handler_sets_the_delay_of_its_retry(
     broker: SQSBroker, queue: "Queue", eventually: Eventually, how: str
 ) -> None:
     times: list[float] = []
@@ -110,7 +110,7 @@ async def test_a_handler_chooses_when_its_message_returns(
 
 
 @pytest.mark.parametrize("how", ["call", "raise"])
-async def test_a_rejected_message_moves_to_the_dead_letter_queue_with_the_reason(
+async def test_rejected_message_moves_to_the_dead_letter_queue_with_its_reason(
     broker: SQSBroker, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]], how: str
 ) -> None:
     dead = await make_queue()
@@ -136,7 +136,7 @@ async def test_a_rejected_message_moves_to_the_dead_letter_queue_with_the_reason
     assert await queue.counts() == (0, 0)
 
 
-async def test_a_full_set_of_attributes_leaves_room_for_the_reason(
+async def test_rejected_message_with_all_attributes_has_room_for_the_reason(
     broker: SQSBroker, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]]
 ) -> None:
     dead = await make_queue()
@@ -152,7 +152,7 @@ async def test_a_full_set_of_attributes_leaves_room_for_the_reason(
     assert copy["MessageAttributes"]["reject-reason"]["StringValue"] == "no"
 
 
-async def test_without_a_dead_letter_queue_a_rejected_message_is_left_for_redrive(
+async def test_rejected_message_without_a_dead_letter_queue_is_left_for_redrive(
     broker: SQSBroker, queue: "Queue"
 ) -> None:
     rejected = asyncio.Event()
@@ -169,7 +169,7 @@ async def test_without_a_dead_letter_queue_a_rejected_message_is_left_for_redriv
     assert await queue.counts() == (0, 1)
 
 
-async def test_a_message_that_no_filter_accepts_is_rejected_not_retried(
+async def test_message_without_a_matching_filter_is_rejected(
     broker: SQSBroker, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]]
 ) -> None:
     dead = await make_queue()
@@ -193,7 +193,7 @@ async def test_a_message_that_no_filter_accepts_is_rejected_not_retried(
         (AckPolicy.MANUAL, (0, 1), 0),
     ],
 )
-async def test_an_ack_policy_decides_what_an_error_means(
+async def test_ack_policy_decides_the_action_on_an_error(
     broker: SQSBroker,
     queue: "Queue",
     make_queue: Callable[..., Awaitable["Queue"]],
@@ -221,7 +221,7 @@ async def test_an_ack_policy_decides_what_an_error_means(
         assert copy["MessageAttributes"]["reject-reason"]["StringValue"] == "RuntimeError"
 
 
-async def test_a_settled_message_is_not_settled_again(wired_broker: SQSBroker, queue: "Queue", wire: "Wire") -> None:
+async def test_settled_message_is_not_settled_again(wired_broker: SQSBroker, queue: "Queue", wire: "Wire") -> None:
     done = asyncio.Event()
 
     @wired_broker.subscriber(queue.name, wait_time=0)
@@ -239,7 +239,7 @@ async def test_a_settled_message_is_not_settled_again(wired_broker: SQSBroker, q
     assert wire.calls["ChangeMessageVisibilityBatch"] == 0
 
 
-async def test_a_failed_delete_entry_is_retried(wired_broker: SQSBroker, queue: "Queue", wire: "Wire") -> None:
+async def test_failed_delete_entry_is_retried(wired_broker: SQSBroker, queue: "Queue", wire: "Wire") -> None:
     def refuse_the_second_entry_once(payload: dict[str, Any]) -> dict[str, Any] | None:
         if wire.calls["DeleteMessageBatch"] > 1 or len(payload["Entries"]) < 3:
             return None
@@ -288,7 +288,7 @@ async def test_messages_that_end_together_are_deleted_in_one_request(
     assert wire.calls["DeleteMessageBatch"] == 1
 
 
-async def test_a_place_is_free_before_its_deletion_settles(
+async def test_place_is_free_before_its_deletion_settles(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
     """With one place, the second message starts while the deletion of the first is still under way."""

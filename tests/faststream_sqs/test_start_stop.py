@@ -29,15 +29,13 @@ async def test_mistyped_queues_are_an_error_at_start_that_names_them_all(broker:
     assert caught.value.queues == ("no-such-dlq", "no-such-queue", "no-such-target")
 
 
-async def test_a_mistyped_bus_is_an_error_at_start(broker: SQSBroker) -> None:
+async def test_mistyped_bus_is_an_error_at_start(broker: SQSBroker) -> None:
     broker.event_publisher("no-such-bus")
     with pytest.raises(BusMissing, match="`no-such-bus`"):
         await broker.start()
 
 
-async def test_a_mistyped_target_is_an_error_when_it_was_declared_after_the_start(
-    broker: SQSBroker, queue: "Queue"
-) -> None:
+async def test_mistyped_target_declared_after_start_is_an_error_at_publish(broker: SQSBroker, queue: "Queue") -> None:
     await broker.start()
     with pytest.raises(QueueMissing):
         await broker.publish("hello", "no-such-queue")
@@ -67,19 +65,19 @@ async def test_declared_queues_and_buses_are_created_on_request(
     assert (await events.describe_event_bus(Name="created-bus"))["Name"] == "created-bus"
 
 
-async def test_a_queue_may_be_named_by_its_url(broker: SQSBroker, queue: "Queue") -> None:
+async def test_queue_may_be_named_by_its_url(broker: SQSBroker, queue: "Queue") -> None:
     broker.subscriber(queue.url, wait_time=0)(_handle)
     await broker.start()
     assert await broker.publish("hello", queue.url)
 
 
-async def test_a_mistyped_queue_url_is_an_error_at_start(broker: SQSBroker, queue: "Queue") -> None:
+async def test_mistyped_queue_url_is_an_error_at_start(broker: SQSBroker, queue: "Queue") -> None:
     broker.subscriber(f"{queue.url}-mistyped", wait_time=0)(_handle)
     with pytest.raises(QueueMissing):
         await broker.start()
 
 
-async def test_poll_that_outlasts_the_graceful_timeout_is_finished_and_its_message_released(
+async def test_poll_longer_than_the_graceful_timeout_is_finished_and_released(
     wire: "Wire", make_broker: Callable[..., SQSBroker], queue: "Queue", eventually: Eventually
 ) -> None:
     broker = make_broker(endpoint_url=wire.url, graceful_timeout=0.1)
@@ -109,7 +107,7 @@ def test_options_out_of_range_are_refused(broker: SQSBroker, options: dict[str, 
         broker.subscriber("any", **options)
 
 
-async def test_stopping_strands_nothing(broker: SQSBroker, queue: "Queue", eventually: Eventually) -> None:
+async def test_stopped_broker_strands_no_message(broker: SQSBroker, queue: "Queue", eventually: Eventually) -> None:
     """Every message is handled and gone, or visible at once: none waits for a visibility timeout."""
     started = asyncio.Event()
     begun: list[str] = []
@@ -151,7 +149,7 @@ async def test_messages_that_arrive_while_stopping_are_released(
     assert await queue.counts() == (1, 0)
 
 
-async def test_a_cancelled_poll_loses_nothing(
+async def test_cancelled_poll_loses_no_message(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
     """Cutting the connection of a long poll would strand the message that SQS hands it at that moment."""
@@ -194,7 +192,7 @@ async def test_handler_outlasting_drain_is_cancelled_and_message_released(
     assert await queue.counts() == (1, 0)
 
 
-async def test_a_stopped_broker_can_start_again(broker: SQSBroker, queue: "Queue", eventually: Eventually) -> None:
+async def test_stopped_broker_can_start_again(broker: SQSBroker, queue: "Queue", eventually: Eventually) -> None:
     handled: list[str] = []
 
     @broker.subscriber(queue.name, wait_time=0)
@@ -211,7 +209,7 @@ async def test_a_stopped_broker_can_start_again(broker: SQSBroker, queue: "Queue
         await broker.publish("hello", queue.name)
 
 
-async def test_a_paused_subscriber_takes_nothing_until_it_is_resumed(
+async def test_paused_subscriber_receives_nothing_until_resumed(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
     handled: list[int] = []
@@ -237,7 +235,7 @@ async def test_a_paused_subscriber_takes_nothing_until_it_is_resumed(
     assert handled == [1]
 
 
-async def test_what_a_poll_in_flight_brings_into_a_pause_is_released(
+async def test_message_polled_during_a_pause_is_released(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
     subscriber = wired_broker.subscriber(queue.name, wait_time=2)
@@ -288,7 +286,7 @@ async def test_failed_polls_back_off(
     assert polled[2] - polled[1] >= 0.4
 
 
-async def test_a_broker_that_only_publishes_pings_its_targets(broker: SQSBroker, bus: str, events: Any) -> None:
+async def test_publishing_broker_pings_its_targets(broker: SQSBroker, bus: str, events: Any) -> None:
     broker.event_publisher(bus)
     await broker.start()
     assert await broker.ping()
@@ -298,7 +296,7 @@ async def test_a_broker_that_only_publishes_pings_its_targets(broker: SQSBroker,
     assert not await broker.ping()
 
 
-async def test_ten_long_polls_do_not_delay_a_send(
+async def test_long_polls_of_ten_queues_do_not_delay_a_send(
     wired_broker: SQSBroker,
     make_queue: Callable[..., Awaitable["Queue"]],
     queue: "Queue",

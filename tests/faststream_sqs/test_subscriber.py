@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Eventually = Callable[..., Awaitable[None]]
 
 
-async def test_a_handler_gets_the_body_and_what_sqs_knows_about_it(
+async def test_handler_gets_the_body_and_the_metadata_of_sqs(
     broker: SQSBroker, queue: "Queue", eventually: Eventually
 ) -> None:
     seen: list[Any] = []
@@ -54,7 +54,7 @@ def _doubled(number: int) -> int:
     return number * 2
 
 
-async def test_bodies_are_cast_to_what_the_handler_declares(
+async def test_bodies_are_cast_to_the_handlers_types(
     broker: SQSBroker, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]], eventually: Eventually
 ) -> None:
     seen: list[Any] = []
@@ -95,7 +95,7 @@ async def test_bodies_are_cast_to_what_the_handler_declares(
     assert seen == [Order(number=7), "no JSON at all", (1, "one"), (3, 6, "?"), "{broken"]
 
 
-async def test_over_prefetch_does_not_eat_the_receive_count(
+async def test_prefetch_does_not_increase_the_receive_count(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
     """A message that waits in memory for a handler has used up a receive, and after some of these is dead."""
@@ -120,7 +120,7 @@ async def test_over_prefetch_does_not_eat_the_receive_count(
     assert max(request["MaxNumberOfMessages"] for request in wire.requests["ReceiveMessage"]) == 2
 
 
-async def test_a_handler_may_stop_its_subscriber(broker: SQSBroker, queue: "Queue", eventually: Eventually) -> None:
+async def test_handler_may_stop_its_subscriber(broker: SQSBroker, queue: "Queue", eventually: Eventually) -> None:
     subscriber = broker.subscriber(queue.name, wait_time=0, concurrency=1)
 
     @subscriber
@@ -135,7 +135,7 @@ async def test_a_handler_may_stop_its_subscriber(broker: SQSBroker, queue: "Queu
     assert visible + in_flight == 1
 
 
-async def test_a_result_goes_to_the_queue_named_by_reply_to_and_to_publishers(
+async def test_result_goes_to_the_reply_queue_and_to_publishers(
     broker: SQSBroker, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]]
 ) -> None:
     replies, results = await make_queue(), await make_queue()

@@ -70,7 +70,7 @@ def traced(make_broker: Callable[..., SQSBroker], spans: Spans) -> SQSBroker:
     return make_broker(middlewares=[SQSTelemetryMiddleware(tracer_provider=spans.provider)])
 
 
-async def test_one_trace_goes_from_a_publish_through_handlers_to_their_publishes(
+async def test_trace_spans_a_publish_its_handlers_and_their_publishes(
     traced: SQSBroker,
     spans: Spans,
     queue: "Queue",
@@ -107,7 +107,7 @@ async def test_one_trace_goes_from_a_publish_through_handlers_to_their_publishes
     assert seen[0].headers["traceparent"].split("-")[1] == traces.pop()
 
 
-async def test_an_event_carries_the_trace_in_its_xray_header(
+async def test_event_has_the_trace_in_its_xray_header(
     make_broker: Callable[..., SQSBroker], spans: Spans, bus: str, wire: "Wire"
 ) -> None:
     broker = make_broker(endpoint_url=wire.url, middlewares=[SQSTelemetryMiddleware(tracer_provider=spans.provider)])
@@ -124,7 +124,7 @@ async def test_an_event_carries_the_trace_in_its_xray_header(
     assert attributes_of(span)["messaging.system"] == "aws.eventbridge"
 
 
-async def test_a_trace_in_the_detail_of_an_event_is_continued(
+async def test_trace_in_the_detail_of_an_event_is_continued(
     traced: SQSBroker, spans: Spans, queue: "Queue", bus: str, eventually: Eventually
 ) -> None:
     @traced.subscriber(queue.name, wait_time=0)
@@ -186,7 +186,7 @@ async def test_content_type_precedence_is_attribute_then_content_then_xray(
     assert len(parents) == 4
 
 
-async def test_tracing_makes_no_eleventh_attribute_of_ten(
+async def test_tracing_adds_no_attribute_to_a_message_with_ten(
     make_broker: Callable[..., SQSBroker], spans: Spans, queue: "Queue", wire: "Wire"
 ) -> None:
     broker = make_broker(endpoint_url=wire.url, middlewares=[SQSTelemetryMiddleware(tracer_provider=spans.provider)])
@@ -203,9 +203,7 @@ async def test_tracing_makes_no_eleventh_attribute_of_ten(
 
 
 # ministack drops system attributes of a batch, and the trace header of an event. SQS and EventBridge keep them.
-async def test_the_xray_header_is_continued_by_the_consumer(
-    make_broker: Callable[..., SQSBroker], spans: Spans
-) -> None:
+async def test_xray_header_is_continued_by_the_consumer(make_broker: Callable[..., SQSBroker], spans: Spans) -> None:
     middleware = SQSTelemetryMiddleware(tracer_provider=spans.provider)
     broker = make_broker(endpoint_url="http://127.0.0.1:9", middlewares=[middleware])
     events = broker.event_publisher("shop", source="shop", detail_type="OrderPlaced")
@@ -223,7 +221,7 @@ async def test_the_xray_header_is_continued_by_the_consumer(
     assert len({trace_of(spans.one(name)) for name in names}) == 1
 
 
-async def test_a_batch_is_linked_to_the_trace_of_each_of_its_messages(
+async def test_batch_span_links_the_trace_of_each_message(
     traced: SQSBroker, spans: Spans, queue: "Queue", eventually: Eventually
 ) -> None:
     messages: list[SQSBatchMessage] = []
@@ -244,7 +242,7 @@ async def test_a_batch_is_linked_to_the_trace_of_each_of_its_messages(
     assert "traceparent" in messages[0].batch_headers[0]
 
 
-async def test_the_span_of_a_failing_handler_says_so(
+async def test_span_of_a_failing_handler_has_an_error(
     traced: SQSBroker, spans: Spans, queue: "Queue", eventually: Eventually
 ) -> None:
     @traced.subscriber(queue.name, wait_time=0)
@@ -257,9 +255,7 @@ async def test_the_span_of_a_failing_handler_says_so(
     assert spans.named(f"{queue.name} process")[0].status.status_code is StatusCode.ERROR
 
 
-async def test_the_text_of_an_error_can_be_kept_out_of_the_span(
-    make_broker: Callable[..., SQSBroker], spans: Spans
-) -> None:
+async def test_error_text_can_be_kept_out_of_the_span(make_broker: Callable[..., SQSBroker], spans: Spans) -> None:
     middleware = SQSTelemetryMiddleware(tracer_provider=spans.provider, error_text=False)
     broker = make_broker(endpoint_url="http://127.0.0.1:9", middlewares=[middleware])
 
@@ -337,7 +333,7 @@ async def test_polls_make_no_spans_and_sends_do(
 
 
 @pytest.mark.slow
-async def test_the_broker_works_without_opentelemetry() -> None:
+async def test_broker_works_without_opentelemetry() -> None:
     program = """
 import sys
 sys.modules["opentelemetry"] = None
