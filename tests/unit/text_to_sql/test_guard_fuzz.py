@@ -85,13 +85,13 @@ def mutated(draw: st.DrawFn, written: list[str]) -> str:
     return "".join(words)
 
 
-@settings(max_examples=max(400, settings.default.max_examples), deadline=None)
+@settings(max_examples=max(400, settings().max_examples), deadline=None)
 @given(mutated(WRITTEN))
 def test_mutated_statement_is_answered_with_a_query_or_refused(sql: str) -> None:
     outcome(sql)
 
 
-@settings(max_examples=max(200, settings.default.max_examples), deadline=None)
+@settings(max_examples=max(200, settings().max_examples), deadline=None)
 @given(sql=mutated(ANALYSTS))
 @example(sql="SELECT name AS salary FROM technicians ORDER BY UPPER(salary)")
 @example(sql="SELECT * FROM technicians PIVOT (COUNT(technician_id) FOR region IN ('DJ', 'Permian'))")

@@ -26,13 +26,13 @@ def outcome(sql: str, max_rows: int = 200) -> GuardedQuery | None:
         return None
 
 
-@settings(max_examples=max(300, settings.default.max_examples), deadline=None)
+@settings(max_examples=max(300, settings().max_examples), deadline=None)
 @given(st.text(max_size=200))
 def test_text_of_any_kind_is_a_query_or_refused(text: str) -> None:
     outcome(text)
 
 
-@settings(max_examples=max(400, settings.default.max_examples), deadline=None)
+@settings(max_examples=max(400, settings().max_examples), deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25))
 def test_accepted_query_uses_listed_tables_and_constructs_only(words: list[str]) -> None:
     query = outcome("SELECT " + " ".join(words))
@@ -45,7 +45,7 @@ def test_accepted_query_uses_listed_tables_and_constructs_only(words: list[str])
     assert all(not table.db and not table.catalog for table in tree.find_all(exp.Table))
 
 
-@settings(max_examples=max(200, settings.default.max_examples), deadline=None)
+@settings(max_examples=max(200, settings().max_examples), deadline=None)
 @given(st.integers(0, 10**12), st.integers(1, 1_000))
 def test_query_returns_at_most_one_row_over_the_limit(asked: int, most: int) -> None:
     query = outcome(f"SELECT api_number FROM wells LIMIT {asked}", most)
@@ -53,7 +53,7 @@ def test_query_returns_at_most_one_row_over_the_limit(asked: int, most: int) -> 
     assert int(query.sql.rsplit(" ", 1)[1]) == (asked if asked <= most else most + 1)
 
 
-@settings(max_examples=max(200, settings.default.max_examples), deadline=None)
+@settings(max_examples=max(200, settings().max_examples), deadline=None)
 @given(st.text(alphabet=st.characters(min_codepoint=32, exclude_categories=["Cs"]), max_size=60))
 def test_text_literals_stay_literals(text: str) -> None:
     literal = exp.Literal.string(text).sql(dialect="snowflake")
@@ -63,7 +63,7 @@ def test_text_literals_stay_literals(text: str) -> None:
     assert [node.name for node in parsed.find_all(exp.Literal) if node.is_string] == [text]
 
 
-@settings(max_examples=max(200, settings.default.max_examples), deadline=None)
+@settings(max_examples=max(200, settings().max_examples), deadline=None)
 @given(st.text(alphabet=st.characters(min_codepoint=32, exclude_categories=["Cs"]), min_size=1, max_size=40))
 def test_quoted_name_of_an_unlisted_table_is_refused(name: str) -> None:
     quoted = exp.to_identifier(name, quoted=True).sql(dialect="snowflake")
