@@ -359,7 +359,7 @@ def test_malformed_answer_of_put_events_is_a_result_or_a_failure(
     replies.reply = http(body, kind=JSON)
 
     async def put() -> Any:
-        producer.connect(None, DefaultCodec())
+        producer.connect(BrokerConfig())
         assert producer._events is not None
         return await producer._events._send_batch([({"Source": "s", "DetailType": "d", "Detail": "{}"}, 10)])
 
