@@ -29,7 +29,7 @@ class Bus:
 
 
 @pytest.mark.parametrize("code", ["MalformedDetail", "InvalidArgument", "EventTooLong", "RedactionFailure"])
-async def test_publisher_of_an_event_that_is_never_accepted_refuses_it_and_sends_the_others(code: str) -> None:
+async def test_event_never_accepted_is_refused_and_the_others_are_sent(code: str) -> None:
     bus = Bus(PublishFailed(code, "no", permanent=True))
     with pytest.raises(InvalidEvent, match=code):
         await BusPublisher(bus).publish(EVENTS)  # type: ignore[arg-type]

@@ -169,7 +169,7 @@ def test_exists_reads_no_column_of_its_star(schema: Schema) -> None:
         ("IS NOT FALSE", "x > '2024-01-01' OR x IS NULL"),
     ],
 )
-def test_a_test_for_true_or_false_counts_unknown_values_as_it_was_written(
+def test_guard_query_test_for_true_or_false_counts_unknown_values(
     test: str, plain: str, schema: Schema, run: Run
 ) -> None:
     written = f"SELECT COUNT(*) FROM wells WHERE (first_production_date > '2024-01-01') {test}"
@@ -178,7 +178,7 @@ def test_a_test_for_true_or_false_counts_unknown_values_as_it_was_written(
     assert counted != run("SELECT COUNT(*) FROM wells")
 
 
-def test_a_cte_of_a_tables_name_reads_the_table_and_not_itself(schema: Schema, run: Run) -> None:
+def test_guard_query_cte_of_a_tables_name_reads_the_table(schema: Schema, run: Run) -> None:
     query = guard_query(
         "WITH wells AS (SELECT api_number FROM wells UNION ALL SELECT api_number FROM prod.wells) "
         "SELECT COUNT(*) FROM wells JOIN prod.wells AS w USING (api_number)",
