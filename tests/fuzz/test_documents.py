@@ -125,7 +125,7 @@ def test_sqs_body_in_the_broker_is_decoded_or_refused(body: str, content_type: s
         describe_mismatch(delivery, ["Asked"], ["s"])
         open_envelope(body)
         assert delivery.size >= 0
-    refuse_only(lambda: asyncio.run(decode()), UnreadableJson, UnicodeDecodeError, size=len(body))
+    refuse_only(lambda: asyncio.run(decode()), UnreadableBody, UnreadableJson, UnicodeDecodeError, size=len(body))
 
 
 @given(st.one_of(bodies(REPORT), bodies({"Type": "Notification", "Message": json.dumps(BOUNCE)}), bodies(BOUNCE)))

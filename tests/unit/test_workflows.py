@@ -78,7 +78,8 @@ def test_nightly_fuzzes_on_each_python_and_scans_the_dependencies() -> None:
     assert _parts(checks) == ["fuzz", "scan-dependencies", "test-broker-conformance"]
     assert checks["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert "HYPOTHESIS_PROFILE=nightly $(BIN)/pytest tests/fuzz" in makefile
+    assert "HYPOTHESIS_PROFILE=nightly $(BIN)/pytest $(FUZZ) " in makefile
+    assert "\nFUZZ := tests/fuzz " in makefile
     assert "for file in requirements.lock $(BOOTSTRAP) " in makefile
     assert "pip-audit --progress-spinner off --require-hashes --disable-pip --requirement $$file || exit 1" in makefile
 
