@@ -21,6 +21,7 @@ from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims
 from contracts.submissions import SUBMISSIONS
 from faststream_sqs.delivery import SQSDelivery
 from faststream_sqs.envelope import open_envelope
+from faststream_sqs.errors import UnreadableBody
 from faststream_sqs.json_text import UnreadableJson, read_json
 from faststream_sqs.parser import SQSParser
 from faststream_sqs.queue_session import describe_mismatch
