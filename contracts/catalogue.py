@@ -17,6 +17,8 @@ from switchyard.protocol.catalogue import (
 
 _SPECIALISTS = tuple(card.name for card in specialist_cards(AGENT_CARDS.values()))
 
+_ON_BEHALF_OF_USERS = tuple(card.name for card in AGENT_CARDS.values() if "ReauthNeeded" in card.emits)
+
 CATALOGUE = Catalogue(
     AGENT_CARDS,
     (
@@ -29,7 +31,7 @@ CATALOGUE = Catalogue(
             answers=(router.AnswerQuestion,),
             stateful=True,
         ),
-        *consent_types(_SPECIALISTS, router.AnswerQuestion),
+        *consent_types(_ON_BEHALF_OF_USERS, router.AnswerQuestion),
         *command_types("drafter", router.DraftAnswer, drafter.AnswerDrafted),
         *submission_types(upstream.EmailCaseSubmitted, case_manager.EmailCaseOpened),
         *command_types("compliance", router.CheckContact, compliance.ContactAllowed),

@@ -19,6 +19,7 @@ import asyncpg
 import pytest
 from aiobotocore.session import get_session
 
+from switchyard.devstack.identity.servers import SERVERS_VARIABLE
 from switchyard.devstack.stack import daemon
 from switchyard.devstack.stack.home import temporary_home
 from switchyard.devstack.supervisor.process import ProcessState
@@ -48,6 +49,7 @@ NAMED = {
 }
 BASELINE = "evals/baseline/triage.simulator.json"
 GENERATED = {
+    "docs/operate/settings.md",
     "contracts/schemas/asyncapi.json",
     BASELINE,
     "terraform/generated/images.json",
@@ -152,8 +154,9 @@ def copy() -> Iterator[Copy]:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SWITCHYARD_")}
-        # The last two: what the command line prints is compared, so no line of it may be folded or coloured.
+        # `COLUMNS`, `TERM`: what the command line prints is compared, so no line of it may be folded or coloured.
         ours = {"PYTHONPATH": str(folder), "COLUMNS": "200", "TERM": "dumb"}
+        ours[SERVERS_VARIABLE] = str(ROOT / ".venv-identity" / "bin")
         copied = Copy(folder, inherited | ours, digests(folder))
         take_the_steps(copied)
         yield copied

@@ -97,7 +97,7 @@ async def test_spent_warehouse_budget_ends_the_case_and_says_when_it_is_free_aga
     (first,) = await deployment.submit([deployment.question("e2e wells by basin", user_id="spender@example.com")])
     await deployment.closed([first])
     principal = (await deployment.events(first))[-2]["principal"]
-    user = hashlib.sha256(f"{principal['tenant']}\n{principal['sub']}".encode()).hexdigest()
+    user = hashlib.sha256(f"{principal['tenant']}\n{principal['subject']}".encode()).hexdigest()
     spent = await deployment.rows(
         "update text_to_sql.warehouse_cost set ms = 1000000000 where user_key = $1 returning user_key",
         user,
@@ -109,6 +109,8 @@ async def test_spent_warehouse_budget_ends_the_case_and_says_when_it_is_free_aga
     assert (ended["outcome"], ended["code"], ended["node"]) == ("failed", "warehouse_budget_spent", "text_to_sql")
     assert "it is free again at " in ended["message"]
     assert ended["remedy"].startswith("ask again after ")
+    (other,) = await deployment.submit([deployment.question("e2e wells by basin", user_id="frugal@example.com")])
+    assert (await deployment.closed([other]))[other]["outcome"] == "answered", "the budget is one user's"
 
 
 async def test_bad_submissions_are_rejected_with_their_code(deployment: Deployment) -> None:

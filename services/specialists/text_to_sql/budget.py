@@ -38,7 +38,8 @@ class WarehouseBudget:
 
     def of(self, principal: Principal) -> UserBudget:
         """The budget of the user on whose behalf a case runs."""
-        user = hashlib.sha256(f"{principal.tenant}\n{principal.sub}".encode()).hexdigest()
+        # `sub` is the source that submits; the person who asks is the subject.
+        user = hashlib.sha256(f"{principal.tenant}\n{principal.subject or principal.sub}".encode()).hexdigest()
         return UserBudget(self, user)
 
     async def reserve(self, user: str, ms: int, size: int) -> date:

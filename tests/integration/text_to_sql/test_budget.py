@@ -52,7 +52,8 @@ class Asker:
         self.warehouse = Warehouse(clock)
 
     def of(self, user: str = "", tenant: str = "harbor") -> UserBudget:
-        return self.budget.of(Principal(sub=user or self.user, tenant=tenant))
+        subject = str(uuid.uuid5(uuid.NAMESPACE_URL, user or self.user))
+        return self.budget.of(Principal(sub="service:upstream.test", tenant=tenant, subject=subject))
 
     async def ask(self, user: str = "", tenant: str = "harbor") -> Rows:
         return await self.of(user, tenant).spend(self.warehouse.run, LIMITS)
