@@ -44,6 +44,8 @@ def run(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> Run:
     from switchyard.devstack.simulators.snowflake.simulator import RoleConnection
 
     fake = snowflake_simulator._fake
+    # With several threads, MODE and other aggregates choose differently among equals each time.
+    fake.duck_conn.execute("SET threads = 1")
 
     def execute(sql: str, namespace: str = "PROD") -> list[tuple[Any, ...]]:
         connection = RoleConnection(
