@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -190,12 +189,3 @@ def _read(model: type[B], body: bytes) -> B:
         problem = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise _Rejected(400, "invalid_request", f"{where or 'the body'}: {problem['msg']}", where or None) from None
-
-
-def describe_error(body: bytes) -> tuple[str, str]:
-    """Code and message of an error's body."""
-    try:
-        found: Any = json.loads(body)
-        return str(found["error"])[:60], str(found["message"])[:200]
-    except (ValueError, KeyError, TypeError):
-        return "unreadable", "the identity service's answer is invalid"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import aiohttp
 
-from switchyard.identity.api import describe_error
+from switchyard.protocol.canonical import parse_foreign_json
+from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Access
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.core.task import Task
@@ -61,7 +61,7 @@ class IdentityClient:
         """
         principal = task.envelope.principal
         if principal.grant_ref is None or principal.subject is None:
-            message = "nobody granted this case anything"
+            message = "the case has no grant of a user"
             raise PermanentTaskError("no_grant", message, "principal", "submit it through an ingress as a user")
         request = {
             "grant": principal.grant_ref,
@@ -84,14 +84,14 @@ class IdentityClient:
         if status == 401:
             raise ConsentRequired(audience, scopes)
         if status == 403:
-            code, message = describe_error(body)
+            code, message = _describe_error(body)
             raise PermanentTaskError(code, message, "principal", "see the identity service's log")
         if status != 200:
             raise Unavailable("identity_unavailable", f"the identity service answered {status}")
         try:
-            answer = json.loads(body)
+            answer = parse_foreign_json(body)
             token, jti = str(answer["access_token"]), str(answer["jti"])
-        except (ValueError, KeyError, TypeError):
+        except (InvalidEvent, KeyError, TypeError):
             raise Unavailable("identity_unavailable", "the identity service's answer is invalid") from None
         access = Access(
             subject=principal.subject,
@@ -103,3 +103,12 @@ class IdentityClient:
         )
         task.accesses.append(access)
         return UserToken(token, access)
+
+
+def _describe_error(body: bytes) -> tuple[str, str]:
+    """Code and message of an error's body."""
+    try:
+        found = parse_foreign_json(body)
+        return str(found["error"])[:60], str(found["message"])[:200]
+    except (InvalidEvent, KeyError, TypeError):
+        return "unreadable", "the identity service's answer is invalid"

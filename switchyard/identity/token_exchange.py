@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,8 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier
+from switchyard.protocol.canonical import parse_foreign_json
+from switchyard.protocol.errors import InvalidEvent
 from switchyard.runtime.core.errors import Unavailable
 
 EXCHANGE_GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -205,8 +206,8 @@ async def _post(
     if status == 429 or status >= 500:
         raise Unavailable("token_endpoint", f"the token endpoint answered {status}")
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = parse_foreign_json(body)
+    except InvalidEvent:
         answer = None
     if not isinstance(answer, dict):
         raise Unavailable("token_endpoint", f"the token endpoint answered {status} without a JSON object")

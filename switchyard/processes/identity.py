@@ -90,8 +90,8 @@ async def run_identity(catalogue: Catalogue) -> None:
             clock=process.clock,
         )
         tls = MutualTls(settings.identity_tls_ca, settings.identity_tls_certificate, settings.identity_tls_key)
-        process.run_in_background(
-            partial(serve_web_app, api.app(), settings.identity_host, settings.identity_port, tls=tls)
+        process.serve_in_background(
+            "identity_api", partial(serve_web_app, api.app(), settings.identity_host, settings.identity_port, tls=tls)
         )
         process.run_periodically("credentials", store.forget_expired, breaker, every_s=FORGET_INTERVAL_S)
         await process.run()

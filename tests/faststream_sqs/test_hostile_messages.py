@@ -161,7 +161,8 @@ async def test_page_instead_of_a_deletion_or_a_renewal_is_repeated(
 
     @wired_broker.subscriber(queue.name, wait_time=1, visibility_timeout=3)
     async def handle(body: str) -> None:
-        await asyncio.sleep(4)
+        # Until the renewal that got a page was repeated.
+        await eventually(lambda: pages["ChangeMessageVisibilityBatch"] < 0, within=10)
 
     await queue.send("hello")
     await wired_broker.start()

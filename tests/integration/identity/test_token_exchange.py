@@ -57,7 +57,7 @@ async def test_exchange_for_a_user_returns_a_token_with_the_agent_as_actor(
         ("text_to_sql", WORK_ORDERS, NORTH),
         ("text_to_sql", WAREHOUSE, ("session:role:ADMIN",)),
         ("field_routing", WAREHOUSE, NORTH),
-        ("nobody", WAREHOUSE, NORTH),
+        ("stranger", WAREHOUSE, NORTH),
     ],
     ids=["another audience", "a role that is not registered", "another agent's audience", "an unknown agent"],
 )
