@@ -28,7 +28,6 @@ from switchyard.devstack.simulators.serving import serve_simulator
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
 SEND_EMAIL_PATH = "/v2/email/outbound-emails"
-SLOW_S = 1.0
 
 SesFault = Literal[
     "none",
@@ -38,7 +37,7 @@ SesFault = Literal[
     "error",  # 500, not accepted
     "drop",  # connection closed, not accepted
     "hang",  # no answer, not accepted
-    "slow",  # accepted after a second
+    "hold",  # accepted once `released` is set
     "error_after",  # 500, accepted
     "drop_after",  # connection closed, accepted
     "reset_after",  # connection reset, accepted
@@ -69,12 +68,13 @@ class AcceptedEmail:
 class SesSimulator:
     """The accepted emails and the planned faults.
 
-    A request takes up to `latency_s` seconds on the way in, and again on the way back.
+    A request takes up to `latency_s` seconds on the way in, and again on the way back. `released` ends held requests.
     """
 
     latency_s: float = 0.0
     taken: list[AcceptedEmail] = field(default_factory=list)
     faults: deque[SesFault] = field(default_factory=deque)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application. Only uvicorn's own `send` leads to the connection, which faults cut."""
@@ -90,9 +90,9 @@ class SesSimulator:
     async def _send(self, request: Request) -> Response:
         fault: SesFault = self.faults.popleft() if self.faults else "none"
         body = await request.body()
-        if fault == "slow":
-            await asyncio.sleep(SLOW_S)
-        if fault.endswith("_after") or fault in {"none", "slow"}:
+        if fault == "hold":
+            await self.released.wait()
+        if fault.endswith("_after") or fault in {"none", "hold"}:
             await self._simulate_latency()
             self._accept_email(body)
             await self._simulate_latency()

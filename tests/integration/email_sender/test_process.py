@@ -188,17 +188,31 @@ async def test_sender_killed_during_the_providers_call_leaves_an_unknown_outcome
 
 @pytest.mark.slow
 async def test_sender_killed_after_recording_repeats_provider_answer(
-    case: Case, start_worker: StartWorker, cloud: Cloud, tap: Tap, outbox: Outbox, owner: Owner, blocking: Owner
+    case: Case,
+    environment: dict[str, str],
+    start_worker: StartWorker,
+    cloud: Cloud,
+    tap: Tap,
+    outbox: Outbox,
+    owner: Owner,
+    blocking: Owner,
 ) -> None:
+    environment["SWITCHYARD_SES_TIMEOUT_S"] = "20"
     command = case.command(soon())
-    outbox.plan("slow")
+    outbox.plan("hold")
     worker = await start_worker()
     await cloud.put(command)
     await reaches(owner, case, "intended")
     # The outcome cannot be completed while its row in the inbox is locked.
     await blocking.execute("select from email_sender.inbox where event_id = $1 for update", command["event_id"])
+    outbox.ses_simulator.released.set()
     await reaches(owner, case, "sent")
     await kill(worker)
+    # The server would go on with the dead worker's statement once the lock is free.
+    await blocking.execute(
+        "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
+        " where pg_backend_pid() = any(pg_blocking_pids(pid))"
+    )
     await blocking.execute("rollback")
     assert (
         await owner.fetchval("select outputs from email_sender.inbox where event_id = $1", command["event_id"]) is None
