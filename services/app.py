@@ -164,7 +164,7 @@ WAREHOUSE_ROLE_SCOPE = "session:role:"
 """Snowflake's scope for one role."""
 WAREHOUSE_SCOPES = tuple(WAREHOUSE_ROLE_SCOPE + role for role in WAREHOUSE_ROLES)
 _ASKS_FOR_ITSELF = {
-    "tenants": ("northfork",),
+    "tenants": ("*",),
     "agents": ("text_to_sql",),
     "audiences": (WAREHOUSE_AUDIENCE,),
     "scopes": WAREHOUSE_SCOPES,

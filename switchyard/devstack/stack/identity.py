@@ -28,7 +28,7 @@ def prepare_identity(endpoints: Endpoints, identity: IdentityDescriptor) -> None
 
 
 def identity_servers(endpoints: Endpoints, identity: IdentityDescriptor) -> tuple[ServiceSpec, ServiceSpec]:
-    """The identity provider and the token exchange. They live in the true time, also when the stack's clock is moved."""
+    """The identity provider and the token exchange; both live in the true time, also if the stack's clock is moved."""
     variables = {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if SERVERS_VARIABLE in os.environ else {}
     module, listen = "switchyard.devstack.identity", ("--host", LOOPBACK, "--port", "{port}")
     provider = ServiceSpec(
