@@ -1,4 +1,4 @@
-"""Tokens of users for tests in which nobody reads them."""
+"""Tokens of users for tests in which no server reads them."""
 
 from __future__ import annotations
 
