@@ -36,7 +36,7 @@ def run(*arguments: str, **environment: str) -> tuple[int, str]:
         (["audit", "replay", "--corpus", "/not/there"], "does not exist"),
         (["publish", "/not/there"], "/not/there cannot be read"),
         (["case", "list", "--limit", "0"], "greater than or equal to 1"),
-        (["stack", "logs", "nobody"], "no process is named nobody"),
+        (["stack", "logs", "absent"], "no process is named absent"),
         (["email", "resolve", "c", "--operator", "ana", "--evidence", "e"], "the delivery status is missing"),
     ],
 )
