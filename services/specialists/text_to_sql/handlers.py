@@ -15,6 +15,7 @@ from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWar
 from switchyard.protocol.fields import ROLE_SCOPE
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task, TaskResult
+from switchyard.runtime.database.session_scope import SessionScope
 from switchyard.runtime.models.clients import model_budget, model_call
 from switchyard.runtime.storage.artefacts import Artefacts
 
@@ -49,7 +50,7 @@ async def answer_question(
             case_id=case_id,
             role=role,
             limits=limits,
-            budget=budget.of(task.envelope.principal),
+            budget=budget.of(SessionScope.of(task.envelope)),
         )
     if findings.outcome == "cannot_answer":
         # The model's reason may repeat the question, so it does not go into an event.

@@ -35,8 +35,10 @@ declare
   its_facts text;
   holds_it boolean := false;
 begin
-  select f.facts into its_facts from case_manager.case_facts(the_case) f
-  where f.ending_outcome is null and not f.cancelled;
+  select s.facts into its_facts from case_manager.submission s
+  where s.case_id = the_case
+    and not exists (select from case_manager.latest_ending e where e.case_id = the_case)
+    and not exists (select from case_manager.control where kind = 'cancelled_case' and key = the_case::text);
   if its_facts is null or to_regclass(format('%I.inbox', the_agent)) is null then
     return null;
   end if;

@@ -24,11 +24,10 @@ select
   i.digest as known_digest,
   events_of(i.outputs) as outputs,
   greatest(extract(epoch from i.lease_until - clock_timestamp()), 0)::float8 as leased_for,
-  f.facts
+  case when g.token is not null then case_manager.case_facts(w.case_id) end as facts
 from wanted w
 left join granted g using (event_id)
 left join inbox i using (event_id)
-left join lateral case_manager.case_facts(w.case_id) f on g.token is not null
 
 -- name: forget
 -- A claim of a command that its case contradicts: its id stays free for the true one.
