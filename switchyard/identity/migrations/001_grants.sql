@@ -26,6 +26,7 @@ create table issued_token (
   primary key (jti, task_id)
 );
 create index issued_token_grant on issued_token (grant_id, issued_at);
+create index issued_token_case on issued_token (case_id);
 comment on table issued_token is 'One row per token and task, written before the token is handed out. No token is stored.';
 comment on column issued_token.grant_id is 'A user''s grant, or that of a source that acts for itself, which is in no table.';
 

@@ -52,7 +52,7 @@ ROWS = {
 """A row of each scoped table, as its role may write it for a case."""
 
 USERS_ONLY = {"text_to_sql.warehouse_cost"}
-"""Rows of a user, whatever the session."""
+"""Rows of a user in any session."""
 
 
 def a_scope() -> SessionScope:
