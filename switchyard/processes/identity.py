@@ -18,6 +18,7 @@ from switchyard.identity.token_issuer import TokenIssuer
 from switchyard.processes.identity_settings import IdentitySettings
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.principal_jws import import_public_key
+from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
@@ -48,12 +49,14 @@ async def run_identity(catalogue: Catalogue) -> None:
         process.check("database", lambda: breaker.available)
         http = aiohttp.ClientSession()
         await process.on_exit(http.close)
-        store = GrantStore(pool, await _key_wrapper(process, settings), process.clock)
+        # The identity provider and the token exchange know the true time only, also where a demo shifts the stack's.
+        clock = SystemClock()
+        store = GrantStore(pool, await _key_wrapper(process, settings), clock)
         keys = {
             source: {kid: import_public_key(key) for kid, key in own.items()}
             for source, own in settings.principal_keys.items()
         }
-        now = lambda: process.clock.now().timestamp()  # noqa: E731
+        now = lambda: clock.now().timestamp()  # noqa: E731
         issuer = TokenIssuer(
             store=store,
             evidence=WorkDatabaseEvidence(pool),
@@ -71,7 +74,7 @@ async def run_identity(catalogue: Catalogue) -> None:
             keys=keys,
             ceilings=settings.identity_ceilings,
             services=settings.service_grants,
-            clock=process.clock,
+            clock=clock,
         )
         users = UserTokens(
             JwtVerifier(issuer=settings.idp_issuer, fetch=partial(_fetch, settings.idp_jwks_url), now=now),
@@ -88,7 +91,7 @@ async def run_identity(catalogue: Catalogue) -> None:
             keys,
             registrars=frozenset(settings.identity_callers),
             agents=frozenset(settings.identity_ceilings),
-            clock=process.clock,
+            clock=clock,
         )
         tls = MutualTls(settings.identity_tls_ca, settings.identity_tls_certificate, settings.identity_tls_key)
         process.serve_in_background(
