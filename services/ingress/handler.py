@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
-from urllib.request import urlopen
 
 from contracts.events.upstream import CaseSubmitted
 from services.ingress.grants import Grants
@@ -20,7 +19,7 @@ from services.ingress.problems import LoginRequired, NotFound, Problem, Temporar
 from services.ingress.settings import IngressSettings
 from services.ingress.submission import ApiRequest, build_submission, read_api_request, read_grant_id
 from services.ingress.tokens import AuthenticatedUser, TokenVerifier
-from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier
+from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier, fetch_jwks
 from switchyard.protocol.events.upstream import GrantRenewed
 from switchyard.protocol.fields import Json
 from switchyard.protocol.submissions import case_id_for
@@ -30,7 +29,6 @@ log = logging.getLogger(__name__)
 CALL_TIMEOUT_S = 4
 """Time limit per call, within the function's 15 s, so that the caller gets a 503 with its remedy."""
 
-MAX_JWKS_BYTES = 1_000_000
 REFRESH_HEADER = "x-refresh-token"
 """Optional: what renews the user's token while a case waits. It goes to the identity service and nowhere else."""
 
@@ -143,7 +141,7 @@ def build_ingress(settings: IngressSettings, *, now: Callable[[], float] = time.
 
     once = Config(connect_timeout=1, read_timeout=CALL_TIMEOUT_S, retries={"total_max_attempts": 1})
     tokens = TokenVerifier(
-        JwtVerifier(issuer=settings.issuer, fetch=partial(_fetch_url, settings.jwks_url)),
+        JwtVerifier(issuer=settings.issuer, fetch=partial(fetch_jwks, settings.jwks_url, CALL_TIMEOUT_S)),
         audience=settings.audience,
         tenant_claim=settings.tenant_claim,
         role_claim=settings.role_claim,
@@ -167,9 +165,3 @@ def read_secret(client: Any, arn: str) -> str:
     """The text of a secret, read when needed, so that it is never stored in the function's environment."""
     text: str = client.get_secret_value(SecretId=arn)["SecretString"]
     return text
-
-
-def _fetch_url(url: str) -> bytes:
-    with urlopen(url, timeout=CALL_TIMEOUT_S) as found:  # noqa: S310 - the settings allow https only
-        data: bytes = found.read(MAX_JWKS_BYTES)
-    return data

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from urllib.request import urlopen
 
 import aiohttp
 
@@ -11,9 +10,9 @@ from switchyard.identity.api import IdentityApi, UserTokens
 from switchyard.identity.client_registry import ClientRegistry
 from switchyard.identity.client_settings import write_secret_files
 from switchyard.identity.grant_store import GrantStore
-from switchyard.identity.jwt_verifier import JwtVerifier
+from switchyard.identity.jwt_verifier import JwtVerifier, fetch_jwks
 from switchyard.identity.task_evidence import WorkDatabaseEvidence
-from switchyard.identity.token_exchange import HTTP_TIMEOUT_S, IdentityProvider, TokenExchange
+from switchyard.identity.token_exchange import IdentityProvider, TokenExchange
 from switchyard.identity.token_issuer import TokenIssuer
 from switchyard.processes.identity_settings import IdentitySettings
 from switchyard.protocol.catalogue import Catalogue
@@ -35,7 +34,8 @@ FILES_INTERVAL_S = 300.0
 async def run_identity(catalogue: Catalogue) -> None:
     """Serve the identity service."""
     settings = IdentitySettings()
-    async with ServiceProcess(catalogue, IDENTITY, settings) as process:
+    # Provider and exchange know the true time only, also where the local stack's clock is moved.
+    async with ServiceProcess(catalogue, IDENTITY, settings, clock=SystemClock()) as process:
         if settings.identity_files_secret_arn is not None:
             # A new value of `clients` counts at once, a new certificate from the next start on.
             manager = await process.client("secretsmanager")
@@ -49,14 +49,12 @@ async def run_identity(catalogue: Catalogue) -> None:
         process.check("database", lambda: breaker.available)
         http = aiohttp.ClientSession()
         await process.on_exit(http.close)
-        # The identity provider and the token exchange know the true time only, also where a demo shifts the stack's.
-        clock = SystemClock()
-        store = GrantStore(pool, await _key_wrapper(process, settings), clock)
+        store = GrantStore(pool, await _key_wrapper(process, settings), process.clock)
         keys = {
             source: {kid: import_public_key(key) for kid, key in own.items()}
             for source, own in settings.principal_keys.items()
         }
-        now = lambda: clock.now().timestamp()  # noqa: E731
+        now = lambda: process.clock.now().timestamp()  # noqa: E731
         issuer = TokenIssuer(
             store=store,
             evidence=WorkDatabaseEvidence(pool),
@@ -65,7 +63,7 @@ async def run_identity(catalogue: Catalogue) -> None:
                 endpoint=settings.exchange_token_url,
                 clients=ClientRegistry(settings.exchange_clients_file),
                 verifier=JwtVerifier(
-                    issuer=settings.exchange_issuer, fetch=partial(_fetch, settings.exchange_jwks_url), now=now
+                    issuer=settings.exchange_issuer, fetch=partial(fetch_jwks, settings.exchange_jwks_url), now=now
                 ),
                 subject_token_type=settings.exchange_subject_token_type,
                 subject_prefix=settings.exchange_subject_prefix,
@@ -74,10 +72,10 @@ async def run_identity(catalogue: Catalogue) -> None:
             keys=keys,
             ceilings=settings.identity_ceilings,
             services=settings.service_grants,
-            clock=clock,
+            clock=process.clock,
         )
         users = UserTokens(
-            JwtVerifier(issuer=settings.idp_issuer, fetch=partial(_fetch, settings.idp_jwks_url), now=now),
+            JwtVerifier(issuer=settings.idp_issuer, fetch=partial(fetch_jwks, settings.idp_jwks_url), now=now),
             settings.idp_audience,
             settings.idp_tenant_claim,
             settings.idp_role_claim,
@@ -91,7 +89,7 @@ async def run_identity(catalogue: Catalogue) -> None:
             keys,
             registrars=frozenset(settings.identity_callers),
             agents=frozenset(settings.identity_ceilings),
-            clock=clock,
+            clock=process.clock,
         )
         tls = MutualTls(settings.identity_tls_ca, settings.identity_tls_certificate, settings.identity_tls_key)
         process.serve_in_background(
@@ -107,9 +105,3 @@ async def _key_wrapper(process: ServiceProcess, settings: IdentitySettings) -> K
     if settings.identity_vault_key is None:
         raise ValueError("set SWITCHYARD_IDENTITY_KMS_KEY_ID, or SWITCHYARD_IDENTITY_VAULT_KEY in the local stack")
     return LocalKeyWrapper(settings.identity_vault_key)
-
-
-def _fetch(url: str) -> bytes:
-    with urlopen(url, timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310 - the address is the operator's
-        body: bytes = answer.read(1_000_000)
-        return body

@@ -153,7 +153,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
 
 def _identity_processes(endpoints: Endpoints, identity: IdentityDescriptor) -> list[ServiceSpec]:
     ingress = ingress_server(endpoints, identity, clock_environment())
-    return [*identity_servers(endpoints, identity, clock_environment()), *([ingress] if ingress else [])]
+    return [*identity_servers(endpoints, identity), *([ingress] if ingress else [])]
 
 
 def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
