@@ -37,7 +37,7 @@ async def give_consent(
         events = await audit_log.read_events(log, case_id)
         asked = [event for event in events if event["type"] == "ConsentRequested"]
         if not asked:
-            raise CommandFailed("the case waits for nobody's consent", remedy="see `switchyard case show`")
+            raise CommandFailed("the case has not asked for consent", remedy="see `switchyard case show`")
         grant = asked[-1]["payload"]["grant"]
         async with log_in(target, user, password) as session:
             await session.consent(grant)

@@ -93,15 +93,15 @@ class IdentityService:
             case (403, "token_invalid") | (403, "grant_period") | (409, "grant_revoked"):
                 raise LoginRequired(str(answer.get("message", "the log-in is not accepted any more")))
             case _:
-                raise self._refusal(status, answer)
+                raise self._problem_of(status, answer)
 
     def revoke(self, grant: str, user: AuthenticatedUser) -> None:
         """Revoke a grant of this user. Raises `Problem`."""
         status, answer = self._post("/revocations", {"grant": grant, "sub": user.user_id, "tenant": user.tenant})
         if status != 204:
-            raise self._refusal(status, answer)
+            raise self._problem_of(status, answer)
 
-    def _refusal(self, status: int, answer: Mapping[str, Any]) -> Exception:
+    def _problem_of(self, status: int, answer: Mapping[str, Any]) -> Exception:
         code = str(answer.get("error"))[:60]
         remedy = "name a grant of your own, as the waiting case names it"
         match code:

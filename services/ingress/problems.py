@@ -1,4 +1,4 @@
-"""What a caller is told when a request is not served: what failed, in which field, and what to do (RFC 9457)."""
+"""Problems that callers are answered with (RFC 9457): what failed, in which field, and what to do."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Problem(Exception):
 
     def body(self) -> dict[str, Any]:
         """The problem as `application/problem+json`."""
-        told = {"title": self.title, "status": self.status, "detail": str(self), "remedy": self.remedy}
-        return told if self.field is None else told | {"field": self.field}
+        members = {"title": self.title, "status": self.status, "detail": str(self), "remedy": self.remedy}
+        return members if self.field is None else members | {"field": self.field}
 
 
 class InvalidRequest(Problem):
