@@ -66,9 +66,10 @@ def test_judge_draft_is_stopped_by_no_rule() -> None:
 def test_questions_of_each_kind_are_enough() -> None:
     assert len(GOLD) >= 44
     assert sum(case.expect is not None for case in sql_cases()) >= 5
-    labels = Counter(case.agent for case in triage_cases())
+    labels = Counter(case.agent or case.mode for case in triage_cases())
     assert len(triage_cases()) >= 60
     assert all(labels[agent] >= 10 for agent in ("text_to_sql", "well_data", "field_routing", "none"))
+    assert min(labels["parallel"], labels["sequence"]) >= 15
 
 
 @pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
