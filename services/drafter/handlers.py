@@ -58,15 +58,16 @@ def read_finding(data: bytes) -> dict[str, Any]:
         found = parse_foreign_json(data)
     except InvalidEvent as problem:
         raise PermanentTaskError("bad_finding", problem.message, "findings", "see the agent that found it") from None
-    if not isinstance(found, dict) or not isinstance(found.get("rows", []), list):
-        message = "a finding is not an object with a list of rows"
+    if not isinstance(found, dict) or not all(isinstance(found.get(name, []), list) for name in ("rows", "figures")):
+        message = "a finding is not an object with lists of rows and figures"
         raise PermanentTaskError("bad_finding", message, "findings", "see the agent that found it")
     return found
 
 
-def _citation(finding: dict[str, object]) -> dict[str, object]:
+def _citation(finding: dict[str, Any]) -> dict[str, Any]:
     """The fields with which a reader can check a cited finding."""
-    return {name: finding[name] for name in ("id", "sql", "tables", "row_count", "truncated") if name in finding}
+    names = ("id", "sql", "tables", "computation", "figures", "not_known", "row_count", "truncated")
+    return {name: finding[name] for name in names if finding.get(name) not in (None, "", [])}
 
 
 async def draft_email(
