@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
+from services.specialists.questions import read_question
 from services.specialists.text_to_sql.agent import SQL_PROMPT_VERSION, AgentRun, CannotAnswer, SqlAnswer, query_answer
 from services.specialists.text_to_sql.budget import WarehouseBudget
 from services.specialists.text_to_sql.guard_process import CheckQuery
@@ -38,7 +39,7 @@ async def answer_question(
 ) -> TaskResult:
     """Find the rows that answer the question, in the asking user's role; the SQL is their citation."""
     case_id, role = task.envelope.case_id, role_of(task.envelope.principal.scopes)
-    question = (await artefacts.read(task, task.payload.question)).decode()
+    question = await read_question(task, artefacts)
     async with model_budget(model, task, margin_ms=TEXT_TO_SQL_MARGIN_MS) as decisions:
         findings = await query_answer(
             question,
