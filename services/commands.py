@@ -7,5 +7,6 @@ COMMANDS = {
     "ask": ("services.ask:ask_question", "Ask one question and wait for the answer."),
     "demo": ("demo.commands:run", "Run the demo on a stack of its own."),
     "email": ("services.specialists.email_sender.commands:app", "List and resolve emails whose delivery is unknown."),
+    "wells": ("services.specialists.well_data.loading.commands:app", "Load well data and report what is refused."),
     "rules": ("services.specialists.compliance.commands:app", "List the rules of the compliance gate."),
 }

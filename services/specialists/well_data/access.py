@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.specialists.well_data.store import ALL_BASINS
-from switchyard.protocol.fields import ROLE_SCOPE
 from switchyard.runtime.core.errors import PermanentTaskError
 
+ACCESS_ROLE = "session:role:"
+"""The scope of a token for one role."""
 
-def role_of_scopes(scopes: tuple[str, ...]) -> str:
-    """The role of the asking user. Raises `PermanentTaskError` if it is missing: there is no default role."""
-    roles = [scope.removeprefix(ROLE_SCOPE) for scope in scopes if scope.startswith(ROLE_SCOPE)]
+
+def role_of_scopes(scopes: tuple[str, ...], prefix: str) -> str:
+    """The role that scopes name. Raises `PermanentTaskError` unless it is one: there is no default role."""
+    roles = [scope.removeprefix(prefix) for scope in scopes if scope.startswith(prefix)]
     if len(roles) != 1:
         message = "the submission does not name one role"
         raise PermanentTaskError("no_role", message, "role", "submit the question with the asking user's role")

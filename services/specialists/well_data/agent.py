@@ -111,10 +111,11 @@ WellAgent = Agent[WellRun, ComputedAnswer | NothingToCompute]
 
 def build_well_agent(model: Model[Any], tools: Sequence[str]) -> WellAgent:
     """The agent on this model with the tools of its card, and no others. Raises `KeyError` for an unknown one."""
+    outputs: list[type[ComputedAnswer] | type[NothingToCompute]] = [ComputedAnswer, NothingToCompute]
     agent: WellAgent = Agent(
         model,
         deps_type=WellRun,
-        output_type=[ComputedAnswer, NothingToCompute],
+        output_type=outputs,
         name="well_data",
         instructions=WELL_PROMPT,
         tools=[_offer(WELL_TOOLS[name]) for name in tools],

@@ -85,8 +85,8 @@ def collect_decline_data(
         for month in usable
     )
     by_reason: dict[str, tuple[date, ...]] = {}
-    for month in sorted(out):
-        by_reason[out[month]] = (*by_reason.get(out[month], ()), month)
+    for at, reason in sorted(out.items()):
+        by_reason[reason] = (*by_reason.get(reason, ()), at)
     return DeclineData(
         well,
         stream,

@@ -8,7 +8,7 @@ from functools import partial
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
-from services.specialists.well_data.access import basins_of_role, role_of_scopes
+from services.specialists.well_data.access import ACCESS_ROLE, basins_of_role, role_of_scopes
 from services.specialists.well_data.agent import WELL_PROMPT_VERSION, WellAgent, compute_answer
 from services.specialists.well_data.store import WellScope, WellStore
 from switchyard.identity.client import ConsentRequired, TokenSource
@@ -36,13 +36,13 @@ async def answer_question(
     """Compute what answers the question, as the asking user. `basins` are those of each role, and `audience` is the
     well data, as users' tokens name it."""
     envelope = task.envelope
-    role = role_of_scopes(envelope.principal.scopes)
+    role = role_of_scopes(envelope.principal.scopes, ROLE_SCOPE)
     try:
-        token = await identity.token(task, audience=audience, scopes=(ROLE_SCOPE + role,))
+        token = await identity.token(task, audience=audience, scopes=(ACCESS_ROLE + role,))
     except ConsentRequired as needed:
         return TaskResult(ReauthNeeded(audience=needed.audience))
     # What the identity service gave the token for counts, not what the command says.
-    role = role_of_scopes(token.access.scopes)
+    role = role_of_scopes(token.access.scopes, ACCESS_ROLE)
     scope = WellScope(
         envelope.tenant,
         envelope.principal.subject or envelope.principal.sub,

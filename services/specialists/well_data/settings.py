@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pydantic import Field
-from switchyard.identity.client_settings import IdentityClientSettings
 
+from switchyard.identity.client_settings import IdentityClientSettings
 from switchyard.runtime.core.settings import WorkSettings
 
 
@@ -12,8 +12,8 @@ class WellDataSettings(WorkSettings, IdentityClientSettings):
     """Which basins each role may see."""
 
     well_basins: dict[str, tuple[str, ...]] = Field(
-        description='The basins of each role, as JSON {"FIELD_PERMIAN": ["Permian"], "FIELD_ALL": ["*"]}.'
+        default={},
+        description="The basins whose wells each role may see, as JSON "
+        '{"FIELD_PERMIAN": ["Permian"], "FIELD_ALL": ["*"]}; a role that is missing sees none.',
     )
-    wells_audience: str = Field(
-        default="https://wells.northfork.example", description="The audience of tokens that allow reading wells."
-    )
+    wells_audience: str = Field(description="The well data, as the tokens of its users name them (`aud`).")

@@ -17,7 +17,7 @@ AS_OF = date(2026, 6, 30)
 
 def well(api: str = NEW_MEXICO, name: str = "Cutbow 1H", **facts: Any) -> Well:
     """A well that produces since 2023."""
-    known = {"basin": "Permian", "status": "producing", "first_production": date(2023, 1, 1)} | facts
+    known: dict[str, Any] = {"basin": "Permian", "status": "producing", "first_production": date(2023, 1, 1)} | facts
     return Well(api=api, name=name, source=SourceRow("wells.csv", 2), **known)
 
 
