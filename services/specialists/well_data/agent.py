@@ -25,7 +25,7 @@ from pydantic_ai.models import Model
 
 from contracts.documents.findings import Findings
 from services.specialists.well_data.field_data import FieldData
-from services.specialists.well_data.findings import build_figures, build_refusal
+from services.specialists.well_data.findings import build_figures, build_refused
 from services.specialists.well_data.results import NotComputable
 from services.specialists.well_data.selection import ToolArguments
 from services.specialists.well_data.store import DataRequest
@@ -95,7 +95,7 @@ class WellRun:
             found = build_figures(result, computation=computation, role=self.role, as_of=data.as_of)
             computed = Computed(tool.name, found, result.chart)
         except NotComputable as refused:
-            found = build_refusal(refused, computation=computation, role=self.role, as_of=data.as_of)
+            found = build_refused(refused, computation=computation, role=self.role, as_of=data.as_of)
             computed = Computed(tool.name, found, refused=refused.code)
         self.done.append(computed)
         return computed

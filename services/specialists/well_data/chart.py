@@ -76,10 +76,10 @@ def draw_lines(
         'role="img" aria-labelledby="title" font-family="sans-serif" font-size="12">',
         f'<title id="title">{escape(title)}</title>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
-        _text(WIDTH / 2, 20, _cut(title), anchor="middle", size=14, bold=True),
+        _text(WIDTH / 2, 20, _cut(title), align="middle", size=14, bold=True),
         *_grid(axes, ticks),
-        _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 38, x_label, anchor="middle"),
-        f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2:.1f}) rotate(-90)" text-anchor="middle">'
+        _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 38, x_label, align="middle"),
+        f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2:.1f}) rotate(-90)" text-align="middle">'
         f"{escape(y_label)}</text>",
     ]
     if shaded:
@@ -126,7 +126,7 @@ def _grid(axes: _Axes, ticks: Mapping[int, str] | None) -> list[str]:
     for mark in marks:
         y = axes.y(mark)
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#dddddd"/>')
-        parts.append(_text(LEFT - 6, y + 4, f"{mark:,.10g}", anchor="end"))
+        parts.append(_text(LEFT - 6, y + 4, f"{mark:,.10g}", align="end"))
     if ticks is None:
         step = _step(axes.x_high - axes.x_low)
         first = math.ceil(axes.x_low / step)
@@ -139,7 +139,7 @@ def _grid(axes: _Axes, ticks: Mapping[int, str] | None) -> list[str]:
         parts.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM + 4}" stroke="#333333"/>'
         )
-        parts.append(_text(x, HEIGHT - BOTTOM + 18, name, anchor="middle"))
+        parts.append(_text(x, HEIGHT - BOTTOM + 18, name, align="middle"))
     frame = f'<path d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}" fill="none" stroke="#333333"/>'
     return [*parts, frame]
 
@@ -164,9 +164,9 @@ def _legend(series: Sequence[Series], band: str | None) -> list[str]:
     return parts
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 12, bold: bool = False) -> str:
+def _text(x: float, y: float, text: str, *, align: str = "start", size: int = 12, bold: bool = False) -> str:
     weight = ' font-weight="bold"' if bold else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}"{weight}>{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{align}" font-size="{size}"{weight}>{escape(text)}</text>'
 
 
 def _cut(text: str) -> str:

@@ -30,7 +30,7 @@ MIN_T_STATISTIC = 2.0
 REFIT_ACCURACY = 1e-5
 """Of the parameters, relative: far below the spread between refits."""
 MAX_SCATTER = 0.5
-"""Root mean square of the residuals of ln q: above, the months do not lie on one curve."""
+"""Root mean square of the residuals of ln q: above, one curve does not describe the months."""
 _FIXED_B: dict[str, float] = {"exponential": 0.0, "harmonic": 1.0}
 
 

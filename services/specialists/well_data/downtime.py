@@ -49,7 +49,7 @@ class AllocationArguments(ToolArguments):
 
 
 def compute_downtime(data: FieldData, given: DowntimeArguments) -> ToolResult:
-    """Hours and deferred oil of the part of each outage that lies in the period. Raises `NotComputable`."""
+    """Hours and deferred oil of the part of each outage within the period. Raises `NotComputable`."""
     check_period(given.first_day, given.last_day)
     start, last = day_of(given.first_day, "first_day"), day_of(given.last_day, "last_day")
     if start is None or last is None:

@@ -34,7 +34,7 @@ def build_figures(result: ToolResult, *, computation: str, role: str, as_of: dat
     )
 
 
-def build_refusal(refused: NotComputable, *, computation: str, role: str, as_of: date | None) -> Findings:
+def build_refused(refused: NotComputable, *, computation: str, role: str, as_of: date | None) -> Findings:
     """Findings that say why there are no figures."""
     return Findings(
         outcome="refused",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_DIGITS = re.compile(r"^\d{10}(\d{2}(\d{2})?)?$")
-_DASHED = re.compile(r"^\d{2}-?\d{3}-?\d{5}(-?\d{2}(-?\d{2})?)?$")
+_DIGITS = re.compile(r"^[0-9]{10}([0-9]{2}([0-9]{2})?)?$")
+_DASHED = re.compile(r"^[0-9]{2}-?[0-9]{3}-?[0-9]{5}(-?[0-9]{2}(-?[0-9]{2})?)?$")
 TEXAS = "42"
 
 

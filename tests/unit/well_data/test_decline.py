@@ -72,7 +72,7 @@ def test_shut_in_months_are_not_decline() -> None:
     assert any("shut in for half of the month or more: 2023-11, 2023-12, 2024-01, 2024-09" in e for e in shut.not_known)
 
 
-def test_curtailed_months_are_left_out_and_said() -> None:
+def test_curtailed_months_are_left_out_and_listed() -> None:
     months = list(declining(arps(500, 1.2, 0.9)))
     choked = months[15]
     months[15] = replace(choked, oil=(choked.oil or 0) * 0.4)
@@ -125,7 +125,7 @@ def test_decline_has_unit_period_and_source_of_every_figure() -> None:
     assert {each.unit for each in found.figures} == {"bbl/d", "% a year", "bbl", ""}
 
 
-def test_production_before_the_data_is_said_to_be_missing_in_the_eur() -> None:
+def test_production_before_the_data_is_listed_as_missing_in_the_eur() -> None:
     early = well(first_production=date(2019, 3, 1))
     found = compute_decline(field_data(*declining(arps(500, 1.2, 0.9)), wells=(early,)), FIT)
     assert any("before 2023-01 is not loaded" in each for each in found.not_known)

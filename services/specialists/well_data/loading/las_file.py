@@ -20,7 +20,7 @@ MAX_DEPTH_FT = 50_000.0
 _FEET, _METRES = frozenset({"F", "FT", "FEET", "FOOT"}), frozenset({"M", "METER", "METERS", "METRE", "METRES"})
 _NUMBER_ITEMS = ("UWI", "API", "APIN")
 _NULLS = (-999.0, -999.25, -9999.0, -9999.25, -99999.0)
-"""Nulls that files use whatever their header says."""
+"""Nulls that files use beside the one of their header."""
 
 
 def parse_las(data: bytes) -> ParsedFile:
