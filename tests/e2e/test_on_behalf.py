@@ -113,7 +113,9 @@ async def test_identity_service_killed_mid_exchange_costs_no_attempt_and_no_case
 
 
 async def test_no_token_is_in_events_logs_queues_objects_or_tables(deployment: Deployment) -> None:
-    cases = await deployment.submit([deployment.question("e2e wells by basin"), deployment.question("e2e outage")])
+    cases = await deployment.submit(
+        [deployment.question("e2e wells by basin"), deployment.question("e2e delete everything")]
+    )
     await deployment.closed(cases)
     await deployment.settled(cases)
     home = Path(deployment.stack.endpoints.home)

@@ -215,6 +215,14 @@ async def test_second_task_of_a_grant_uses_the_cached_token(
     assert await service.owner.fetchval("select count(*) from identity.issued_token where jti = $1", answers[0]) == 2
 
 
+async def test_tasks_of_a_grant_at_once_are_one_exchange(service: Service, identity_servers: IdentityServers) -> None:
+    grant = await granted(service, identity_servers)
+    requests = [await service.open_task(grant) for _ in range(6)]
+    answers = await asyncio.gather(*(service.post("text_to_sql", "/token", request) for request in requests))
+    assert [status for status, _ in answers] == [200] * 6
+    assert len({answer["jti"] for _, answer in answers}) == 1
+
+
 async def test_token_that_the_audience_did_not_accept_is_not_handed_out_again(
     service: Service, identity_servers: IdentityServers
 ) -> None:
