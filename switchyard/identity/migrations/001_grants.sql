@@ -32,6 +32,7 @@ create table issued_token (
   primary key (jti, task_id)
 );
 create index issued_token_grant on issued_token (grant_id, issued_at);
+create index issued_token_case on issued_token (case_id);
 comment on table issued_token is 'One row per token and task, written before the token is handed out. No token is stored.';
 comment on column issued_token.grant_id is 'A user''s grant, or that of a source that acts for itself, which is in no table.';
 
@@ -41,8 +42,10 @@ declare
   its_facts text;
   holds_it boolean := false;
 begin
-  select f.facts into its_facts from case_manager.case_facts(the_case) f
-  where f.ending_outcome is null and not f.cancelled;
+  select s.facts into its_facts from case_manager.submission s
+  where s.case_id = the_case
+    and not exists (select from case_manager.latest_ending e where e.case_id = the_case)
+    and not exists (select from case_manager.control where kind = 'cancelled_case' and key = the_case::text);
   if its_facts is null or to_regclass(format('%I.inbox', the_agent)) is null then
     return null;
   end if;
