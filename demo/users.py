@@ -65,7 +65,7 @@ class DemoUsers:
                 answers.append(answer)
                 print_text(f"{asked[key]['user_id']} gets: {answer}")
                 print_accesses(list_accesses(events), asked[key]["user_id"])
-        return answers[0] != answers[1]
+        return bool(answers[0] != answers[1])
 
     async def wait_for_consent(self) -> tuple[str, str]:
         """Revoke a user's grant, ask again, and give consent when the case waits; the case and its outcome."""
