@@ -68,7 +68,10 @@ class DemoUsers:
         return bool(answers[0] != answers[1])
 
     async def wait_for_consent(self) -> tuple[str, str]:
-        """Revoke a user's grant, ask again, and give consent when the case waits; the case and its outcome."""
+        """Revoke a user's grant, ask again, and give consent when the case waits; the case and its outcome.
+
+        Raises `TimeoutError`.
+        """
         session, grant = self.sessions[WAITING_USER], self.grants[WAITING_USER]
         await session.revoke(grant)
         print_text(f"\n{WAITING_USER} revokes grant {grant[:8]} and asks: {WAITING_QUESTION}", style="bold")
@@ -94,6 +97,11 @@ async def _wait_for(log: AuditReader, case: str, type_: str) -> Json:
                 return event
         await asyncio.sleep(0.2)
     raise TimeoutError(f"case {case} has no {type_} after {CONSENT_TIMEOUT_S:g} s")
+
+
+def has_ingress(target: Target) -> bool:
+    """Whether users can ask there: no ingress runs on docker compose."""
+    return "SWITCHYARD_INGRESS_URL" in target.environment
 
 
 @asynccontextmanager
