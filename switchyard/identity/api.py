@@ -128,6 +128,8 @@ class IdentityApi:
         before = None if known is None else read_grant(known.statement, self.keys)
         if before is not None and (before.iss, before.sub, before.tenant) != (claims.iss, claims.sub, claims.tenant):
             raise _Rejected(403, "grant_foreign", "a grant is renewed by its own user only", "jti")
+        if before is not None and claims.iat < before.iat:
+            raise _Rejected(403, "grant_outdated", "a later grant of that id is registered", "iat")
         refresh = registration.refresh_token
         credential = UserCredential(token, expires, None if refresh is None else refresh.get_secret_value())
         await self.store.register(claims, registration.grant, credential)
