@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
+from services.specialists.questions import read_question
 from services.specialists.text_to_sql.agent import SQL_PROMPT_VERSION, AgentRun, CannotAnswer, SqlAnswer, query_answer
 from services.specialists.text_to_sql.budget import WarehouseBudget
 from services.specialists.text_to_sql.guard_process import CheckQuery
@@ -50,7 +51,7 @@ async def answer_question(
     ask = partial(identity.token, task, audience=audience, scopes=(SESSION_ROLE + role,))
     try:
         token = await ask()
-        question = (await artefacts.read(task, task.payload.question)).decode()
+        question = await read_question(task, artefacts)
         async with model_budget(model, task, margin_ms=TEXT_TO_SQL_MARGIN_MS) as decisions:
             findings = await query_answer(
                 question,

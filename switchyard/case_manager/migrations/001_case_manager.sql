@@ -141,6 +141,31 @@ comment on column pending_command.waits_for is 'The grant whose renewal answers 
 comment on column pending_command.due_at is 'When an approval expires, or a wait is over; null while a playbook is halted.';
 comment on column pending_command.answer_id is 'The event that answered it, in the outbox: the first answer wins.';
 
+create table gather (
+  gather_id uuid primary key,
+  case_id   uuid not null,
+  command   text not null,
+  opened_at timestamptz not null default clock_timestamp(),
+  joined_id uuid,
+  joined_at timestamptz
+);
+create index gather_case on gather (case_id);
+comment on table gather is 'Gathers: what waits for the branches of a case. Rows go when the case closes.';
+comment on column gather.command is 'The command as received: the joined event hands its sealed state back untouched.';
+comment on column gather.joined_id is 'The event that joined the branches, in the outbox: once.';
+
+create table branch_end (
+  gather_id uuid not null,
+  case_id   uuid not null,
+  branch    integer not null,
+  event_id  uuid not null,
+  event     text not null,
+  ended_at  timestamptz not null default clock_timestamp(),
+  primary key (case_id, gather_id, branch)
+);
+comment on table branch_end is 'How a branch ended: one row per branch, the first end wins. It may be here before its gather.';
+comment on column branch_end.case_id is 'In the key, so that no other case can take the place of a branch.';
+
 create table approval (
   approval_id    uuid primary key,
   case_id        uuid not null,

@@ -1,16 +1,22 @@
 create table user_grant (
   grant_id      uuid primary key,
+  source        text not null,
+  sub           text not null,
+  tenant        text not null,
   statement     text not null,
   wrapped_key   bytea,
   credential    bytea,
   registered_at timestamptz not null,
   expires_at    timestamptz not null,
+  issued_at     timestamptz not null,
   revoked_at    timestamptz,
   check ((wrapped_key is null) = (credential is null))
 );
 create index user_grant_expired on user_grant (expires_at) where credential is not null;
 comment on table user_grant is 'What a user allows agents to do in their name, and the sealed credential that it is redeemed with.';
+comment on column user_grant.sub is 'The user, as the identity provider names them: only they renew or revoke it.';
 comment on column user_grant.statement is 'The grant as the ingress signed it: a compact JWS without a token.';
+comment on column user_grant.issued_at is 'When the user logged in for it, last. Only a later log-in renews a revoked grant.';
 comment on column user_grant.credential is 'The user''s token and what renews it, sealed; deleted at revocation and expiry.';
 
 create table issued_token (

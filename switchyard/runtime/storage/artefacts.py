@@ -15,6 +15,11 @@ from switchyard.runtime.database.session_scope import SessionScope
 from switchyard.runtime.storage.objects import ObjectStore
 
 MAX_INLINE_BYTES = 16_384
+_CONTENT_TYPE = "application/octet-stream"
+
+
+def _key(case_id: str, sha256: str) -> str:
+    return f"artefacts/{case_id}/{sha256}"
 
 
 class ArtefactCipher(Protocol):
@@ -29,6 +34,14 @@ class ArtefactCipher(Protocol):
         self, subject: str, sealed: bytes, *, case_id: str, name: str, scope: SessionScope | None = None
     ) -> bytes:
         """Decrypt. Raises `PermanentTaskError` if the key was erased or the bytes were altered."""
+
+
+async def move_inline(objects: ObjectStore, case_id: str, sha256: str, place: StorageRef) -> StorageRef:
+    """The place of an artefact in the object store, where its bytes are moved if they travelled with the event."""
+    if place.inline is None:
+        return place
+    data = base64.b64decode(place.inline)
+    return StorageRef(uri=await objects.put(_key(case_id, sha256), data, content_type=_CONTENT_TYPE))
 
 
 class Artefacts:
@@ -116,10 +129,7 @@ class Artefacts:
         if len(data) <= MAX_INLINE_BYTES:
             place = StorageRef(inline=base64.b64encode(data).decode())
         else:
-            uri = await self._objects.put(
-                f"artefacts/{case_id}/{sha256}", data, content_type="application/octet-stream"
-            )
-            place = StorageRef(uri=uri)
+            place = StorageRef(uri=await self._objects.put(_key(case_id, sha256), data, content_type=_CONTENT_TYPE))
         return Artefact(name=name, sha256=sha256, size=len(data), media_type=media_type, subject=subject), place
 
     async def _stored(self, place: StorageRef) -> bytes:

@@ -42,7 +42,7 @@ async def log(store: AuditStore) -> None:
     await store.record(recorded.log())
 
 
-async def test_credentials_used_in_a_users_name_are_listed_with_case_agent_audience_and_scope(
+async def test_credentials_used_in_a_users_name_are_listed_with_case_agent_and_scope(
     log: None, reader: AuditReader
 ) -> None:
     [used] = await reader.accesses(ANA)

@@ -147,7 +147,7 @@ async def test_bytes_sealed_for_another_person_than_the_cases_are_refused(
 ) -> None:
     task, stranger = task_about(subject), Person(bytes(32))
     with pytest.raises(PermanentTaskError, match="not_sealed"):
-        await artefacts.read(task, task.payload.question)  # inline, in the clear: anybody can write it
+        await artefacts.read(task, task.payload.asked)  # inline, in the clear: anybody can write it
     foreign, place = stranger.artefact(task.envelope.case_id, "question", SECRET)
     task.written_refs[foreign.sha256] = place
     with pytest.raises(PermanentTaskError, match="not_sealed"):
@@ -179,6 +179,6 @@ async def test_bucket_with_an_invalid_answer_makes_the_store_unavailable(cloud: 
 
 async def test_question_inlined_in_the_command_is_read_by_its_hash(artefacts: Artefacts) -> None:
     task = task_about(None)
-    text = await artefacts.read(task, task.payload.question)
-    assert hashlib.sha256(text).hexdigest() == task.payload.question.sha256
-    assert json.dumps(task.received.raw).count(task.payload.question.sha256) == 2, "reference and place"
+    text = await artefacts.read(task, task.payload.asked)
+    assert hashlib.sha256(text).hexdigest() == task.payload.asked.sha256
+    assert json.dumps(task.received.raw).count(task.payload.asked.sha256) == 2, "reference and place"
