@@ -66,7 +66,7 @@ Leak = tuple[str, str]
 
 
 def leaks_in_files(folder: Path, issued: Collection[str] = ()) -> Iterator[Leak]:
-    """Tokens in any file of a folder, whatever it holds."""
+    """Tokens in any file of a folder, of any format."""
     for file in sorted(each for each in folder.rglob("*") if each.is_file()):
         for token in tokens_in(file.read_bytes().decode("latin-1"), issued):
             yield str(file), token

@@ -184,7 +184,7 @@ async def test_older_grant_replayed_with_its_token_does_not_widen_a_later_one(
     identity_servers: IdentityServers,
 ) -> None:
     earlier = identity_servers.log_in("ana").token
-    await asyncio.sleep(1.1)  # log-ins are told apart by the second
+    await asyncio.sleep(1.1)  # log-ins differ by the second
     later = identity_servers.log_in("ana").token
     jti = "7c1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e"
     wide = {"jti": jti, "scopes": (*NORTH, "work_orders:read"), "iat": int(claims_of(earlier)["iat"])}
