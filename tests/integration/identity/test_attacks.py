@@ -187,7 +187,7 @@ async def test_older_grant_replayed_with_its_token_does_not_widen_a_later_one(
     await asyncio.sleep(1.1)  # log-ins differ by the second
     later = identity_servers.log_in("ana").token
     jti = "7c1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e"
-    wide = {"jti": jti, "scopes": (*NORTH, "work_orders:read"), "iat": int(claims_of(earlier)["iat"])}
+    wide: dict[str, Any] = {"jti": jti, "scopes": (*NORTH, "work_orders:read"), "iat": int(claims_of(earlier)["iat"])}
     narrow = wide | {"scopes": NORTH, "iat": int(claims_of(later)["iat"])}
     for token, fields in ((earlier, wide), (later, narrow), (earlier, wide)):
         await register(service, token, **fields)
