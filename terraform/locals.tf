@@ -48,6 +48,9 @@ locals {
     idp_role_claim           = var.ingress.identity.role_claim
     idp_token_url            = var.token_exchange.idp_token_url
     idp_client_id            = var.token_exchange.idp_client_id
+    idp_authorize_url        = var.console.authorize_url
+    console_url              = var.console.url
+    console_client_id        = var.console.client_id
     exchange_issuer          = var.token_exchange.issuer
     exchange_jwks_url        = var.token_exchange.jwks_url
     exchange_token_url       = var.token_exchange.token_url
