@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from urllib.request import urlopen
 
@@ -29,14 +30,15 @@ from switchyard.identity.jwt_verifier import JwtVerifier
 from switchyard.identity.token_exchange import HTTP_TIMEOUT_S
 from switchyard.processes.console_settings import ConsoleSettings
 from switchyard.protocol.catalogue import AUDIT
-from switchyard.runtime.core.clock import SystemClock
+from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys, public_keys
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
-from switchyard.runtime.database.connections import Database
+from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.process.web import serve_web_app
 from switchyard.runtime.storage.artefacts import Artefacts
+from switchyard.runtime.storage.objects import ObjectStore
 
 CONSOLE = "console"
 """The process, its schema and its role."""
@@ -45,66 +47,78 @@ POOL_SIZE = 6
 READ_ONLY = {"default_transaction_read_only": "on"}
 
 
+@dataclass(frozen=True)
+class ConsoleParts:
+    """What the pages are made over. `work` is a pool of the console's own role, `audit` one of `audit_reader`."""
+
+    audit: Pool
+    work: Pool
+    objects: ObjectStore
+    keys: KeyWrapper
+    http: aiohttp.ClientSession
+    clock: Clock
+
+
 async def run_console(app: App) -> None:
     """Serve the console."""
     settings = ConsoleSettings()
     async with ServiceProcess(app.catalogue, CONSOLE, settings) as process:
-        work_pool = await process.connect(settings.work_db_url, schema=CONSOLE, size=POOL_SIZE)
-        audit_pool = await process.connect(
-            settings.audit_db_url, schema=AUDIT, size=POOL_SIZE, server_settings=READ_ONLY
-        )
-        breaker = DatabaseCircuitBreaker(audit_pool)
+        audit = await process.connect(settings.audit_db_url, schema=AUDIT, size=POOL_SIZE, server_settings=READ_ONLY)
+        breaker = DatabaseCircuitBreaker(audit)
         await process.on_exit(breaker.close)
         process.check("database", lambda: breaker.available)
         http = aiohttp.ClientSession()
         await process.on_exit(http.close)
-
-        audit = Database(audit_pool, AUDIT_DATABASE)
-        work = Database(work_pool, "the work database")
-        log = AuditReader(
-            audit_pool, app.catalogue, clock=process.clock, trusted=_receipt_keys(settings), rows=_row_trust(settings)
-        )
-        vault = Vault(work_pool, await _key_wrapper(process, settings), process.clock, use="review")
-        objects = await process.objects(settings.objects_bucket)
-        sealed = SealedArtefacts(
-            Artefacts(objects, vault, decrypts=(*app.decrypts, STATEMENT_ARTEFACT)),
-            work,
-            {name: load_reference(reader) for name, reader in app.artefact_texts.items()},
-            {name: load_reference(reader) for name, reader in app.artefact_pages.items()},
-        )
-        sessions = Sessions(
-            settings.console_keys,
-            settings.console_url.startswith("https://"),
-            settings.console_session_s,
-            SystemClock(),
-        )
-        pages = Pages(sessions, process.clock, settings.console_name, app.all_outcomes)
-        tail = Tail(audit)
-        views = Views(
-            pages=pages,
-            login=_login(settings, http),
-            clock=process.clock,
-            log=log,
+        parts = ConsoleParts(
             audit=audit,
-            work=work,
-            cases=CaseList(audit),
-            case_reader=CaseReader(log, audit, work),
-            failures=FailureReader(log, audit, work, app.catalogue),
-            approvals=ApprovalReader(audit, work, sealed),
-            dashboards=DashboardReader(
-                audit, {name: ModelPrice(each.input, each.output) for name, each in settings.console_prices.items()}
-            ),
-            sealed=sealed,
-            commands=SignedCommands(work, settings.operator_keys(), settings.approver_keys()),
-            tail=tail,
-            playbooks=app.current,
+            work=await process.connect(settings.work_db_url, schema=CONSOLE, size=POOL_SIZE),
+            objects=await process.objects(settings.objects_bucket),
+            keys=await _key_wrapper(process, settings),
+            http=http,
+            clock=process.clock,
         )
-        console = ConsoleApp(pages, views.handlers(), views.open_handlers(), settings.console_url)
+        views = build_views(app, settings, parts)
+        console = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url)
         process.serve_in_background(
             "console_pages", partial(serve_web_app, console.build(), settings.console_host, settings.console_port)
         )
-        process.run_in_background(tail.run)
+        process.run_in_background(views.tail.run)
         await process.run()
+
+
+def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Views:
+    """The pages of an application's console."""
+    audit, work = Database(parts.audit, AUDIT_DATABASE), Database(parts.work, "the work database")
+    log = AuditReader(
+        parts.audit, app.catalogue, clock=parts.clock, trusted=_receipt_keys(settings), rows=_row_trust(settings)
+    )
+    vault = Vault(parts.work, parts.keys, parts.clock, use="review")
+    sealed = SealedArtefacts(
+        Artefacts(parts.objects, vault, decrypts=(*app.decrypts, STATEMENT_ARTEFACT)),
+        work,
+        {name: load_reference(reader) for name, reader in app.artefact_texts.items()},
+        {name: load_reference(reader) for name, reader in app.artefact_pages.items()},
+    )
+    secure = settings.console_url.startswith("https://")
+    sessions = Sessions(settings.console_keys, secure, settings.console_session_s, SystemClock())
+    prices = {name: ModelPrice(each.input, each.output) for name, each in settings.console_prices.items()}
+    return Views(
+        pages=Pages(sessions, parts.clock, settings.console_name, app.all_outcomes),
+        login=_login(settings, parts.http),
+        clock=parts.clock,
+        log=log,
+        audit=audit,
+        work=work,
+        cases=CaseList(audit),
+        case_reader=CaseReader(log, audit, work),
+        failures=FailureReader(log, audit, work, app.catalogue),
+        approvals=ApprovalReader(audit, work, sealed),
+        dashboards=DashboardReader(audit, prices),
+        sealed=sealed,
+        commands=SignedCommands(work, settings.operator_keys(), settings.approver_keys()),
+        tail=Tail(audit),
+        playbooks=app.current,
+    )
 
 
 def _row_trust(settings: ConsoleSettings) -> RowTrust:
