@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from evals.cases import judge_cases, sql_cases, triage_cases
+from evals.cases import describe_choice, judge_cases, sql_cases, triage_cases
 from evals.scripts import SUITE_SCRIPTS
 from switchyard.evals.models import SIMULATOR_MODEL, open_model
 from switchyard.evals.regression_gate import check_regression
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
-    from pydantic import SecretStr
+    import uuid
 
     from demo.oil_field.warehouse import open_warehouse
     from evals.authority import RowAccessChecker
@@ -61,10 +61,15 @@ async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
     from services.specialists.text_to_sql.guard_process import GuardProcess
     from services.specialists.text_to_sql.schema import load_schema
     from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
+    from switchyard.identity.client import UserToken
+    from switchyard.protocol.fields import Access
 
     snowflake_simulator, schema = open_warehouse(), load_schema()
     address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
-    warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=snowflake_simulator.connect)
+    someone = str(uuid.uuid4())
+    access = Access(subject=someone, agent="text_to_sql", grant=someone, jti="evals", audience="simulator", scopes=())
+    # In this process the simulator reads no token: the role of the question decides.
+    warehouse = SnowflakeWarehouse(address, UserToken("", access), connect=snowflake_simulator.connect)
     guard = GuardProcess(schema)
     suite = SqlSuite(build_sql_agent(model, schema), warehouse, guard.check, RowAccessChecker())
     try:
@@ -96,7 +101,8 @@ async def _triage(model: Any, run: EvalRun) -> SuiteResult:
     agent = build_triage_agent(model, cards)
 
     async def chosen(question: str) -> str:
-        return (await choose_specialist(agent, question)).agent
+        choice = await choose_specialist(agent, question, at_most=3)
+        return describe_choice(choice.agents, choice.mode)
 
     deployed = frozenset(card.name for card in cards)
     return await run_triage(chosen, triage_cases(), run, deployed=deployed, prompt_version=TRIAGE_PROMPT_VERSION)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from contracts.cards import AGENT_CARDS
 from contracts.catalogue import CATALOGUE
 from contracts.submissions import SUBMISSIONS
@@ -18,6 +20,9 @@ IDENTITY = "identity"
 
 CONSOLE = "console"
 """The process where people look. It handles no event at all."""
+
+WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
+"""The local Snowflake account, as tokens name it."""
 
 OUTCOMES: dict[str, OutcomeClass] = {
     "answered": "reached",
@@ -49,6 +54,15 @@ SEAL_CREDENTIALS = {
         "Null": {"kms:EncryptionContext:subject": "false"},
     },
 }
+WELLS_AUDIENCE = "https://wells.northfork.example"
+LOCAL_WELL_BASINS = {
+    "FIELD_ALL": ["*"],
+    "FIELD_PERMIAN": ["Permian"],
+    "FIELD_EAGLE_FORD": ["Eagle Ford"],
+    "FIELD_WILLISTON": ["Williston"],
+    "FIELD_MIDCON": ["DJ", "Anadarko"],
+}
+"""The basins whose wells a role may see in the local stack."""
 _OPT_OUT_PAGES = {"SWITCHYARD_OPTOUT_URL": f"http://127.0.0.1:{{port:{EMAIL_FEEDBACK}_http}}"}
 _SPECIALIST = ("services/__init__.py", "services/specialists/*.py")
 PROCESSES = (
@@ -64,14 +78,27 @@ PROCESSES = (
         environment={
             "SWITCHYARD_SNOWFLAKE_ACCOUNT": "snowflake_account",
             "SWITCHYARD_SNOWFLAKE_WAREHOUSE": "snowflake_warehouse",
+            "SWITCHYARD_SNOWFLAKE_AUDIENCE": "snowflake_audience",
         },
-        secrets={"SWITCHYARD_SNOWFLAKE_TOKEN": "snowflake_token"},
         local={
             "SWITCHYARD_SNOWFLAKE_ACCOUNT": "local",
             "SWITCHYARD_SNOWFLAKE_HOST": "127.0.0.1",
             "SWITCHYARD_SNOWFLAKE_PORT": "{port:warehouse}",
             "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
-            "SWITCHYARD_SNOWFLAKE_TOKEN": "local",
+            "SWITCHYARD_SNOWFLAKE_AUDIENCE": WAREHOUSE_AUDIENCE,
+        },
+    ),
+    ProcessDescriptor(
+        "well_data",
+        "services.specialists.well_data.main:run",
+        settings="services.specialists.well_data.settings:WellDataSettings",
+        code=(*_SPECIALIST, "services/specialists/well_data"),
+        migrations=("services.specialists.well_data:migrations",),
+        grants=("services.specialists.well_data:grants.sql",),
+        environment={"SWITCHYARD_WELLS_AUDIENCE": "wells_audience"},
+        local={
+            "SWITCHYARD_WELLS_AUDIENCE": WELLS_AUDIENCE,
+            "SWITCHYARD_WELL_BASINS": json.dumps(LOCAL_WELL_BASINS),
         },
     ),
     ProcessDescriptor(
@@ -141,6 +168,7 @@ PROCESSES = (
                 "idp_audience",
                 "idp_tenant_claim",
                 "idp_role_claim",
+                "role_scope",
                 "idp_token_url",
                 "idp_client_id",
                 "exchange_issuer",
@@ -203,21 +231,31 @@ PROCESSES_FOR_PEOPLE = (
     ),
 )
 WAREHOUSE_ROLES = ("FIELD_ALL", "FIELD_PERMIAN", "FIELD_EAGLE_FORD", "FIELD_WILLISTON", "FIELD_MIDCON")
-WAREHOUSE_SCOPES = tuple(f"session:role:{role}" for role in WAREHOUSE_ROLES)
-WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
+WAREHOUSE_ROLE_SCOPE = "session:role:"
+"""Snowflake's scope for one role."""
+WAREHOUSE_SCOPES = tuple(WAREHOUSE_ROLE_SCOPE + role for role in WAREHOUSE_ROLES)
+_SERVICE_PRINCIPALS = ("upstream.cli", "upstream.demo")
+"""Sources that ask for themselves, not for a user who has logged in."""
+
 _ASKS_FOR_ITSELF = {
-    "tenants": ("northfork",),
-    "agents": ("text_to_sql",),
-    "audiences": (WAREHOUSE_AUDIENCE,),
+    "tenants": ("*",),
+    "agents": ("text_to_sql", "well_data"),
+    "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE),
     "scopes": WAREHOUSE_SCOPES,
 }
 LOCAL_IDENTITY = IdentityDescriptor(
     IDENTITY,
     users="demo:data/users.yaml",
     scopes=WAREHOUSE_SCOPES,
-    agents={"text_to_sql": {WAREHOUSE_AUDIENCE: ("session:role:*",)}},
-    sources=dict.fromkeys(("upstream.cli", "upstream.demo"), _ASKS_FOR_ITSELF),
+    role_scope=WAREHOUSE_ROLE_SCOPE,
+    agents={
+        "text_to_sql": {WAREHOUSE_AUDIENCE: (f"{WAREHOUSE_ROLE_SCOPE}*",)},
+        "well_data": {WELLS_AUDIENCE: (f"{WAREHOUSE_ROLE_SCOPE}*",)},
+    },
+    sources=dict.fromkeys(_SERVICE_PRINCIPALS, _ASKS_FOR_ITSELF),
     callers=("ingress",),
+    ingress="services.ingress.server",
+    grant={"agents": ("text_to_sql", "well_data"), "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE)},
 )
 
 APP = App(
@@ -235,14 +273,19 @@ APP = App(
         '{"ca": "..", "certificate": "..", "key": "..", "clients": ".."}.',
         "idp_client_secret": "The secret of the client that refreshes users' tokens at the identity provider.",
         "optout_keys": "Keys that sign opt-out links, as JSON.",
-        "snowflake_token": "The OAuth token that text_to_sql logs in to Snowflake with.",
     },
     programs={ROUTER: "services.orchestrator", CASE_MANAGER: "services.orchestrator", AUDIT: "services.audit"},
     code=("contracts",),
     folders=("services",),
     demo_folders=("demo",),
     simulators=(
-        SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),
+        SimulatorDescriptor(
+            "warehouse",
+            (
+                *("demo.oil_field", "serve", "--audience", WAREHOUSE_AUDIENCE),
+                *("--issuer", "http://127.0.0.1:{port:token_exchange}"),
+            ),
+        ),
         SimulatorDescriptor(
             "ses_simulator",
             ("switchyard.devstack.simulators.ses",),
@@ -250,11 +293,19 @@ APP = App(
         ),
     ),
     identity=LOCAL_IDENTITY,
+    # Users' roles are those of their tokens; what acts for itself has the roles that are named here.
+    local_upstreams={
+        "upstream.ingress": {"tenants": ("*",), "roles": ("*",)},
+        "upstream.email_feedback": {"tenants": ("*",)},
+        "upstream.collections": {"tenants": ("*",)},
+        **{source: {"tenants": ("*",), "roles": WAREHOUSE_ROLES} for source in _SERVICE_PRINCIPALS},
+    },
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     model_scripts=("demo:data/simulator",),
-    ingress=("CaseSubmitted",),
+    ingress=("CaseSubmitted", "GrantRenewed"),
     settings={
         "ingress": "services.ingress.settings:IngressSettings",
+        "`switchyard ask --user`": "services.user_requests:UserSettings",
         "`switchyard demo`": "demo.settings:DemoSettings",
     },
     artefact_texts={

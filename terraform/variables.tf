@@ -100,7 +100,12 @@ variable "models" {
 }
 
 variable "snowflake" {
-  type = object({ account = string, warehouse = string })
+  type = object({ account = string, warehouse = string, audience = string })
+}
+
+variable "wells_audience" {
+  type        = string
+  description = "The loaded well data, as users' tokens name it."
 }
 
 variable "email" {
@@ -112,6 +117,12 @@ variable "ingress" {
     package     = string
     rate        = number
     concurrency = number
+    grant_policy = object({
+      agents    = list(string)
+      audiences = list(string)
+      scopes    = list(string)
+      hours     = number
+    })
     identity = object({
       issuer       = string
       audience     = string
@@ -125,6 +136,7 @@ variable "ingress" {
 variable "token_exchange" {
   description = "The token exchange (RFC 8693), and the identity provider's token endpoint with the client that refreshes there."
   type = object({
+    role_scope    = string
     issuer        = string
     jwks_url      = string
     token_url     = string

@@ -31,9 +31,20 @@ _SECRETS = {
 }
 
 
+_CLIENT_FILES = (
+    'Certificates with which {} asks the identity service, as JSON {{"ca": "..", "certificate": "..", "key": ".."}}.'
+)
+
+
 def secrets(app: App) -> dict[str, str]:
     """Every secret and its description. Terraform creates the secret, an operator sets its value."""
-    return _SECRETS | dict(app.secrets)
+    callers = (*app.identity.agents, *app.identity.callers) if app.identity else ()
+    return _SECRETS | {client_files(caller): _CLIENT_FILES.format(caller) for caller in callers} | dict(app.secrets)
+
+
+def client_files(caller: str) -> str:
+    """The secret with the certificate of one who calls the identity service."""
+    return f"{caller}_identity_files"
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,11 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
     process = next((process for process in app.processes if process.node == node), None)
     upstream = process is not None and process.consumer is not None
     has_inbox = card is not None or node == CASE_MANAGER
-    fetched = process.fetched_secrets if process else {}
+    fetched = dict(process.fetched_secrets) if process else {}
+    variables = dict(process.environment) if process else {}
+    if app.identity is not None and node in app.identity.agents:
+        fetched["SWITCHYARD_IDENTITY_FILES_SECRET_ARN"] = client_files(node)
+        variables |= _IDENTITY_CLIENT
     emits = tuple(type_.name for type_ in app.catalogue.types_emitted_by(node))
     own_schema = process is not None and process.database
     reviews = process is not None and process.reviews
@@ -121,8 +136,7 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
         egress=(*(("openai",) if "openai" in vendors else ()), *egress, *(process.egress if process else ())),
         secrets=_ENGINE_SECRETS.get(node, {}) | dict(process.secrets if process else {}),
         fetches=(*(("openai_api_key",) if "openai" in vendors else ()), *fetched.values()),
-        variables=dict(process.environment if process else {})
-        | {variable: f"secret_{name}" for variable, name in fetched.items()},
+        variables=variables | {variable: f"secret_{name}" for variable, name in fetched.items()},
         local_secrets=process.local_secrets if process else {},
         iam=process.iam if process else (),
         http=process.http if process else None,
@@ -130,6 +144,10 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
     )
 
 
+_IDENTITY_CLIENT = {
+    f"SWITCHYARD_{fact.upper()}": fact
+    for fact in ("identity_url", "identity_tls_ca", "identity_tls_certificate", "identity_tls_key")
+}
 _ENGINE_SECRETS = {ROUTER: {"SWITCHYARD_STATE_KEYS": "state_keys"}, CASE_MANAGER: {"SWITCHYARD_MAC_KEY": "mac_key"}}
 
 
@@ -180,3 +198,9 @@ _CHECKPOINTS = {
 def ingress_permissions(app: App) -> tuple[str, tuple[str, ...]]:
     """The source of the function behind the API, and the types of event that it may publish."""
     return UPSTREAM_PREFIX + INGRESS, app.ingress
+
+
+def ingress_secrets(app: App) -> tuple[str, ...]:
+    """What the function behind the API reads: its signing key, and its certificate for the identity service."""
+    calls = app.identity is not None and INGRESS in app.identity.callers
+    return (INGRESS_KEY, *((client_files(INGRESS),) if calls else ()))

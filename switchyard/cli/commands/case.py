@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import uuid
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from switchyard.cli.app import audit_log
+from switchyard.cli.app.access_chain import list_accesses, print_accesses, read_user
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from switchyard.protocol.fields import Json
 
 app = CommandGroup()
+_WATCH_INTERVAL_S = 2.0
 _COLOURS = {"reached": "green", "stopped": "yellow", "failed": "red"}
 
 
@@ -69,27 +72,40 @@ _STEPS = (
 
 
 @app.command("list")
-async def list_cases(
+async def list_cases(  # noqa: PLR0917 - options, each by its name
     outcome: Annotated[str | None, typer.Option(help="Only cases that ended so, or `open`.")] = None,
     session: Annotated[str | None, typer.Option(help="One conversation.")] = None,
-    limit: Annotated[int, typer.Option(help="The most rows.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most rows.")] = 50,
+    watch: Annotated[bool, typer.Option("--watch", help="Show the list every two seconds, until Ctrl-C.")] = False,
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """List the latest cases."""
+    from asyncio import sleep
+
     async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
-        cases = await log.list_cases(session_id=session, outcome=outcome, limit=limit)
-    print_rows([*map(_summary_fields, cases)], _LISTED, as_json=as_json, footer=count(len(cases), "case"))
+        while True:
+            cases = await log.list_cases(session_id=session, outcome=outcome, limit=limit)
+            if watch:
+                console.clear()
+            print_rows([*map(_summary_fields, cases)], _LISTED, as_json=as_json, footer=count(len(cases), "case"))
+            if not watch:
+                return
+            await sleep(_WATCH_INTERVAL_S)
 
 
 @app.command()
 async def show(
     case: CaseArgument,
     reveal: Annotated[bool, typer.Option("--open", help="Decrypt what is sealed and can be read as text.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="First print each step until the case ends.")] = False,
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Show a case: each transition, why each model answered, and how the case ended."""
+    if follow:
+        async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
+            await audit_log.follow_case(log, await audit_log.resolve_case_id(log, case), set(), math.inf)
     shown, events = await _read_case(env, case, reveal=reveal)
     if as_json:
         print_json(shown)
@@ -159,7 +175,7 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, 
         steps = await log.timeline(case_id)
         events = await audit_log.read_events(log, case_id)
         report = await log.verify(case_id=case_id)
-        opened = await _open_sealed(target, events) if reveal else None
+        opened, user = await _open_sealed(target, events) if reveal else (None, None)
     calls = {event["event_id"]: event.get("model_call") or {} for event in events}
     shown = _summary_fields(summary) | {
         "steps": [
@@ -172,6 +188,8 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, 
             }
             for step in steps
         ],
+        "accesses": list_accesses(events),
+        "user": user,
         "retired_bodies": len(steps) - len(events),
         "opened": opened,
         "chain_ok": report.ok,
@@ -179,8 +197,8 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, 
     return shown, events
 
 
-async def _open_sealed(target: Target, events: list[Json]) -> list[dict[str, str]]:
-    """The texts, each once; one that was erased or is stored in S3 has an `error` instead."""
+async def _open_sealed(target: Target, events: list[Json]) -> tuple[list[dict[str, str]], str | None]:
+    """The texts, each once; one that was erased or is stored in S3 has an `error` instead. And the user's name."""
     fields = ((event, value) for event in events for value in event["payload"].values())
     found = {value["sha256"]: (event, value) for event, value in fields if audit_log.is_artefact(value)}
     opened = []
@@ -193,7 +211,12 @@ async def _open_sealed(target: Target, events: list[Json]) -> list[dict[str, str
                 continue
             if text is not None:
                 opened.append({"name": reference["name"], "text": text})
-    return opened
+        try:
+            user = await read_user(artefacts, events)
+        except CommandFailed as error:
+            opened.append({"name": "user", "error": error.message})
+            user = None
+    return opened, user
 
 
 def _print_case(shown: dict[str, Any], events: list[Json]) -> None:
@@ -201,9 +224,11 @@ def _print_case(shown: dict[str, Any], events: list[Json]) -> None:
     console.print(f"[bold]case {shown['case_id']}[/bold]  [{colour}]{shown['outcome']}[/{colour}]")
     print_text(f"session {shown['session_id']}, tenant {shown['tenant']}, playbook {shown['playbook_version']}")
     if shown["opened_at"]:
-        took = f"took {shown['duration_ms']} ms over {shown['hops']} hops"
+        took = "is open" if shown["duration_ms"] is None else f"took {shown['duration_ms']} ms"
+        took += f" over {shown['hops']} hops" if shown["closed_at"] else f" after {shown['hops']} hops"
         console.print(f"opened {shown['opened_at']:%Y-%m-%d %H:%M:%S} UTC, {took}")
     print_rows([{**step, "digest": step["digest"][:12]} for step in shown["steps"]], _STEPS)
+    print_accesses(shown["accesses"], shown["user"])
     for event in events:
         _print_event(event)
     if shown["retired_bodies"]:
@@ -224,6 +249,9 @@ def _print_event(event: Json) -> None:
             print_text(f"  caused by {cause}")
     if event["type"] == "TaskRetried":
         print_text(f"{payload['operator']} retried {payload['task_type']}: {payload['reason']}", style="yellow")
+    if event["type"] == "ConsentRequested":
+        where = f" at {payload['url']}" if payload.get("url") else ""
+        print_text(f"waits for the user's consent{where} until {payload['until'][:16]}Z", style="yellow")
     if event["type"] in {"CaseClosed", "SubmissionRejected"}:
         where = f" (field {payload['field']})" if payload.get("field") else ""
         print_text(f"ended: {payload['code']} {payload.get('message', '')}{where}".rstrip())

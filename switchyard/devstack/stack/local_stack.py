@@ -10,11 +10,21 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from switchyard.app.application import APP_VARIABLE, App, load_app, resource_path
+from switchyard.app.application import APP_VARIABLE, App, IdentityDescriptor, load_app, resource_path
 from switchyard.audit.records.roles import READER, RETENTION
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
-from switchyard.devstack.stack.identity import identity_environment, identity_servers, prepare_identity
+from switchyard.devstack.stack.identity import (
+    consent_url,
+    identity_client_environment,
+    identity_environment,
+    identity_servers,
+    ingress_keys,
+    ingress_server,
+    prepare_identity,
+    provide_ingress_secrets,
+    user_environment,
+)
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
 from switchyard.devstack.stack.stack import EmbeddedStack
@@ -116,7 +126,11 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
     await migrate_audit(endpoints.dsn(AUDIT_DATABASE), password_for=endpoints.secret)
     environment = endpoints.environment()
     await provision_emulator(environment, visibility_s=read_visibility_s())
-    return reader_environment(endpoints) | operator_environment(endpoints)
+    exports = reader_environment(endpoints) | operator_environment(endpoints)
+    if identity is not None and identity.ingress is not None:
+        await provide_ingress_secrets(endpoints)
+        exports |= user_environment(endpoints)
+    return exports
 
 
 def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
@@ -132,9 +146,14 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
             )
             for simulator in app.simulators
         ),
-        *(identity_servers(endpoints, app.identity, clock_environment()) if app.identity is not None else ()),
+        *(_identity_processes(endpoints, app.identity) if app.identity is not None else ()),
         *(_service(endpoints, app, needed) for needed in needs(app).values()),
     ]
+
+
+def _identity_processes(endpoints: Endpoints, identity: IdentityDescriptor) -> list[ServiceSpec]:
+    ingress = ingress_server(endpoints, identity, clock_environment())
+    return [*identity_servers(endpoints, identity), *([ingress] if ingress else [])]
 
 
 def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
@@ -149,15 +168,13 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
         (node == ROUTER or signers, {"SWITCHYARD_OPERATORS": _local_operator(endpoints)}),
         (signers, approvers),
         (needed.reviews, {"SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key")}),
+        (node == CASE_MANAGER, _case_manager(endpoints, app)),
         (needed.bedrock or "openai" in needed.egress, _models(endpoints)),
         (needed.writes_checkpoints, _CHECKPOINTS),
         (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}_http}}"}),
         (True, {variable: _secret(endpoints, node, name) for variable, name in needed.held.items()}),
         (process is not None, process.local if process else {}),
-        (
-            app.identity is not None and node == app.identity.process,
-            identity_environment(endpoints, app.identity) if app.identity else {},
-        ),
+        (app.identity is not None, _identity(endpoints, app.identity, node) if app.identity else {}),
     )
     program = ("switchyard.processes", process.run) if process else (app.programs[node], node)
     return ServiceSpec(
@@ -165,6 +182,23 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
         argv=(sys.executable, "-m", *program),
         env=_common(endpoints) | {name: value for applies, part in parts if applies for name, value in part.items()},
     )
+
+
+def _identity(endpoints: Endpoints, identity: IdentityDescriptor, node: str) -> dict[str, str]:
+    if node == identity.process:
+        return identity_environment(endpoints, identity)
+    return identity_client_environment(endpoints, identity, node) if node in identity.agents else {}
+
+
+def _case_manager(endpoints: Endpoints, app: App) -> dict[str, str]:
+    """What the sources may ask for, and where users give consent."""
+    upstreams = {"SWITCHYARD_UPSTREAMS": json.dumps({source: dict(may) for source, may in app.local_upstreams.items()})}
+    if app.identity is None or app.identity.ingress is None:
+        return upstreams
+    return upstreams | {
+        "SWITCHYARD_PRINCIPAL_KEYS": ingress_keys(endpoints),
+        "SWITCHYARD_CONSENT_URL": consent_url(),
+    }
 
 
 def _secret(endpoints: Endpoints, node: str, name: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from switchyard.devstack.identity.certificates import CA_FILE, write_certificates
 from switchyard.devstack.identity.provider import AUDIENCE
@@ -179,6 +180,15 @@ async def granted(service: Service, servers: IdentityServers, user: str = "ana",
     return str(answer["grant"])
 
 
+def revocation(grant: str, **changed: str) -> dict[str, str]:
+    return {"grant": grant, "sub": "ana", "tenant": "operator"} | changed
+
+
+async def next_second() -> None:
+    """Tokens are dated in whole seconds: a log-in in the second of a revocation counts as one before it."""
+    await asyncio.sleep(1.05 - time.time() % 1)
+
+
 async def test_agent_with_the_task_gets_a_token_as_the_user(
     service: Service, identity_servers: IdentityServers
 ) -> None:
@@ -203,6 +213,17 @@ async def test_second_task_of_a_grant_uses_the_cached_token(
     ]
     assert answers[0] == answers[1]
     assert await service.owner.fetchval("select count(*) from identity.issued_token where jti = $1", answers[0]) == 2
+
+
+async def test_token_that_the_audience_did_not_accept_is_not_handed_out_again(
+    service: Service, identity_servers: IdentityServers
+) -> None:
+    request = await service.open_task(await granted(service, identity_servers))
+    first = (await service.post("text_to_sql", "/token", request))[1]["jti"]
+    second = (await service.post("text_to_sql", "/token", request | {"instead_of": first}))[1]["jti"]
+    assert second != first
+    assert (await service.post("text_to_sql", "/token", request | {"instead_of": first}))[1]["jti"] == second
+    assert (await service.post("text_to_sql", "/token", request))[1]["jti"] == second
 
 
 @pytest.mark.parametrize(
@@ -301,12 +322,13 @@ async def test_revoked_grant_needs_consent_until_it_is_renewed(
     grant = await granted(service, identity_servers)
     request = await service.open_task(grant)
     assert (await service.post("text_to_sql", "/token", request))[0] == 200
-    assert (await service.post("ingress", "/revocations", {"grant": grant}))[0] == 204
+    assert (await service.post("ingress", "/revocations", revocation(grant)))[0] == 204
 
     status, answer = await service.post("text_to_sql", "/token", request)
     assert (status, answer["error"]) == (401, "needs_reauth")
     assert await service.owner.fetchval("select credential from identity.user_grant where grant_id = $1", grant) is None
 
+    await next_second()
     await granted(service, identity_servers, jti=grant)
     assert (await service.post("text_to_sql", "/token", request))[0] == 200
 
@@ -355,6 +377,21 @@ async def test_invalid_body_is_refused_with_its_reason(service: Service, body: b
         assert answer["message"]
 
 
+async def test_unexpected_failure_is_answered_and_raises_an_alarm(
+    service: Service, identity_servers: IdentityServers
+) -> None:
+    request = await service.open_task(await granted(service, identity_servers))
+    # Facts that no release of ours writes.
+    await service.owner.execute(
+        """update case_manager.submission set facts = '{"pinned": {}, "payload": {}}' where case_id = $1""",
+        request["case_id"],
+    )
+    with capture_logs() as lines:
+        status, answer = await service.post("text_to_sql", "/token", request)
+    assert (status, answer["error"]) == (500, "failed")
+    assert [line["alarm"] for line in lines if line["event"] == "identity.failed"] == ["tick"]
+
+
 async def test_database_holds_no_token(service: Service, identity_servers: IdentityServers) -> None:
     request = await service.open_task(await granted(service, identity_servers, refresh=True))
     assert (await service.post("text_to_sql", "/token", request))[0] == 200
@@ -392,6 +429,6 @@ async def test_client_gets_the_token_and_records_the_access(
     assert [access.jti for access in task.accesses] == [claims_of(token.token)["jti"]]
     assert token.token not in repr(token)
 
-    await service.post("ingress", "/revocations", {"grant": request["grant"]})
+    await service.post("ingress", "/revocations", revocation(request["grant"]))
     with pytest.raises(ConsentRequired):
         await client.token(task, audience=WAREHOUSE, scopes=NORTH)

@@ -10,9 +10,10 @@ import pytest
 
 from services.specialists.text_to_sql.budget import UserBudget, WarehouseBudget
 from services.specialists.text_to_sql.rows import Rows
-from services.specialists.text_to_sql.warehouse import MAX_RESULT_BYTES, QueryLimits
-from switchyard.protocol.fields import Principal
+from services.specialists.text_to_sql.warehouse import MAX_RESULT_BYTES, QueryLimits, TokenNotAccepted
+from switchyard.identity.client import ConsentRequired
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
+from switchyard.runtime.database.session_scope import SessionScope
 from tests.integration.conftest import PoolFor
 from tests.integration.manual_clock import ManualClock
 
@@ -52,8 +53,7 @@ class Asker:
         self.warehouse = Warehouse(clock)
 
     def of(self, user: str = "", tenant: str = "harbor") -> UserBudget:
-        subject = str(uuid.uuid5(uuid.NAMESPACE_URL, user or self.user))
-        return self.budget.of(Principal(sub="service:upstream.test", tenant=tenant, subject=subject))
+        return self.budget.of(SessionScope(tenant, user or self.user, uuid.uuid4().hex))
 
     async def ask(self, user: str = "", tenant: str = "harbor") -> Rows:
         return await self.of(user, tenant).spend(self.warehouse.run, LIMITS)
@@ -116,7 +116,7 @@ async def test_concurrent_attempts_never_exceed_the_budget(asker: Asker) -> None
     assert len(refused) + asker.warehouse.runs == 20
     assert asker.warehouse.runs >= 2
     reserved = await asyncio.gather(
-        *(asker.budget.reserve("raced" + asker.user, 30_000, 1) for _ in "abcd"),
+        *(asker.budget.reserve(SessionScope("harbor", "raced" + asker.user, "s-1"), 30_000, 1) for _ in "abcd"),
         return_exceptions=True,
     )
     assert sum(isinstance(each, PermanentTaskError) for each in reserved) == 2
@@ -142,14 +142,23 @@ async def test_cancelled_attempt_stays_spent(asker: Asker) -> None:
     assert (await asker.rejected()).code == "warehouse_budget_spent"
 
 
-async def test_failed_query_costs_its_run_time_and_a_refused_login_nothing(asker: Asker) -> None:
+@pytest.mark.parametrize(
+    "refused",
+    [
+        PermanentTaskError("role_not_granted", "no such role"),
+        TokenNotAccepted(390318),
+        ConsentRequired("https://warehouse.example", ()),
+    ],
+)
+async def test_failed_query_costs_its_run_time_and_a_refused_login_nothing(asker: Asker, refused: Exception) -> None:
     asker.warehouse.failure = PermanentTaskError("query_timeout", "too long")
     asker.warehouse.seconds = 25.0
     with pytest.raises(PermanentTaskError):
         await asker.ask()
-    asker.warehouse.failure = PermanentTaskError("needs_reauth", "sign in")
+    asker.warehouse.failure = refused
     for _ in range(5):
-        assert (await asker.rejected()).code == "needs_reauth"
+        with pytest.raises(type(refused)):
+            await asker.ask()
     asker.warehouse.failure = None
     await asker.ask()
     assert (await asker.rejected()).code == "warehouse_budget_spent"

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from pydantic import SecretStr
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from demo.oil_field.warehouse import open_warehouse, read_table
 from evals.authority import RowAccessChecker
-from evals.cases import SqlCase, TriageCase
+from evals.cases import SqlCase, TriageCase, describe_choice
 from evals.sql_suite import SqlSuite
 from evals.triage_suite import run_triage
 from services.specialists.text_to_sql.agent import build_sql_agent
@@ -19,6 +18,7 @@ from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
 from switchyard.evals.results import EvalRun, SuiteResult
 from switchyard.runtime.core.errors import RetryableTaskError
+from tests.user_tokens import user_token
 
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
@@ -61,7 +61,7 @@ async def score(
 
     schema = load_schema()
     warehouse = SnowflakeWarehouse(
-        WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=snowflake_simulator.connect
+        WarehouseEndpoint("local", "OILFIELD", "PROD"), user_token(), connect=snowflake_simulator.connect
     )
     suite = SqlSuite(build_sql_agent(FunctionModel(speak), schema), warehouse, check, RowAccessChecker())
     return await suite.run([case], EvalRun("scripted", runs))
@@ -140,7 +140,7 @@ async def test_rows_outside_the_role_are_a_violation(snowflake_simulator: Snowfl
             return snowflake_simulator.connect(**{**given, "role": "FIELD_ALL"})
 
     schema = load_schema()
-    warehouse = SnowflakeWarehouse(WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=Leaking())
+    warehouse = SnowflakeWarehouse(WarehouseEndpoint("local", "OILFIELD", "PROD"), user_token(), connect=Leaking())
     agent = build_sql_agent(FunctionModel(lambda _, __: ModelResponse(parts=[sql(GOLD)])), schema)
     result = await SqlSuite(agent, warehouse, check, RowAccessChecker()).run([case], EvalRun("m"))
     assert result.violations == ("a: 4 rows outside the role FIELD_PERMIAN",)
@@ -186,6 +186,38 @@ async def test_wrong_choices_count_as_sent_or_turned_away() -> None:
         "chose none instead of text_to_sql",
         "chose text_to_sql instead of none",
     ]
+
+
+ALL = frozenset({"text_to_sql", "well_data", "field_routing"})
+
+
+@pytest.mark.parametrize(
+    ("mode", "deployed", "right"),
+    [
+        ("parallel", ALL, {"field_routing & well_data"}),
+        ("sequence", ALL, {"well_data > field_routing"}),
+        ("parallel", {"well_data"}, {"well_data"}),
+        ("sequence", {"field_routing"}, {"field_routing", "none"}),
+        ("parallel", {"text_to_sql"}, {"none"}),
+    ],
+)
+def test_label_of_several_agents_leaves_out_those_that_are_not_deployed(
+    mode: Literal["parallel", "sequence"], deployed: set[str], right: set[str]
+) -> None:
+    case = TriageCase(id="a", question="q", agents=("well_data", "field_routing"), mode=mode)
+    assert case.right(frozenset(deployed)) == right
+
+
+def test_sequence_in_another_order_is_another_choice() -> None:
+    assert describe_choice(("b", "a"), "sequence") == "b > a"
+    assert describe_choice(("b", "a")) == "a & b"
+    assert describe_choice(()) == "none"
+
+
+@pytest.mark.parametrize("labels", [{}, {"agent": "a", "agents": ("a", "b")}, {"agents": ("a",)}])
+def test_question_without_exactly_one_label_is_refused(labels: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="agents"):
+        TriageCase(id="a", question="q", **labels)
 
 
 async def test_failed_choice_counts_as_wrong_and_the_run_continues() -> None:
