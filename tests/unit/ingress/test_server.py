@@ -25,7 +25,9 @@ class Answer:
     body: Any
 
 
-async def post(path: str, body: Any, *, bus: Bus | None = None, method: str = "POST", **headers: str) -> Answer:
+async def post(
+    path: str, body: Any, headers: Mapping[str, str] | None = None, *, bus: Bus | None = None, method: str = "POST"
+) -> Answer:
     server = WebServer(build_app(ingress(bus, Registry())), "127.0.0.1", 0)
     try:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -38,7 +40,8 @@ async def post(path: str, body: Any, *, bus: Bus | None = None, method: str = "P
 
 async def test_question_over_http_is_the_submission_of_the_function() -> None:
     bus, text = Bus(), token()
-    response = await post("/v1/cases", BODY, bus=bus, authorization=f"Bearer {text}", **{"x-session-id": "s-1"})
+    headers = {"authorization": f"Bearer {text}", "x-session-id": "s-1"}
+    response = await post("/v1/cases", BODY, headers, bus=bus)
     status, answer, [entry] = ask(f"Bearer {text}")
     assert (response.status, response.body) == (status, answer)
     assert response.headers["Cache-Control"] == "no-store"
@@ -69,6 +72,6 @@ async def test_refused_request_is_a_problem_with_field_and_remedy(
 
 async def test_body_over_the_limit_is_refused_by_its_size() -> None:
     headers = {"authorization": f"Bearer {token()}", "x-session-id": "s-1"}
-    response = await post("/v1/cases", b"[" * 10 * MAX_BODY_BYTES, **headers)
+    response = await post("/v1/cases", b"[" * 10 * MAX_BODY_BYTES, headers)
     assert response.status == 400
     assert str(MAX_BODY_BYTES) in response.body["detail"]
