@@ -61,13 +61,6 @@ async def test_same_statement_returns_other_rows_in_another_role(deployment: Dep
     assert "Permian" not in texts[1]
 
 
-async def test_source_without_a_grant_reads_nothing(deployment: Deployment) -> None:
-    (case,) = await deployment.submit([deployment.question("e2e wells by basin")], source="upstream.stranger")
-    ended = (await deployment.closed([case]))[case]
-    assert (ended["outcome"], ended["code"], ended["node"]) == ("failed", "grant_unknown", "text_to_sql")
-    assert queries_of(deployment, case) == []
-
-
 def asks_the_exchange(deployment: Deployment) -> bool:
     """Whether the identity service waits for an answer of the token exchange now."""
     port = deployment.stack.ports()[EXCHANGE]

@@ -126,8 +126,8 @@ def test_own_container_can_write_to_its_temporary_folder_only(name: str) -> None
     assert found["pids_limit"] <= 256
     assert found["mem_limit"].endswith("m")
     assert all(folder.startswith("/tmp:size=") for folder in found["tmpfs"])
-    shared = {"identity:/identity"} if name in {"provisioner", "token-exchange"} else set()
-    assert {volume for volume in found.get("volumes", ()) if not volume.endswith(":ro")} == shared
+    shared = {"provisioner": {"certificates:/certificates"}, "token-exchange": {"identity:/identity"}}
+    assert {each for each in found.get("volumes", ()) if not each.endswith(":ro")} == shared.get(name, set())
     assert not {"privileged", "cap_add", "devices", "user", "pid", "network_mode"} & set(found)
 
 
@@ -280,6 +280,17 @@ def test_identity_servers_know_the_users_clients_and_ceilings_of_the_application
     for name in ("IDENTITY_CALLERS", "IDENTITY_CEILINGS", "SERVICE_GRANTS"):
         given = environment("identity")[f"SWITCHYARD_{name}"]
         assert json.loads(given) == json.loads(local[f"SWITCHYARD_{name}"])
+
+
+def test_agent_that_acts_for_users_has_a_certificate_and_no_clients() -> None:
+    assert APP.identity is not None
+    for agent in APP.identity.agents:
+        name = agent.replace("_", "-")
+        given = environment(name)
+        assert given["SWITCHYARD_IDENTITY_URL"] == "https://identity:8081"
+        assert given["SWITCHYARD_IDENTITY_TLS_CERTIFICATE"] == f"/certificates/{agent}.pem"
+        assert given["SWITCHYARD_IDENTITY_TLS_KEY"] == f"/certificates/{agent}.key"
+        assert not [volume for volume in service(name)["volumes"] if volume.startswith("identity:")]
 
 
 @pytest.mark.parametrize("name", sorted(IDENTITY_SERVERS))
