@@ -61,6 +61,19 @@ async def test_same_statement_returns_other_rows_in_another_role(deployment: Dep
     assert "Permian" not in texts[1]
 
 
+async def test_source_that_configuration_gives_nothing_opens_no_case(deployment: Deployment) -> None:
+    (case,) = await deployment.submit([deployment.question("e2e wells by basin")], source="upstream.stranger")
+
+    async def rejection() -> dict[str, Any] | None:
+        rows = await deployment.rows("select body from audit.transition where transition = 'SubmissionRejected'")
+        found = [json.loads(row["body"])["detail"]["payload"] for row in rows]
+        return next((each for each in found if each["submitted_by"] == "upstream.stranger"), None)
+
+    rejected = await deployment.until(rejection, seconds=20, what="the rejection")
+    assert rejected["code"] == "not_authorised"
+    assert queries_of(deployment, case) == []
+
+
 def asks_the_exchange(deployment: Deployment) -> bool:
     """Whether the identity service waits for an answer of the token exchange now."""
     port = deployment.stack.ports()[EXCHANGE]

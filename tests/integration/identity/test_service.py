@@ -227,6 +227,15 @@ async def test_token_that_the_audience_did_not_accept_is_not_handed_out_again(
     assert (await service.post("text_to_sql", "/token", request))[1]["jti"] == second
 
 
+async def test_concurrent_tasks_of_a_grant_cost_one_exchange(
+    service: Service, identity_servers: IdentityServers
+) -> None:
+    grant = await granted(service, identity_servers)
+    requests = [await service.open_task(grant) for _ in range(5)]
+    answers = await asyncio.gather(*(service.post("text_to_sql", "/token", request) for request in requests))
+    assert len({answer["jti"] for _, answer in answers}) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
