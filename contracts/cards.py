@@ -7,9 +7,9 @@ from switchyard.app.cards import AgentCard
 TRIAGE_CARD = AgentCard(
     name="triage",
     kind="internal",
-    purpose="Chooses the specialist whose card fits a question, or says that none does.",
+    purpose="Chooses the specialists whose cards fit a question, with the part of each, or says that none does.",
     consumes=("ChooseAgent",),
-    emits=("AgentChosen", "NoAgentFits", "TaskFailed"),
+    emits=("AgentChosen", "AgentsChosen", "NoAgentFits", "TaskFailed"),
     vendors=("bedrock", "openai"),
     decrypts=("question",),
 )

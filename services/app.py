@@ -187,6 +187,9 @@ WAREHOUSE_ROLES = ("FIELD_ALL", "FIELD_PERMIAN", "FIELD_EAGLE_FORD", "FIELD_WILL
 WAREHOUSE_ROLE_SCOPE = "session:role:"
 """Snowflake's scope for one role."""
 WAREHOUSE_SCOPES = tuple(WAREHOUSE_ROLE_SCOPE + role for role in WAREHOUSE_ROLES)
+_SERVICE_PRINCIPALS = ("upstream.cli", "upstream.demo")
+"""Sources that ask for themselves, not for a user who has logged in."""
+
 _ASKS_FOR_ITSELF = {
     "tenants": ("*",),
     "agents": ("text_to_sql", "well_data"),
@@ -202,8 +205,10 @@ LOCAL_IDENTITY = IdentityDescriptor(
         "text_to_sql": {WAREHOUSE_AUDIENCE: (f"{WAREHOUSE_ROLE_SCOPE}*",)},
         "well_data": {WELLS_AUDIENCE: (f"{WAREHOUSE_ROLE_SCOPE}*",)},
     },
-    sources=dict.fromkeys(("upstream.cli", "upstream.demo"), _ASKS_FOR_ITSELF),
+    sources=dict.fromkeys(_SERVICE_PRINCIPALS, _ASKS_FOR_ITSELF),
     callers=("ingress",),
+    ingress="services.ingress.server",
+    grant={"agents": ("text_to_sql", "well_data"), "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE)},
 )
 
 APP = App(
@@ -239,11 +244,19 @@ APP = App(
         ),
     ),
     identity=LOCAL_IDENTITY,
+    # Users' roles are those of their tokens; what acts for itself has the roles that are named here.
+    local_upstreams={
+        "upstream.ingress": {"tenants": ("*",), "roles": ("*",)},
+        "upstream.email_feedback": {"tenants": ("*",)},
+        "upstream.collections": {"tenants": ("*",)},
+        **{source: {"tenants": ("*",), "roles": WAREHOUSE_ROLES} for source in _SERVICE_PRINCIPALS},
+    },
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     model_scripts=("demo:data/simulator",),
-    ingress=("CaseSubmitted",),
+    ingress=("CaseSubmitted", "GrantRenewed"),
     settings={
         "ingress": "services.ingress.settings:IngressSettings",
+        "`switchyard ask --user`": "services.user_requests:UserSettings",
         "`switchyard demo`": "demo.settings:DemoSettings",
     },
     artefact_texts={

@@ -48,6 +48,13 @@ ingress = {
   package     = "../dist/ingress.zip"
   rate        = 200
   concurrency = 100
+  # Until when an agent may act for a user who has logged in, and for what.
+  grant_policy = {
+    agents    = ["text_to_sql"]
+    audiences = ["https://acme-prod.snowflakecomputing.com"]
+    scopes    = []
+    hours     = 8
+  }
   identity = {
     issuer       = "https://login.acme.example/"
     audience     = "switchyard-prod"

@@ -117,6 +117,12 @@ variable "ingress" {
     package     = string
     rate        = number
     concurrency = number
+    grant_policy = object({
+      agents    = list(string)
+      audiences = list(string)
+      scopes    = list(string)
+      hours     = number
+    })
     identity = object({
       issuer       = string
       audience     = string

@@ -8,6 +8,7 @@ from functools import partial
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
+from services.specialists.questions import read_question
 from services.specialists.well_data.access import ACCESS_ROLE, basins_of_role, role_of_scopes
 from services.specialists.well_data.agent import WELL_PROMPT_VERSION, WellAgent, compute_answer
 from services.specialists.well_data.store import WellScope, WellStore
@@ -49,7 +50,7 @@ async def answer_question(
         envelope.session_id,
         basins_of_role(role, basins),
     )
-    question = (await artefacts.read(task, task.payload.question)).decode()
+    question = await read_question(task, artefacts)
     async with model_budget(model, task, margin_ms=WELL_DATA_MARGIN_MS) as decisions:
         computed, words = await compute_answer(question, agent=agent, read=partial(store.read, scope), role=role)
     if not computed:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from switchyard.identity.client_settings import open_identity_client
-
 from contracts.cards import WELL_DATA_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
@@ -14,6 +12,7 @@ from services.specialists.well_data.agent import build_well_agent
 from services.specialists.well_data.handlers import answer_question
 from services.specialists.well_data.settings import WellDataSettings
 from services.specialists.well_data.store import WellStore
+from switchyard.identity.client_settings import open_identity_client
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
