@@ -107,7 +107,7 @@ class WellCase(_Part):
     refused: str | None = None
 
     @model_validator(mode="after")
-    def _require_figure_or_refusal(self) -> Self:
+    def _require_figure_or_code(self) -> Self:
         if (self.gold is None) is (self.refused is None) or (self.gold and None in (self.figure, self.unit)):
             raise ValueError("give figure, unit and gold, or refused")
         return self

@@ -24,7 +24,7 @@ FILES = {path.name: path for path in WELL_FILES}
 TABLES = {"wells": "headers", "production": "monthly_production", "downtime": "downtime", "meters": "lease_meters"}
 Point = tuple[float, float]
 GoldRows = list[tuple[str, str]]
-"""What each figure is of (empty: whatever it is of), and its value."""
+"""What each figure is of (empty: any well), and its value."""
 
 
 def sql_gold(query: str, role: str) -> GoldRows:

@@ -58,7 +58,7 @@ class WellTally:
 
     wanted: int = 0
     right: int = 0
-    refusals_wanted: int = 0
+    codes_wanted: int = 0
     refused_rightly: int = 0
     violations: list[str] = field(default_factory=list)
 
@@ -82,7 +82,7 @@ class WellSuite:
             dataset_version=hash_dataset("well_data"),
             rates={
                 "figures_right": share(tally.right, tally.wanted),
-                "refused_rightly": share(tally.refused_rightly, tally.refusals_wanted),
+                "refused_rightly": share(tally.refused_rightly, tally.codes_wanted),
             },
             violations=tuple(tally.violations),
             cases=results,
@@ -101,14 +101,14 @@ class WellSuite:
         except TaskError as error:
             return f"failed: {error.code}"
         if case.gold is None:
-            return self._refusal(case, computed, tally)
+            return self._compare_code(case, computed, tally)
         tally.wanted += 1
         note = compare_figures(case, computed)
         tally.right += not note
         return note
 
-    def _refusal(self, case: WellCase, computed: Sequence[Computed], tally: WellTally) -> str:
-        tally.refusals_wanted += 1
+    def _compare_code(self, case: WellCase, computed: Sequence[Computed], tally: WellTally) -> str:
+        tally.codes_wanted += 1
         figures = [each.tool for each in computed if each.refused is None]
         codes = [each.refused for each in computed if each.refused is not None]
         if figures:

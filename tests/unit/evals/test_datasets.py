@@ -236,4 +236,5 @@ def test_datasets_are_in_the_runners_folder() -> None:
         "sql_hostile.yaml",
         "text_to_sql.yaml",
         "triage.yaml",
+        "well_data.yaml",
     ]

@@ -115,7 +115,7 @@ async def test_answer_without_a_computation_goes_back_to_the_model() -> None:
     assert len(computed) == 1
 
 
-async def test_refusal_of_the_data_is_the_finding() -> None:
+async def test_data_that_bear_no_fit_become_a_refused_finding() -> None:
     script = Script(call("decline_fit", well="Cutbow 1H", first_month="2023-06"), ANSWERED)
     (refused,), _, _ = await ask(script)
     assert refused.findings.outcome == "refused"
@@ -123,13 +123,13 @@ async def test_refusal_of_the_data_is_the_finding() -> None:
     assert refused.findings.figures == ()
 
 
-async def test_wrong_name_that_was_corrected_leaves_no_refusal() -> None:
+async def test_wrong_name_that_was_corrected_leaves_one_finding() -> None:
     script = Script(call("decline_fit", well="Cutbow 9H"), call("decline_fit", well="Cutbow 1H"), ANSWERED)
     computed, _, _ = await ask(script)
     assert [(each.tool, each.refused) for each in computed] == [("decline_fit", None)]
 
 
-async def test_nothing_to_compute_gives_no_findings() -> None:
+async def test_question_without_a_computation_gives_no_findings() -> None:
     given = ToolCallPart("final_result_NothingToCompute", {"reason": "It asks for a price."})
     computed, words, _ = await ask(Script(given))
     assert computed == []
