@@ -20,6 +20,7 @@ from services.specialists.well_data.field_data import (
 from services.specialists.well_data.results import NotComputable
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
+from switchyard.runtime.database.session_scope import SessionScope
 
 _SQL = load_queries(__file__)
 MAX_ROWS = 400_000
@@ -34,11 +35,9 @@ _WELL_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class WellScope:
-    """As whom a transaction reads. No basins: no rows."""
+    """As whom a transaction reads, and the basins that the role allows. No basins: no rows."""
 
-    tenant: str
-    user: str
-    session: str
+    session: SessionScope
     basins: tuple[str, ...]
 
 
@@ -61,8 +60,8 @@ class WellStore:
 
     async def read(self, scope: WellScope, request: DataRequest) -> FieldData:
         """The requested rows that this user may see. Raises `NotComputable` and `Unavailable`."""
-        async with self._database.transaction(isolation="repeatable_read", readonly=True) as database:
-            await database.rows("scope", scope.tenant, scope.user, scope.session, list(scope.basins))
+        async with self._database.transaction(scope.session, isolation="repeatable_read", readonly=True) as database:
+            await database.rows("basins", list(scope.basins))
             kinds = ["wells", *(["production"] if "months" in request.tables else [])]
             as_of = await database.value("as_of", kinds)
             headers = await database.rows("wells")
