@@ -1,5 +1,5 @@
--- Loaded well data. The engine's row security shows a transaction the rows of its tenant; the policies at the end restrict
--- them further to the basins that the asking user's role allows, which the transaction sets, too.
+-- Loaded well data. A transaction sees the rows of its scope's tenant in the basins that the asking user's role allows,
+-- which it sets, too; without both there are no rows.
 
 create function basin_is_visible(the_basin text) returns boolean
 language sql stable as $$
@@ -133,10 +133,21 @@ create table log_curve (
 );
 comment on table log_curve is 'Curves of LAS files; a null sample is the file''s null.';
 
--- Restrictive: they are added to the engine's policy. The sub-selects are under the policies of `well`.
-create policy of_basin on well as restrictive using (basin_is_visible(basin));
-create policy of_visible_well on well_month as restrictive using (api in (select w.api from well w));
-create policy of_visible_well on outage as restrictive using (api in (select w.api from well w));
-create policy of_visible_well on survey_station as restrictive using (api in (select w.api from well w));
-create policy of_visible_well on log_curve as restrictive using (api in (select w.api from well w));
-create policy of_visible_lease on lease_month as restrictive using (lease in (select w.lease from well w));
+do $$
+declare
+  the_table text;
+begin
+  foreach the_table in array array[
+    'source_file', 'well', 'well_month', 'outage', 'lease_month', 'survey_station', 'log_curve'
+  ] loop
+    execute format('alter table %I enable row level security, force row level security', the_table);
+  end loop;
+end $$;
+-- One policy per table, with tenant and basin: a second one would add rows. The sub-selects are under the policy of `well`.
+create policy of_tenant on source_file using (tenant = scope('tenant'));
+create policy of_tenant_and_basin on well using (tenant = scope('tenant') and basin_is_visible(basin));
+create policy of_visible_well on well_month using (tenant = scope('tenant') and api in (select w.api from well w));
+create policy of_visible_well on outage using (tenant = scope('tenant') and api in (select w.api from well w));
+create policy of_visible_well on survey_station using (tenant = scope('tenant') and api in (select w.api from well w));
+create policy of_visible_well on log_curve using (tenant = scope('tenant') and api in (select w.api from well w));
+create policy of_visible_lease on lease_month using (tenant = scope('tenant') and lease in (select w.lease from well w));
