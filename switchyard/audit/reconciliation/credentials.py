@@ -1,7 +1,8 @@
 """What the identity service issued, compared with what the log says was used. Pure.
 
-An agent gets a credential for one task, and the outcome of that task names it. A worker or an identity service that was
-killed leaves one unnamed, and the next attempt gets another one for the same service and scope, which the outcome names.
+An agent gets a credential for one task, and the outcome of that task names it. A worker or an identity service that
+was killed leaves one unnamed; the next attempt gets another one for the same service and scope, which the outcome
+names.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def test_credential_recorded_otherwise_than_issued_is_found_both_ways(changes: d
     }
 
 
-def test_credential_lost_in_a_crash_is_no_gap_if_the_outcome_names_another_for_the_same() -> None:
+def test_credential_lost_in_a_crash_is_no_gap_if_another_is_named() -> None:
     again = replace(ISSUED, jti="tok-2")
     assert gaps(command(), outcome(use(jti="tok-2")), issued=(ISSUED, again)) == []
     assert gaps(command(), outcome(use(jti="tok-3")), issued=(ISSUED, again)) == [(GapKind.UNISSUED, OUTCOME)]
