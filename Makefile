@@ -131,6 +131,14 @@ test-slow: $(READY) ## The tests that take longer, and the evals against the sim
 	$(BIN)/pytest tests -m slow $(SLOW) -n 2 --dist loadfile -q
 	$(MAKE) --no-print-directory evals
 
+# Playwright drives an installed browser: nothing is downloaded.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+.PHONY: test-browser
+test-browser: $(READY) ## The console in Chromium: axe, keyboard, narrow and dark, signing in the browser (needs Chromium)
+	@test -x "$(CHROMIUM)" || { echo "No Chromium is installed. Remedy: apt-get install chromium, or make CHROMIUM=/path/to/one test-browser"; exit 1; }
+	SWITCHYARD_TEST_BROWSER=$(CHROMIUM) $(BIN)/pytest $(NO_SKIPS) tests/integration/console/browser $(SLOW) -q
+
 # LocalStack needs Python 3.13 and older dependencies, so it has an environment of its own.
 LOCALSTACK := .venv-localstack
 PYTHON313 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) python3.13)

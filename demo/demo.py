@@ -20,6 +20,7 @@ from demo.email_cases import publish_emails
 from demo.figures import DemoCaseRow, collect_figures, count_progress, count_published, demo_table, list_demo_cases
 from demo.stacks import open_demo_stack
 from demo.users import has_ingress, open_users
+from demo.wells import load_demo_wells
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.cli.app.console import console
@@ -75,6 +76,9 @@ async def _demo(env: Env) -> dict[str, Any]:
         log = await asyncpg.connect(target.settings.audit_db_owner_url)
         work = await asyncpg.connect(target.settings.work_db_owner_url)
         try:
+            loaded = await load_demo_wells(target)
+            lines = sum(report.accepted for report in loaded)
+            console.print(f"{lines:,} rows of well data loaded from {len(loaded)} files.")
             users = None
             if has_ingress(target):
                 names = list(dict.fromkeys(question["user_id"] for question in questions))
