@@ -81,7 +81,7 @@ VIEWS = {
 """What is read from columns, which a retired row keeps."""
 
 
-async def test_statistics_and_credentials_stay_and_contents_are_null_when_bodies_are_retired(
+async def test_statistics_and_credentials_stay_when_bodies_are_retired(
     retention: RetentionStore, store: AuditStore, owner: Owner, url_for: UrlFor, row_clock: ManualClock
 ) -> None:
     await make_month(owner, MONTH)
