@@ -273,7 +273,7 @@ ingress-package: $(READY) ## Build the ingress function's zip for AWS Lambda (Py
 	mkdir -p dist/ingress/services dist/ingress/switchyard
 	cp -r contracts dist/ingress/
 	cp -r services/__init__.py services/ingress dist/ingress/services/
-	cp -r switchyard/__init__.py switchyard/app switchyard/protocol dist/ingress/switchyard/
+	cp -r switchyard/__init__.py switchyard/app switchyard/identity switchyard/protocol dist/ingress/switchyard/
 	find dist/ingress -name __pycache__ -prune -exec rm -rf {} +
 	cd dist/ingress && find . -type f -exec touch -t 202601010000 {} + && zip -qrX ../ingress.zip .
 	@ls -l dist/ingress.zip
