@@ -41,12 +41,14 @@ SIMULATORS = {"provisioner", "simulator", "ses-simulator", "warehouse"}
 IDENTITY_SERVERS = {"identity-provider", "token-exchange"}
 """Servers of others, built from their own lock."""
 OBSERVABILITY = {"collector", "traces"}
+KEYCLOAK = "keycloak"
 PUBLISHED = {
     "localstack": 4566,
     "postgres": 5432,
     "simulator": 8080,
     "ses-simulator": 8080,
     "email-feedback": 8081,
+    "keycloak": 8080,
     "console": 8081,
     "identity-provider": 8080,
     "traces": 16686,
@@ -99,6 +101,7 @@ def test_services_are_the_consumers_the_simulators_and_the_infrastructure() -> N
         *SIMULATORS,
         *IDENTITY_SERVERS,
         *OBSERVABILITY,
+        KEYCLOAK,
     }
 
 
@@ -307,6 +310,22 @@ def test_identity_server_has_one_secret_of_its_own(name: str) -> None:
         for secret in secrets_in(environment(name)).values()
     ]
     assert sorted(found, key=sorted) == sorted(({name, client} for client in clients), key=sorted)
+
+
+def test_keycloak_has_the_users_of_its_tenant_and_starts_in_its_profile_only() -> None:
+    realm = json.loads((ROOT / "docker" / "keycloak" / "northfork-realm.json").read_text(encoding="utf-8"))
+    assert APP.identity is not None
+    users = yaml.safe_load(resource_path(APP.identity.users).read_text(encoding="utf-8"))["users"]
+    assert {
+        user["username"]: (user["credentials"][0]["value"], user["email"], user["clientRoles"]["warehouse"])
+        for user in realm["users"]
+    } == {
+        name: (user["password"], user["email"], user["roles"])
+        for name, user in users.items()
+        if user["tenant"] == realm["realm"]
+    }
+    assert service(KEYCLOAK)["profiles"] == ["keycloak"]
+    assert not service(KEYCLOAK)["image"].endswith("latest")
 
 
 def test_simulator_has_the_scripts_of_the_demo() -> None:

@@ -82,6 +82,7 @@ async function submit(form, submitter) {
   }
   HTMLFormElement.prototype.submit.call(form);
 }
+for (const note of document.querySelectorAll("[data-without-script]")) note.hidden = true;
 for (const form of document.querySelectorAll("form[data-sign]")) {
   for (const button of form.querySelectorAll("button[disabled]")) button.disabled = false;
   form.addEventListener("submit", (event) => {

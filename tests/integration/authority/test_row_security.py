@@ -235,6 +235,26 @@ async def test_interleaved_transactions_of_many_users_each_see_their_own_rows(po
     assert len(await asyncio.gather(*map(use, range(40)))) == 40
 
 
+async def test_owner_without_superuser_sees_rows_only_where_it_lifts_the_policy(
+    infrastructure: Infrastructure, plain_owners_database: str
+) -> None:
+    url = infrastructure.owner_url(plain_owners_database)
+    owner = await asyncpg.connect(re.sub(r"//[^@]*@", f"//{PLAIN_OWNER}:plain@", url))
+    count = "select count(*) from text_to_sql.warehouse_cost where tenant = $1"
+    tenant = fresh_id()
+    async with owner.transaction():
+        await owner.execute(SET_SCOPE, tenant, "ada", "s-1")
+        await owner.execute("insert into text_to_sql.warehouse_cost (day, ms, bytes) values (current_date, 1, 1)")
+    assert await owner.fetchval(count, tenant) == 0
+    transaction = owner.transaction()
+    await transaction.start()
+    await owner.execute("alter table text_to_sql.warehouse_cost no force row level security")
+    assert await owner.fetchval(count, tenant) == 1
+    await transaction.rollback()
+    assert await owner.fetchval(count, tenant) == 0
+    await owner.close()
+
+
 # Functions that run with the rights of their owner.
 
 DEFINERS = """

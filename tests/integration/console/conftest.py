@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -40,6 +41,10 @@ from tests.integration.console.served import (
 from tests.integration.infrastructure import Infrastructure, password
 from tests.unit.audit import cases
 
+BROWSER_VARIABLE = "SWITCHYARD_TEST_BROWSER"
+"""The path of Chromium; `make test-browser` sets it."""
+
+collect_ignore = [] if BROWSER_VARIABLE in os.environ else ["browser"]
 DATABASE = "audit_console"
 ANSWERED = range(500, 560)
 FAILED = range(600, 612)

@@ -90,7 +90,7 @@ def session_cookies(views: Views, roles: Sequence[ConsoleRole], name: str = OPER
 
 @contextmanager
 def visiting(app: Any, views: Views, *roles: ConsoleRole, name: str = OPERATOR) -> Iterator[Visitor]:
-    """A visitor with these roles; without any, nobody is logged in."""
+    """A visitor with these roles; without any, there is no session."""
     cookies = session_cookies(views, roles, name) if roles else {}
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     client = httpx.AsyncClient(transport=transport, base_url=BASE, cookies=cookies)

@@ -80,7 +80,7 @@ async def test_cookie_that_was_changed_is_no_session(console: Console) -> None:
 @pytest.mark.parametrize(
     "path", ["/cases", "/nothing", "/cases/x", "/login/callback?state=x&code=y", "/static/console.css"]
 )
-async def test_every_answer_has_the_security_headers(console: Console, path: str) -> None:
+async def test_answer_of_any_kind_has_the_security_headers(console: Console, path: str) -> None:
     with visiting(console.app, console.views, "viewer") as visitor:
         answer = await visitor.get(path)
     policy = answer.headers["content-security-policy"]

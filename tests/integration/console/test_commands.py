@@ -91,7 +91,7 @@ async def test_command_that_differs_from_what_was_signed_is_not_stored(
 
 
 async def test_name_of_a_signer_is_that_of_the_log_in(console: Console, work: Any) -> None:
-    """Another person with a valid form of the operator's cannot hand it in, whatever fields it has."""
+    """Another person with a valid form of the operator's cannot hand it in, with any fields."""
     form = signed_form("halt", "assist")
     with visiting(console.app, console.views, *ROLES, name="mallory") as visitor:
         answer = await visitor.post("/switches/command", **form, operator=OPERATOR, name=OPERATOR)

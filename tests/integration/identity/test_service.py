@@ -236,6 +236,27 @@ async def test_concurrent_tasks_of_a_grant_cost_one_exchange(
     assert len({answer["jti"] for _, answer in answers}) == 1
 
 
+async def test_concurrent_tasks_of_a_grant_share_the_failure_of_their_exchange(
+    service: Service, identity_servers: IdentityServers, exchange: TokenExchange
+) -> None:
+    asked = 0
+
+    async def fail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(1)
+        writer.write(b"HTTP/1.1 500 \r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    grant = await granted(service, identity_servers)
+    requests = [await service.open_task(grant) for _ in range(5)]
+    async with await asyncio.start_server(fail, "127.0.0.1", 0) as failing:
+        exchange._endpoint = f"http://127.0.0.1:{failing.sockets[0].getsockname()[1]}/token"
+        answers = await asyncio.gather(*(service.post("text_to_sql", "/token", request) for request in requests))
+    assert [status for status, _ in answers] == [503] * 5
+    assert asked == 1, "each task that waits would ask an exchange that does not answer again"
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
