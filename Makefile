@@ -66,6 +66,12 @@ compose-up: ## The whole stack in docker compose: LocalStack, PostgreSQL, simula
 compose-demo: $(READY) compose-up ## The demo against docker compose, from outside; wants a stack without cases
 	@$(BIN)/switchyard demo --env compose $(if $(JSON),--figures $(JSON))
 
+.PHONY: keycloak-test
+keycloak-test: $(READY) ## Users of Keycloak at the ingress function (Docker; the GitHub workflow runs it)
+	docker compose --profile keycloak up --wait keycloak
+	$(BIN)/python -m tests.keycloak
+	docker compose --profile keycloak rm --stop --force keycloak
+
 .PHONY: compose-down
 compose-down: ## Stop the docker compose stack and delete its data
 	docker compose --profile observability down --volumes

@@ -42,9 +42,7 @@ async def log(store: AuditStore) -> None:
     await store.record(recorded.log())
 
 
-async def test_credentials_used_in_a_users_name_are_listed_with_case_agent_audience_and_scope(
-    log: None, reader: AuditReader
-) -> None:
+async def test_credentials_used_in_a_users_name_are_listed_with_case_and_agent(log: None, reader: AuditReader) -> None:
     [used] = await reader.accesses(ANA)
     expected = recorded.credential(recorded.ANA, 101)
     assert (used.case_id, used.agent, used.audience) == (recorded.CASES["answered"], "text_to_sql", expected.audience)

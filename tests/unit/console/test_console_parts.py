@@ -78,7 +78,7 @@ def test_each_endpoint_has_one_handler_and_no_handler_is_without_an_endpoint() -
         ConsoleApp(pages, extra, extra, "http://127.0.0.1").build()
 
 
-def test_what_changes_something_is_a_post_and_not_for_viewers() -> None:
+def test_endpoint_that_changes_something_is_a_post_and_not_for_viewers() -> None:
     for name, endpoint in ENDPOINTS.items():
         if endpoint.method == "POST" and name != "logout":
             assert endpoint.roles is not None
