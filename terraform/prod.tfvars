@@ -73,13 +73,11 @@ token_exchange = {
   idp_client_id = "switchyard"
 }
 
-# Where browsers find the console, its certificate, its client at the identity provider, and who may reach it.
+# Where browsers find the console, and its client at the identity provider.
 console = {
-  url             = "https://console.harborline.example"
-  certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000000"
-  client_id       = "switchyard-console"
-  authorize_url   = "https://login.acme.example/authorize"
-  allowed_cidrs   = ["10.0.0.0/8"]
+  url           = "https://console.harborline.example"
+  client_id     = "switchyard-console"
+  authorize_url = "https://login.acme.example/authorize"
 }
 
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each

@@ -146,14 +146,8 @@ variable "token_exchange" {
 }
 
 variable "console" {
-  description = "The console's address, its ACM certificate, its client at the identity provider, and the networks that may reach it."
-  type = object({
-    url             = string
-    certificate_arn = string
-    client_id       = string
-    authorize_url   = string
-    allowed_cidrs   = list(string)
-  })
+  description = "The console's address, and its client at the identity provider."
+  type        = object({ url = string, client_id = string, authorize_url = string })
 }
 
 variable "settings" {

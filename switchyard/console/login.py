@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import aiohttp
 
@@ -105,10 +105,12 @@ class Login:
             "redirect_uri": self.redirect_url,
             "code_verifier": verifier,
         }
-        auth = aiohttp.BasicAuth(self.client_id, self.client_secret)
+        # RFC 6749, 2.3.1: both are form-encoded first.
+        pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}"
+        headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
         timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
         try:
-            async with self.http.post(self.token_url, data=form, auth=auth, timeout=timeout) as response:
+            async with self.http.post(self.token_url, data=form, headers=headers, timeout=timeout) as response:
                 body = await response.content.read(MAX_ANSWER_BYTES)
                 status = response.status
         except (aiohttp.ClientError, TimeoutError) as error:
