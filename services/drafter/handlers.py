@@ -99,8 +99,8 @@ def read_finding(data: bytes) -> dict[str, Any]:
 
 def _citation(finding: dict[str, Any]) -> dict[str, Any]:
     """The fields with which a reader can check a cited finding."""
-    names = ("id", "sql", "tables", "computation", "figures", "not_known", "row_count", "truncated")
-    return {name: finding[name] for name in names if finding.get(name) not in (None, "", [])}
+    names = ("id", "sql", "tables", "computation", "figures", "sources", "not_known", "row_count", "truncated")
+    return {name: finding[name] for name in names if finding.get(name) not in (None, "", [], {})}
 
 
 async def draft_email(

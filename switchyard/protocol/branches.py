@@ -24,7 +24,7 @@ class PlannedBranch(Contract):
     """What one agent is to do."""
 
     agent: Name
-    part: Artefact | None = Field(default=None, description="Its part of the question; without it, the whole.")
+    part: Artefact | None = Field(default=None, description="Its part of what is asked; without it, the whole.")
 
 
 class FanOut(Contract):

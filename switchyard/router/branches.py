@@ -1,6 +1,6 @@
 """Fan-out and join: one command per branch, and one to the case manager, which waits for them. Pure.
 
-A branch gets its part of the question and what earlier branches found, and nothing else of the case. Everything in it
+A branch gets its part of what is asked and what earlier branches found, and nothing else of the case. Everything in it
 carries its number in the envelope, sealed: so also a failure, which has no state, says where it belongs.
 """
 

@@ -48,7 +48,7 @@ async def test_sequence_gives_the_later_specialist_the_findings_of_the_earlier(d
     assert await deployment.findings([case]) == []
 
 
-async def test_part_that_fails_is_said_in_the_answer(deployment: Deployment) -> None:
+async def test_part_that_fails_is_named_in_the_answer(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e partial of two")])
     closed = await deployment.closed([case])
     assert closed[case]["outcome"] == "answered"

@@ -19,6 +19,7 @@ from switchyard.protocol.events.failures import ReauthNeeded
 from switchyard.protocol.fields import ROLE_SCOPE
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task, TaskResult
+from switchyard.runtime.database.session_scope import SessionScope
 from switchyard.runtime.models.clients import model_budget, model_call
 from switchyard.runtime.storage.artefacts import Artefacts
 
@@ -61,7 +62,7 @@ async def answer_question(
                 case_id=task.envelope.case_id,
                 role=role,
                 limits=limits,
-                budget=budget.of(task.envelope.principal),
+                budget=budget.of(SessionScope.of(task.envelope)),
             )
     except ConsentRequired as required:
         return TaskResult(ReauthNeeded(audience=required.audience))

@@ -1,4 +1,4 @@
-"""Branches are joined once, in whatever order, as often and as late as they arrive, and no result is lost."""
+"""Branches are joined once, in any order, as often and as late as they arrive, and no result is lost."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.integration.case_manager.conftest import CaseManager, StartCaseManage
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Owner
 from tests.unit.protocol.bus_events import changed, with_digest
-from tests.unit.router.branch_cases import chosen, followed, found, join
+from tests.unit.router.branch_cases import chosen, findings, followed, join
 from tests.unit.router.cases import failed, received, reply
 
 pytestmark = pytest.mark.integration
 
 EVENT = chosen()
 GATHER, *COMMANDS = followed(EVENT)
-ENDS = [followed(found(command))[0] for command in COMMANDS]
+ENDS = [followed(findings(command))[0] for command in COMMANDS]
 JOINED = join(GATHER, ENDS)
 
 
@@ -80,7 +80,7 @@ async def test_end_that_arrives_twice_counts_once(case_manager: CaseManager) -> 
 async def test_second_end_of_a_branch_is_forged_and_the_first_one_counts(case_manager: CaseManager) -> None:
     await deliver(case_manager.gathers, GATHER)
     await deliver(case_manager.gathers, ENDS[0])
-    other = followed(found(COMMANDS[0], "another result"))[0]
+    other = followed(findings(COMMANDS[0], "another result"))[0]
     forged = with_digest(other | {"event_id": fresh_id()})
     with pytest.raises(InvalidEvent, match="ended already") as caught:
         await deliver(case_manager.gathers, forged)

@@ -15,13 +15,13 @@ from switchyard.protocol.fields import Json
 from tests.reference import derive_event, verify_case
 from tests.unit.audit.cases import rewritten, stored
 from tests.unit.protocol.bus_events import changed
-from tests.unit.router.branch_cases import beginning, chosen, followed, found, join
+from tests.unit.router.branch_cases import beginning, chosen, findings, followed, join
 from tests.unit.router.cases import ANSWER, failed, received, reply, stamped
 
 NOW = datetime(2026, 7, 1, 9, tzinfo=UTC)
 EVENT = chosen()
 GATHER, *COMMANDS = followed(EVENT)
-ANSWERS = [found(COMMANDS[0]), failed(COMMANDS[1]), found(COMMANDS[2])]
+ANSWERS = [findings(COMMANDS[0]), failed(COMMANDS[1]), findings(COMMANDS[2])]
 ENDS = [followed(answer)[0] for answer in ANSWERS]
 BEFORE = [*beginning(), EVENT, GATHER, *COMMANDS, *ANSWERS, *ENDS]
 JOINED = join(GATHER, ENDS)

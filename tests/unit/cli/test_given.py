@@ -6,11 +6,11 @@ import pytest
 
 from switchyard.cli.app.audit_log import list_given
 from switchyard.cli.commands import case
-from tests.unit.router.branch_cases import PARTS, chosen, followed, found, join
+from tests.unit.router.branch_cases import PARTS, chosen, findings, followed, join
 from tests.unit.router.cases import received
 
 GATHER, *COMMANDS = followed(chosen(2))
-ANSWERS = [found(command) for command in COMMANDS]
+ANSWERS = [findings(command) for command in COMMANDS]
 (DRAFT,) = followed(join(GATHER, [followed(answer)[0] for answer in ANSWERS]))
 
 

@@ -34,10 +34,10 @@ FAILURE = BranchFailure(code="time_limit", message="no result within 60000 ms")
 class PlainText:
     """In place of the vault: the unit under test never sees a key."""
 
-    async def seal(self, subject: str, plain: bytes, *, case_id: str, name: str) -> bytes:
+    async def seal(self, subject: str, plain: bytes, *, case_id: str, name: str, **_: object) -> bytes:
         return plain
 
-    async def open(self, subject: str, sealed: bytes, *, case_id: str, name: str) -> bytes:
+    async def open(self, subject: str, sealed: bytes, *, case_id: str, name: str, **_: object) -> bytes:
         return sealed
 
 
@@ -115,7 +115,7 @@ async def test_findings_of_several_specialists_are_numbered_in_branch_order() ->
     assert "missing" not in document
 
 
-async def test_missing_part_is_said_with_its_reason_whatever_the_model_writes() -> None:
+async def test_answer_without_a_part_says_what_is_missing_and_why() -> None:
     write = Written()
     results = [
         result(write, "well_data", "Who fell?", failure=FAILURE),

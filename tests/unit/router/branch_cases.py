@@ -48,7 +48,7 @@ def chosen(
     return reply(beginning(tokens)[-1], AgentsChosen(branches=tuple(planned), mode=mode), written=written)
 
 
-def found(command: Json, text: str = "") -> Json:
+def findings(command: Json, text: str = "") -> Json:
     """A specialist's findings."""
     name = artefact("findings", text or command["event_id"])
     return reply(command, FindingsReady(findings=(name,), rows=1), written=(name,))

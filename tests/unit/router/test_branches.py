@@ -27,7 +27,7 @@ from switchyard.protocol.fields import Json
 from switchyard.router.case_state import NOT_STARTED
 from tests.reference import replay_case
 from tests.unit.protocol.bus_events import changed, delivered, with_digest
-from tests.unit.router.branch_cases import PARTS, chosen, followed, found, join, spent, text
+from tests.unit.router.branch_cases import PARTS, chosen, findings, followed, join, spent, text
 from tests.unit.router.cases import ANSWER, SEAL, artefact, failed, received, reply, routed
 
 GRANT = "7d5f3f0e-6a55-4f0e-8f2e-7a0c2b6d1f43"
@@ -81,7 +81,7 @@ def routed_opening() -> Json:
 
 def test_result_of_a_branch_goes_to_the_case_manager_as_its_end() -> None:
     _, first, *_ = followed(chosen())
-    answer = found(first)
+    answer = findings(first)
     (end,) = followed(answer)
     assert (end["type"], end["node_to"], end["branch"]) == ("JoinBranch", "case_manager", first["branch"])
     assert payload(end).answer == payload(answer).model_dump(mode="json", exclude_none=True)
@@ -102,7 +102,7 @@ def test_final_failure_of_a_branch_is_its_end_with_the_reason() -> None:
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_join_has_the_same_parents_and_id_in_any_order_of_ends(order: tuple[int, ...]) -> None:
     gather, *commands = followed(chosen())
-    ends = [followed(found(command))[0] for command in commands]
+    ends = [followed(findings(command))[0] for command in commands]
     joined = join(gather, [ends[number] for number in order])
     assert joined["parents"] == [gather["digest"], *(end["digest"] for end in ends)]
     assert joined["event_id"] == event_id_for(gather["event_id"], "case_manager", "BranchesJoined")
@@ -113,7 +113,7 @@ def test_join_has_the_same_parents_and_id_in_any_order_of_ends(order: tuple[int,
 
 def test_joined_results_go_to_the_drafter_in_branch_order() -> None:
     gather, *commands = followed(chosen())
-    answers = [found(command) for command in commands]
+    answers = [findings(command) for command in commands]
     (draft,) = followed(join(gather, [followed(answer)[0] for answer in answers]))
     assert draft["node_to"] == "drafter"
     asked = payload(draft)
@@ -131,7 +131,7 @@ def test_joined_results_go_to_the_drafter_in_branch_order() -> None:
 
 def test_two_failures_and_one_success_are_drafted_with_the_reasons() -> None:
     gather, first, second, third = followed(chosen())
-    ends = [*followed(failed(first)), *followed(found(second)), *followed(failed(third))]
+    ends = [*followed(failed(first)), *followed(findings(second)), *followed(failed(third))]
     (draft,) = followed(join(gather, ends))
     assert draft["type"] == "DraftAnswer"
     assert results(draft) == [("text_to_sql", "time_limit"), ("text_to_sql", ""), ("text_to_sql", "time_limit")]
@@ -152,7 +152,7 @@ def test_case_of_which_every_branch_failed_fails_with_each_reason() -> None:
 def test_agent_that_is_not_deployed_is_a_failed_branch_of_its_own() -> None:
     gather, unknown, asked = followed(chosen(2, agents=("palmist", "text_to_sql")))
     assert (unknown["type"], payload(unknown).failure.code) == ("JoinBranch", "unknown_agent")
-    (draft,) = followed(join(gather, [unknown, *followed(found(asked))]))
+    (draft,) = followed(join(gather, [unknown, *followed(findings(asked))]))
     assert results(draft) == [("palmist", "unknown_agent"), ("text_to_sql", "")]
 
 
@@ -169,12 +169,12 @@ def test_more_branches_than_the_playbook_allows_are_refused() -> None:
 
 def test_one_branch_alone_is_joined_like_several() -> None:
     gather, asked = followed(chosen(1))
-    (draft,) = followed(join(gather, followed(found(asked))))
+    (draft,) = followed(join(gather, followed(findings(asked))))
     assert results(draft) == [("text_to_sql", "")]
 
 
 def sequence(steps: int) -> list[Json]:
-    """The events of a sequence of which every step succeeds, up to the drafter's command."""
+    """The events of a sequence whose steps all succeed, up to the drafter's command."""
     waiting, log = chosen(steps, "sequence"), []
     while waiting["type"] != "DraftAnswer":
         log.append(waiting)
@@ -182,7 +182,7 @@ def sequence(steps: int) -> list[Json]:
         log += following
         if following[0]["type"] == "GatherBranches":
             gather, command = following
-            answer = found(command)
+            answer = findings(command)
             (end,) = followed(answer)
             log += [answer, end]
             waiting = join(gather, [end])
@@ -206,7 +206,7 @@ def test_sequence_asks_one_specialist_after_another_with_the_findings_so_far() -
 
 def test_failed_step_of_a_sequence_ends_it_and_the_answer_says_what_is_missing() -> None:
     gather, first = followed(chosen(3, "sequence"))
-    second_gather, second = followed(join(gather, followed(found(first))))
+    second_gather, second = followed(join(gather, followed(findings(first))))
     joined = join(second_gather, followed(failed(second)))
     assert joined["type"] == "BranchesJoined"
     (draft,) = followed(joined)
@@ -231,11 +231,11 @@ def test_branch_that_needs_consent_waits_in_its_branch_and_goes_on() -> None:
     assert payload(consent) == AskConsent(audience="https://warehouse.example")
     assert (consent["node_to"], consent["branch"]) == ("case_manager", first["branch"])
     assert routed_question() not in text(consent)
-    (other,) = followed(found(second))  # does not wait
+    (other,) = followed(findings(second))  # does not wait
     (again,) = followed(reply(consent, ConsentGranted(grant=GRANT)))
     assert (again["type"], again["branch"]) == ("AnswerQuestion", first["branch"])
     assert payload(again) == payload(first)
-    (draft,) = followed(join(gather, [*followed(found(again)), other]))
+    (draft,) = followed(join(gather, [*followed(findings(again)), other]))
     assert results(draft) == [("text_to_sql", "")] * 2
 
 
@@ -243,7 +243,7 @@ def test_branch_whose_consent_expires_fails_alone() -> None:
     gather, first, second = followed(chosen(2))
     (end,) = followed(reply(asked_for_consent(first), ConsentExpired()))
     assert (end["type"], payload(end).failure.code) == ("JoinBranch", "needs_reauth")
-    (draft,) = followed(join(gather, [end, *followed(found(second))]))
+    (draft,) = followed(join(gather, [end, *followed(findings(second))]))
     assert results(draft) == [("text_to_sql", "needs_reauth"), ("text_to_sql", "")]
 
 
@@ -257,7 +257,7 @@ def test_branch_that_needs_consent_too_often_fails_alone() -> None:
 
 def test_step_after_consent_of_a_sequence_keeps_the_earlier_findings() -> None:
     gather, first = followed(chosen(2, "sequence"))
-    _, second = followed(join(gather, followed(found(first))))
+    _, second = followed(join(gather, followed(findings(first))))
     (again,) = followed(reply(asked_for_consent(second), ConsentGranted(grant=GRANT)))
     assert payload(again) == payload(second)
     assert payload(again).findings is not None
@@ -273,7 +273,7 @@ MOVED: dict[str, Callable[[Json, Json], Json]] = {
 }
 
 
-@pytest.mark.parametrize("outcome", [found, failed])
+@pytest.mark.parametrize("outcome", [findings, failed])
 @pytest.mark.parametrize("move", MOVED.values(), ids=list(MOVED))
 def test_forged_branch_result_is_refused(outcome: Callable[[Json], Json], move: Callable[[Json, Json], Json]) -> None:
     _, first, second = followed(chosen(2))
@@ -297,7 +297,7 @@ FORGED_JOINS: dict[str, Callable[[Json, Json], Json]] = {
 @pytest.mark.parametrize("alter", FORGED_JOINS.values(), ids=list(FORGED_JOINS))
 def test_forged_join_is_refused(alter: Callable[[Json, Json], Json]) -> None:
     gather, *commands = followed(chosen(2))
-    joined = join(gather, [followed(found(command))[0] for command in commands])
+    joined = join(gather, [followed(findings(command))[0] for command in commands])
     with pytest.raises(InvalidEvent) as caught:
         followed(with_digest(alter(joined, commands[0])))
     assert caught.value.reason is RejectionReason.FORGED
@@ -315,7 +315,7 @@ def test_tokens_are_split_in_integers_that_add_up(tokens: int, branches: int) ->
 def test_tokens_that_branches_leave_are_returned_at_the_join() -> None:
     gather, *commands = followed(chosen(tokens=10_000))
     assert [command["budget"]["tokens"] for command in commands] == [3_334, 3_333, 3_333]
-    answers = [spent(found(commands[0]), 334), spent(failed(commands[1]), 5_000), found(commands[2])]
+    answers = [spent(findings(commands[0]), 334), spent(failed(commands[1]), 5_000), findings(commands[2])]
     joined = join(gather, [followed(answer)[0] for answer in answers])
     assert payload(joined).tokens == 3_000 + 0 + 3_333
     (draft,) = followed(joined)
@@ -324,7 +324,7 @@ def test_tokens_that_branches_leave_are_returned_at_the_join() -> None:
 
 def test_spent_budget_does_not_become_an_unlimited_one() -> None:
     gather, *commands = followed(chosen(2, tokens=10))
-    joined = join(gather, [followed(spent(found(command), 50))[0] for command in commands])
+    joined = join(gather, [followed(spent(findings(command), 50))[0] for command in commands])
     (draft,) = followed(joined)
     assert draft["budget"]["tokens"] == 1
 
@@ -332,7 +332,7 @@ def test_spent_budget_does_not_become_an_unlimited_one() -> None:
 def test_unset_budget_stays_unset() -> None:
     gather, *commands = followed(chosen(2))
     assert {command["budget"]["tokens"] for command in (gather, *commands)} == {0}
-    (draft,) = followed(join(gather, [followed(spent(found(command), 50))[0] for command in commands]))
+    (draft,) = followed(join(gather, [followed(spent(findings(command), 50))[0] for command in commands]))
     assert draft["budget"]["tokens"] == 0
 
 
@@ -340,14 +340,14 @@ def test_redelivered_events_of_a_fan_out_make_the_same_events() -> None:
     event = chosen()
     assert followed(event) == followed(event)
     gather, *commands = followed(event)
-    joined = join(gather, [followed(found(command))[0] for command in commands])
+    joined = join(gather, [followed(findings(command))[0] for command in commands])
     assert followed(joined) == followed(joined)
 
 
 def test_state_of_three_long_failures_stays_within_the_limit() -> None:
     gather, *commands = followed(chosen())
     long = [failed(command, causes=("x" * 1_900,)) for command in commands[:2]]
-    (draft,) = followed(join(gather, [followed(each)[0] for each in (*long, found(commands[2]))]))
+    (draft,) = followed(join(gather, [followed(each)[0] for each in (*long, findings(commands[2]))]))
     assert len(canonical_json(draft["state"])) < MAX_STATE_BYTES
 
 
@@ -360,7 +360,7 @@ def answered(log: list[Json]) -> list[Json]:
 def parallel() -> list[Json]:
     event = chosen()
     gather, *commands = followed(event)
-    answers = [found(commands[0]), failed(commands[1]), found(commands[2])]
+    answers = [findings(commands[0]), failed(commands[1]), findings(commands[2])]
     ends = [followed(answer)[0] for answer in answers]
     joined = join(gather, ends)
     return [event, gather, *commands, *answers, *ends, joined, *followed(joined)]
@@ -385,7 +385,7 @@ def test_replay_reports_a_branch_that_was_left_out() -> None:
 def test_join_that_quotes_another_part_is_seen_by_the_state() -> None:
     _, first = followed(chosen(1))
     stranger = artefact("question", "another")
-    altered = changed(found(first), "state.artefacts.part", stranger.model_dump(mode="json"))
+    altered = changed(findings(first), "state.artefacts.part", stranger.model_dump(mode="json"))
     with pytest.raises(InvalidEvent, match="state was altered"):
         followed(with_digest(altered))
 
@@ -395,5 +395,5 @@ def test_ends_are_no_task_failures_and_joined_ones_no_branch_ends() -> None:
     (end,) = followed(failed(first))
     assert isinstance(payload(end), JoinBranch)
     assert isinstance(payload(join(gather, [end])), TaskFailed)
-    assert isinstance(payload(join(gather, followed(found(first)))), BranchesJoined)
+    assert isinstance(payload(join(gather, followed(findings(first)))), BranchesJoined)
     assert routed(join(gather, [end]))["type"] == "CloseCase"

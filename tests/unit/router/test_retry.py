@@ -18,7 +18,7 @@ from switchyard.router.retry import quoted_command
 from switchyard.router.state_seal import StateSeal
 from tests.reference import decide_routing, derive_event, route
 from tests.unit.protocol.bus_events import changed, delivered, with_digest, without
-from tests.unit.router.branch_cases import chosen, followed, found, join
+from tests.unit.router.branch_cases import chosen, findings, followed, join
 from tests.unit.router.cases import (
     ANSWER_QUESTION,
     CHOOSE,
@@ -156,7 +156,7 @@ def test_retry_of_a_gather_asks_every_branch_again() -> None:
     assert [each["payload"] for each in (again, *asked)] == [each["payload"] for each in (gather, *commands)]
     assert {each["attempt"] for each in (again, *asked)} == {"retry-1"}
     assert {each["branch"]["gather"] for each in asked} == {again["event_id"]} != {gather["event_id"]}
-    (draft,) = followed(join(again, [followed(found(command))[0] for command in asked]))
+    (draft,) = followed(join(again, [followed(findings(command))[0] for command in asked]))
     assert (draft["type"], draft["attempt"]) == ("DraftAnswer", "retry-1")
 
 
@@ -164,7 +164,7 @@ def test_retry_of_a_sequence_begins_with_the_step_that_failed() -> None:
     gather, first = followed(chosen(2, "sequence"))
     failure = join(gather, followed(failed(first)))
     again, asked = followed(retried(gather, failure))
-    second_gather, second = followed(join(again, followed(found(asked))))
+    second_gather, second = followed(join(again, followed(findings(asked))))
     assert received(second).payload.findings is not None  # type: ignore[attr-defined]
     assert second_gather["attempt"] == "retry-1"
 
