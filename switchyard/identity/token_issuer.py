@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 import structlog
 from joserfc.jwk import OKPKey
@@ -77,6 +79,7 @@ class TokenIssuer:
     services: Mapping[str, ServiceGrant]
     clock: Clock
     _cache: OrderedDict[_CacheKey, IssuedToken] = field(default_factory=OrderedDict)
+    _exchanging: WeakValueDictionary[_CacheKey, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def issue(self, agent: str, request: TokenRequest) -> IssuedToken:
         """A token for a task. Raises `TokenDenied` or `Unavailable`."""
@@ -101,12 +104,15 @@ class TokenIssuer:
             raise TokenDenied(denied or _UNKNOWN)
         version = registered.registered_at if registered is not None else None
         key = request.grant, version, agent, request.audience, tuple(sorted(request.scopes))
-        token = self._cache.get(key)
-        if token is None or token.expires_at - now <= MIN_REMAINING_S or token.jti == request.instead_of:
-            token = await self._exchanged(agent, request, registered, claims)
-            self._cache[key] = replace(token, expires_at=min(token.expires_at, claims.exp))
-            if len(self._cache) > MAX_CACHED_TOKENS:
-                self._cache.popitem(last=False)
+        # One exchange for all tasks that wait for the same token: the questions of a user come together.
+        lock = self._exchanging.setdefault(key, asyncio.Lock())
+        async with lock:
+            token = self._cache.get(key)
+            if token is None or token.expires_at - now <= MIN_REMAINING_S or token.jti == request.instead_of:
+                token = await self._exchanged(agent, request, registered, claims)
+                self._cache[key] = replace(token, expires_at=min(token.expires_at, claims.exp))
+                if len(self._cache) > MAX_CACHED_TOKENS:
+                    self._cache.popitem(last=False)
         # Before it leaves: a token that somebody holds is in this table.
         await self.store.record_issue(request, agent, token)
         log.info("token.issued", agent=agent, grant=request.grant, case_id=request.case_id, jti=token.jti)

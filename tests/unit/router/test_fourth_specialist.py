@@ -56,7 +56,7 @@ def followed(event: Json) -> list[Json]:
     return route(read_event(catalogue, delivered(event), node=event["node_to"]), SEAL, table)
 
 
-def test_fourth_specialist_is_one_branch_beside_the_others() -> None:
+def test_fourth_specialist_in_parallel_is_one_branch_of_two() -> None:
     event = chosen(2, agents=("text_to_sql", CARD.name))
     gather, first, second = followed(event)
     assert (gather["type"], first["node_to"], second["node_to"]) == ("GatherBranches", "text_to_sql", CARD.name)
