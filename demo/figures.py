@@ -52,13 +52,13 @@ async def count_progress(log: asyncpg.Connection[Any]) -> tuple[int, int, int]:
 async def count_published(work: asyncpg.Connection[Any], case_ids: list[str] | None = None) -> int:
     """How many events the producers published, for some cases or in all, from their outboxes alone.
 
-    The router has no outbox: it publishes one event for each that it is sent.
+    The router has no outbox: it publishes one event for each that it is sent, and more where a case fans out.
     """
     published = 0
     for node in (CASE_MANAGER, *AGENT_CARDS):
         await work.execute(f'set search_path to "{node}"')
         row = await work.fetchrow(QUERIES["stored_events"], case_ids)
-        published += row["stored"] + row["to_router"] if row else 0
+        published += row["stored"] + row["routed"] if row else 0
     return published
 
 

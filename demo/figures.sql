@@ -40,7 +40,16 @@ group by c.node_from
 order by c.node_from
 
 -- name: stored_events
-select count(*) as stored, count(*) filter (where node_to = 'router') as to_router
+-- The router follows an event with one, a fan-out with one for each branch and the gather.
+select count(*) as stored, coalesce(sum(1 + case
+    when type = 'AgentsChosen' and event::json #>> '{payload,mode}' = 'sequence' then 1
+    when type = 'AgentsChosen' then json_array_length(event::json #> '{payload,branches}')
+    when type = 'BranchesJoined' and event::json #>> '{state,plan,mode}' = 'sequence'
+      and json_array_length(event::json #> '{state,plan,results}') + 1 < json_array_length(event::json #> '{state,plan,branches}')
+      and event::json #> '{payload,results,0,answer}' is not null then 1
+    when type = 'TaskRetried' then coalesce(json_array_length(event::json #> '{payload,command,payload,branches}'), 0)
+    else 0
+  end) filter (where node_to = 'router'), 0)::bigint as routed
 from outbox where publish_after < 'infinity' and ($1::uuid[] is null or case_id = any($1))
 
 -- name: closed_emails

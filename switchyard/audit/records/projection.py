@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from switchyard.protocol.branches import Branch
 from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.catalogue import UPSTREAM_PREFIX, Catalogue, EventType
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
-from switchyard.protocol.fields import Access, Principal, in_known_years
+from switchyard.protocol.events.case_manager import BranchesJoined
+from switchyard.protocol.events.router import JoinBranch
+from switchyard.protocol.fields import Access, Json, Principal, in_known_years
 from switchyard.protocol.received import BusDelivery, find_event_type, read_bus_event, read_delivery
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -99,6 +102,9 @@ class ExaminedMessage:
     row: Transition | None
     alarm: IntegrityAlarm | None
     principal: Principal | None = None
+    branch: Branch | None = None
+    ends: tuple[str, ...] = ()
+    """Of the end of a branch, and of a join: how each branch ended, hashed."""
 
 
 def examine_message(catalogue: Catalogue, body: str) -> ExaminedMessage:
@@ -116,7 +122,26 @@ def examine_message(catalogue: Catalogue, body: str) -> ExaminedMessage:
     if doubt is None and delivery.bus_time is not None and row.bus_ts is None:
         doubt = AlarmKind.BUS_TIME, "the bus's time cannot be held: the event is recorded without it", "time"
     found = None if doubt is None else build_alarm(doubt[0], body, doubt[1], doubt[2])
-    return ExaminedMessage(row, found, delivery.envelope.principal)
+    envelope = delivery.envelope
+    return ExaminedMessage(row, found, envelope.principal, envelope.branch, _branch_ends(envelope))
+
+
+def _branch_ends(envelope: Envelope) -> tuple[str, ...]:
+    """How branches ended, as `answer` or `failure` and its hash: the same in a branch's end and in the join of it."""
+    results = envelope.payload.get("results") if envelope.type == BranchesJoined.__name__ else [envelope.payload]
+    if envelope.type not in {BranchesJoined.__name__, JoinBranch.__name__} or not isinstance(results, list):
+        return ()
+    ends = []
+    for result in results:
+        found: Json = {
+            name: result[name] for name in ("answer", "failure") if isinstance(result, dict) and name in result
+        }
+        ends.append(f"{'+'.join(found)} {hashlib.sha256(canonical_json(found)).hexdigest()}")
+    return tuple(ends)
+
+
+def _fields(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
 
 
 def build_alarm(kind: AlarmKind, body: str, reason: str, field: str | None = None) -> IntegrityAlarm:

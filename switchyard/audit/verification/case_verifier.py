@@ -64,7 +64,8 @@ def check_stored_row(catalogue: Catalogue, stored: StoredRow) -> tuple[list[Find
             findings.append(build_finding(row, FindingKind.RECORDED_EARLY, why, "recorded_at"))
             break
     # The case_id stays that of the column, under which the row was read.
-    return findings, EventFact(event._replace(case_id=row.case_id, body=""), stored.recorded_at, found.principal)
+    known = event._replace(case_id=row.case_id, body="")
+    return findings, EventFact(known, stored.recorded_at, found.principal, found.branch, found.ends)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,12 @@ from datetime import datetime
 
 from switchyard.audit.records.projection import Transition
 from switchyard.audit.verification.findings import Finding, FindingKind
-from switchyard.protocol.catalogue import ROUTER
+from switchyard.protocol.branches import Branch
+from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER
 from switchyard.protocol.envelope import event_id_for
 from switchyard.protocol.events.case_manager import ConsentRequested, TaskRetried
 from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import GatherBranches, JoinBranch
 from switchyard.protocol.fields import Principal
 
 RETRIED_TYPE, FAILED_TYPE, CONSENT_REQUESTED = TaskRetried.__name__, TaskFailed.__name__, ConsentRequested.__name__
@@ -41,6 +43,8 @@ class EventFact:
     event: Transition
     recorded_at: datetime
     principal: Principal | None = None
+    branch: Branch | None = None
+    ends: tuple[str, ...] = ()
 
 
 def check_chain(facts: Sequence[EventFact]) -> Iterator[Finding]:
@@ -54,6 +58,7 @@ def check_chain(facts: Sequence[EventFact]) -> Iterator[Finding]:
     for fact in facts:
         yield from _check_cause(fact.event, by_digest)
     yield from _siblings(events)
+    yield from _check_joins(facts)
 
 
 def build_finding(event: Transition, kind: FindingKind, why: str, field: str | None = None) -> Finding:
@@ -106,8 +111,8 @@ def _check_cause(event: Transition, by_digest: Mapping[str, Transition]) -> Iter
     expected = max((parent.seq for parent in known), default=-1) + 1
     if event.seq != expected:
         yield build_finding(event, FindingKind.WRONG_SEQ, f"seq is {event.seq}; its parents give {expected}", "seq")
-    # A join's id is derived from its gather, which is in no event; every other id from the event's one parent.
-    if len(known) == 1:
+    # A join's first parent is its gather.
+    if known:
         derived = event_id_for(known[0].event_id, event.node_from, event.transition, event.ordinal)
         if event.event_id != derived:
             why = f"the id derived from its parent is {derived}"
@@ -143,6 +148,33 @@ def _siblings(events: Iterable[Transition]) -> Iterator[Finding]:
         if missing := count - sum(0 <= ordinal < count for ordinal in ordinals):
             why = f"{missing} of the {count} children of its parent are not in the log"
             yield build_finding(eldest, FindingKind.MISSING_SIBLING, why, "siblings")
+
+
+def _check_joins(facts: Sequence[EventFact]) -> Iterator[Finding]:
+    """The parents of a join are its gather and the end of each branch, in order, and its results are theirs."""
+    by_digest = {fact.event.transcript_hash: fact for fact in facts}
+    for fact in facts:
+        causes = [by_digest.get(digest) for digest in fact.event.parents]
+        known = [cause for cause in causes if cause is not None]
+        # A missing parent is a finding of its own; a retired body names no branch any more.
+        if len(causes) > 1 and len(known) == len(causes) and all(each.principal for each in (fact, *known)):
+            gather, *ends = known
+            if why := _join_problem(fact, gather.event, ends):
+                yield build_finding(fact.event, FindingKind.JOIN_UNFOUNDED, why, "parents")
+
+
+def _join_problem(join: EventFact, gather: Transition, ends: Sequence[EventFact]) -> str:
+    if gather.transition != GatherBranches.__name__ or join.event.node_from != CASE_MANAGER:
+        return "it has several parents, and is no join of the case manager's"
+    if len(ends) != gather.siblings - 1:
+        return f"it joins {len(ends)} branches of {gather.siblings - 1}"
+    for number, end in enumerate(ends):
+        if end.event.transition != JoinBranch.__name__ or end.branch != Branch(gather=gather.event_id, number=number):
+            return f"{end.event.transition} {end.event.event_id} is not the end of branch {number}"
+    found = [each for end in ends for each in end.ends]
+    if join.event.transition == FAILED_TYPE:
+        return "" if all(each.startswith("failure ") for each in found) else "a branch has a result"
+    return "" if found == list(join.ends) else "its results are not those of its branches"
 
 
 def _check_endings(events: Sequence[Transition], by_digest: Mapping[str, Transition]) -> Iterator[Finding]:

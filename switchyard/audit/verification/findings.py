@@ -28,6 +28,7 @@ class FindingKind(StrEnum):
     SECOND_FIRST_EVENT = "second_first_event"
     SECOND_ENDING = "second_ending"  # a case ends once per attempt
     RETRY_UNFOUNDED = "retry_unfounded"  # its parent is not the failure that ended the case
+    JOIN_UNFOUNDED = "join_unfounded"  # its parents are not its gather and each branch's end, or its results not theirs
     MISSING_SIBLING = "missing_sibling"  # its parent had more children than the log has
     SIBLINGS_DISAGREE = "siblings_disagree"  # two children of one parent have one ordinal or different counts
     DUPLICATE = "duplicate"  # the log has the event twice

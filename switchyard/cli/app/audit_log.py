@@ -156,6 +156,24 @@ def is_artefact(value: Any) -> bool:
     return isinstance(value, dict) and {"name", "sha256", "media_type"} <= value.keys()
 
 
+def list_given(event: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The artefacts that a command of the router gives to its node, by name and digest, each once."""
+    from switchyard.protocol.catalogue import ROUTER
+
+    found: dict[str, dict[str, str]] = {}
+
+    def collect(value: Any) -> None:
+        if is_artefact(value):
+            found.setdefault(value["sha256"], {"name": value["name"], "sha256": value["sha256"]})
+        elif isinstance(value, dict | list):
+            for each in value.values() if isinstance(value, dict) else value:
+                collect(each)
+
+    if event["node_from"] == ROUTER:
+        collect(event["payload"])
+    return list(found.values())
+
+
 def artefact_text(reference: Mapping[str, Any], data: bytes) -> str | None:
     """What a person reads of an artefact; None if it is of no text type and the App does not say."""
     from switchyard.app.application import load_app, load_reference

@@ -176,15 +176,17 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, 
         events = await audit_log.read_events(log, case_id)
         report = await log.verify(case_id=case_id)
         opened, user = await _open_sealed(target, events) if reveal else (None, None)
-    calls = {event["event_id"]: event.get("model_call") or {} for event in events}
+    by_id = {event["event_id"]: event for event in events}
     shown = _summary_fields(summary) | {
         "steps": [
             {
                 **{name: getattr(step, name) for name in _STEP_FIELDS},
                 "model_id": _short(step.model_id or "") or None,
-                "model_reason": calls.get(step.event_id, {}).get("reason"),
+                "model_reason": (by_id.get(step.event_id, {}).get("model_call") or {}).get("reason"),
                 "latency_ms": step.latency_ms,
                 "digest": step.transcript_hash,
+                "branch": (by_id.get(step.event_id, {}).get("branch") or {}).get("number"),
+                "given": audit_log.list_given(by_id[step.event_id]) if step.event_id in by_id else [],
             }
             for step in steps
         ],
@@ -240,6 +242,10 @@ def _print_case(shown: dict[str, Any], events: list[Json]) -> None:
 
 def _print_event(event: Json) -> None:
     node, payload, call = event["node_from"], event["payload"], event.get("model_call")
+    if given := audit_log.list_given(event):
+        named = ", ".join(f"{each['name']} {each['sha256'][:12]}" for each in given)
+        where = f" (branch {event['branch']['number'] + 1})" if event.get("branch") else ""
+        print_text(f"{event['node_to']}{where}: was given {named}", style="dim")
     if call:
         style = "yellow" if call["role"] == "fallback" else "dim"
         print_text(f"{node}: {describe_model_call(call)}", style=style)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from contracts.events.triage import AgentsChosen
 from contracts.events.upstream import CaseSubmitted
 from services.ingress.principal import PrincipalSigner, bus_payload
 from switchyard.case_manager.intake import CaseIntake
+from switchyard.protocol.branches import PlannedBranch
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.events.failures import ReauthNeeded
 from switchyard.protocol.fields import Json
@@ -30,6 +32,7 @@ from tests.integration.case_manager.conftest import (
 from tests.integration.events import NOW, fresh_id
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
+from tests.unit.router.branch_cases import PARTS, findings, followed
 from tests.unit.router.cases import received, reply, routed
 
 pytestmark = pytest.mark.integration
@@ -178,3 +181,27 @@ async def test_consent_that_is_not_given_in_time_ends_the_case(
         "expired",
         "needs_reauth",
     )
+
+
+async def test_branch_waits_for_consent_alone_and_is_joined_when_it_is_given(
+    case_manager: CaseManager, intake: CaseIntake
+) -> None:
+    jti = fresh_id()
+    changes = {"agent": None, "grant": grant(jti), "idempotency_key": fresh_id()}
+    [opening] = await intake.open_case(CONSENT_SOURCE, signed(**changes), "CaseSubmitted")
+    planned = tuple(PlannedBranch(agent="text_to_sql", part=part) for part in PARTS[:2])
+    gather, first, second = followed(reply(routed(opening), AgentsChosen(branches=planned), written=PARTS[:2]))
+    gathers: Any = case_manager.gathers
+    assert await gathers.open(received(gather)) == []
+    [consent] = followed(reply(first, ReauthNeeded(audience=WAREHOUSE)))
+    [requested] = await request(case_manager, consent)
+    assert requested["type"] == "ConsentRequested"
+    # The other branch has run and ended before anybody consents.
+    assert await gathers.end_branch(received(followed(findings(second))[0])) == []
+
+    [granted] = await case_manager.consents.renew(CONSENT_SOURCE, {"tenant": "acme", "grant": grant(jti)})
+    assert granted["branch"] == first["branch"]
+    [again] = followed(granted)
+    [joined] = await gathers.end_branch(received(followed(findings(again))[0]))
+    assert joined["type"] == "BranchesJoined"
+    assert [result["answer"]["rows"] for result in joined["payload"]["results"]] == [1, 1]

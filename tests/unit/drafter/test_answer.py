@@ -34,10 +34,10 @@ FAILURE = BranchFailure(code="time_limit", message="no result within 60000 ms")
 class PlainText:
     """In place of the vault: the unit under test never sees a key."""
 
-    async def seal(self, subject: str, plain: bytes, *, case_id: str, name: str) -> bytes:
+    async def seal(self, subject: str, plain: bytes, *, case_id: str, name: str, **_: object) -> bytes:
         return plain
 
-    async def open(self, subject: str, sealed: bytes, *, case_id: str, name: str) -> bytes:
+    async def open(self, subject: str, sealed: bytes, *, case_id: str, name: str, **_: object) -> bytes:
         return sealed
 
 

@@ -28,6 +28,12 @@ def followed(event: Json, table: RoutingTable = TABLE) -> list[Json]:
     return [stamped(each) for each in route(received(event), SEAL, table)]
 
 
+def beginning(tokens: int = 0) -> list[Json]:
+    """A case that has opened, and triage's command."""
+    first = with_digest(changed(opened(playbook_version="assist/4"), "budget", {"attempts": 3, "tokens": tokens}))
+    return [first, routed(first)]
+
+
 def chosen(
     branches: int = 3,
     mode: Literal["parallel", "sequence"] = "parallel",
@@ -37,10 +43,9 @@ def chosen(
     parts: Sequence[Artefact | None] = PARTS,
 ) -> Json:
     """Triage's choice of several specialists."""
-    first = with_digest(changed(opened(playbook_version="assist/4"), "budget", {"attempts": 3, "tokens": tokens}))
     planned = [PlannedBranch(agent=agents[number], part=parts[number]) for number in range(branches)]
     written = tuple(part for part in parts[:branches] if part)
-    return reply(routed(first), AgentsChosen(branches=tuple(planned), mode=mode), written=written)
+    return reply(beginning(tokens)[-1], AgentsChosen(branches=tuple(planned), mode=mode), written=written)
 
 
 def findings(command: Json, text: str = "") -> Json:

@@ -441,10 +441,32 @@ def check_causes(event: JsonObject, by_digest: dict[str, JsonObject]) -> Iterato
         yield "a parent is not in the bundle"
     elif event["seq"] != max((cause["seq"] for cause in known), default=-1) + 1:
         yield "its seq does not follow from its parents"
-    elif len(known) == 1:  # the id of a join is derived from its gather, which is in no event
+    elif known:
         label = f"{event['node_from']}/{event['type']}/{event['ordinal']}"
         if event["event_id"] != str(uuid.uuid5(uuid.UUID(known[0]["event_id"]), label)):
             yield "its id is not derived from its parent"
+        if len(known) > 1:
+            yield from check_join(event, known)
+
+
+def check_join(event: JsonObject, causes: list[JsonObject]) -> Iterator[str]:
+    """The errors of an event with several parents: its gather and the end of each branch, in order."""
+    gather, *ends = causes
+    if (gather["type"], event["node_from"]) != ("GatherBranches", "case_manager"):
+        yield "it has several parents, and is no join of the case manager's"
+        return
+    if len(ends) != gather["siblings"] - 1:
+        yield "it does not join every branch"
+    for number, end in enumerate(ends):
+        if end["type"] != "JoinBranch" or end.get("branch") != {"gather": gather["event_id"], "number": number}:
+            yield f"its parent {end['event_id']} is not the end of branch {number}"
+    found = [{name: end["payload"][name] for name in ("answer", "failure") if name in end["payload"]} for end in ends]
+    results = event["payload"].get("results") or []
+    joined = [{name: each[name] for name in ("answer", "failure") if name in each} for each in results]
+    if (event["type"] != "TaskFailed" and joined != found) or (
+        event["type"] == "TaskFailed" and any("answer" in end for end in found)
+    ):
+        yield "its results are not those of its branches"
 
 
 def references(value: Any) -> Iterator[JsonObject]:
