@@ -138,6 +138,7 @@ PROCESSES = (
                 "idp_audience",
                 "idp_tenant_claim",
                 "idp_role_claim",
+                "role_scope",
                 "idp_token_url",
                 "idp_client_id",
                 "exchange_issuer",
@@ -156,7 +157,9 @@ PROCESSES = (
     ),
 )
 WAREHOUSE_ROLES = ("FIELD_ALL", "FIELD_PERMIAN", "FIELD_EAGLE_FORD", "FIELD_WILLISTON", "FIELD_MIDCON")
-WAREHOUSE_SCOPES = tuple(f"session:role:{role}" for role in WAREHOUSE_ROLES)
+WAREHOUSE_ROLE_SCOPE = "session:role:"
+"""Snowflake's scope for one role."""
+WAREHOUSE_SCOPES = tuple(WAREHOUSE_ROLE_SCOPE + role for role in WAREHOUSE_ROLES)
 WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
 _ASKS_FOR_ITSELF = {
     "tenants": ("northfork",),
@@ -168,7 +171,8 @@ LOCAL_IDENTITY = IdentityDescriptor(
     IDENTITY,
     users="demo:data/users.yaml",
     scopes=WAREHOUSE_SCOPES,
-    agents={"text_to_sql": {WAREHOUSE_AUDIENCE: ("session:role:*",)}},
+    role_scope=WAREHOUSE_ROLE_SCOPE,
+    agents={"text_to_sql": {WAREHOUSE_AUDIENCE: (f"{WAREHOUSE_ROLE_SCOPE}*",)}},
     sources=dict.fromkeys(("upstream.cli", "upstream.demo"), _ASKS_FOR_ITSELF),
     callers=("ingress",),
 )

@@ -57,6 +57,7 @@ ingress = {
 }
 
 token_exchange = {
+  role_scope    = "session:role:" # Snowflake's scope for one role
   issuer        = "https://exchange.acme.example/"
   jwks_url      = "https://exchange.acme.example/.well-known/jwks.json"
   token_url     = "https://exchange.acme.example/token"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 from urllib.request import urlopen
 
 import aiohttp
-from pydantic import TypeAdapter, ValidationError
 
 from switchyard.identity.api import IdentityApi, UserTokens
 from switchyard.identity.client_registry import ClientRegistry
+from switchyard.identity.client_settings import write_secret_files
 from switchyard.identity.grant_store import GrantStore
 from switchyard.identity.jwt_verifier import JwtVerifier
 from switchyard.identity.task_evidence import WorkDatabaseEvidence
@@ -30,7 +29,6 @@ IDENTITY = "identity"
 
 FORGET_INTERVAL_S = 60.0
 FILES_INTERVAL_S = 300.0
-_FILES = TypeAdapter(dict[str, str])
 
 
 async def run_identity(catalogue: Catalogue) -> None:
@@ -38,7 +36,10 @@ async def run_identity(catalogue: Catalogue) -> None:
     settings = IdentitySettings()
     async with ServiceProcess(catalogue, IDENTITY, settings) as process:
         if settings.identity_files_secret_arn is not None:
-            write = partial(write_files, await process.client("secretsmanager"), settings)
+            # A new value of `clients` counts at once, a new certificate from the next start on.
+            manager = await process.client("secretsmanager")
+            files = settings.identity_files() | {"clients": settings.exchange_clients_file}
+            write = partial(write_secret_files, manager, settings.identity_files_secret_arn, files)
             await write()
             process.run_in_background(partial(run_periodically, "identity_files", write, every_s=FILES_INTERVAL_S))
         pool = await process.connect(settings.work_db_url, schema=IDENTITY)
@@ -95,33 +96,6 @@ async def run_identity(catalogue: Catalogue) -> None:
         )
         process.run_periodically("credentials", store.forget_expired, breaker, every_s=FORGET_INTERVAL_S)
         await process.run()
-
-
-async def write_files(client: Any, settings: IdentitySettings) -> None:
-    """Write what the secret holds to the files that the settings name. A new value of `clients` counts at once, a new
-    certificate from the next start on. Raises `ValueError` for a secret of another form."""
-    answer = await client.get_secret_value(SecretId=settings.identity_files_secret_arn)
-    files = {
-        "ca": settings.identity_tls_ca,
-        "certificate": settings.identity_tls_certificate,
-        "key": settings.identity_tls_key,
-        "clients": settings.exchange_clients_file,
-    }
-    try:
-        texts = _FILES.validate_json(answer["SecretString"])
-    except ValidationError:
-        texts = {}
-    if missing := sorted(files.keys() - texts.keys()):
-        raise ValueError(
-            f"the secret of SWITCHYARD_IDENTITY_FILES_SECRET_ARN has no {', '.join(missing)}: "
-            f"set it to a JSON object with the texts of {', '.join(files)}"
-        )
-    for name, file in files.items():
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        written = file.with_name(f".{file.name}")
-        written.touch(mode=0o600)
-        written.write_text(texts[name], encoding="utf-8")
-        written.rename(file)
 
 
 async def _key_wrapper(process: ServiceProcess, settings: IdentitySettings) -> KeyWrapper:

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
+from switchyard.identity.client_settings import IdentityClientSettings
 from switchyard.runtime.core.settings import WorkSettings
 
 
-class TextToSqlSettings(WorkSettings):
+class TextToSqlSettings(IdentityClientSettings, WorkSettings):
     """The Snowflake account and the limits per query. Host, port and protocol are for the simulator."""
 
     snowflake_account: str = Field(description="The Snowflake account.")

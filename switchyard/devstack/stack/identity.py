@@ -61,13 +61,10 @@ def identity_servers(
 def identity_environment(endpoints: Endpoints, identity: IdentityDescriptor) -> dict[str, str]:
     """What the identity service reads besides what every process does, and without its secrets."""
     ceilings = {agent: {"audiences": dict(audiences)} for agent, audiences in identity.agents.items()}
-    certificates = _folder(endpoints) / "certificates"
-    return {
-        "SWITCHYARD_IDENTITY_TLS_CA": str(certificates / CA_FILE),
-        "SWITCHYARD_IDENTITY_TLS_CERTIFICATE": str(certificates / f"{identity.process}.pem"),
-        "SWITCHYARD_IDENTITY_TLS_KEY": str(certificates / f"{identity.process}.key"),
+    return _certificate(endpoints, identity.process) | {
         "SWITCHYARD_IDENTITY_CALLERS": json.dumps(identity.callers),
         "SWITCHYARD_IDENTITY_CEILINGS": json.dumps(ceilings),
+        "SWITCHYARD_ROLE_SCOPE": identity.role_scope,
         "SWITCHYARD_SERVICE_GRANTS": json.dumps({source: dict(grant) for source, grant in identity.sources.items()}),
         "SWITCHYARD_IDP_ISSUER": _address(PROVIDER),
         "SWITCHYARD_IDP_JWKS_URL": f"{_address(PROVIDER)}/.well-known/jwks.json",
@@ -80,6 +77,22 @@ def identity_environment(endpoints: Endpoints, identity: IdentityDescriptor) -> 
         "SWITCHYARD_EXCHANGE_CLIENTS_FILE": str(_folder(endpoints) / "exchange" / CLIENTS_FILE),
         "SWITCHYARD_EXCHANGE_SUBJECT_TOKEN_TYPE": "urn:ietf:params:oauth:token-type:id_token",
         "SWITCHYARD_EXCHANGE_SUBJECT_PREFIX": "user:",
+    }
+
+
+def identity_client_environment(endpoints: Endpoints, identity: IdentityDescriptor, caller: str) -> dict[str, str]:
+    """Where this caller finds the identity service, and its certificate."""
+    return _certificate(endpoints, caller) | {
+        "SWITCHYARD_IDENTITY_URL": f"https://{LOOPBACK}:{{port:{identity.process}_http}}"
+    }
+
+
+def _certificate(endpoints: Endpoints, name: str) -> dict[str, str]:
+    folder = _folder(endpoints) / "certificates"
+    return {
+        "SWITCHYARD_IDENTITY_TLS_CA": str(folder / CA_FILE),
+        "SWITCHYARD_IDENTITY_TLS_CERTIFICATE": str(folder / f"{name}.pem"),
+        "SWITCHYARD_IDENTITY_TLS_KEY": str(folder / f"{name}.key"),
     }
 
 
