@@ -1,0 +1,149 @@
+"""Reads open work orders and technicians from the operator's work-order service, as the user who asks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import aiohttp
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.specialists.field_routing.problem import Latitude, Longitude, Minute, Risk
+from switchyard.protocol.canonical import parse_foreign_json
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.fields import Day
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
+
+WORK_ORDER_SCOPES = ("technicians:read", "work_orders:read")
+TIMEOUT_S = 15.0
+MAX_ANSWER_BYTES = 4_000_000
+
+_Text = Annotated[str, Field(min_length=1, max_length=200)]
+_Skills = Annotated[tuple[_Text, ...], Field(max_length=50)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
+
+
+class OpenOrder(_Answer):
+    """An open work order with its well."""
+
+    id: _Text
+    well: _Text
+    api_number: _Text
+    area: _Text
+    county: _Text
+    latitude: Latitude
+    longitude: Longitude
+    work_type: _Text
+    skills: _Skills
+    minutes: Annotated[int, Field(ge=0, le=1_440)]
+    opens: Minute
+    closes: Minute
+    must_visit_by: Day | None = None
+    """The last day on which safety or a regulator lets it wait."""
+    must_reason: Annotated[str, Field(max_length=200)] = ""
+    risk: Risk
+
+
+class CrewMember(_Answer):
+    """A technician and the shift of the day."""
+
+    id: _Text
+    name: _Text
+    base: _Text
+    area: _Text
+    latitude: Latitude
+    longitude: Longitude
+    skills: _Skills
+    shift_starts: Minute
+    shift_ends: Minute
+    on_duty: bool
+
+
+class _OpenOrders(_Answer):
+    as_of: Day
+    total: int
+    truncated: bool
+    data_label: Annotated[str, Field(max_length=60)] = ""
+    work_orders: tuple[OpenOrder, ...]
+
+
+class _Crew(_Answer):
+    technicians: tuple[CrewMember, ...]
+
+
+class FieldData(BaseModel):
+    """What the user may see, as of a day: `today` in their questions."""
+
+    model_config = ConfigDict(frozen=True)
+
+    as_of: str
+    orders: tuple[OpenOrder, ...]
+    truncated: bool
+    data_label: str = ""
+
+
+A = TypeVar("A", bound=_Answer)
+
+
+class WorkOrderService:
+    """The service at `url`. Every call carries the token of the user of the task in hand."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+        self._http = http
+        self._url = url.rstrip("/")
+
+    async def open_orders(self, token: str) -> FieldData:
+        """Every open work order that the user may see.
+
+        Raises `PermanentTaskError` if the user may see none, `RetryableTaskError` if the service is unreachable.
+        """
+        found = await self._get("/work-orders", {"status": "open"}, token, _OpenOrders)
+        return FieldData(
+            as_of=found.as_of, orders=found.work_orders, truncated=found.truncated, data_label=found.data_label
+        )
+
+    async def technicians(self, token: str, day: str) -> tuple[CrewMember, ...]:
+        """The technicians of the user's areas, with their shifts on a day. Raises like `open_orders`."""
+        return (await self._get("/technicians", {"day": day}, token, _Crew)).technicians
+
+    async def _get(self, path: str, query: dict[str, str], token: str, kind: type[A]) -> A:
+        try:
+            async with self._http.get(
+                self._url + path,
+                params=query,
+                headers={"Authorization": f"Bearer {token}"},
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            ) as response:
+                status, body = response.status, await _read(response)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            raise _unreachable("did not answer") from None
+        if status in {401, 403}:
+            message = f"the work-order service denied the user ({status})"
+            remedy = "ask its owner for access to an area; see the token's audience and scopes"
+            raise PermanentTaskError("not_authorized", message, "principal", remedy)
+        if status != 200:
+            raise _unreachable(f"answered {status}")
+        try:
+            parsed: Any = parse_foreign_json(body)
+            return kind.model_validate(parsed)
+        except (InvalidEvent, ValidationError) as error:
+            field = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "the body"
+            message = f"the work-order service's answer is invalid: {field}"
+            raise RetryableTaskError("bad_work_orders", message, remedy="inform the service's owner") from None
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for part in response.content.iter_chunked(65_536):
+        body += part
+        if len(body) > MAX_ANSWER_BYTES:
+            raise _unreachable("answered with too much")
+    return bytes(body)
+
+
+def _unreachable(what: str) -> RetryableTaskError:
+    remedy = "see its health and the network"
+    return RetryableTaskError("work_orders_unreachable", f"the work-order service {what}", remedy=remedy)
