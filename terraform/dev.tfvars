@@ -34,7 +34,7 @@ models = {
   openai             = "gpt-5.2"
 }
 
-snowflake = { account = "acme-dev", warehouse = "SWITCHYARD" }
+snowflake = { account = "acme-dev", warehouse = "SWITCHYARD", audience = "https://acme-dev.snowflakecomputing.com" }
 
 email = {
   domain          = "dev.harborline.example"

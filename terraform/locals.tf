@@ -33,6 +33,7 @@ locals {
     openai_model             = var.models.openai
     snowflake_account        = var.snowflake.account
     snowflake_warehouse      = var.snowflake.warehouse
+    snowflake_audience       = var.snowflake.audience
     email_domain             = var.email.domain
     configuration_set        = module.email.configuration_set
     optout_url               = var.email.optout_url

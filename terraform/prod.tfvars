@@ -34,7 +34,7 @@ models = {
   openai             = "gpt-5.2"
 }
 
-snowflake = { account = "acme-prod", warehouse = "SWITCHYARD" }
+snowflake = { account = "acme-prod", warehouse = "SWITCHYARD", audience = "https://acme-prod.snowflakecomputing.com" }
 
 email = {
   domain          = "harborline.example"

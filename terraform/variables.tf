@@ -100,7 +100,7 @@ variable "models" {
 }
 
 variable "snowflake" {
-  type = object({ account = string, warehouse = string })
+  type = object({ account = string, warehouse = string, audience = string })
 }
 
 variable "email" {

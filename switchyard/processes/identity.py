@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from urllib.request import urlopen
 
 import aiohttp
 
@@ -11,13 +10,14 @@ from switchyard.identity.api import IdentityApi, UserTokens
 from switchyard.identity.client_registry import ClientRegistry
 from switchyard.identity.client_settings import write_secret_files
 from switchyard.identity.grant_store import GrantStore
-from switchyard.identity.jwt_verifier import JwtVerifier
+from switchyard.identity.jwt_verifier import JwtVerifier, fetch_jwks
 from switchyard.identity.task_evidence import WorkDatabaseEvidence
-from switchyard.identity.token_exchange import HTTP_TIMEOUT_S, IdentityProvider, TokenExchange
+from switchyard.identity.token_exchange import IdentityProvider, TokenExchange
 from switchyard.identity.token_issuer import TokenIssuer
 from switchyard.processes.identity_settings import IdentitySettings
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.principal_jws import import_public_key
+from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
@@ -34,7 +34,8 @@ FILES_INTERVAL_S = 300.0
 async def run_identity(catalogue: Catalogue) -> None:
     """Serve the identity service."""
     settings = IdentitySettings()
-    async with ServiceProcess(catalogue, IDENTITY, settings) as process:
+    # Provider and exchange know the true time only, also where the local stack's clock is moved.
+    async with ServiceProcess(catalogue, IDENTITY, settings, clock=SystemClock()) as process:
         if settings.identity_files_secret_arn is not None:
             # A new value of `clients` counts at once, a new certificate from the next start on.
             manager = await process.client("secretsmanager")
@@ -62,7 +63,7 @@ async def run_identity(catalogue: Catalogue) -> None:
                 endpoint=settings.exchange_token_url,
                 clients=ClientRegistry(settings.exchange_clients_file),
                 verifier=JwtVerifier(
-                    issuer=settings.exchange_issuer, fetch=partial(_fetch, settings.exchange_jwks_url), now=now
+                    issuer=settings.exchange_issuer, fetch=partial(fetch_jwks, settings.exchange_jwks_url), now=now
                 ),
                 subject_token_type=settings.exchange_subject_token_type,
                 subject_prefix=settings.exchange_subject_prefix,
@@ -74,7 +75,7 @@ async def run_identity(catalogue: Catalogue) -> None:
             clock=process.clock,
         )
         users = UserTokens(
-            JwtVerifier(issuer=settings.idp_issuer, fetch=partial(_fetch, settings.idp_jwks_url), now=now),
+            JwtVerifier(issuer=settings.idp_issuer, fetch=partial(fetch_jwks, settings.idp_jwks_url), now=now),
             settings.idp_audience,
             settings.idp_tenant_claim,
             settings.idp_role_claim,
@@ -104,9 +105,3 @@ async def _key_wrapper(process: ServiceProcess, settings: IdentitySettings) -> K
     if settings.identity_vault_key is None:
         raise ValueError("set SWITCHYARD_IDENTITY_KMS_KEY_ID, or SWITCHYARD_IDENTITY_VAULT_KEY in the local stack")
     return LocalKeyWrapper(settings.identity_vault_key)
-
-
-def _fetch(url: str) -> bytes:
-    with urlopen(url, timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310 - the address is the operator's
-        body: bytes = answer.read(1_000_000)
-        return body

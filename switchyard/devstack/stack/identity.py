@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from switchyard.app.application import IdentityDescriptor, resource_path
@@ -28,12 +27,9 @@ def prepare_identity(endpoints: Endpoints, identity: IdentityDescriptor) -> None
     ensure_certificates(_folder(endpoints) / "certificates", identity.certificate_names())
 
 
-def identity_servers(
-    endpoints: Endpoints, identity: IdentityDescriptor, common: Mapping[str, str]
-) -> tuple[ServiceSpec, ServiceSpec]:
-    """The identity provider and the token exchange. `common` are variables that both have."""
-    installed = {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if SERVERS_VARIABLE in os.environ else {}
-    variables = {**common, **installed}
+def identity_servers(endpoints: Endpoints, identity: IdentityDescriptor) -> tuple[ServiceSpec, ServiceSpec]:
+    """The identity provider and the token exchange; both live in the true time, also if the stack's clock is moved."""
+    variables = {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if SERVERS_VARIABLE in os.environ else {}
     module, listen = "switchyard.devstack.identity", ("--host", LOOPBACK, "--port", "{port}")
     provider = ServiceSpec(
         name=PROVIDER,

@@ -137,7 +137,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
             )
             for simulator in app.simulators
         ),
-        *(identity_servers(endpoints, app.identity, clock_environment()) if app.identity is not None else ()),
+        *(identity_servers(endpoints, app.identity) if app.identity is not None else ()),
         *(_service(endpoints, app, needed) for needed in needs(app).values()),
     ]
 

@@ -206,6 +206,17 @@ async def test_second_task_of_a_grant_uses_the_cached_token(
     assert await service.owner.fetchval("select count(*) from identity.issued_token where jti = $1", answers[0]) == 2
 
 
+async def test_token_that_the_audience_did_not_accept_is_not_handed_out_again(
+    service: Service, identity_servers: IdentityServers
+) -> None:
+    request = await service.open_task(await granted(service, identity_servers))
+    first = (await service.post("text_to_sql", "/token", request))[1]["jti"]
+    second = (await service.post("text_to_sql", "/token", request | {"instead_of": first}))[1]["jti"]
+    assert second != first
+    assert (await service.post("text_to_sql", "/token", request | {"instead_of": first}))[1]["jti"] == second
+    assert (await service.post("text_to_sql", "/token", request))[1]["jti"] == second
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
