@@ -61,7 +61,7 @@ FIELD_ROUTING_CARD = AgentCard(
     tools=("list_technicians", "list_work_orders"),
     vendors=("bedrock", "openai"),
     decrypts=("question", "findings", "plan", "plan_table", "chart"),
-    egress=("identity", "work_orders"),
+    egress=("work_orders",),
 )
 
 DRAFTER_CARD = AgentCard(
@@ -100,5 +100,6 @@ EMAIL_SENDER_CARD = AgentCard(
 )  # fmt: skip
 
 AGENT_CARDS: dict[str, AgentCard] = {
-    card.name: card for card in (TRIAGE_CARD, TEXT_TO_SQL_CARD, FIELD_ROUTING_CARD, DRAFTER_CARD, COMPLIANCE_CARD, EMAIL_SENDER_CARD)
+    card.name: card
+    for card in (TRIAGE_CARD, TEXT_TO_SQL_CARD, FIELD_ROUTING_CARD, DRAFTER_CARD, COMPLIANCE_CARD, EMAIL_SENDER_CARD)
 }

@@ -10,9 +10,10 @@ create_github_provider = true
 cidr  = "10.60.0.0/16"
 zones = 3
 hosts = {
-  openai    = ["api.openai.com"]
-  snowflake = [".snowflakecomputing.com"]
-  identity  = ["login.acme.example", "exchange.acme.example"]
+  openai      = ["api.openai.com"]
+  snowflake   = [".snowflakecomputing.com"]
+  work_orders = ["work-orders.acme.example"]
+  identity    = ["login.acme.example", "exchange.acme.example"]
 }
 
 postgres_version    = "18"
@@ -35,6 +36,8 @@ models = {
 }
 
 snowflake = { account = "acme-prod", warehouse = "SWITCHYARD", audience = "https://acme-prod.snowflakecomputing.com" }
+
+work_orders = { url = "https://work-orders.acme.example", audience = "https://work-orders.acme.example" }
 
 email = {
   domain          = "harborline.example"
@@ -98,7 +101,8 @@ settings = {
     JSON
     # Without a ceiling an agent obtains no token.
     SWITCHYARD_IDENTITY_CEILINGS = <<-JSON
-      {"text_to_sql": {"audiences": {"https://acme-prod.snowflakecomputing.com": ["session:role:*"]}}}
+      {"text_to_sql": {"audiences": {"https://acme-prod.snowflakecomputing.com": ["session:role:*"]}},
+       "field_routing": {"audiences": {"https://work-orders.acme.example": ["work_orders:read", "technicians:read"]}}}
     JSON
   }
   email_feedback = {
@@ -125,6 +129,7 @@ images = {
   "email-feedback" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "identity"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "field-routing"  = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "triage"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 }

@@ -33,7 +33,7 @@ TRAVEL = GreatCircleTravel(road_factor=1.3, miles_per_hour=45.0)
 
 def generate_instance(seed: int, jobs: int) -> Problem:
     """An instance of so many jobs."""
-    draw = random.Random(seed)  # noqa: S311 - instances, not secrets
+    draw = random.Random(seed)
     middle = (31.9, -103.2)
 
     def near(point: tuple[float, float], spread: float) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from ortools.sat.python import cp_model
@@ -28,7 +29,8 @@ def prove(problem: dict[str, Any]) -> int:
         inside = lunch["minutes"] and lunch["starts"] <= minute < lunch["starts"] + lunch["minutes"]
         return lunch["starts"] - 1 if inside else clock(minute)
 
-    terms, visited = [], [[] for _ in jobs]
+    terms: list[Any] = []
+    visited: list[list[Any]] = [[] for _ in jobs]
     for who, person in enumerate(people):
         begins, ends = clock(person["shift_starts"]), clock(person["shift_ends"])
         latest = ends + rates["max_overtime"]
@@ -64,14 +66,14 @@ def prove(problem: dict[str, Any]) -> int:
     model.minimize(sum(terms))
     solver = cp_model.CpSolver()
     solver.parameters.max_time_in_seconds = 600
-    solver.parameters.num_workers = 2
-    if solver.solve(model) != cp_model.OPTIMAL:
-        raise RuntimeError(f"not proven: {solver.status_name()}")
+    solver.parameters.num_workers = 8
+    status = solver.solve(model)
+    if status != cp_model.OPTIMAL:
+        raise RuntimeError(f"not proven: {status}")
     return round(solver.objective_value)
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8") as file:
-        given = json.load(file)
+    given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     json.dump({name: prove(problem) for name, problem in given.items()}, sys.stdout, indent=1)
     print()

@@ -16,7 +16,7 @@ from services.specialists.field_routing.solver import solve_problem
 
 REFERENCE_FILE = Path(__file__).parent / "reference.json"
 SEEDS = (11, 22, 33)
-LONG_ROUNDS, LONG_ITERATIONS = 4, 1_500
+LONG_ROUNDS, LONG_ITERATIONS = 3, 1_200
 
 
 def lower_bound(problem: Problem) -> int:
@@ -55,9 +55,9 @@ def lower_bound(problem: Problem) -> int:
     return bound
 
 
-def main() -> None:
+def main(file: Path = REFERENCE_FILE) -> None:
     """Compute what is missing in the file."""
-    known = json.loads(REFERENCE_FILE.read_text()) if REFERENCE_FILE.exists() else {}
+    known = json.loads(file.read_text()) if file.exists() else {}
     for seed, jobs in LARGE:
         name = f"{seed}/{jobs}"
         if name in known:
@@ -72,7 +72,7 @@ def main() -> None:
         costs["vroom"] = sequences_cost(problem, vroom_sequences(problem))
         best = min(cost for cost in costs.values() if cost is not None)
         known[name] = {"best": best, "lower_bound": lower_bound(problem), "found": costs}
-        REFERENCE_FILE.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
         print(name, known[name], flush=True)
 
 

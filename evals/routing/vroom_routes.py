@@ -16,7 +16,9 @@ def vroom_sequences(problem: Problem) -> Sequences:
     """VROOM's routes. Priorities are the money at risk in 99ths of the largest; a must-visit has 100."""
     people, rates = len(problem.technicians), problem.rates
     minutes = np.array(problem.legs.minutes, dtype=np.uint32)
-    costs = minutes * rates.cents_per_minute + np.array(problem.legs.tenths, dtype=np.uint32) * rates.cents_per_tenth_mile
+    costs = (
+        minutes * rates.cents_per_minute + np.array(problem.legs.tenths, dtype=np.uint32) * rates.cents_per_tenth_mile
+    )
     names = sorted({skill for each in (*problem.jobs, *problem.technicians) for skill in each.skills})
     skills = {name: number for number, name in enumerate(names)}
     most = max((job.risk.cents for job in problem.jobs), default=0) or 1

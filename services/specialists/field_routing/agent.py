@@ -126,7 +126,10 @@ async def choose_parameters(question: str, *, agent: RoutingAgent, run: RoutingR
     """
     if not question.strip():
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
-    prompt, usage = f"<question>{question.replace('<', '&lt;')}</question>", UsageLimits(request_limit=MAX_ROUTE_REQUESTS)
+    prompt, usage = (
+        f"<question>{question.replace('<', '&lt;')}</question>",
+        UsageLimits(request_limit=MAX_ROUTE_REQUESTS),
+    )
     try:
         return (await agent.run(prompt, deps=run, usage_limits=usage)).output
     except UsageLimitExceeded as error:

@@ -69,7 +69,9 @@ def build_findings(plan: DayPlan, data: FieldData, *, computation: str, explanat
     )
 
 
-def build_refusal(problem: Problem, refused: NoPlan, data: FieldData, *, computation: str, explanation: str) -> Findings:
+def build_refusal(
+    problem: Problem, refused: NoPlan, data: FieldData, *, computation: str, explanation: str
+) -> Findings:
     """Findings that name the must-visits without which there could be a plan, and why each is impossible."""
     jobs = "; ".join(f"{_name(problem.jobs[job])}: {why}" for job, why in refused.reasons)
     return Findings(
@@ -112,7 +114,8 @@ def _summary(plan: DayPlan, data: FieldData) -> str:
     gain = ours["kept_cents_per_day"] - loop["kept_cents_per_day"]
     parts.append(
         f"The fixed loop visits {loop['visits']} jobs in {loop['distance_tenth_mi'] / 10:.1f} mi and keeps "
-        f"{dollars(loop['kept_cents_per_day'])}: {dollars(abs(gain))} per day {'less' if gain >= 0 else 'more'}."
+        f"{dollars(loop['kept_cents_per_day'])}: {dollars(abs(gain))} per day {'less' if gain >= 0 else 'more'}"
+        f"{_left_out(plan)}."
     )
     if plan.change is not None:
         parts.append(
@@ -121,6 +124,13 @@ def _summary(plan: DayPlan, data: FieldData) -> str:
             f"{plan.change.full_replan_moved}."
         )
     return " ".join(parts)
+
+
+def _left_out(plan: DayPlan) -> str:
+    """The must-visits that the fixed loop has no regard for."""
+    seen = {visit.job for route in plan.loop for visit in route.visits}
+    count = sum(job.must_visit and index not in seen for index, job in enumerate(plan.problem.jobs))
+    return f", with {count} must-visits left out" if count else ""
 
 
 def _figures(plan: DayPlan, data: FieldData) -> tuple[Figure, ...]:

@@ -58,6 +58,4 @@ async def run() -> None:
         )
         return {AnswerQuestion: handler}
 
-    await serve_agent(
-        CATALOGUE, FIELD_ROUTING_CARD.name, settings, build, decrypts=FIELD_ROUTING_CARD.decrypts
-    )
+    await serve_agent(CATALOGUE, FIELD_ROUTING_CARD.name, settings, build, decrypts=FIELD_ROUTING_CARD.decrypts)

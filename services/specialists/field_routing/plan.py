@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from services.specialists.field_routing.change import change_plan, moved_stops
@@ -56,23 +57,23 @@ class NoPlan(Exception):
         self.reasons = tuple(reasons)
 
 
-async def plan_day(
-    problem: Problem, solve: SolveDay, *, added: tuple[int, ...] = (), max_moved: int = 0
-) -> DayPlan:
+async def plan_day(problem: Problem, solve: SolveDay, *, added: tuple[int, ...] = (), max_moved: int = 0) -> DayPlan:
     """The best plan found. With `added`, the best change of the plan without these jobs that moves at most `max_moved`
     of its stops. Raises `NoPlan`, and what `solve` raises."""
     check_must_visits(problem)
     found = await _solve(problem, solve)
     if not added:
-        return _describe(problem, found)
+        return describe_plan(problem, found)
     before = await _plan_without(problem, added, solve)
     changed = change_plan(problem, before, added, max_moved=max_moved)
     if changed is None:
         moved = moved_stops(before, found)
         why = f"it does not fit with at most {max_moved} moved stops; a new plan of the whole day would move {moved}"
         raise NoPlan([(job, why) for job in added])
-    change = PlanChange(added, max_moved, moved_stops(before, changed), moved_stops(before, found), _objective(problem, found), before)
-    return _describe(problem, changed, change)
+    change = PlanChange(
+        added, max_moved, moved_stops(before, changed), moved_stops(before, found), _objective(problem, found), before
+    )
+    return describe_plan(problem, changed, change)
 
 
 def check_must_visits(problem: Problem) -> None:
@@ -128,11 +129,10 @@ def _objective(problem: Problem, sequences: Sequences) -> int:
     return cost
 
 
-def _describe(problem: Problem, sequences: Sequences, change: PlanChange | None = None) -> DayPlan:
+def describe_plan(problem: Problem, sequences: Sequences, change: PlanChange | None = None) -> DayPlan:
+    """The plan of these routes, with reasons for what they leave out. Raises `ValueError` for an impossible route."""
     visited = {job for route in sequences for job in route}
-    skipped = tuple(
-        _skip(problem, sequences, job) for job in range(len(problem.jobs)) if job not in visited
-    )
+    skipped = tuple(_skip(problem, sequences, job) for job in range(len(problem.jobs)) if job not in visited)
     loop = timed_routes(problem, fixed_loop(problem))
     return DayPlan(problem, timed_routes(problem, sequences), skipped, loop, change)
 
@@ -166,7 +166,7 @@ def _cheapest_detour(problem: Problem, sequences: Sequences, job: int) -> int:
     at, costs = problem.point(job), []
     for technician in problem.able(job):
         points = [technician, *map(problem.point, sequences[technician]), technician]
-        for one, other in zip(points, points[1:], strict=False):
+        for one, other in pairwise(points):
             time = minutes[one][at] + minutes[at][other] - minutes[one][other] + problem.jobs[job].minutes
             way = tenths[one][at] + tenths[at][other] - tenths[one][other]
             costs.append(time * rates.cents_per_minute + way * rates.cents_per_tenth_mile)

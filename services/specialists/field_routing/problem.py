@@ -37,17 +37,20 @@ class Risk(_Part):
         return round(100 * self.rate_bbl_per_day * self.price_usd_per_bbl * self.net_interest * self.probability)
 
 
-class Job(_Part):
-    """A work order to be visited. Work starts between `opens` and `closes`, and one technician has all `skills`."""
-
+class _Place(_Part):
     id: str
-    label: str
-    """The well's name."""
     latitude: Latitude
     longitude: Longitude
+    skills: tuple[str, ...] = ()
+
+
+class Job(_Place):
+    """A work order to be visited. Work starts between `opens` and `closes`, by one technician who has all `skills`."""
+
+    label: str
+    """The well's name."""
     minutes: Annotated[int, Field(ge=0, le=DAY_MINUTES)]
     """Of work."""
-    skills: tuple[str, ...] = ()
     opens: Minute = 0
     closes: Minute = DAY_MINUTES
     must_visit: bool = False
@@ -55,15 +58,11 @@ class Job(_Part):
     risk: Risk
 
 
-class Technician(_Part):
+class Technician(_Place):
     """A person on duty: leaves the home base in the shift and is back in it, but for overtime."""
 
-    id: str
     name: str
     base: str
-    latitude: Latitude
-    longitude: Longitude
-    skills: tuple[str, ...] = ()
     shift_starts: Minute
     shift_ends: Minute
 
@@ -139,8 +138,8 @@ class Problem(_Part):
                 raise ValueError(f"the travel matrix does not have {points} rows and columns")
             if any(value < 0 or value > 100_000 for row in matrix for value in row):
                 raise ValueError("the travel matrix has a negative or an absurd value")
-        for kind, ids in (("jobs", self.jobs), ("technicians", self.technicians)):
-            if len({each.id for each in ids}) != len(ids):
+        for kind, places in (("jobs", self.jobs), ("technicians", self.technicians)):
+            if len({each.id for each in places}) != len(places):
                 raise ValueError(f"two {kind} have the same id")
         for job in self.jobs:
             if job.opens > job.closes:

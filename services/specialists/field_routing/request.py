@@ -88,13 +88,13 @@ def build_task(
     day = planned_day(request.day, data.as_of)
     orders, people = _in_area(request.area, data.orders, [each for each in crew if each.on_duty], crew)
     if request.technicians:
-        chosen = [
-            _find(name, crew, lambda each: (each.id, each.name), "technician") for name in request.technicians
-        ]
+        chosen = [_find(name, crew, lambda each: (each.id, each.name), "technician") for name in request.technicians]
         if away := [each.name for members in chosen for each in members if not each.on_duty]:
             raise UnclearRequest(f"Not on duty on {day}: {', '.join(away)}.")
         ids = {each.id for members in chosen for each in members}
         people = [each for each in crew if each.id in ids]
+        if not request.area:
+            orders = [order for order in orders if order.area in {each.area for each in people}]
     wanted = {order.id for name in request.must_visit for order in _find_orders(name, data.orders)}
     added = {order.id for name in request.add for order in _find_orders(name, data.orders)}
     orders = [order for order in data.orders if order in orders or order.id in wanted | added]
@@ -112,8 +112,8 @@ def build_task(
     ]
     try:
         legs = travel.legs(points)
-    except UnknownPoint as problem:
-        raise UnclearRequest(f"{problem}; leave it out or extend the matrix.") from None
+    except UnknownPoint as unknown:
+        raise UnclearRequest(f"{unknown}; leave it out or extend the matrix.") from None
     index = tuple(place for place, job in enumerate(jobs) if job.id in added)
     problem = Problem(day=day, jobs=jobs, technicians=technicians, rates=rates, lunch=lunch, legs=legs)
     return PlanningTask(problem, index, request.max_moved)

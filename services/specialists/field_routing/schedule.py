@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from services.specialists.field_routing.problem import Problem
 
@@ -71,7 +72,7 @@ def time_route(problem: Problem, technician: int, jobs: Sequence[int]) -> TimedR
     minutes, tenths = problem.legs.minutes, problem.legs.tenths
     windows = [problem.window(job) for job in jobs]
     points = [technician, *map(problem.point, jobs), technician]
-    drives = [minutes[one][other] for one, other in zip(points, points[1:], strict=False)]
+    drives = [minutes[one][other] for one, other in pairwise(points)]
     work = [problem.jobs[job].minutes for job in jobs]
 
     earliest = starts
@@ -104,7 +105,7 @@ def time_route(problem: Problem, technician: int, jobs: Sequence[int]) -> TimedR
 
 def sequences_cost(problem: Problem, sequences: Sequences) -> int | None:
     """Cents that the routes cost and that stay at risk; None if a route is not possible."""
-    total, visited = 0, set()
+    total, visited = 0, set[int]()
     for technician, jobs in enumerate(sequences):
         route = time_route(problem, technician, jobs)
         if route is None:

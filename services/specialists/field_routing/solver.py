@@ -1,13 +1,14 @@
 """The search for the best routes: PyVRP's iterated local search, and an exact recombination of the routes it came by.
 
-Only the solver's process imports this: numpy, SciPy and PyVRP take 0.8 s of CPU. PyVRP has no skills: each set of skills
-has a travel profile in which a job beyond it cannot be reached in any day.
+Only the solver's process imports this: numpy, SciPy and PyVRP take 0.8 s of CPU. PyVRP has no skills: each set of
+skills has a travel profile in which a job beyond it cannot be reached in any day.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from pyvrp import (
@@ -81,7 +82,9 @@ class RoutePool(IteratedLocalSearchCallbacks):
     def __init__(self) -> None:
         self._routes: dict[tuple[int, frozenset[int]], tuple[int, tuple[int, ...]]] = {}
 
-    def on_iteration(self, current: Solution, candidate: Solution, best: Solution, cost_evaluator: CostEvaluator) -> None:
+    def on_iteration(
+        self, current: Solution, candidate: Solution, best: Solution, cost_evaluator: CostEvaluator
+    ) -> None:
         """Keep the routes of a candidate, which as a whole may be infeasible or bad."""
         self.add(candidate)
 
@@ -105,7 +108,9 @@ class RoutePool(IteratedLocalSearchCallbacks):
             for column, (technician, jobs) in enumerate(keys)
             for row in (technician, *(people + job for job in sorted(jobs)))
         ]
-        used = csc_matrix((np.ones(len(entries)), tuple(zip(*entries, strict=True))), (people + data.num_clients, len(keys)))
+        used = csc_matrix(
+            (np.ones(len(entries)), tuple(zip(*entries, strict=True))), (people + data.num_clients, len(keys))
+        )
         costs = np.array([float(self._routes[key][0]) for key in keys])
         result = milp(
             costs,
@@ -181,7 +186,7 @@ def problem_data(problem: Problem, candidates: list[int]) -> ProblemData:
     )
 
 
-def _restricted(matrix: np.ndarray, people: int, doable: tuple[bool, ...]) -> np.ndarray:
+def _restricted(matrix: Any, people: int, doable: tuple[bool, ...]) -> Any:
     restricted = matrix.copy()
     for job, possible in enumerate(doable):
         if not possible:

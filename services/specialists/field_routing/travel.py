@@ -49,7 +49,9 @@ class GreatCircleTravel:
         ]
         return Legs(
             source=f"great circle x {self._road_factor:g} at {self._miles_per_hour:g} mph",
-            minutes=tuple(tuple(math.ceil(round(60 * each / self._miles_per_hour, 6)) for each in row) for row in miles),
+            minutes=tuple(
+                tuple(math.ceil(round(60 * each / self._miles_per_hour, 6)) for each in row) for row in miles
+            ),
             tenths=tuple(tuple(round(10 * each) for each in row) for row in miles),
         )
 
@@ -87,7 +89,9 @@ class RoadMatrixTravel:
         self._index = {name: index for index, name in enumerate(self._matrix.points)}
         for field in (self._matrix.minutes, self._matrix.miles):
             if len(field) != len(self._index) or any(len(row) != len(self._index) for row in field):
-                raise InvalidRoadMatrix(f"{file}: minutes and miles need a row and a column for each of distinct points")
+                raise InvalidRoadMatrix(
+                    f"{file}: minutes and miles need a row and a column for each of distinct points"
+                )
             if any(value < 0 for row in field for value in row):
                 raise InvalidRoadMatrix(f"{file}: minutes and miles must not be negative")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,18 +25,21 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
 
 
-class OpenOrder(_Answer):
-    """An open work order with its well."""
-
+class _Located(_Answer):
     id: _Text
-    well: _Text
-    api_number: _Text
     area: _Text
-    county: _Text
     latitude: Latitude
     longitude: Longitude
-    work_type: _Text
     skills: _Skills
+
+
+class OpenOrder(_Located):
+    """An open work order with its well."""
+
+    well: _Text
+    api_number: _Text
+    county: _Text
+    work_type: _Text
     minutes: Annotated[int, Field(ge=0, le=1_440)]
     opens: Minute
     closes: Minute
@@ -46,16 +49,11 @@ class OpenOrder(_Answer):
     risk: Risk
 
 
-class CrewMember(_Answer):
+class CrewMember(_Located):
     """A technician and the shift of the day."""
 
-    id: _Text
     name: _Text
     base: _Text
-    area: _Text
-    latitude: Latitude
-    longitude: Longitude
-    skills: _Skills
     shift_starts: Minute
     shift_ends: Minute
     on_duty: bool
@@ -99,16 +97,13 @@ class WorkOrderService:
 
         Raises `PermanentTaskError` if the user may see none, `RetryableTaskError` if the service is unreachable.
         """
-        found = await self._get("/work-orders", {"status": "open"}, token, _OpenOrders)
-        return FieldData(
-            as_of=found.as_of, orders=found.work_orders, truncated=found.truncated, data_label=found.data_label
-        )
+        return read_orders(await self._get("/work-orders", {"status": "open"}, token))
 
     async def technicians(self, token: str, day: str) -> tuple[CrewMember, ...]:
         """The technicians of the user's areas, with their shifts on a day. Raises like `open_orders`."""
-        return (await self._get("/technicians", {"day": day}, token, _Crew)).technicians
+        return read_crew(await self._get("/technicians", {"day": day}, token))
 
-    async def _get(self, path: str, query: dict[str, str], token: str, kind: type[A]) -> A:
+    async def _get(self, path: str, query: dict[str, str], token: str) -> bytes:
         try:
             async with self._http.get(
                 self._url + path,
@@ -126,13 +121,29 @@ class WorkOrderService:
             raise PermanentTaskError("not_authorized", message, "principal", remedy)
         if status != 200:
             raise _unreachable(f"answered {status}")
-        try:
-            parsed: Any = parse_foreign_json(body)
-            return kind.model_validate(parsed)
-        except (InvalidEvent, ValidationError) as error:
-            field = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "the body"
-            message = f"the work-order service's answer is invalid: {field}"
-            raise RetryableTaskError("bad_work_orders", message, remedy="inform the service's owner") from None
+        return body
+
+
+def read_orders(body: bytes) -> FieldData:
+    """The open work orders in an answer. Raises `RetryableTaskError` that names the field."""
+    found = _parse(body, _OpenOrders)
+    return FieldData(
+        as_of=found.as_of, orders=found.work_orders, truncated=found.truncated, data_label=found.data_label
+    )
+
+
+def read_crew(body: bytes) -> tuple[CrewMember, ...]:
+    """The technicians in an answer. Raises `RetryableTaskError` that names the field."""
+    return _parse(body, _Crew).technicians
+
+
+def _parse(body: bytes, kind: type[A]) -> A:
+    try:
+        return kind.model_validate(parse_foreign_json(body))
+    except (InvalidEvent, ValidationError) as error:
+        field = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "the body"
+        message = f"the work-order service's answer is invalid: {field}"
+        raise RetryableTaskError("bad_work_orders", message, remedy="inform the service's owner") from None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
