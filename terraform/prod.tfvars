@@ -35,7 +35,8 @@ models = {
   openai             = "gpt-5.2"
 }
 
-snowflake = { account = "acme-prod", warehouse = "SWITCHYARD", audience = "https://acme-prod.snowflakecomputing.com" }
+snowflake      = { account = "acme-prod", warehouse = "SWITCHYARD", audience = "https://acme-prod.snowflakecomputing.com" }
+wells_audience = "https://wells.acme-prod.example"
 
 work_orders = { url = "https://work-orders.acme.example", audience = "https://work-orders.acme.example" }
 
@@ -50,6 +51,13 @@ ingress = {
   package     = "../dist/ingress.zip"
   rate        = 200
   concurrency = 100
+  # Until when an agent may act for a user who has logged in, and for what.
+  grant_policy = {
+    agents    = ["text_to_sql"]
+    audiences = ["https://acme-prod.snowflakecomputing.com"]
+    scopes    = []
+    hours     = 8
+  }
   identity = {
     issuer       = "https://login.acme.example/"
     audience     = "switchyard-prod"
@@ -102,7 +110,14 @@ settings = {
     # Without a ceiling an agent obtains no token.
     SWITCHYARD_IDENTITY_CEILINGS = <<-JSON
       {"text_to_sql": {"audiences": {"https://acme-prod.snowflakecomputing.com": ["session:role:*"]}},
-       "field_routing": {"audiences": {"https://work-orders.acme.example": ["work_orders:read", "technicians:read"]}}}
+       "field_routing": {"audiences": {"https://work-orders.acme.example": ["work_orders:read", "technicians:read"]}},
+       "well_data": {"audiences": {"https://wells.acme-prod.example": ["session:role:*"]}}}
+    JSON
+  }
+  well_data = {
+    # The basins whose wells each role may see; * stands for all.
+    SWITCHYARD_WELL_BASINS = <<-JSON
+      {"FIELD_ALL": ["*"], "FIELD_PERMIAN": ["Permian"]}
     JSON
   }
   email_feedback = {
@@ -131,6 +146,7 @@ images = {
   "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "field-routing"  = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "well-data"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "triage"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 }
 

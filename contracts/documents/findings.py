@@ -38,7 +38,7 @@ class Figure(BaseModel):
     period: str
     """The days or months it is of; empty if it has no period."""
     sources: tuple[str, ...] = ()
-    """Rows that it was computed from: `file:lines`."""
+    """Rows that it was computed from: `file:lines`, or a key of the findings' `sources`."""
 
 
 class Findings(BaseModel):
@@ -54,6 +54,8 @@ class Findings(BaseModel):
     row_count: int = 0
     truncated: bool = False
     figures: tuple[Figure, ...] = ()
+    sources: dict[str, str] = {}
+    """Rows that several figures were computed from, by key."""
     computation: str = ""
     """What code computed, with its arguments: the citation of the figures."""
     not_known: tuple[str, ...] = ()

@@ -102,19 +102,14 @@ class _Checker:
             yield f"{at} leaves before the shift"
         for stop in route["stops"]:
             name, job = stop["work_order"], self.jobs[stop["work_order"]]
-            arrives, begins, ends = (_minute(stop[moment]) for moment in ("arrives", "begins", "ends"))
             if not set(job["skills"]) <= set(person["skills"]):
                 yield f"{person['id']} lacks a skill for {name}"
+            arrives, begins, ends = (_minute(stop[moment]) for moment in ("arrives", "begins", "ends"))
+            yield from self.work(name, job, arrives, begins, ends)
             if (stop["drive_min"], stop["drive_tenth_mi"]) != self.leg(at, name):
                 yield f"the leg to {name} is not the matrix's"
             if self.elapsed(free, arrives) != stop["drive_min"]:
                 yield f"{name} is not reached at its time of arrival"
-            if not max(arrives, job["opens"]) <= begins <= job["closes"]:
-                yield f"{name} begins outside its window or before the arrival"
-            if self.lunch["minutes"] and 0 <= begins - self.lunch["starts"] < self.lunch["minutes"]:
-                yield f"{name} begins during lunch"
-            if self.elapsed(begins, ends) != job["minutes"]:
-                yield f"{name} does not take its minutes"
             at, free = name, ends
         home = _minute(route["returns"])
         if (route["home_min"], route["home_tenth_mi"]) != self.leg(at, person["id"]):
@@ -125,6 +120,14 @@ class _Checker:
             yield f"{person['id']} is home too late"
         if route["cost_cents"] != self.cost(route):
             yield f"the route of {person['id']} costs something else"
+
+    def work(self, name: str, job: dict[str, Any], arrives: int, begins: int, ends: int) -> Iterator[str]:
+        if not max(arrives, job["opens"]) <= begins <= job["closes"]:
+            yield f"{name} begins outside its window or before the arrival"
+        if self.lunch["minutes"] and 0 <= begins - self.lunch["starts"] < self.lunch["minutes"]:
+            yield f"{name} begins during lunch"
+        if self.elapsed(begins, ends) != job["minutes"]:
+            yield f"{name} does not take its minutes"
 
     def leg(self, start: str, end: str) -> tuple[int, int]:
         one, other = self.rows[start], self.rows[end]

@@ -50,6 +50,7 @@ def run_quality(run: EvalRun, *, small: int | None = None, large: int | None = N
         violations.append(f"{average:.2%} above the references on average, VROOM {vroom:.2%}")
     above = rc208_distance() / RC208_BEST_KNOWN - 1
     cases.append(_case("rc208", "" if above <= MAX_ABOVE_BEST_KNOWN else f"{above:.2%} above the best known"))
+    found_optima = sum(case.passes for case in cases if case.id.startswith("small"))
     return SuiteResult(
         suite="routing_quality",
         model=run.model,

@@ -41,7 +41,7 @@ class RoutingTally:
 
 
 class RoutingSuite:
-    """The agent on the synthetic field, read in the case's role. A problem that was solved before is not solved again."""
+    """The agent on the synthetic field, read in the case's role. No problem is solved twice."""
 
     def __init__(self, agent: RoutingAgent) -> None:
         self._agent = agent

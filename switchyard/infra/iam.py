@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from switchyard.app.application import App
-from switchyard.infra.nodes import INGRESS_KEY, NodeNeeds, ingress_permissions
+from switchyard.infra.nodes import NodeNeeds, ingress_permissions, ingress_secrets
 from switchyard.protocol.topology import BUS
 
 IamStatement = dict[str, Any]
@@ -59,7 +59,7 @@ def execution_policy(needed: NodeNeeds) -> dict[str, Any]:
 def ingress_policy(app: App) -> dict[str, Any]:
     """The permissions of the function behind the API; HCL adds those for its VPC access and its log."""
     source, emits = ingress_permissions(app)
-    return _policy(_publish(source, emits), *_secrets((INGRESS_KEY,)))
+    return _policy(_publish(source, emits), *_secrets(ingress_secrets(app)))
 
 
 def _policy(*statements: IamStatement) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from services.specialists.field_routing.route_map import draw_map
 from services.specialists.field_routing.solver_process import CPU_S, SEARCH, SolveProblem
 from services.specialists.field_routing.travel import TravelMatrix
 from services.specialists.field_routing.work_orders import WORK_ORDER_SCOPES, CrewMember, WorkOrderService
+from services.specialists.questions import read_question
 from switchyard.identity.client import ConsentRequired, TokenSource
 from switchyard.protocol.events.failures import ReauthNeeded
 from switchyard.runtime.core.errors import PermanentTaskError
@@ -67,7 +68,7 @@ async def answer_question(
     planner: Planner,
 ) -> TaskResult:
     """Plan the routes that the question asks for; the plan and its map are artefacts beside the findings."""
-    question = (await artefacts.read(task, task.payload.question)).decode()
+    question = await read_question(task, artefacts)
     try:
         token = (await tokens.token(task, audience=audience, scopes=WORK_ORDER_SCOPES)).token
     except ConsentRequired as needed:

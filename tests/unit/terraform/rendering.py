@@ -46,6 +46,7 @@ FACTS = {
     "work_orders_url": "https://work-orders.acme.example",
     "work_orders_audience": "https://work-orders.acme.example",
     "snowflake_audience": "https://acme.snowflakecomputing.com",
+    "wells_audience": "https://wells.acme.example",
     "role_scope": "session:role:",
     "identity_url": "https://identity.switchyard.internal:8081",
     "identity_tls_certificate": "/tmp/identity/own.pem",
