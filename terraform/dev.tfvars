@@ -53,9 +53,9 @@ ingress = {
   concurrency = 10
   # Until when an agent may act for a user who has logged in, and for what.
   grant_policy = {
-    agents    = ["text_to_sql"]
-    audiences = ["https://acme-dev.snowflakecomputing.com"]
-    scopes    = []
+    agents    = ["text_to_sql", "field_routing"]
+    audiences = ["https://acme-dev.snowflakecomputing.com", "https://work-orders.acme.example"]
+    scopes    = ["work_orders:read", "technicians:read"]
     hours     = 8
   }
   identity = {

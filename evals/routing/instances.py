@@ -13,7 +13,10 @@ from services.specialists.field_routing.travel import GreatCircleTravel
 
 SMALL = tuple((1_000 + number, 6 + number % 7) for number in range(14))
 """Seed and number of jobs of each small instance, whose optimum is proven: 6 to 12 jobs."""
-LARGE = tuple((2_000 + number, 30 + 70 * number // 21) for number in range(22))
+LARGE = (
+    *((2_000 + number, 30 + 70 * number // 21) for number in range(12)),
+    *((2_100 + number, jobs) for number, jobs in enumerate((32, 38, 42, 48, 52, 58, 72, 84, 100))),
+)
 """Those of each large instance: 30 to 100 jobs."""
 
 SKILLS = ("chemical", "compressor", "electrical", "instrumentation", "pump", "welding")

@@ -58,9 +58,7 @@ def run_quality(run: EvalRun, *, small: int | None = None, large: int | None = N
         prompt_version="",
         dataset_version=_hash((OPTIMUM_FILE, REFERENCE_FILE)),
         rates={
-            "optimum_found": share(
-                sum(case.passes for case in cases if case.id.startswith("small")), len(SMALL[:small])
-            ),
+            "optimum_found": share(found_optima, len(SMALL[:small])),
             "mean_above_reference": round(average, 6),
             "vroom_above_reference": round(vroom, 6),
             "rc208_above_best_known": round(above, 6),

@@ -1,4 +1,4 @@
-"""RC208 of Solomon's instances, from PyVRP's source distribution (MIT licence), solved with PyVRP as our search does."""
+"""RC208 of Solomon's instances, from the source distribution of PyVRP (MIT licence), solved with PyVRP."""
 
 from __future__ import annotations
 
