@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from contracts.documents.findings import Findings
 from contracts.events.router import AnswerQuestion
@@ -25,7 +26,12 @@ from services.specialists.field_routing.request import PlanningTask
 from services.specialists.field_routing.route_map import draw_map
 from services.specialists.field_routing.solver_process import CPU_S, SEARCH, SolveProblem
 from services.specialists.field_routing.travel import TravelMatrix
-from services.specialists.field_routing.work_orders import WORK_ORDER_SCOPES, CrewMember, WorkOrderService
+from services.specialists.field_routing.work_orders import (
+    WORK_ORDER_SCOPES,
+    CrewMember,
+    TokenNotAccepted,
+    WorkOrderService,
+)
 from services.specialists.questions import read_question
 from switchyard.identity.client import ConsentRequired, TokenSource
 from switchyard.protocol.events.failures import ReauthNeeded
@@ -68,16 +74,22 @@ async def answer_question(
     planner: Planner,
 ) -> TaskResult:
     """Plan the routes that the question asks for; the plan and its map are artefacts beside the findings."""
-    question = await read_question(task, artefacts)
+    ask = partial(tokens.token, task, audience=audience, scopes=WORK_ORDER_SCOPES)
     try:
-        token = (await tokens.token(task, audience=audience, scopes=WORK_ORDER_SCOPES)).token
+        user = await ask()
+        try:
+            data = await service.open_orders(user.token)
+        except TokenNotAccepted:
+            user = await ask(instead_of=user)
+            data = await service.open_orders(user.token)
     except ConsentRequired as needed:
         return TaskResult(ReauthNeeded(audience=needed.audience))
-    data, crews = await service.open_orders(token), dict[str, Sequence[CrewMember]]()
+    question = await read_question(task, artefacts)
+    crews: dict[str, Sequence[CrewMember]] = {}
 
     async def crew_of(day: str) -> Sequence[CrewMember]:
         if day not in crews:
-            crews[day] = await service.technicians(token, day)
+            crews[day] = await service.technicians(user.token, day)
         return crews[day]
 
     run = RoutingRun(data, crew_of, planner.travel, planner.rates, planner.lunch)

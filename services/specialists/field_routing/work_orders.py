@@ -82,6 +82,14 @@ class FieldData(BaseModel):
     data_label: str = ""
 
 
+class TokenNotAccepted(PermanentTaskError):
+    """The service does not accept the user's token: another one may be."""
+
+    def __init__(self) -> None:
+        message, remedy = "the work-order service did not accept the token", "compare issuer and audience with its own"
+        super().__init__("token_not_accepted", message, "principal", remedy)
+
+
 A = TypeVar("A", bound=_Answer)
 
 
@@ -95,7 +103,8 @@ class WorkOrderService:
     async def open_orders(self, token: str) -> FieldData:
         """Every open work order that the user may see.
 
-        Raises `PermanentTaskError` if the user may see none, `RetryableTaskError` if the service is unreachable.
+        Raises `TokenNotAccepted`, another `PermanentTaskError` if the user may see none, or `RetryableTaskError` if the
+        service is unreachable.
         """
         return read_orders(await self._get("/work-orders", {"status": "open"}, token))
 
@@ -115,9 +124,11 @@ class WorkOrderService:
                 status, body = response.status, await _read(response)
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise _unreachable("did not answer") from None
-        if status in {401, 403}:
-            message = f"the work-order service denied the user ({status})"
-            remedy = "ask its owner for access to an area; see the token's audience and scopes"
+        if status == 401:
+            raise TokenNotAccepted
+        if status == 403:
+            message = "the work-order service denied the user"
+            remedy = "ask its owner for access to an area; see the token's scopes"
             raise PermanentTaskError("not_authorized", message, "principal", remedy)
         if status != 200:
             raise _unreachable(f"answered {status}")

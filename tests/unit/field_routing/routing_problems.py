@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from services.specialists.field_routing.problem import Job, Legs, Lunch, Problem, Rates, Risk, Technician
 
 
