@@ -79,7 +79,7 @@ class TriageCase(_Part):
 
 
 class RoutingCase(_Part):
-    """A question for the field routing agent, with the parameters of the right plan, or the word that there is none.
+    """A question for the field routing agent, with the parameters of the right plan, or the word that no plan is right.
 
     `refused` is a plan that the data makes impossible: its parameters are right all the same.
     """

@@ -74,7 +74,8 @@ class _Checker:
         rate, price, interest, chance = (
             risk[name] for name in ("rate_bbl_per_day", "price_usd_per_bbl", "net_interest", "probability")
         )
-        return round(100 * rate * price * interest * chance)
+        worth: int = round(100 * rate * price * interest * chance)
+        return worth
 
     def travel(self) -> Iterator[str]:
         words = self.legs["source"].split()
@@ -92,7 +93,8 @@ class _Checker:
 
     def elapsed(self, start: int, end: int) -> int:
         """Minutes between two times without those of lunch."""
-        pause = self.lunch["starts"], self.lunch["starts"] + self.lunch["minutes"]
+        begins, minutes = int(self.lunch["starts"]), int(self.lunch["minutes"])
+        pause = begins, begins + minutes
         return end - start - max(0, min(end, pause[1]) - max(start, pause[0]))
 
     def route(self, route: dict[str, Any]) -> Iterator[str]:
@@ -139,11 +141,8 @@ class _Checker:
         shift = self.elapsed(person["shift_starts"], person["shift_ends"])
         tenths = sum(stop["drive_tenth_mi"] for stop in route["stops"]) + route["home_tenth_mi"]
         rates = self.rates
-        return (
-            tenths * rates["cents_per_tenth_mile"]
-            + away * rates["cents_per_minute"]
-            + max(0, away - shift) * rates["overtime_cents_per_minute"]
-        )
+        cost: int = tenths * rates["cents_per_tenth_mile"] + away * rates["cents_per_minute"]
+        return cost + max(0, away - shift) * int(rates["overtime_cents_per_minute"])
 
     def reason(self, left: dict[str, Any]) -> Iterator[str]:
         skills = set(self.jobs[left["work_order"]]["skills"])

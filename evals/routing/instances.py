@@ -1,6 +1,6 @@
 """The generator of routing instances. Published with its seeds: `generate_instance(seed, jobs)` is always the same.
 
-Wells lie in clusters (pads) around two or three bases, as in a basin; skills, windows, shifts and money at risk are
+Wells are in clusters (pads) around two or three bases, as in a basin; skills, windows, shifts and money at risk are
 drawn from the seed. Python's own generator makes the same numbers on every platform and version.
 """
 

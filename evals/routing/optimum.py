@@ -70,7 +70,7 @@ def prove(problem: dict[str, Any]) -> int:
     status = solver.solve(model)
     if status != cp_model.OPTIMAL:
         raise RuntimeError(f"not proven: {status}")
-    return round(solver.objective_value)
+    return round(float(solver.objective_value))
 
 
 if __name__ == "__main__":

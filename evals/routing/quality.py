@@ -27,7 +27,7 @@ MAX_ABOVE_BEST_KNOWN = 0.02
 def run_quality(run: EvalRun, *, small: int | None = None, large: int | None = None) -> SuiteResult:
     """Every instance, or the first so many of each kind. Any plan that cannot be driven must never happen."""
     optima, references = (json.loads(file.read_text()) for file in (OPTIMUM_FILE, REFERENCE_FILE))
-    cases, violations, gaps, beside = [], [], [], []
+    cases, violations, gaps, vroom_gaps = [], [], [], []
     for kind, known, instances in (("small", optima, SMALL[:small]), ("large", references, LARGE[:large])):
         for seed, jobs in instances:
             name = f"{seed}/{jobs}"
@@ -42,10 +42,10 @@ def run_quality(run: EvalRun, *, small: int | None = None, large: int | None = N
                 best = known[name]["best"]
                 gaps.append(found / best - 1)
                 theirs = sequences_cost(problem, vroom_sequences(problem))
-                beside.append(0.0 if theirs is None else theirs / best - 1)
+                vroom_gaps.append(0.0 if theirs is None else theirs / best - 1)
                 note = "" if found <= best * (1 + MAX_ABOVE_REFERENCE) else f"{gaps[-1]:.2%} above the reference"
             cases.append(_case(f"{kind}-{name}", note))
-    average, vroom = (sum(each) / len(each) if each else 0.0 for each in (gaps, beside))
+    average, vroom = (sum(each) / len(each) if each else 0.0 for each in (gaps, vroom_gaps))
     if average > vroom:
         violations.append(f"{average:.2%} above the references on average, VROOM {vroom:.2%}")
     above = rc208_distance() / RC208_BEST_KNOWN - 1

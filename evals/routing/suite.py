@@ -74,8 +74,9 @@ class RoutingSuite:
         except TaskError as error:
             return f"failed: {error.code}"
         if case.parameters is None or isinstance(output, CannotPlan) or run.task is None:
-            said = isinstance(output, CannotPlan)
-            return "" if said and case.parameters is None else "said that it cannot plan" if said else "planned"
+            if not isinstance(output, CannotPlan):
+                return "planned"
+            return "" if case.parameters is None else "answered that it cannot plan"
         tally.wanted += 1
         expected = await run.build(RouteRequest.model_validate(case.parameters))
         if run.task != expected:

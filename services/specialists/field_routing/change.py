@@ -32,8 +32,8 @@ def _kept(before: tuple[int, ...], after: tuple[int, ...]) -> int:
 
 
 def change_plan(problem: Problem, old: Sequences, added: tuple[int, ...], *, max_moved: int) -> Sequences | None:
-    """The cheapest change found that visits every added must-visit and moves at most `max_moved` stops; None if there
-    is none. An added job without that mark is visited if it is worth it, like any other.
+    """The cheapest change found that visits every added must-visit and moves at most `max_moved` stops; None if no
+    change does. An added job without that mark is visited if it is worth it, like any other.
 
     Pursues the `BEAM` best choices of stops to take out; each stop taken out is put back where it costs least, or left
     out. The same input gives the same change.

@@ -1,4 +1,4 @@
-"""Findings of a plan, or of why there is none. Code makes every figure and the summary."""
+"""Findings of a plan, or of the reasons against one. Code makes every figure and the summary."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def build_findings(plan: DayPlan, data: FieldData, *, computation: str, explanat
     )
 
 
-def build_refusal(
+def build_no_plan(
     problem: Problem, refused: NoPlan, data: FieldData, *, computation: str, explanation: str
 ) -> Findings:
     """Findings that name the must-visits without which there could be a plan, and why each is impossible."""

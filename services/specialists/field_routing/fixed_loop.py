@@ -1,7 +1,7 @@
 """The fixed loop: what the plan is compared with.
 
 Each job is on the loop of the nearest base where somebody can do it; a base deals its jobs to those who can, in sectors
-of the compass. A technician drives the sector clockwise, the same order on any day whatever the money, leaves out what
+of the compass. A technician drives the sector clockwise, the same order on any day and for any money, leaves out what
 the window or the shift no longer allows, and works no overtime.
 """
 

@@ -19,7 +19,7 @@ from services.specialists.field_routing.agent import (
     choose_parameters,
 )
 from services.specialists.field_routing.document import plan_csv, plan_json
-from services.specialists.field_routing.findings import build_findings, build_refusal
+from services.specialists.field_routing.findings import build_findings, build_no_plan
 from services.specialists.field_routing.plan import DayPlan, NoPlan, plan_day
 from services.specialists.field_routing.problem import Lunch, Rates
 from services.specialists.field_routing.request import PlanningTask
@@ -126,7 +126,7 @@ async def _plan(
     run: RoutingRun, asked: PlanningTask, output: PlanRoutes, planner: Planner, timeout_s: float
 ) -> _Planned:
     computation = f"plan_routes({output.request.model_dump_json(exclude_defaults=True)})"
-    said = {"computation": computation, "explanation": output.explanation}
+    words = {"computation": computation, "explanation": output.explanation}
     try:
         plan = await plan_day(
             asked.problem,
@@ -135,5 +135,5 @@ async def _plan(
             max_moved=asked.max_moved,
         )
     except NoPlan as refused:
-        return _Planned(build_refusal(asked.problem, refused, run.data, **said), None)
-    return _Planned(build_findings(plan, run.data, **said), plan)
+        return _Planned(build_no_plan(asked.problem, refused, run.data, **words), None)
+    return _Planned(build_findings(plan, run.data, **words), plan)

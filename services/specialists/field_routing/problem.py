@@ -29,7 +29,7 @@ class Risk(_Part):
     net_interest: Annotated[float, Field(ge=0, le=1)]
     """The operator's share of the revenue."""
     probability: Annotated[float, Field(ge=0, le=1)]
-    """Of losing the rate if nobody comes today; 1 for a well that is down."""
+    """Of losing the rate without a visit today; 1 for a well that is down."""
 
     @property
     def cents(self) -> int:

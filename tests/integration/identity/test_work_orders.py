@@ -54,7 +54,7 @@ async def token_for(
     return issued.token
 
 
-async def test_two_users_get_the_work_orders_of_their_own_areas_and_the_service_records_the_agent(
+async def test_two_users_get_their_own_work_orders_and_the_service_records_the_agent(
     identity_servers: IdentityServers, exchange: TokenExchange, http: aiohttp.ClientSession, url: str
 ) -> None:
     service = WorkOrderService(http, url)
@@ -94,7 +94,7 @@ class _Tokens:
         return user_token("stale")
 
 
-async def test_token_that_is_not_accepted_is_replaced_and_an_ended_consent_makes_the_case_wait(
+async def test_token_not_accepted_is_replaced_and_ended_consent_makes_the_case_wait(
     http: aiohttp.ClientSession, url: str
 ) -> None:
     event = command(fresh_id(), known=False)

@@ -15,7 +15,7 @@ from switchyard.runtime.core.errors import PermanentTaskError
 
 
 class Script:
-    """A model with scripted answers, the last of which repeats."""
+    """A model with scripted answers; the last one repeats."""
 
     def __init__(self, *answers: ToolCallPart) -> None:
         self.answers = list(answers)

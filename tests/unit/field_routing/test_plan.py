@@ -86,7 +86,7 @@ async def test_must_visit_displaces_money() -> None:
     assert [(each.job, each.reason) for each in plan.skipped] == [(1, "no_time")]
 
 
-async def test_what_is_not_visited_has_the_right_reason() -> None:
+async def test_job_not_visited_has_the_right_reason() -> None:
     cheap = {"risk": {"rate_bbl_per_day": 1, "price_usd_per_bbl": 1, "net_interest": 1, "probability": 0.1}}
     jobs = (job(9), job(1, **cheap), job(2, skills=("pump",)), job(3, closes=425))
     plan = await plan_day(problem(jobs, (technician(0),)), solve)
@@ -112,7 +112,7 @@ def test_moved_stops_are_counted_by_technician_order_and_loss() -> None:
     assert moved_stops(((1, 2, 3), ()), ((3,), ())) == 2
 
 
-async def test_added_must_visit_that_does_not_fit_in_the_budget_is_refused_with_what_it_would_take() -> None:
+async def test_added_must_visit_beyond_the_budget_is_refused_with_what_it_would_take() -> None:
     jobs = (job(50, minutes=400), job(0, minutes=400, must_visit=True))
     with pytest.raises(NoPlan) as refused:
         await plan_day(problem(jobs, (technician(0),)), solve, added=(1,), max_moved=0)

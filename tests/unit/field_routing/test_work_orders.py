@@ -57,7 +57,7 @@ def bearer(key: ECKey = KEY, **changes: Any) -> dict[str, str]:
         (bearer(scope=None), 403),
         (bearer(act=None), 403),
         (bearer(sub="user:idle"), 403),
-        (bearer(sub="user:nobody"), 403),
+        (bearer(sub="user:stranger"), 403),
     ],
 )
 def test_caller_without_a_right_token_gets_nothing(client: TestClient, headers: dict[str, str], status: int) -> None:
