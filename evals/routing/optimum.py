@@ -35,6 +35,7 @@ def prove(problem: dict[str, Any]) -> int:
         begins, ends = clock(person["shift_starts"]), clock(person["shift_ends"])
         latest = ends + rates["max_overtime"]
         leaves, returns = (model.new_int_var(begins, latest, f"{name}{who}") for name in ("leaves", "returns"))
+        model.add(returns >= leaves)  # also of one who stays at home
         over = model.new_int_var(0, rates["max_overtime"], f"over{who}")
         model.add(over >= returns - leaves - (ends - begins))
         terms += [rates["cents_per_minute"] * (returns - leaves), rates["overtime_cents_per_minute"] * over]
