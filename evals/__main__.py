@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from evals.cases import describe_choice, judge_cases, routing_cases, sql_cases, triage_cases
+from evals.cases import describe_choice, judge_cases, routing_cases, sql_cases, triage_cases, well_cases
 from evals.scripts import SUITE_SCRIPTS
 from switchyard.evals.models import SIMULATOR_MODEL, open_model
 from switchyard.evals.regression_gate import check_regression
@@ -16,6 +16,7 @@ from switchyard.evals.results import EvalRun, SuiteResult
 
 SUITES = (
     "compliance", "compliance_rules", "field_routing", "routing_quality", "sql_guard", "text_to_sql", "triage",
+    "well_data",
 )  # fmt: skip
 RESULTS_FOLDER = Path(".switchyard") / "evals"
 
@@ -50,12 +51,14 @@ def main() -> int:
         result = run_quality(run)
     else:
         with open_model(given.model, given.base_url, SUITE_SCRIPTS) as model:
-            suite = {
+            suites = {
                 "compliance": _compliance,
                 "field_routing": _field_routing,
                 "text_to_sql": _text_to_sql,
                 "triage": _triage,
-            }[given.suite]
+                "well_data": _well_data,
+            }
+            suite = suites[given.suite]
             result = asyncio.run(suite(model, run))
     out = given.out or RESULTS_FOLDER / f"{given.suite}.json"
     result.write(out)
@@ -125,6 +128,14 @@ async def _field_routing(model: Any, run: EvalRun) -> SuiteResult:
     from services.specialists.field_routing.agent import build_routing_agent
 
     return await RoutingSuite(build_routing_agent(model)).run(routing_cases(), run)
+
+
+async def _well_data(model: Any, run: EvalRun) -> SuiteResult:
+    from contracts.cards import WELL_DATA_CARD
+    from evals.well_suite import WellSuite
+    from services.specialists.well_data.agent import build_well_agent
+
+    return await WellSuite(build_well_agent(model, WELL_DATA_CARD.tools)).run(well_cases(), run)
 
 
 async def _compliance(model: Any, run: EvalRun) -> SuiteResult:

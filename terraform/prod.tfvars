@@ -76,6 +76,15 @@ token_exchange = {
   idp_client_id = "switchyard"
 }
 
+# Where browsers find the console, its certificate, its client at the identity provider, and who may reach it.
+console = {
+  url             = "https://console.harborline.example"
+  certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000000"
+  client_id       = "switchyard-console"
+  authorize_url   = "https://login.acme.example/authorize"
+  allowed_cidrs   = ["10.0.0.0/8"]
+}
+
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
 # service checks signatures itself, so all need the same keys.
 settings = {
@@ -101,6 +110,13 @@ settings = {
     SWITCHYARD_UPSTREAMS = <<-JSON
       {"upstream.ingress": {"tenants": ["*"], "roles": ["FIELD_*"]}, "upstream.email_feedback": {"tenants": ["*"]}}
     JSON
+  }
+  console = {
+    SWITCHYARD_OPERATORS            = "{}"
+    SWITCHYARD_APPROVERS            = "{}"
+    SWITCHYARD_SUBMITTER_IDENTITIES = "{}"
+    # The claim of the identity provider that holds viewer, operator, approver or auditor.
+    SWITCHYARD_CONSOLE_ROLE_CLAIM = "roles"
   }
   identity = {
     # The public key of the ingress, which signs grants: without it none is accepted.
@@ -141,6 +157,7 @@ images = {
   "email-sender"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "case-manager"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "drafter"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "console"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "email-feedback" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "identity"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"

@@ -150,6 +150,17 @@ variable "token_exchange" {
   })
 }
 
+variable "console" {
+  description = "The console's address, its ACM certificate, its client at the identity provider, and the networks that may reach it."
+  type = object({
+    url             = string
+    certificate_arn = string
+    client_id       = string
+    authorize_url   = string
+    allowed_cidrs   = list(string)
+  })
+}
+
 variable "settings" {
   description = "Environment variables per process that differ by customer, for example SWITCHYARD_UPSTREAMS of case_manager."
   type        = map(map(string))

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from switchyard.app.application import App
+from switchyard.audit.records.roles import READER
 from switchyard.infra.nodes import NodeNeeds, ingress_permissions, ingress_secrets
 from switchyard.protocol.topology import BUS
 
@@ -116,8 +117,10 @@ def _publish(source: str, types: Iterable[str]) -> IamStatement:
 def _database(needed: NodeNeeds) -> list[IamStatement]:
     if needed.database is None:
         return []
-    user = f"${{{needed.database}_db_resource_id}}/{needed.node}"
-    return [_allow("LogInToDatabase", "rds-db:connect", f"{_PARTITION}:rds-db:{_HERE}:dbuser:{user}")]
+    users = [f"${{{needed.database}_db_resource_id}}/{needed.node}"]
+    users += [f"${{audit_db_resource_id}}/{READER}"] if needed.reviews else []
+    logins = [f"{_PARTITION}:rds-db:{_HERE}:dbuser:{user}" for user in users]
+    return [_allow("LogInToDatabase", "rds-db:connect", logins if len(logins) > 1 else logins[0])]
 
 
 def _objects(needed: NodeNeeds) -> list[IamStatement]:
