@@ -39,6 +39,31 @@ TEXT_TO_SQL_CARD = AgentCard(
     egress=("snowflake",),
 )
 
+FIELD_ROUTING_CARD = AgentCard(
+    name="field_routing",
+    kind="specialist",
+    purpose=(
+        "Plans which technician visits which open work orders on a day, in which order and when, by the money at risk; "
+        "fits a new job into a plan with few changes. Reads the work-order service as the asking user. Read only."
+    ),
+    examples=(
+        "Plan my route for today's work orders out of Midland.",
+        "Who should visit which wells in the Permian tomorrow?",
+        "Fit an emergency call at the Cutbow 3H into this afternoon's schedule.",
+    ),
+    not_for=(
+        "Counting or listing work orders, technicians or their hours.",
+        "Assigning, closing or changing a work order.",
+        "What a well produces, or why it is down.",
+    ),
+    consumes=("AnswerQuestion",),
+    emits=("FindingsReady", "ReauthNeeded", "TaskFailed"),
+    tools=("list_technicians", "list_work_orders"),
+    vendors=("bedrock", "openai"),
+    decrypts=("question", "findings", "plan", "plan_table", "chart"),
+    egress=("work_orders",),
+)
+
 WELL_DATA_CARD = AgentCard(
     name="well_data",
     kind="specialist",
@@ -105,5 +130,13 @@ EMAIL_SENDER_CARD = AgentCard(
 
 AGENT_CARDS: dict[str, AgentCard] = {
     card.name: card
-    for card in (TRIAGE_CARD, TEXT_TO_SQL_CARD, WELL_DATA_CARD, DRAFTER_CARD, COMPLIANCE_CARD, EMAIL_SENDER_CARD)
+    for card in (
+        TRIAGE_CARD,
+        TEXT_TO_SQL_CARD,
+        WELL_DATA_CARD,
+        FIELD_ROUTING_CARD,
+        DRAFTER_CARD,
+        COMPLIANCE_CARD,
+        EMAIL_SENDER_CARD,
+    )
 }

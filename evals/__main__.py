@@ -8,21 +8,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from evals.cases import describe_choice, judge_cases, sql_cases, triage_cases, well_cases
+from evals.cases import describe_choice, judge_cases, routing_cases, sql_cases, triage_cases, well_cases
 from evals.scripts import SUITE_SCRIPTS
 from switchyard.evals.models import SIMULATOR_MODEL, open_model
 from switchyard.evals.regression_gate import check_regression
 from switchyard.evals.results import EvalRun, SuiteResult
 
+SUITES = (
+    "compliance", "compliance_rules", "field_routing", "routing_quality", "sql_guard", "text_to_sql", "triage",
+    "well_data",
+)  # fmt: skip
 RESULTS_FOLDER = Path(".switchyard") / "evals"
 
 
 def main() -> int:
     """Run a suite; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m evals", description="Evals of the agents. See evals/README.md.")
-    parser.add_argument(
-        "suite", choices=("compliance", "compliance_rules", "sql_guard", "text_to_sql", "triage", "well_data")
-    )
+    parser.add_argument("suite", choices=SUITES)
     parser.add_argument(
         "--model", default=SIMULATOR_MODEL, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)"
     )
@@ -43,10 +45,15 @@ def main() -> int:
     run = EvalRun(given.model, given.runs, given.concurrency)
     if given.suite == "sql_guard":
         result = asyncio.run(_sql_guard(run))
+    elif given.suite == "routing_quality":
+        from evals.routing.quality import run_quality
+
+        result = run_quality(run)
     else:
         with open_model(given.model, given.base_url, SUITE_SCRIPTS) as model:
             suites = {
                 "compliance": _compliance,
+                "field_routing": _field_routing,
                 "text_to_sql": _text_to_sql,
                 "triage": _triage,
                 "well_data": _well_data,
@@ -114,6 +121,13 @@ async def _triage(model: Any, run: EvalRun) -> SuiteResult:
 
     deployed = frozenset(card.name for card in cards)
     return await run_triage(chosen, triage_cases(), run, deployed=deployed, prompt_version=TRIAGE_PROMPT_VERSION)
+
+
+async def _field_routing(model: Any, run: EvalRun) -> SuiteResult:
+    from evals.routing.suite import RoutingSuite
+    from services.specialists.field_routing.agent import build_routing_agent
+
+    return await RoutingSuite(build_routing_agent(model)).run(routing_cases(), run)
 
 
 async def _well_data(model: Any, run: EvalRun) -> SuiteResult:

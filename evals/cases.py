@@ -78,6 +78,25 @@ class TriageCase(_Part):
         return frozenset({label, *self.also})
 
 
+class RoutingCase(_Part):
+    """A question for the field routing agent, with the parameters of the right plan, or the word that no plan is right.
+
+    `refused` is a plan that the data makes impossible: its parameters are right all the same.
+    """
+
+    id: str
+    question: str
+    role: str = "FIELD_PERMIAN"
+    parameters: dict[str, Any] | None = None
+    expect: Literal["cannot_answer", "refused"] | None = None
+
+    @model_validator(mode="after")
+    def _require_label(self) -> Self:
+        if (self.parameters is None) is not (self.expect == "cannot_answer"):
+            raise ValueError("give the parameters, or the word cannot_answer")
+        return self
+
+
 class WellGold(_Part):
     """How code apart from the specialist computes the figure: SQL over the demo's files, or a function by its name."""
 
@@ -203,7 +222,7 @@ class RuleCase(_Part):
         return self
 
 
-CaseT = TypeVar("CaseT", SqlCase, TriageCase, WellCase, JudgeCase, HostileCase, AnalystCase, RuleCase)
+CaseT = TypeVar("CaseT", SqlCase, TriageCase, RoutingCase, WellCase, JudgeCase, HostileCase, AnalystCase, RuleCase)
 
 
 class Dataset(_Part, Generic[CaseT]):
@@ -238,6 +257,11 @@ def analyst_cases() -> tuple[AnalystCase, ...]:
 def triage_cases() -> tuple[TriageCase, ...]:
     """The triage questions. Raises `DatasetError`."""
     return _read(DATASETS / "triage.yaml", Dataset[TriageCase]).cases
+
+
+def routing_cases() -> tuple[RoutingCase, ...]:
+    """The routing questions. Raises `DatasetError`."""
+    return _read(DATASETS / "field_routing.yaml", Dataset[RoutingCase]).cases
 
 
 def well_cases() -> tuple[WellCase, ...]:

@@ -6,5 +6,5 @@ from pathlib import Path
 
 SCRIPT_FOLDER = Path(__file__).parents[1] / "demo" / "data" / "simulator"
 SUITE_SCRIPTS = tuple(
-    SCRIPT_FOLDER / name for name in ("compliance.yaml", "text_to_sql.yaml", "triage.yaml", "well_data.yaml")
+    SCRIPT_FOLDER / f"{name}.yaml" for name in ("compliance", "field_routing", "text_to_sql", "triage", "well_data")
 )

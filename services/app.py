@@ -22,6 +22,8 @@ CONSOLE = "console"
 """The process where people look. It handles no event at all."""
 
 WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
+WORK_ORDERS_AUDIENCE = "https://work-orders.northfork.example"
+WORK_ORDERS_SCOPES = ("work_orders:read", "technicians:read")
 """The local Snowflake account, as tokens name it."""
 
 OUTCOMES: dict[str, OutcomeClass] = {
@@ -86,6 +88,20 @@ PROCESSES = (
             "SWITCHYARD_SNOWFLAKE_PORT": "{port:warehouse}",
             "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
             "SWITCHYARD_SNOWFLAKE_AUDIENCE": WAREHOUSE_AUDIENCE,
+        },
+    ),
+    ProcessDescriptor(
+        "field_routing",
+        "services.specialists.field_routing.main:run",
+        settings="services.specialists.field_routing.settings:FieldRoutingSettings",
+        code=(*_SPECIALIST, "services/specialists/field_routing"),
+        environment={
+            "SWITCHYARD_WORK_ORDERS_URL": "work_orders_url",
+            "SWITCHYARD_WORK_ORDERS_AUDIENCE": "work_orders_audience",
+        },
+        local={
+            "SWITCHYARD_WORK_ORDERS_URL": "http://127.0.0.1:{port:work_orders}",
+            "SWITCHYARD_WORK_ORDERS_AUDIENCE": WORK_ORDERS_AUDIENCE,
         },
     ),
     ProcessDescriptor(
@@ -239,23 +255,28 @@ _SERVICE_PRINCIPALS = ("upstream.cli", "upstream.demo")
 
 _ASKS_FOR_ITSELF = {
     "tenants": ("*",),
-    "agents": ("text_to_sql", "well_data"),
-    "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE),
-    "scopes": WAREHOUSE_SCOPES,
+    "agents": ("text_to_sql", "well_data", "field_routing"),
+    "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE, WORK_ORDERS_AUDIENCE),
+    "scopes": (*WAREHOUSE_SCOPES, *WORK_ORDERS_SCOPES),
 }
 LOCAL_IDENTITY = IdentityDescriptor(
     IDENTITY,
     users="demo:data/users.yaml",
-    scopes=WAREHOUSE_SCOPES,
+    scopes=(*WAREHOUSE_SCOPES, *WORK_ORDERS_SCOPES),
     role_scope=WAREHOUSE_ROLE_SCOPE,
     agents={
         "text_to_sql": {WAREHOUSE_AUDIENCE: (f"{WAREHOUSE_ROLE_SCOPE}*",)},
         "well_data": {WELLS_AUDIENCE: (f"{WAREHOUSE_ROLE_SCOPE}*",)},
+        "field_routing": {WORK_ORDERS_AUDIENCE: WORK_ORDERS_SCOPES},
     },
     sources=dict.fromkeys(_SERVICE_PRINCIPALS, _ASKS_FOR_ITSELF),
     callers=("ingress",),
     ingress="services.ingress.server",
-    grant={"agents": ("text_to_sql", "well_data"), "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE)},
+    grant={
+        "agents": ("text_to_sql", "well_data", "field_routing"),
+        "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE, WORK_ORDERS_AUDIENCE),
+        "scopes": WORK_ORDERS_SCOPES,
+    },
 )
 
 APP = App(
@@ -283,6 +304,13 @@ APP = App(
             "warehouse",
             (
                 *("demo.oil_field", "serve", "--audience", WAREHOUSE_AUDIENCE),
+                *("--issuer", "http://127.0.0.1:{port:token_exchange}"),
+            ),
+        ),
+        SimulatorDescriptor(
+            "work_orders",
+            (
+                *("demo.work_orders", "--audience", WORK_ORDERS_AUDIENCE, "--service-role", "FIELD_ALL"),
                 *("--issuer", "http://127.0.0.1:{port:token_exchange}"),
             ),
         ),

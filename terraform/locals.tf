@@ -34,6 +34,8 @@ locals {
     snowflake_account        = var.snowflake.account
     snowflake_warehouse      = var.snowflake.warehouse
     snowflake_audience       = var.snowflake.audience
+    work_orders_url          = var.work_orders.url
+    work_orders_audience     = var.work_orders.audience
     wells_audience           = var.wells_audience
     email_domain             = var.email.domain
     configuration_set        = module.email.configuration_set

@@ -10,9 +10,10 @@ create_github_provider = true
 cidr  = "10.60.0.0/16"
 zones = 3
 hosts = {
-  openai    = ["api.openai.com"]
-  snowflake = [".snowflakecomputing.com"]
-  identity  = ["login.acme.example", "exchange.acme.example"]
+  openai      = ["api.openai.com"]
+  snowflake   = [".snowflakecomputing.com"]
+  work_orders = ["work-orders.acme.example"]
+  identity    = ["login.acme.example", "exchange.acme.example"]
 }
 
 postgres_version    = "18"
@@ -37,6 +38,8 @@ models = {
 snowflake      = { account = "acme-prod", warehouse = "SWITCHYARD", audience = "https://acme-prod.snowflakecomputing.com" }
 wells_audience = "https://wells.acme-prod.example"
 
+work_orders = { url = "https://work-orders.acme.example", audience = "https://work-orders.acme.example" }
+
 email = {
   domain          = "harborline.example"
   certificate_arn = "arn:aws:acm:us-east-1:444455556666:certificate/00000000-0000-0000-0000-000000000000"
@@ -50,9 +53,9 @@ ingress = {
   concurrency = 100
   # Until when an agent may act for a user who has logged in, and for what.
   grant_policy = {
-    agents    = ["text_to_sql"]
-    audiences = ["https://acme-prod.snowflakecomputing.com"]
-    scopes    = []
+    agents    = ["text_to_sql", "field_routing"]
+    audiences = ["https://acme-prod.snowflakecomputing.com", "https://work-orders.acme.example"]
+    scopes    = ["work_orders:read", "technicians:read"]
     hours     = 8
   }
   identity = {
@@ -121,7 +124,8 @@ settings = {
     # Without a ceiling an agent obtains no token.
     SWITCHYARD_IDENTITY_CEILINGS = <<-JSON
       {"text_to_sql": {"audiences": {"https://acme-prod.snowflakecomputing.com": ["session:role:*"]}},
-      "well_data": {"audiences": {"https://wells.acme-prod.example": ["session:role:*"]}}}
+       "field_routing": {"audiences": {"https://work-orders.acme.example": ["work_orders:read", "technicians:read"]}},
+       "well_data": {"audiences": {"https://wells.acme-prod.example": ["session:role:*"]}}}
     JSON
   }
   well_data = {
@@ -155,6 +159,7 @@ images = {
   "email-feedback" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "identity"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "field-routing"  = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "well-data"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "triage"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"

@@ -99,6 +99,11 @@ variable "models" {
   })
 }
 
+variable "work_orders" {
+  description = "The work-order service that field_routing calls as the user: its address, and its name in tokens."
+  type        = object({ url = string, audience = string })
+}
+
 variable "snowflake" {
   type = object({ account = string, warehouse = string, audience = string })
 }

@@ -12,5 +12,6 @@ class FindingsReady(Contract):
 
     findings: tuple[Artefact, ...] = Field(min_length=1)
     charts: tuple[Artefact, ...] = Field(default=(), description="Drawings of the findings, as SVG.")
+    files: tuple[Artefact, ...] = Field(default=(), description="Further results, such as a plan as JSON and as CSV.")
     rows: NonNegativeInt = Field(default=0, description="How many rows or figures the findings hold together.")
     truncated: bool = Field(default=False, description="Whether a limit cut them short.")

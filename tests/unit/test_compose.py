@@ -37,7 +37,7 @@ from tests.reference import images, needs
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRASTRUCTURE = {"localstack", "postgres"}
-SIMULATORS = {"provisioner", "simulator", "ses-simulator", "warehouse"}
+SIMULATORS = {"provisioner", "simulator", "ses-simulator", "warehouse", "work-orders"}
 IDENTITY_SERVERS = {"identity-provider", "token-exchange"}
 """Servers of others, built from their own lock."""
 OBSERVABILITY = {"collector", "traces"}

@@ -47,6 +47,7 @@ ENTRIES = {
         "switchyard.devstack.simulators.models.__main__",
         "switchyard.devstack.simulators.ses",
         "demo.oil_field.__main__",
+        "demo.work_orders.__main__",
         "switchyard.devstack.stack.provisioner",
     },
 }

@@ -32,7 +32,7 @@ CLIENTS = {
         "scopes": [f"session:role:{role}" for role in ("NORTH", "SOUTH", "FIELD_PERMIAN", "FIELD_WILLISTON")],
         "audiences": [WAREHOUSE],
     },
-    "field_routing": {"scopes": ["work_orders:read"], "audiences": [WORK_ORDERS]},
+    "field_routing": {"scopes": ["work_orders:read", "technicians:read"], "audiences": [WORK_ORDERS]},
     "upstream.jobs": {"scopes": ["session:role:NORTH"], "audiences": []},
 }
 USERS = {

@@ -239,6 +239,7 @@ def test_datasets_are_in_the_runners_folder() -> None:
     assert sorted(path.name for path in DATASETS.glob("*.yaml")) == [
         "compliance.yaml",
         "compliance_rules.yaml",
+        "field_routing.yaml",
         "sql_analyst.yaml",
         "sql_hostile.yaml",
         "text_to_sql.yaml",

@@ -43,6 +43,8 @@ FACTS = {
     "configuration_set": "switchyard",
     "identity_kms_key_id": KEY + "credentials",
     "identity_tls_ca": "/tmp/identity/ca.pem",
+    "work_orders_url": "https://work-orders.acme.example",
+    "work_orders_audience": "https://work-orders.acme.example",
     "snowflake_audience": "https://acme.snowflakecomputing.com",
     "wells_audience": "https://wells.acme.example",
     "role_scope": "session:role:",
