@@ -11,7 +11,7 @@ cidr  = "10.40.0.0/16"
 zones = 2
 hosts = {
   openai    = ["api.openai.com"]
-  snowflake = [".snowflakecomputing.com"]
+  snowflake = ["acme-dev.snowflakecomputing.com"] # this account only: another one is a way out
   identity  = ["login.acme.example", "exchange.acme.example"]
 }
 
@@ -28,10 +28,11 @@ quarantine_days = 90
 checkpoints     = { bucket = "acme-switchyard-dev-checkpoints", lock_mode = "GOVERNANCE", keep_days = 30 }
 
 models = {
-  bedrock            = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-  bedrock_foundation = "anthropic.claude-sonnet-4-5-20250929-v1:0"
-  bedrock_regions    = ["us-east-1", "us-east-2", "us-west-2"]
-  openai             = "gpt-5.2"
+  bedrock                   = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+  bedrock_foundation        = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+  bedrock_guardrail         = ""
+  bedrock_guardrail_version = ""
+  openai                    = "gpt-5.2"
 }
 
 snowflake = { account = "acme-dev", warehouse = "SWITCHYARD" }
@@ -67,6 +68,11 @@ token_exchange = {
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
 # service checks signatures itself, so all need the same keys.
 settings = {
+  # Every task of people and jobs.
+  operations = {
+    SWITCHYARD_OPERATORS = "{}"
+    SWITCHYARD_APPROVERS = "{}"
+  }
   router = {
     SWITCHYARD_OPERATORS = "{}"
   }
@@ -108,6 +114,7 @@ settings = {
 }
 
 default_size = { cpu = 256, memory = 1024, fewest = 1, most = 2, backlog_per_task = 40 }
+agent_size   = { cpu = 1024, memory = 2048, fewest = 1, most = 2, backlog_per_task = 40 }
 sizes = {
   # Only one task assigns log indexes at a time; a second one takes over if it stops.
   audit = { cpu = 512, memory = 1024, fewest = 1, most = 2, backlog_per_task = 2000 }
@@ -127,6 +134,15 @@ images = {
   "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "triage"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 }
+
+# A question waits for seconds, an email may wait for an hour.
+oldest_message_s = { default = 30, audit = 300, compliance = 3600, email_sender = 3600, email_feedback = 300 }
+
+architecture = "ARM64"
+keep_images  = 60
+alert_emails = ["oncall@acme.example"]
+upstreams    = {}
+trail        = { bucket = "acme-switchyard-dev-trail", keep_days = 90 }
 
 collectors = 1
 log_days   = 30

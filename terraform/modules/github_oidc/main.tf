@@ -35,6 +35,20 @@ resource "aws_ecr_repository" "this" {
   }
 }
 
+# The digests that are deployed are among the newest. ECR removes nothing else: a task that starts needs its image.
+resource "aws_ecr_lifecycle_policy" "this" {
+  for_each   = aws_ecr_repository.this
+  repository = each.value.name
+  policy = jsonencode({
+    rules = [{
+      rulePriority = 1
+      description  = "Keep the newest"
+      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = var.keep_images }
+      action       = { type = "expire" }
+    }]
+  })
+}
+
 data "aws_iam_policy_document" "assume" {
   statement {
     actions = ["sts:AssumeRoleWithWebIdentity"]
@@ -52,6 +66,11 @@ data "aws_iam_policy_document" "assume" {
       test     = "StringEquals"
       variable = "token.actions.githubusercontent.com:sub"
       values   = ["repo:${var.repository}:environment:${var.environment}"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "token.actions.githubusercontent.com:job_workflow_ref"
+      values   = ["${var.repository}/.github/workflows/release.yml@refs/heads/main"]
     }
   }
 }

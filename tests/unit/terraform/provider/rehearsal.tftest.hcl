@@ -17,6 +17,9 @@ mock_provider "aws" {
   mock_data "aws_vpc_endpoint_service" {
     defaults = { availability_zones = ["us-east-1a", "us-east-1b"] }
   }
+  mock_resource "aws_db_instance" {
+    defaults = { master_user_secret = [{ kms_key_id = "key", secret_arn = "arn:aws:secretsmanager:us-east-1:111122223333:secret:rds", secret_status = "active" }] }
+  }
   mock_resource "aws_networkfirewall_firewall" {
     defaults = {
       firewall_status = [{
