@@ -45,3 +45,23 @@ run "apply" {
     error_message = "There must be an agent for each consumer of the catalogue."
   }
 }
+
+run "frozen" {
+  command = apply
+  variables {
+    frozen = ["all"]
+  }
+
+  assert {
+    condition     = alltrue([for node, agent in module.agent : agent.bounds == (node == "audit" ? module.agent["audit"].bounds : "0..0 suspended")])
+    error_message = "A frozen process must have room for no task, and autoscaling suspended."
+  }
+  assert {
+    condition     = module.agent["audit"].bounds == "${var.sizes["audit"].fewest}..${var.sizes["audit"].most}"
+    error_message = "Audit must go on recording."
+  }
+  assert {
+    condition     = !module.email.sending_enabled
+    error_message = "SES must not send while the email sender is frozen."
+  }
+}
