@@ -120,7 +120,9 @@ def test_documented_log_groups_and_policies_are_made_by_terraform() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for group in re.findall(r"`(/(?:switchyard|aws/events)/[\w-]+)`", text):
-            assert f'"{group}"' in made or group.removeprefix("/switchyard/") in names | {"NODE"}, f"{page.name}: {group}"
+            assert f'"{group}"' in made or group.removeprefix("/switchyard/") in names | {"NODE"}, (
+                f"{page.name}: {group}"
+            )
         for role in re.findall(r"`switchyard-run-as-([\w-]+)`", text):
             assert role in roles | {"ROLE"}, f"{page.name}: {role}"
         for role in re.findall(r"switchyard remote ([a-z]+)", text):

@@ -21,6 +21,19 @@ resource "aws_kms_key" "images" {
   deletion_window_in_days = 30
 }
 
+# Signs the images, so that a person or a policy can check who built one: cosign verify --key awskms:///alias/switchyard-images
+resource "aws_kms_key" "signing" {
+  description              = "Signs Switchyard's images"
+  customer_master_key_spec = "ECC_NIST_P256"
+  key_usage                = "SIGN_VERIFY"
+  deletion_window_in_days  = 30
+}
+
+resource "aws_kms_alias" "signing" {
+  name          = "alias/switchyard-images"
+  target_key_id = aws_kms_key.signing.key_id
+}
+
 resource "aws_ecr_repository" "this" {
   for_each             = var.images
   name                 = "switchyard/${each.key}"
@@ -95,6 +108,11 @@ data "aws_iam_policy_document" "push" {
       "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
     ]
     resources = [for repository in aws_ecr_repository.this : repository.arn]
+  }
+  statement {
+    sid       = "SignImages"
+    actions   = ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"]
+    resources = [aws_kms_key.signing.arn]
   }
 }
 

@@ -18,7 +18,10 @@ def plan(number: int, made: set[str], outputs: set[str]) -> str:
     """A line of `terraform test -json -verbose`."""
     changes = [{"address": address, "mode": "managed"} for address in made]
     return json.dumps(
-        {"@testrun": f"step_{number}", "test_plan": {"resource_changes": changes, "output_changes": dict.fromkeys(outputs)}}
+        {
+            "@testrun": f"step_{number}",
+            "test_plan": {"resource_changes": changes, "output_changes": dict.fromkeys(outputs)},
+        }
     )
 
 

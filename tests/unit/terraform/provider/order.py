@@ -66,7 +66,9 @@ def plan_file(mocks: str, steps: list[Step]) -> str:
 
 def order_problems(output: str, steps: list[Step], images: set[str]) -> Iterator[str]:
     """What each step lacks, from the JSON lines of `terraform test -json -verbose`."""
-    plans = {line["@testrun"]: line["test_plan"] for line in map(json.loads, output.splitlines()) if "test_plan" in line}
+    plans = {
+        line["@testrun"]: line["test_plan"] for line in map(json.loads, output.splitlines()) if "test_plan" in line
+    }
     for step in steps:
         plan: dict[str, Any] = plans[f"step_{step.number}"]
         made = {change["address"] for change in plan.get("resource_changes", ()) if change["mode"] == "managed"}
