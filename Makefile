@@ -146,6 +146,10 @@ test-localstack: $(LOCALSTACK)/.ready ## The broker's tests on LocalStack 4.14.0
 test-broker-conformance: $(READY) ## FastStream's own suites for the broker, from its repository (or FASTSTREAM=/a/checkout; three minutes)
 	$(BIN)/python -m tests.faststream_sqs.conformance $(FASTSTREAM)
 
+.PHONY: test-packages
+test-packages: $(READY) ## Each library of packages/ alone, from its wheel, on every supported Python of this machine (a quarter of an hour; needs the network)
+	$(BIN)/python -m tests.packages
+
 .PHONY: lock-localstack
 lock-localstack: $(READY) ## Resolve tests/faststream_sqs/localstack.in again, as of LocalStack's release
 	$(BIN)/uv pip compile --quiet --python-version 3.13 --exclude-newer 2026-03-05 --generate-hashes \

@@ -52,7 +52,7 @@ def main() -> int:
 
 
 async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
-    from pydantic import SecretStr
+    import uuid
 
     from demo.oil_field.warehouse import open_warehouse
     from evals.authority import RowAccessChecker
@@ -61,10 +61,15 @@ async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
     from services.specialists.text_to_sql.guard_process import GuardProcess
     from services.specialists.text_to_sql.schema import load_schema
     from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
+    from switchyard.identity.client import UserToken
+    from switchyard.protocol.fields import Access
 
     snowflake_simulator, schema = open_warehouse(), load_schema()
     address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
-    warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=snowflake_simulator.connect)
+    someone = str(uuid.uuid4())
+    access = Access(subject=someone, agent="text_to_sql", grant=someone, jti="evals", audience="simulator", scopes=())
+    # In this process the simulator reads no token: the role of the question decides.
+    warehouse = SnowflakeWarehouse(address, UserToken("", access), connect=snowflake_simulator.connect)
     guard = GuardProcess(schema)
     suite = SqlSuite(build_sql_agent(model, schema), warehouse, guard.check, RowAccessChecker())
     try:

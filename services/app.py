@@ -16,6 +16,9 @@ EMAIL_FEEDBACK = "email_feedback"
 IDENTITY = "identity"
 """The process that gives agents tokens of users. It handles no event at all."""
 
+WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
+"""The local Snowflake account, as tokens name it."""
+
 OUTCOMES: dict[str, OutcomeClass] = {
     "answered": "reached",
     "sent": "reached",
@@ -61,14 +64,14 @@ PROCESSES = (
         environment={
             "SWITCHYARD_SNOWFLAKE_ACCOUNT": "snowflake_account",
             "SWITCHYARD_SNOWFLAKE_WAREHOUSE": "snowflake_warehouse",
+            "SWITCHYARD_SNOWFLAKE_AUDIENCE": "snowflake_audience",
         },
-        secrets={"SWITCHYARD_SNOWFLAKE_TOKEN": "snowflake_token"},
         local={
             "SWITCHYARD_SNOWFLAKE_ACCOUNT": "local",
             "SWITCHYARD_SNOWFLAKE_HOST": "127.0.0.1",
             "SWITCHYARD_SNOWFLAKE_PORT": "{port:warehouse}",
             "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
-            "SWITCHYARD_SNOWFLAKE_TOKEN": "local",
+            "SWITCHYARD_SNOWFLAKE_AUDIENCE": WAREHOUSE_AUDIENCE,
         },
     ),
     ProcessDescriptor(
@@ -138,6 +141,7 @@ PROCESSES = (
                 "idp_audience",
                 "idp_tenant_claim",
                 "idp_role_claim",
+                "role_scope",
                 "idp_token_url",
                 "idp_client_id",
                 "exchange_issuer",
@@ -156,10 +160,11 @@ PROCESSES = (
     ),
 )
 WAREHOUSE_ROLES = ("FIELD_ALL", "FIELD_PERMIAN", "FIELD_EAGLE_FORD", "FIELD_WILLISTON", "FIELD_MIDCON")
-WAREHOUSE_SCOPES = tuple(f"session:role:{role}" for role in WAREHOUSE_ROLES)
-WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
+WAREHOUSE_ROLE_SCOPE = "session:role:"
+"""Snowflake's scope for one role."""
+WAREHOUSE_SCOPES = tuple(WAREHOUSE_ROLE_SCOPE + role for role in WAREHOUSE_ROLES)
 _ASKS_FOR_ITSELF = {
-    "tenants": ("northfork",),
+    "tenants": ("*",),
     "agents": ("text_to_sql",),
     "audiences": (WAREHOUSE_AUDIENCE,),
     "scopes": WAREHOUSE_SCOPES,
@@ -168,7 +173,8 @@ LOCAL_IDENTITY = IdentityDescriptor(
     IDENTITY,
     users="demo:data/users.yaml",
     scopes=WAREHOUSE_SCOPES,
-    agents={"text_to_sql": {WAREHOUSE_AUDIENCE: ("session:role:*",)}},
+    role_scope=WAREHOUSE_ROLE_SCOPE,
+    agents={"text_to_sql": {WAREHOUSE_AUDIENCE: (f"{WAREHOUSE_ROLE_SCOPE}*",)}},
     sources=dict.fromkeys(("upstream.cli", "upstream.demo"), _ASKS_FOR_ITSELF),
     callers=("ingress",),
 )
@@ -186,14 +192,19 @@ APP = App(
         '{"ca": "..", "certificate": "..", "key": "..", "clients": ".."}.',
         "idp_client_secret": "The secret of the client that refreshes users' tokens at the identity provider.",
         "optout_keys": "Keys that sign opt-out links, as JSON.",
-        "snowflake_token": "The OAuth token that text_to_sql logs in to Snowflake with.",
     },
     programs={ROUTER: "services.orchestrator", CASE_MANAGER: "services.orchestrator", AUDIT: "services.audit"},
     code=("contracts",),
     folders=("services",),
     demo_folders=("demo",),
     simulators=(
-        SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),
+        SimulatorDescriptor(
+            "warehouse",
+            (
+                *("demo.oil_field", "serve", "--audience", WAREHOUSE_AUDIENCE),
+                *("--issuer", "http://127.0.0.1:{port:token_exchange}"),
+            ),
+        ),
         SimulatorDescriptor(
             "ses_simulator",
             ("switchyard.devstack.simulators.ses",),

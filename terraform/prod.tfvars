@@ -35,7 +35,7 @@ models = {
   openai                    = "gpt-5.2"
 }
 
-snowflake = { account = "acme-prod", warehouse = "SWITCHYARD" }
+snowflake = { account = "acme-prod", warehouse = "SWITCHYARD", audience = "https://acme-prod.snowflakecomputing.com" }
 
 email = {
   domain          = "harborline.example"
@@ -58,6 +58,7 @@ ingress = {
 }
 
 token_exchange = {
+  role_scope    = "session:role:" # Snowflake's scope for one role
   issuer        = "https://exchange.acme.example/"
   jwks_url      = "https://exchange.acme.example/.well-known/jwks.json"
   token_url     = "https://exchange.acme.example/token"

@@ -101,7 +101,7 @@ variable "models" {
 }
 
 variable "snowflake" {
-  type = object({ account = string, warehouse = string })
+  type = object({ account = string, warehouse = string, audience = string })
 }
 
 variable "email" {
@@ -126,6 +126,7 @@ variable "ingress" {
 variable "token_exchange" {
   description = "The token exchange (RFC 8693), and the identity provider's token endpoint with the client that refreshes there."
   type = object({
+    role_scope    = string
     issuer        = string
     jwks_url      = string
     token_url     = string

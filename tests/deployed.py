@@ -17,7 +17,7 @@ from aiobotocore.session import get_session
 from demo.figures import count_published
 from switchyard.audit.verification.findings import Finding
 from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_artefact
-from switchyard.cli.app.submissions import open_publisher, publish_details, publish_submissions
+from switchyard.cli.app.submissions import DEFAULT_SOURCE, open_publisher, publish_details, publish_submissions
 from switchyard.cli.app.target import Target
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from tests.reference import consumers
@@ -48,11 +48,11 @@ class Deployed:
             "role": "FIELD_ALL",
         } | fields
 
-    async def submit(self, details: Sequence[dict[str, Any]], source: str = "upstream.test") -> list[str]:
+    async def submit(self, details: Sequence[dict[str, Any]], source: str = DEFAULT_SOURCE) -> list[str]:
         """Publish submissions; the ids of their cases."""
         return await publish_submissions(self.target, details, source=source)
 
-    async def send(self, details: Sequence[dict[str, Any]], source: str = "upstream.test") -> None:
+    async def send(self, details: Sequence[dict[str, Any]], source: str = DEFAULT_SOURCE) -> None:
         """Publish what an upstream sends, valid or not."""
         await publish_details(self.target, details, source=source)
 

@@ -17,7 +17,7 @@ PUBLIC = re.compile(r"SWITCHYARD_(OPERATORS|APPROVERS|\w*PUBLIC_KEYS|PRINCIPAL_K
 SECRET = re.compile(r"\b[0-9a-f]{64}\b|(?<=//)[a-z_]+:[^@/]+(?=@)")
 """A key of 32 bytes in hex; the name and the password of a login."""
 
-SIMULATED = re.compile(r"SWITCHYARD_(MODEL_OPENAI_API_KEY|SNOWFLAKE_TOKEN)")
+SIMULATED = re.compile(r"SWITCHYARD_MODEL_OPENAI_API_KEY")
 """What simulators accept in place of a secret: any text."""
 
 

@@ -1,4 +1,4 @@
-"""`python -m demo.oil_field serve [--host H] [--port N] [--folder FOLDER]`: the warehouse for Snowflake's connector."""
+"""`python -m demo.oil_field serve --issuer URL --audience ACCOUNT`: the warehouse for Snowflake's connector."""
 
 from __future__ import annotations
 
@@ -14,5 +14,8 @@ if __name__ == "__main__":
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free port")
     parser.add_argument("--folder", type=Path, default=OIL_FIELD_FOLDER, help="one TABLE.csv.gz per table")
+    parser.add_argument("--issuer", required=True, help="the token exchange whose tokens are accepted")
+    parser.add_argument("--audience", required=True, help="this account, as tokens name it")
     given = parser.parse_args()
-    serve_warehouse(open_warehouse(given.folder), host=given.host, port=given.port)
+    served = open_warehouse(given.folder)
+    serve_warehouse(served, issuer=given.issuer, audience=given.audience, host=given.host, port=given.port)

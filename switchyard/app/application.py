@@ -97,8 +97,11 @@ class IdentityDescriptor:
     """The users of the local identity provider, with public passwords: YAML, as `package:path`."""
     scopes: tuple[str, ...]
     """Every scope that the local token exchange knows."""
+    role_scope: str
+    """Text before a role's name in a scope."""
     agents: Mapping[str, Mapping[str, tuple[str, ...]]]
-    """What tokens of an agent may be for at most: patterns of scopes, by audience."""
+    """What tokens of an agent may be for at most: patterns of scopes, by audience. They act on behalf of users: each
+    has a certificate and the identity service's address (`IdentityClientSettings`)."""
     sources: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     """Sources that act for themselves: the fields of a `ServiceGrant`, by the source's name on the bus."""
     callers: tuple[str, ...] = ()

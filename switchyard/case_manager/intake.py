@@ -22,7 +22,7 @@ from switchyard.protocol.catalogue import UPSTREAM_PREFIX
 from switchyard.protocol.errors import InvalidEvent, forged
 from switchyard.protocol.events.case_manager import SubmissionRejected
 from switchyard.protocol.fields import Identifier, Json
-from switchyard.protocol.principals import PRINCIPAL_FIELD, without_statement
+from switchyard.protocol.principals import PRINCIPAL_FIELD, without_principal_and_grant
 from switchyard.protocol.received import first_validation_error
 from switchyard.protocol.submissions import CaseOpening, Submission, Submissions, case_id_for
 from switchyard.runtime.core.clock import Clock, moment
@@ -84,7 +84,7 @@ class CaseIntake:
 
     async def _taken(self, source: str, detail: Json, submitted: Submission, opening: CaseOpening) -> list[Json]:
         # Sent again it is signed again, and still the same submission.
-        mac = self.mac(without_statement(detail))
+        mac = self.mac(without_principal_and_grant(detail))
         case_id = case_id_for(submitted.tenant, source, opening.principal, submitted.idempotency_key)
         known_submission = await self.store.known_submission(case_id)
         if known_submission is not None and hmac.compare_digest(known_submission.payload_mac, mac):

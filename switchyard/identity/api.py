@@ -170,6 +170,9 @@ class IdentityApi:
             except TaskError as error:
                 log.error("identity.failed", alarm="integrity", code=error.code)  # noqa: TRY400 - the code is all
                 return _Rejected(500, error.code, error.message).response
+            except Exception:
+                log.exception("identity.failed", alarm="tick", path=request.url.path)
+                return _Rejected(500, "failed", "the identity service failed: see its log").response
 
         return answer
 

@@ -41,8 +41,11 @@ class UserToken:
 class TokenSource(Protocol):
     """Where agents get tokens; `IdentityClient` is the one."""
 
-    async def token(self, task: Task[Any], *, audience: str, scopes: tuple[str, ...]) -> UserToken:
-        """A token for this task. Raises `ConsentRequired`, `PermanentTaskError` or `Unavailable`."""
+    async def token(
+        self, task: Task[Any], *, audience: str, scopes: tuple[str, ...], instead_of: UserToken | None = None
+    ) -> UserToken:
+        """A token for this task; another one than `instead_of`, which the audience did not accept. Raises
+        `ConsentRequired`, `PermanentTaskError` or `Unavailable`."""
 
 
 class IdentityClient:
@@ -54,7 +57,9 @@ class IdentityClient:
         self._agent = agent
         self._tls = tls
 
-    async def token(self, task: Task[Any], *, audience: str, scopes: tuple[str, ...]) -> UserToken:
+    async def token(
+        self, task: Task[Any], *, audience: str, scopes: tuple[str, ...], instead_of: UserToken | None = None
+    ) -> UserToken:
         """A token for this task, recorded with its outcome.
 
         Raises `ConsentRequired`, `PermanentTaskError` or `Unavailable`.
@@ -69,6 +74,7 @@ class IdentityClient:
             "task_id": task.envelope.event_id,
             "audience": audience,
             "scopes": list(scopes),
+            "instead_of": None if instead_of is None else instead_of.access.jti,
         }
         try:
             async with self._http.post(

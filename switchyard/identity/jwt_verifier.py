@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from typing import Any
+from urllib.request import urlopen
 
 from joserfc import jwt
 from joserfc.jwk import Key, KeySet, import_key
@@ -21,6 +22,8 @@ JWKS_CACHE_S = 300.0
 JWKS_MIN_REFETCH_S = 10.0
 """A token of an unknown key makes the keys be fetched again at once, but no more often than this."""
 
+JWKS_TIMEOUT_S = 10.0
+MAX_JWKS_BYTES = 1_000_000
 MAX_TOKEN_CHARS = 16_384
 TOKEN_LEEWAY_S = 30
 
@@ -81,6 +84,13 @@ class JwtVerifier:
             raise JwksUnavailable(f"the issuer's keys cannot be fetched ({type(error).__name__})") from error
         self._fetched = self._tried
         return self._keys
+
+
+def fetch_jwks(url: str) -> bytes:
+    """A JWKS document. Raises `OSError` or `HTTPException`."""
+    with urlopen(url, timeout=JWKS_TIMEOUT_S) as answer:  # noqa: S310 - the address is the operator's
+        body: bytes = answer.read(MAX_JWKS_BYTES)
+        return body
 
 
 def read_key_set(document: bytes) -> KeySet:

@@ -21,6 +21,8 @@ class TokenRequest(StrictContract):
     """The event id of the command in hand."""
     audience: Identifier
     scopes: tuple[Identifier, ...]
+    instead_of: Identifier | None = None
+    """The `jti` of a token that the audience did not accept: it is not handed out again."""
 
 
 class AgentCeiling(BaseModel):

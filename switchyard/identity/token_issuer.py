@@ -102,7 +102,7 @@ class TokenIssuer:
         version = registered.registered_at if registered is not None else None
         key = request.grant, version, agent, request.audience, tuple(sorted(request.scopes))
         token = self._cache.get(key)
-        if token is None or token.expires_at - now <= MIN_REMAINING_S:
+        if token is None or token.expires_at - now <= MIN_REMAINING_S or token.jti == request.instead_of:
             token = await self._exchanged(agent, request, registered, claims)
             self._cache[key] = replace(token, expires_at=min(token.expires_at, claims.exp))
             if len(self._cache) > MAX_CACHED_TOKENS:

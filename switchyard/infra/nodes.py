@@ -32,9 +32,20 @@ _SECRETS = {
 }
 
 
+_CLIENT_FILES = (
+    'Certificates with which {} asks the identity service, as JSON {{"ca": "..", "certificate": "..", "key": ".."}}.'
+)
+
+
 def secrets(app: App) -> dict[str, str]:
     """Every secret and its description. Terraform creates the secret, an operator sets its value."""
-    return _SECRETS | dict(app.secrets)
+    agents = app.identity.agents if app.identity else ()
+    return _SECRETS | {_client_files(agent): _CLIENT_FILES.format(agent) for agent in agents} | dict(app.secrets)
+
+
+def _client_files(agent: str) -> str:
+    """The secret with the certificate of an agent that acts on behalf of users."""
+    return f"{agent}_identity_files"
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,11 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
     process = next((process for process in app.processes if process.node == node), None)
     upstream = process is not None and process.consumer is not None
     has_inbox = card is not None or node == CASE_MANAGER
-    fetched = process.fetched_secrets if process else {}
+    fetched = dict(process.fetched_secrets) if process else {}
+    variables = dict(process.environment) if process else {}
+    if app.identity is not None and node in app.identity.agents:
+        fetched["SWITCHYARD_IDENTITY_FILES_SECRET_ARN"] = _client_files(node)
+        variables |= _IDENTITY_CLIENT
     emits = tuple(type_.name for type_ in app.catalogue.types_emitted_by(node))
     own_schema = process is not None and process.database
     return NodeNeeds(
@@ -117,8 +132,7 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
         egress=(*(("openai",) if "openai" in vendors else ()), *egress, *(process.egress if process else ())),
         secrets=_ENGINE_SECRETS.get(node, {}) | dict(process.secrets if process else {}),
         fetches=(*(("openai_api_key",) if "openai" in vendors else ()), *fetched.values()),
-        variables=dict(process.environment if process else {})
-        | {variable: f"secret_{name}" for variable, name in fetched.items()},
+        variables=variables | {variable: f"secret_{name}" for variable, name in fetched.items()},
         local_secrets=process.local_secrets if process else {},
         iam=process.iam if process else (),
         http=process.http if process else None,
@@ -126,6 +140,10 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
     )
 
 
+_IDENTITY_CLIENT = {
+    f"SWITCHYARD_{fact.upper()}": fact
+    for fact in ("identity_url", "identity_tls_ca", "identity_tls_certificate", "identity_tls_key")
+}
 _ENGINE_SECRETS = {ROUTER: {"SWITCHYARD_STATE_KEYS": "state_keys"}, CASE_MANAGER: {"SWITCHYARD_MAC_KEY": "mac_key"}}
 
 
@@ -165,7 +183,7 @@ _BEDROCK = {
     "SWITCHYARD_MODEL_BEDROCK_ID": "${bedrock_model}",
     "SWITCHYARD_MODEL_BEDROCK_REGION": "${region}",
     "SWITCHYARD_MODEL_BEDROCK_GUARDRAIL_ID": "${bedrock_guardrail}",
-    "SWITCHYARD_MODEL_BEDROCK_GUARDRAIL_VERSION": "${bedrock_guardrail_version}",
+    "SWITCHYARD_MODEL_BEDROCK_GUARDRAIL_VERSION": "${guardrail_version}",
 }
 _OPENAI = {
     "SWITCHYARD_MODEL_OPENAI_ID": "${openai_model}",

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
-from urllib.request import urlopen
 
 import aiohttp
-from pydantic import TypeAdapter, ValidationError
 
 from switchyard.identity.api import IdentityApi, UserTokens
 from switchyard.identity.client_registry import ClientRegistry
+from switchyard.identity.client_settings import write_secret_files
 from switchyard.identity.grant_store import GrantStore
-from switchyard.identity.jwt_verifier import JwtVerifier
+from switchyard.identity.jwt_verifier import JwtVerifier, fetch_jwks
 from switchyard.identity.task_evidence import WorkDatabaseEvidence
-from switchyard.identity.token_exchange import HTTP_TIMEOUT_S, IdentityProvider, TokenExchange
+from switchyard.identity.token_exchange import IdentityProvider, TokenExchange
 from switchyard.identity.token_issuer import TokenIssuer
 from switchyard.processes.identity_settings import IdentitySettings
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.principal_jws import import_public_key
+from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
@@ -30,15 +29,18 @@ IDENTITY = "identity"
 
 FORGET_INTERVAL_S = 60.0
 FILES_INTERVAL_S = 300.0
-_FILES = TypeAdapter(dict[str, str])
 
 
 async def run_identity(catalogue: Catalogue) -> None:
     """Serve the identity service."""
     settings = IdentitySettings()
-    async with ServiceProcess(catalogue, IDENTITY, settings) as process:
+    # Provider and exchange know the true time only, also where the local stack's clock is moved.
+    async with ServiceProcess(catalogue, IDENTITY, settings, clock=SystemClock()) as process:
         if settings.identity_files_secret_arn is not None:
-            write = partial(write_files, await process.client("secretsmanager"), settings)
+            # A new value of `clients` counts at once, a new certificate from the next start on.
+            manager = await process.client("secretsmanager")
+            files = settings.identity_files() | {"clients": settings.exchange_clients_file}
+            write = partial(write_secret_files, manager, settings.identity_files_secret_arn, files)
             await write()
             process.run_in_background(partial(run_periodically, "identity_files", write, every_s=FILES_INTERVAL_S))
         pool = await process.connect(settings.work_db_url, schema=IDENTITY)
@@ -61,7 +63,7 @@ async def run_identity(catalogue: Catalogue) -> None:
                 endpoint=settings.exchange_token_url,
                 clients=ClientRegistry(settings.exchange_clients_file),
                 verifier=JwtVerifier(
-                    issuer=settings.exchange_issuer, fetch=partial(_fetch, settings.exchange_jwks_url), now=now
+                    issuer=settings.exchange_issuer, fetch=partial(fetch_jwks, settings.exchange_jwks_url), now=now
                 ),
                 subject_token_type=settings.exchange_subject_token_type,
                 subject_prefix=settings.exchange_subject_prefix,
@@ -73,7 +75,7 @@ async def run_identity(catalogue: Catalogue) -> None:
             clock=process.clock,
         )
         users = UserTokens(
-            JwtVerifier(issuer=settings.idp_issuer, fetch=partial(_fetch, settings.idp_jwks_url), now=now),
+            JwtVerifier(issuer=settings.idp_issuer, fetch=partial(fetch_jwks, settings.idp_jwks_url), now=now),
             settings.idp_audience,
             settings.idp_tenant_claim,
             settings.idp_role_claim,
@@ -97,42 +99,9 @@ async def run_identity(catalogue: Catalogue) -> None:
         await process.run()
 
 
-async def write_files(client: Any, settings: IdentitySettings) -> None:
-    """Write what the secret holds to the files that the settings name. A new value of `clients` counts at once, a new
-    certificate from the next start on. Raises `ValueError` for a secret of another form."""
-    answer = await client.get_secret_value(SecretId=settings.identity_files_secret_arn)
-    files = {
-        "ca": settings.identity_tls_ca,
-        "certificate": settings.identity_tls_certificate,
-        "key": settings.identity_tls_key,
-        "clients": settings.exchange_clients_file,
-    }
-    try:
-        texts = _FILES.validate_json(answer["SecretString"])
-    except ValidationError:
-        texts = {}
-    if missing := sorted(files.keys() - texts.keys()):
-        raise ValueError(
-            f"the secret of SWITCHYARD_IDENTITY_FILES_SECRET_ARN has no {', '.join(missing)}: "
-            f"set it to a JSON object with the texts of {', '.join(files)}"
-        )
-    for name, file in files.items():
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        written = file.with_name(f".{file.name}")
-        written.touch(mode=0o600)
-        written.write_text(texts[name], encoding="utf-8")
-        written.rename(file)
-
-
 async def _key_wrapper(process: ServiceProcess, settings: IdentitySettings) -> KeyWrapper:
     if settings.identity_kms_key_id is not None:
         return KmsKeyWrapper(await process.client("kms"), settings.identity_kms_key_id)
     if settings.identity_vault_key is None:
         raise ValueError("set SWITCHYARD_IDENTITY_KMS_KEY_ID, or SWITCHYARD_IDENTITY_VAULT_KEY in the local stack")
     return LocalKeyWrapper(settings.identity_vault_key)
-
-
-def _fetch(url: str) -> bytes:
-    with urlopen(url, timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310 - the address is the operator's
-        body: bytes = answer.read(1_000_000)
-        return body

@@ -7,12 +7,13 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from switchyard.identity.client_settings import IdentityTlsSettings
 from switchyard.identity.permissions import AgentCeiling, ServiceGrant
 from switchyard.identity.token_exchange import OAuthClient
 from switchyard.runtime.core.settings import HexKey, ProcessSettings, PublicKeys
 
 
-class IdentitySettings(ProcessSettings):
+class IdentitySettings(IdentityTlsSettings, ProcessSettings):
     """The identity provider, the token exchange, the sealing key, and who may call."""
 
     work_db_url: SecretStr = Field(description="The work database, as the role of the identity service.")
@@ -20,18 +21,10 @@ class IdentitySettings(ProcessSettings):
         default=None, description="32 bytes in hex that wrap the keys of users' credentials; for the local stack only."
     )
     identity_kms_key_id: str | None = Field(default=None, description="The KMS key that wraps those keys.")
-    identity_files_secret_arn: str | None = Field(
-        default=None,
-        description="A secret with the texts of this process's four files, as JSON "
-        '{"ca": "..", "certificate": "..", "key": "..", "clients": ".."}; read again every five minutes.',
-    )
     identity_host: str = Field(default="127.0.0.1", description="Address of the identity service.")
     identity_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         default=0, description="Port of the identity service; 0 picks a free port."
     )
-    identity_tls_ca: Path = Field(description="Certificates of the authority that signs the callers' certificates.")
-    identity_tls_certificate: Path = Field(description="This server's certificate.")
-    identity_tls_key: Path = Field(description="The key of that certificate.")
     identity_callers: tuple[str, ...] = Field(
         default=("ingress",), description="Certificate names that may register and revoke grants, as JSON."
     )
@@ -55,7 +48,7 @@ class IdentitySettings(ProcessSettings):
     idp_token_url: str = Field(description="The identity provider's token endpoint, for refreshing.")
     idp_client_id: str | None = Field(default=None, description="The client that refreshes; without it nothing is.")
     idp_client_secret: SecretStr | None = Field(default=None, description="That client's secret.")
-    role_scope: str = Field(default="session:role:", description="Text before a role's name in a scope.")
+    role_scope: str = Field(description="Text before a role's name in a scope, such as Snowflake's `session:role:`.")
     base_scopes: tuple[str, ...] = Field(default=(), description="Scopes that every user has, as JSON.")
     exchange_issuer: str = Field(description="The token exchange, as `iss` names it.")
     exchange_jwks_url: str = Field(description="The token exchange's keys.")

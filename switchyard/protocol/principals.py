@@ -52,14 +52,14 @@ class PrincipalClaims(StrictContract):
     exp: NonNegativeInt
 
 
-def without_statement(submission: Json) -> Json:
+def without_principal_and_grant(submission: Json) -> Json:
     """The submission as it was before statement and grant were put in."""
     return {name: value for name, value in submission.items() if name not in (PRINCIPAL_FIELD, GRANT_FIELD)}
 
 
 def submission_digest(submission: Json) -> str:
     """SHA-256, in hex, over the canonical JSON of a submission as it is sent, without its statement."""
-    return hashlib.sha256(canonical_json(without_statement(submission))).hexdigest()
+    return hashlib.sha256(canonical_json(without_principal_and_grant(submission))).hexdigest()
 
 
 def content_digest(content: bytes) -> str:

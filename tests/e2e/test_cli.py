@@ -33,14 +33,16 @@ async def test_publish_reports_bad_lines_by_number_and_publishes_the_rest(deploy
         "",
         json.dumps(good[1] | {"colour": "red"}),
         json.dumps(good[1]),
+        json.dumps(good[1] | {"question": "another"}),
     ]
     ran = _run(deployment, "publish", "-", stdin="\n".join(lines))
     assert ran.returncode == 1
-    assert "2 published, 3 invalid" in ran.stdout
+    assert "2 published, 4 invalid" in ran.stdout
     for line in (
         "line 2: not published: malformed",
         "line 3: not published: idempotency_key",
         "line 5: not published: colour",
+        "line 7: not published: idempotency_key: line 6 has the same with other content",
     ):
         assert line in ran.stderr
     cases = [line.split()[-1] for line in ran.stdout.splitlines() if line.startswith("line ")]

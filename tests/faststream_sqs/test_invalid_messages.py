@@ -134,6 +134,7 @@ async def test_failing_message_is_rejected_at_max_receives(broker: SQSBroker, ma
     await broker.start()
     [copy] = await dead.receive(wait=5)
     assert copy["MessageAttributes"]["reject-reason"]["StringValue"] == "failed at receipt 3 of 3"
+    await broker.stop()
     assert counts == [1, 2, 3]
     assert await queue.counts() == (0, 0)
 

@@ -105,8 +105,9 @@ def test_release_builds_for_terraforms_architectures_and_signs_what_it_pushed() 
 def test_release_script_prints_tfvars_of_digests(tmp_path: Path) -> None:
     digest = "sha256:" + "0a" * 32
     fake = {
-        "docker": f"""case "$2" in imagetools) echo {digest};; build)
-          while [ "$1" != --metadata-file ]; do shift; done; echo '{{"containerimage.digest": "{digest}"}}' > "$2";; esac""",
+        "docker": f"""if [ "$2" = imagetools ]; then echo {digest}; exit; fi
+          while [ "$1" != --metadata-file ]; do shift; done
+          echo '{{"containerimage.digest": "{digest}"}}' > "$2\"""",
         "cosign": 'echo "$@" >> signed',
     }
     for name, body in fake.items():

@@ -14,7 +14,8 @@ from datetime import UTC, date, datetime, time, timedelta
 import structlog
 
 from services.specialists.text_to_sql.rows import Rows
-from services.specialists.text_to_sql.warehouse import MAX_RESULT_BYTES, QueryLimits
+from services.specialists.text_to_sql.warehouse import MAX_RESULT_BYTES, QueryLimits, TokenNotAccepted
+from switchyard.identity.client import ConsentRequired
 from switchyard.protocol.fields import Principal
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
@@ -24,8 +25,9 @@ from switchyard.runtime.database.queries import load_queries
 log = structlog.get_logger(__name__)
 _SQL = load_queries(__file__)
 KEPT_DAYS = 7
-NOTHING_RAN = frozenset({"role_not_granted", "needs_reauth"})
-"""Failures of the login: no statement was sent."""
+NOT_LOGGED_IN = (TokenNotAccepted, ConsentRequired)
+NOTHING_RAN = "role_not_granted"
+"""The code of a log-in that Snowflake refused: no statement was sent, as with `NOT_LOGGED_IN`."""
 
 
 class WarehouseBudget:
@@ -81,8 +83,11 @@ class UserBudget:
         started = self.budget.monotonic()
         try:
             rows = await run()
+        except NOT_LOGGED_IN:
+            await self.budget.settle(self.user, day, -most, -MAX_RESULT_BYTES)
+            raise
         except PermanentTaskError as error:
-            used = 0 if error.code in NOTHING_RAN else round((self.budget.monotonic() - started) * 1_000)
+            used = 0 if error.code == NOTHING_RAN else round((self.budget.monotonic() - started) * 1_000)
             await self.budget.settle(self.user, day, used - most, -MAX_RESULT_BYTES)
             raise
         await self.budget.settle(self.user, day, rows.elapsed_ms - most, rows.size - MAX_RESULT_BYTES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from contracts.events.router import AnswerQuestion
@@ -11,7 +12,9 @@ from services.specialists.text_to_sql.agent import SQL_PROMPT_VERSION, AgentRun,
 from services.specialists.text_to_sql.budget import WarehouseBudget
 from services.specialists.text_to_sql.guard_process import CheckQuery
 from services.specialists.text_to_sql.schema import Schema
-from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse
+from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse, WarehouseEndpoint
+from switchyard.identity.client import ConsentRequired, TokenSource
+from switchyard.protocol.events.failures import ReauthNeeded
 from switchyard.protocol.fields import ROLE_SCOPE
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task, TaskResult
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from pydantic_ai import Agent
 
 TEXT_TO_SQL_MARGIN_MS = 2_000
+SESSION_ROLE = "session:role:"
+"""Snowflake's scope for one role."""
 
 
 async def answer_question(
@@ -31,26 +36,34 @@ async def answer_question(
     model: FailoverModel,
     agent: Agent[AgentRun, SqlAnswer | CannotAnswer],
     check: CheckQuery,
-    warehouse: SnowflakeWarehouse,
+    endpoint: WarehouseEndpoint,
+    identity: TokenSource,
+    audience: str,
     schema: Schema,
     limits: QueryLimits,
     budget: WarehouseBudget,
 ) -> TaskResult:
-    """Find the rows that answer the question, in the asking user's role; the SQL is their citation."""
-    case_id, role = task.envelope.case_id, role_of(task.envelope.principal.scopes)
-    question = (await artefacts.read(task, task.payload.question)).decode()
-    async with model_budget(model, task, margin_ms=TEXT_TO_SQL_MARGIN_MS) as decisions:
-        findings = await query_answer(
-            question,
-            agent=agent,
-            check=check,
-            warehouse=warehouse,
-            schema=schema,
-            case_id=case_id,
-            role=role,
-            limits=limits,
-            budget=budget.of(task.envelope.principal),
-        )
+    """Find the rows that answer the question, as the asking user; the SQL is their citation. `audience` is the
+    warehouse, as users' tokens name it."""
+    role = role_of(task.envelope.principal.scopes)
+    ask = partial(identity.token, task, audience=audience, scopes=(SESSION_ROLE + role,))
+    try:
+        token = await ask()
+        question = (await artefacts.read(task, task.payload.question)).decode()
+        async with model_budget(model, task, margin_ms=TEXT_TO_SQL_MARGIN_MS) as decisions:
+            findings = await query_answer(
+                question,
+                agent=agent,
+                check=check,
+                warehouse=SnowflakeWarehouse(endpoint, token, renew=partial(ask, instead_of=token)),
+                schema=schema,
+                case_id=task.envelope.case_id,
+                role=role,
+                limits=limits,
+                budget=budget.of(task.envelope.principal),
+            )
+    except ConsentRequired as required:
+        return TaskResult(ReauthNeeded(audience=required.audience))
     if findings.outcome == "cannot_answer":
         # The model's reason may repeat the question, so it does not go into an event.
         message = "the warehouse does not hold what the question asks for"

@@ -16,7 +16,8 @@ from services.specialists.text_to_sql.guard_process import GuardProcess
 from services.specialists.text_to_sql.handlers import answer_question
 from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.settings import TextToSqlSettings
-from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse, WarehouseEndpoint
+from services.specialists.text_to_sql.warehouse import QueryLimits, WarehouseEndpoint
+from switchyard.identity.client_settings import open_identity_client
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
@@ -30,17 +31,14 @@ async def run() -> None:
     import_module("snowflake.connector")
     settings = TextToSqlSettings()
     schema = load_schema()
-    warehouse = SnowflakeWarehouse(
-        WarehouseEndpoint(
-            account=settings.snowflake_account,
-            database=schema.database,
-            namespace=schema.namespace,
-            warehouse=settings.snowflake_warehouse,
-            host=settings.snowflake_host,
-            port=settings.snowflake_port,
-            protocol=settings.snowflake_protocol,
-        ),
-        settings.snowflake_token,
+    endpoint = WarehouseEndpoint(
+        account=settings.snowflake_account,
+        database=schema.database,
+        namespace=schema.namespace,
+        warehouse=settings.snowflake_warehouse,
+        host=settings.snowflake_host,
+        port=settings.snowflake_port,
+        protocol=settings.snowflake_protocol,
     )
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
@@ -58,7 +56,9 @@ async def run() -> None:
             model=model,
             agent=build_sql_agent(model, schema),
             check=guard.check,
-            warehouse=warehouse,
+            endpoint=endpoint,
+            identity=await open_identity_client(process, settings),
+            audience=settings.snowflake_audience,
             schema=schema,
             limits=QueryLimits(max_rows=settings.max_rows, timeout_s=settings.query_timeout_s),
             budget=WarehouseBudget(

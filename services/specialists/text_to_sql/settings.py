@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
+from switchyard.identity.client_settings import IdentityClientSettings
 from switchyard.runtime.core.settings import WorkSettings
 
 
-class TextToSqlSettings(WorkSettings):
+class TextToSqlSettings(IdentityClientSettings, WorkSettings):
     """The Snowflake account and the limits per query. Host, port and protocol are for the simulator."""
 
     snowflake_account: str = Field(description="The Snowflake account.")
@@ -17,7 +18,7 @@ class TextToSqlSettings(WorkSettings):
     snowflake_host: str | None = Field(default=None, description="The simulator's host.")
     snowflake_port: int | None = Field(default=None, description="The simulator's port.")
     snowflake_protocol: Literal["https", "http"] = Field(default="https", description="`http` for the simulator.")
-    snowflake_token: SecretStr = Field(description="OAuth token to log in with; the role comes from the asking user.")
+    snowflake_audience: str = Field(description="The account, as the tokens of its users name it (`aud`).")
     max_rows: Annotated[int, Field(ge=1, le=10_000)] = Field(default=200, description="The most rows of a result.")
     query_timeout_s: Annotated[int, Field(ge=1, le=600)] = Field(
         default=30, description="Time limit of a query, in seconds."

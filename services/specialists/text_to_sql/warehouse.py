@@ -7,16 +7,16 @@ connector blocks, so it runs in a thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pydantic import SecretStr
-
 from services.specialists.text_to_sql.guard import GuardedQuery, OutputColumn
 from services.specialists.text_to_sql.rows import TYPE_NAMES, CellValue, ResultColumn, Rows, clean_text, safe_value
+from switchyard.identity.client import UserToken
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
@@ -30,7 +30,7 @@ CANCEL_GRACE_S = 10
 
 # Snowflake's error numbers. Those for tokens are named in snowflake.connector.network, those for roles are not: with
 # another number the task would be retried before it fails.
-_TOKEN = ("needs_reauth", "the user's warehouse token was not accepted", "grant_ref", "sign in again")
+_TOKEN_NUMBERS = frozenset({390303, 390318, 390195, 390144})
 _ROLE = ("role_not_granted", "the warehouse role does not exist or is not granted to the user", "role", "name another")
 _TIMEOUT = ("query_timeout", "the query took too long and was cancelled", None, "ask for a shorter period")
 _ACCESS = (
@@ -40,11 +40,24 @@ _ACCESS = (
     "ask the warehouse's owner for access",
 )
 _FAILURES = (
-    dict.fromkeys((390303, 390318, 390195, 390144), _TOKEN)
-    | dict.fromkeys((390186, 390189, 390317), _ROLE)
+    dict.fromkeys((390186, 390189, 390317), _ROLE)
     | dict.fromkeys((604, 630), _TIMEOUT)
     | dict.fromkeys((2003, 3001), _ACCESS)
 )
+
+
+AGENT = "text_to_sql"
+
+
+class TokenNotAccepted(RetryableTaskError):
+    """Snowflake did not accept the user's token, which was valid when it was issued: no statement was sent."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            "token_not_accepted",
+            f"Snowflake did not accept the user's token (Snowflake error {number})",
+            remedy="compare the token exchange with the account's OAuth integration",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +93,9 @@ class SnowflakeWarehouse:
     """Snowflake as one user: made for each question with the user's token, which is cheap."""
 
     address: WarehouseEndpoint
-    token: SecretStr
+    token: UserToken
+    renew: Callable[[], Awaitable[UserToken]] | None = None
+    """Gets another token when Snowflake does not accept the first; once a query."""
     executor: Executor | None = None
     """Threads of the blocking calls; default: asyncio's."""
     clock: Clock = field(default_factory=SystemClock)
@@ -90,9 +105,21 @@ class SnowflakeWarehouse:
     async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
         """Run a query in a role.
 
-        Raises `PermanentTaskError` for a query or user that cannot succeed, otherwise `RetryableTaskError`.
+        Raises `PermanentTaskError` for a query or user that cannot succeed, otherwise `RetryableTaskError`; and what
+        `renew` raises.
         """
-        work = partial(self._run, query, case_id=case_id, role=role, limits=limits)
+        attempt = partial(self._attempt, query, case_id=case_id, role=role, limits=limits)
+        try:
+            return await attempt(self.token)
+        except TokenNotAccepted:
+            if self.renew is None:
+                raise
+        return await attempt(await self.renew())
+
+    async def _attempt(
+        self, query: GuardedQuery, token: UserToken, *, case_id: str, role: str, limits: QueryLimits
+    ) -> Rows:
+        work = partial(self._run, query, self._arguments(token, case_id, role, limits), limits)
         try:
             async with asyncio.timeout(limits.timeout_s + LOGIN_TIMEOUT_S + CANCEL_GRACE_S):
                 return await asyncio.get_running_loop().run_in_executor(self.executor, work)
@@ -100,13 +127,13 @@ class SnowflakeWarehouse:
             # The thread goes on until Snowflake ends the statement at its own timeout.
             raise _unreachable() from error
 
-    def _run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
+    def _run(self, query: GuardedQuery, login: dict[str, Any], limits: QueryLimits) -> Rows:
         # Importing the connector takes 0.4 s of CPU, so it is imported where it is used.
         import snowflake.connector
         from snowflake.connector import errors
 
         try:
-            connection = (self.connect or snowflake.connector.connect)(**self._arguments(case_id, role, limits))
+            connection = (self.connect or snowflake.connector.connect)(**login)
             with connection, connection.cursor() as cursor:
                 # Secondary roles of the user must not add rows.
                 cursor.execute("USE SECONDARY ROLES NONE")
@@ -127,13 +154,13 @@ class SnowflakeWarehouse:
             size=size,
         )
 
-    def _arguments(self, case_id: str, role: str, limits: QueryLimits) -> dict[str, Any]:
+    def _arguments(self, token: UserToken, case_id: str, role: str, limits: QueryLimits) -> dict[str, Any]:
         return self.address.arguments() | {
             "authenticator": "oauth",
-            "token": self.token.get_secret_value(),
+            "token": token.token,
             "role": role,
             "session_parameters": {
-                "QUERY_TAG": case_id,
+                "QUERY_TAG": json.dumps({"case": case_id, "agent": AGENT, "user": token.access.subject}),
                 "STATEMENT_TIMEOUT_IN_SECONDS": limits.timeout_s,
                 "TIMEZONE": "UTC",
                 "CLIENT_TELEMETRY_ENABLED": False,
@@ -187,6 +214,8 @@ def _translate_error(error: Any, errors: Any) -> PermanentTaskError | RetryableT
     from snowflake.connector.errorcode import ER_FAILED_TO_CONVERT_ROW_TO_PYTHON_TYPE, ER_FAILED_TO_READ_ARROW_STREAM
 
     number = int(error.errno) if str(error.errno).lstrip("-").isdigit() else -1
+    if number in _TOKEN_NUMBERS:
+        return TokenNotAccepted(number)
     if number in _FAILURES:
         code, message, subject, remedy = _FAILURES[number]
         return PermanentTaskError(code, f"{message} (Snowflake error {number})", subject, remedy)

@@ -40,6 +40,10 @@ class Terminal:
     def width(self, width: int) -> None:
         self.console.width = width
 
+    def clear(self) -> None:
+        """An empty screen, on a terminal."""
+        self.console.clear()
+
     def print(self, text: Any, **options: Any) -> None:
         """Print what rich can show."""
         self.console.print(text, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -49,12 +49,29 @@ class Commands(LazyGroup):
 
 
 app = typer.Typer(
-    cls=Commands, name="switchyard", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_show_locals=False
+    cls=Commands,
+    name="switchyard",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"switchyard {version('switchyard-engine')}")
+        raise typer.Exit
+
+
 @app.callback()
-def switchyard() -> None:
+def switchyard(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Run a team of AI agents as independent, auditable services.
 
     Exit codes: 0 success; 1 the command failed, or what it checked does not hold; 2 it was called wrongly.
@@ -74,9 +91,17 @@ def run_cli() -> None:
     except Exception as error:
         from switchyard.runtime.core.errors import TaskError
 
-        if not isinstance(error, TaskError):
-            raise
-        _fail(error.message, error.remedy, 1)
+        if isinstance(error, TaskError):
+            _fail(error.message, error.remedy, 1)
+        if isinstance(error, _aws_errors()):
+            _fail(f"AWS: {error}", "check the credentials, the region and the rights of this shell", 1)
+        raise
+
+
+def _aws_errors() -> tuple[type[Exception], ...]:
+    """What the AWS SDK raises, if the command has used it."""
+    found = sys.modules.get("botocore.exceptions")
+    return () if found is None else (found.BotoCoreError, found.ClientError)
 
 
 def _fail(message: str, remedy: str | None, exit_code: int) -> None:

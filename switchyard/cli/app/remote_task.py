@@ -1,5 +1,5 @@
-"""A command in the deployment's own network: an ECS task of one role runs it and ends. Nobody needs a way in to the
-databases, and who may start which role's task is decided by IAM."""
+"""A command in the deployment's own network: an ECS task of one role runs it and ends. The databases have no other
+way in, and IAM decides whose tasks a person may start."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import uuid
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from switchyard.protocol.fields import Json
 
 app = CommandGroup()
+_WATCH_INTERVAL_S = 2.0
 _COLOURS = {"reached": "green", "stopped": "yellow", "failed": "red"}
 
 
@@ -70,27 +72,40 @@ _STEPS = (
 
 
 @app.command("list")
-async def list_cases(
+async def list_cases(  # noqa: PLR0917 - options, each by its name
     outcome: Annotated[str | None, typer.Option(help="Only cases that ended so, or `open`.")] = None,
     session: Annotated[str | None, typer.Option(help="One conversation.")] = None,
-    limit: Annotated[int, typer.Option(help="The most rows.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most rows.")] = 50,
+    watch: Annotated[bool, typer.Option("--watch", help="Show the list every two seconds, until Ctrl-C.")] = False,
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """List the latest cases."""
+    from asyncio import sleep
+
     async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
-        cases = await log.list_cases(session_id=session, outcome=outcome, limit=limit)
-    print_rows([*map(_summary_fields, cases)], _LISTED, as_json=as_json, footer=count(len(cases), "case"))
+        while True:
+            cases = await log.list_cases(session_id=session, outcome=outcome, limit=limit)
+            if watch:
+                console.clear()
+            print_rows([*map(_summary_fields, cases)], _LISTED, as_json=as_json, footer=count(len(cases), "case"))
+            if not watch:
+                return
+            await sleep(_WATCH_INTERVAL_S)
 
 
 @app.command()
 async def show(
     case: CaseArgument,
     reveal: Annotated[bool, typer.Option("--open", help="Decrypt what is sealed and can be read as text.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="First print each step until the case ends.")] = False,
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Show a case: each transition, why each model answered, and how the case ended."""
+    if follow:
+        async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
+            await audit_log.follow_case(log, await audit_log.resolve_case_id(log, case), set(), math.inf)
     shown, events = await _read_case(env, case, reveal=reveal)
     if as_json:
         print_json(shown)

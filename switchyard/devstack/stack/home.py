@@ -6,6 +6,7 @@
     logs/<name>.log     one per process, and stack.log of the supervisor; the previous run's as <name>.log.1
     postgres/           PostgreSQL's data; postgres.password (0600) its owner's password
     emulator/           ministack's queues, rules and objects, saved when it stops
+    identity/           keys and databases of the local identity provider and token exchange
 """
 
 from __future__ import annotations
@@ -84,6 +85,13 @@ class Home:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {psutil.Process().create_time()}".encode(), 0)
         return descriptor
+
+    def stored(self) -> list[Path]:
+        """What a stack has written here and would find again; a file of anyone else's is not among it."""
+        if not self._state.exists() and not self._lock.exists():
+            return []
+        names = ("clock", "emulator", "identity", "logs", "postgres", "postgres.password", "stack.json", "stack.lock")
+        return [self.folder / name for name in names if (self.folder / name).exists()]
 
     def in_use(self) -> bool:
         """Whether anything of a stack still runs on this home, be it only a process that is being stopped."""

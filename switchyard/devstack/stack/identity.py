@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from switchyard.app.application import IdentityDescriptor, resource_path
@@ -28,12 +27,9 @@ def prepare_identity(endpoints: Endpoints, identity: IdentityDescriptor) -> None
     ensure_certificates(_folder(endpoints) / "certificates", identity.certificate_names())
 
 
-def identity_servers(
-    endpoints: Endpoints, identity: IdentityDescriptor, common: Mapping[str, str]
-) -> tuple[ServiceSpec, ServiceSpec]:
-    """The identity provider and the token exchange. `common` are variables that both have."""
-    installed = {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if SERVERS_VARIABLE in os.environ else {}
-    variables = {**common, **installed}
+def identity_servers(endpoints: Endpoints, identity: IdentityDescriptor) -> tuple[ServiceSpec, ServiceSpec]:
+    """The identity provider and the token exchange; both live in the true time, also if the stack's clock is moved."""
+    variables = {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if SERVERS_VARIABLE in os.environ else {}
     module, listen = "switchyard.devstack.identity", ("--host", LOOPBACK, "--port", "{port}")
     provider = ServiceSpec(
         name=PROVIDER,
@@ -61,13 +57,10 @@ def identity_servers(
 def identity_environment(endpoints: Endpoints, identity: IdentityDescriptor) -> dict[str, str]:
     """What the identity service reads besides what every process does, and without its secrets."""
     ceilings = {agent: {"audiences": dict(audiences)} for agent, audiences in identity.agents.items()}
-    certificates = _folder(endpoints) / "certificates"
-    return {
-        "SWITCHYARD_IDENTITY_TLS_CA": str(certificates / CA_FILE),
-        "SWITCHYARD_IDENTITY_TLS_CERTIFICATE": str(certificates / f"{identity.process}.pem"),
-        "SWITCHYARD_IDENTITY_TLS_KEY": str(certificates / f"{identity.process}.key"),
+    return _certificate(endpoints, identity.process) | {
         "SWITCHYARD_IDENTITY_CALLERS": json.dumps(identity.callers),
         "SWITCHYARD_IDENTITY_CEILINGS": json.dumps(ceilings),
+        "SWITCHYARD_ROLE_SCOPE": identity.role_scope,
         "SWITCHYARD_SERVICE_GRANTS": json.dumps({source: dict(grant) for source, grant in identity.sources.items()}),
         "SWITCHYARD_IDP_ISSUER": _address(PROVIDER),
         "SWITCHYARD_IDP_JWKS_URL": f"{_address(PROVIDER)}/.well-known/jwks.json",
@@ -80,6 +73,22 @@ def identity_environment(endpoints: Endpoints, identity: IdentityDescriptor) -> 
         "SWITCHYARD_EXCHANGE_CLIENTS_FILE": str(_folder(endpoints) / "exchange" / CLIENTS_FILE),
         "SWITCHYARD_EXCHANGE_SUBJECT_TOKEN_TYPE": "urn:ietf:params:oauth:token-type:id_token",
         "SWITCHYARD_EXCHANGE_SUBJECT_PREFIX": "user:",
+    }
+
+
+def identity_client_environment(endpoints: Endpoints, identity: IdentityDescriptor, caller: str) -> dict[str, str]:
+    """Where this caller finds the identity service, and its certificate."""
+    return _certificate(endpoints, caller) | {
+        "SWITCHYARD_IDENTITY_URL": f"https://{LOOPBACK}:{{port:{identity.process}_http}}"
+    }
+
+
+def _certificate(endpoints: Endpoints, name: str) -> dict[str, str]:
+    folder = _folder(endpoints) / "certificates"
+    return {
+        "SWITCHYARD_IDENTITY_TLS_CA": str(folder / CA_FILE),
+        "SWITCHYARD_IDENTITY_TLS_CERTIFICATE": str(folder / f"{name}.pem"),
+        "SWITCHYARD_IDENTITY_TLS_KEY": str(folder / f"{name}.key"),
     }
 
 

@@ -10,11 +10,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from switchyard.app.application import APP_VARIABLE, App, load_app, resource_path
+from switchyard.app.application import APP_VARIABLE, App, IdentityDescriptor, load_app, resource_path
 from switchyard.audit.records.roles import RETENTION
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
-from switchyard.devstack.stack.identity import identity_environment, identity_servers, prepare_identity
+from switchyard.devstack.stack.identity import (
+    identity_client_environment,
+    identity_environment,
+    identity_servers,
+    prepare_identity,
+)
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
 from switchyard.devstack.stack.stack import EmbeddedStack
@@ -132,7 +137,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
             )
             for simulator in app.simulators
         ),
-        *(identity_servers(endpoints, app.identity, clock_environment()) if app.identity is not None else ()),
+        *(identity_servers(endpoints, app.identity) if app.identity is not None else ()),
         *(_service(endpoints, app, needed) for needed in needs(app).values()),
     ]
 
@@ -153,10 +158,7 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
         (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}_http}}"}),
         (True, {variable: _secret(endpoints, node, name) for variable, name in needed.held.items()}),
         (process is not None, process.local if process else {}),
-        (
-            app.identity is not None and node == app.identity.process,
-            identity_environment(endpoints, app.identity) if app.identity else {},
-        ),
+        (app.identity is not None, _identity(endpoints, app.identity, node) if app.identity else {}),
     )
     program = ("switchyard.processes", process.run) if process else (app.programs[node], node)
     return ServiceSpec(
@@ -164,6 +166,12 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
         argv=(sys.executable, "-m", *program),
         env=_common(endpoints) | {name: value for applies, part in parts if applies for name, value in part.items()},
     )
+
+
+def _identity(endpoints: Endpoints, identity: IdentityDescriptor, node: str) -> dict[str, str]:
+    if node == identity.process:
+        return identity_environment(endpoints, identity)
+    return identity_client_environment(endpoints, identity, node) if node in identity.agents else {}
 
 
 def _secret(endpoints: Endpoints, node: str, name: str) -> str:

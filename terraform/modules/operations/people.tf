@@ -1,5 +1,5 @@
 # What people attach to their role of the identity centre, per role of the deployment: starting its task and reading what
-# it prints. Nobody logs in to a database from outside, and no machine waits for them.
+# it prints. No login to a database comes from outside, and no machine waits for people.
 
 data "aws_iam_policy_document" "run" {
   for_each = local.people

@@ -177,7 +177,7 @@ async def test_case_question_uses_index_among_100000_rows(owner: Owner, url_for:
     assert len(asked) == 3
     # An empty partition is read as it stands, which is nothing.
     filled = {row[0] for row in await owner.fetch("select distinct tableoid::regclass::text from transition")}
-    assert len(filled) > 3
+    assert len(filled) >= 3
     reader = await asyncpg.connect(url_for(READER), server_settings={"search_path": SCHEMA})
     a_recorded_case = re.compile("|".join(recorded.CASES.values()))
     for sql in [a_recorded_case.sub(known, each) for each in (*asked, *ALSO_OF_ONE_CASE)]:

@@ -28,7 +28,10 @@ from tests.integration.serving import free_port
 WAREHOUSE = "https://warehouse.example"
 WORK_ORDERS = "https://work-orders.example"
 CLIENTS = {
-    "text_to_sql": {"scopes": ["session:role:NORTH", "session:role:SOUTH"], "audiences": [WAREHOUSE]},
+    "text_to_sql": {
+        "scopes": [f"session:role:{role}" for role in ("NORTH", "SOUTH", "FIELD_PERMIAN", "FIELD_WILLISTON")],
+        "audiences": [WAREHOUSE],
+    },
     "field_routing": {"scopes": ["work_orders:read"], "audiences": [WORK_ORDERS]},
     "upstream.jobs": {"scopes": ["session:role:NORTH"], "audiences": []},
 }
@@ -37,6 +40,13 @@ USERS = {
     "users": {
         "ana": {"password": "ana", "email": "ana@operator.example", "roles": ["NORTH"], "tenant": "operator"},
         "ben": {"password": "ben", "email": "ben@operator.example", "roles": ["SOUTH"], "tenant": "operator"},
+        "cara": {
+            "password": "cara",
+            "email": "cara@operator.example",
+            "roles": ["FIELD_PERMIAN"],
+            "tenant": "operator",
+        },
+        "dan": {"password": "dan", "email": "dan@operator.example", "roles": ["FIELD_WILLISTON"], "tenant": "operator"},
     },
 }
 START_TIMEOUT_S = 60.0

@@ -13,7 +13,7 @@ import pytest
 from aiobotocore.session import get_session
 
 from switchyard.identity.client_registry import ClientRegistry
-from switchyard.processes.identity import write_files
+from switchyard.identity.client_settings import write_secret_files
 from switchyard.runtime.core.aws import create_aws_client
 
 pytestmark = pytest.mark.integration
@@ -32,34 +32,32 @@ def secret(aws: None) -> Iterator[Any]:
 
 
 @pytest.fixture
-def settings(secret: Any, tmp_path: Path) -> Any:
+def files(tmp_path: Path) -> dict[str, Path]:
     folder = tmp_path / "identity"
-    return SimpleNamespace(
-        identity_files_secret_arn=secret.arn,
-        identity_tls_ca=folder / "ca.pem",
-        identity_tls_certificate=folder / "identity.pem",
-        identity_tls_key=folder / "identity.key",
-        exchange_clients_file=folder / "clients.json",
-    )
+    return {name: folder / name for name in TEXTS}
 
 
-async def test_files_are_written_for_their_owner_only_and_new_clients_count_at_once(secret: Any, settings: Any) -> None:
-    clients = ClientRegistry(settings.exchange_clients_file)
+async def test_files_are_written_for_their_owner_only_and_new_clients_count_at_once(
+    secret: Any, files: dict[str, Path]
+) -> None:
+    clients = ClientRegistry(files["clients"])
     async with create_aws_client(get_session(), "secretsmanager", region="us-east-1", endpoint_url=None) as client:
-        await write_files(client, settings)
-        assert settings.identity_tls_key.read_text() == "key"
-        assert {file.stat().st_mode & 0o777 for file in settings.identity_tls_ca.parent.iterdir()} == {0o600}
+        await write_secret_files(client, secret.arn, files)
+        assert files["key"].read_text() == "key"
+        assert {file.stat().st_mode & 0o777 for file in files["ca"].parent.iterdir()} == {0o600}
         assert list(clients) == ["a"]
         secret.put(json.dumps(TEXTS | {"clients": '{"b": {"id": "i", "secret": "s"}}'}))
-        await write_files(client, settings)
+        await write_secret_files(client, secret.arn, files)
         assert list(clients) == ["b"]
 
 
 @pytest.mark.parametrize("text", ["not json", "{}", json.dumps(TEXTS | {"key": 1}), json.dumps({"ca": "only"})])
-async def test_secret_of_another_form_is_an_error_that_quotes_nothing(secret: Any, settings: Any, text: str) -> None:
+async def test_secret_of_another_form_is_an_error_that_quotes_nothing(
+    secret: Any, files: dict[str, Path], text: str
+) -> None:
     secret.put(text)
     async with create_aws_client(get_session(), "secretsmanager", region="us-east-1", endpoint_url=None) as client:
         with pytest.raises(ValueError, match=r"SWITCHYARD_IDENTITY_FILES_SECRET_ARN has no .*key") as error:
-            await write_files(client, settings)
+            await write_secret_files(client, secret.arn, files)
     assert "only" not in str(error.value)
-    assert not settings.identity_tls_ca.parent.exists()
+    assert not files["ca"].parent.exists()

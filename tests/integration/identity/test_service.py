@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from switchyard.devstack.identity.certificates import CA_FILE, write_certificates
 from switchyard.devstack.identity.provider import AUDIENCE
@@ -205,6 +206,17 @@ async def test_second_task_of_a_grant_uses_the_cached_token(
     assert await service.owner.fetchval("select count(*) from identity.issued_token where jti = $1", answers[0]) == 2
 
 
+async def test_token_that_the_audience_did_not_accept_is_not_handed_out_again(
+    service: Service, identity_servers: IdentityServers
+) -> None:
+    request = await service.open_task(await granted(service, identity_servers))
+    first = (await service.post("text_to_sql", "/token", request))[1]["jti"]
+    second = (await service.post("text_to_sql", "/token", request | {"instead_of": first}))[1]["jti"]
+    assert second != first
+    assert (await service.post("text_to_sql", "/token", request | {"instead_of": first}))[1]["jti"] == second
+    assert (await service.post("text_to_sql", "/token", request))[1]["jti"] == second
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -353,6 +365,21 @@ async def test_invalid_body_is_refused_with_its_reason(service: Service, body: b
         status, answer = await service.post(caller, path, body)
         assert status in (400, 413)
         assert answer["message"]
+
+
+async def test_unexpected_failure_is_answered_and_raises_an_alarm(
+    service: Service, identity_servers: IdentityServers
+) -> None:
+    request = await service.open_task(await granted(service, identity_servers))
+    # Facts that no release of ours writes.
+    await service.owner.execute(
+        """update case_manager.submission set facts = '{"pinned": {}, "payload": {}}' where case_id = $1""",
+        request["case_id"],
+    )
+    with capture_logs() as lines:
+        status, answer = await service.post("text_to_sql", "/token", request)
+    assert (status, answer["error"]) == (500, "failed")
+    assert [line["alarm"] for line in lines if line["event"] == "identity.failed"] == ["tick"]
 
 
 async def test_database_holds_no_token(service: Service, identity_servers: IdentityServers) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from services.specialists.text_to_sql.budget import UserBudget, WarehouseBudget
 from services.specialists.text_to_sql.rows import Rows
-from services.specialists.text_to_sql.warehouse import MAX_RESULT_BYTES, QueryLimits
+from services.specialists.text_to_sql.warehouse import MAX_RESULT_BYTES, QueryLimits, TokenNotAccepted
+from switchyard.identity.client import ConsentRequired
 from switchyard.protocol.fields import Principal
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 from tests.integration.conftest import PoolFor
@@ -142,14 +143,23 @@ async def test_cancelled_attempt_stays_spent(asker: Asker) -> None:
     assert (await asker.rejected()).code == "warehouse_budget_spent"
 
 
-async def test_failed_query_costs_its_run_time_and_a_refused_login_nothing(asker: Asker) -> None:
+@pytest.mark.parametrize(
+    "refused",
+    [
+        PermanentTaskError("role_not_granted", "no such role"),
+        TokenNotAccepted(390318),
+        ConsentRequired("https://warehouse.example", ()),
+    ],
+)
+async def test_failed_query_costs_its_run_time_and_a_refused_login_nothing(asker: Asker, refused: Exception) -> None:
     asker.warehouse.failure = PermanentTaskError("query_timeout", "too long")
     asker.warehouse.seconds = 25.0
     with pytest.raises(PermanentTaskError):
         await asker.ask()
-    asker.warehouse.failure = PermanentTaskError("needs_reauth", "sign in")
+    asker.warehouse.failure = refused
     for _ in range(5):
-        assert (await asker.rejected()).code == "needs_reauth"
+        with pytest.raises(type(refused)):
+            await asker.ask()
     asker.warehouse.failure = None
     await asker.ask()
     assert (await asker.rejected()).code == "warehouse_budget_spent"

@@ -61,6 +61,7 @@ def test_clients_of_the_exchange_have_the_scopes_that_their_patterns_name() -> N
         "identity",
         users="",
         scopes=("read:a", "read:b", "write:a"),
+        role_scope="read:",
         agents={"reader": {"https://one": ("read:*",)}, "none": {}},
         sources={"upstream.x": {"scopes": ("read:a",), "agents": ("reader",), "audiences": ("https://one",)}},
     )
@@ -89,8 +90,11 @@ def test_catalogue_with_an_unknown_node_is_rejected() -> None:
         ({"cards": {}}, "the catalogue's agents"),
         ({"cards": {"echo": echo.CARD.model_copy(update={"emits": ("Echoed",)})}}, r"card of echo.*TaskFailed"),
         ({"processes": ()}, r"agents without a process: \['echo'\]"),
-        ({"identity": IdentityDescriptor("identity", "", (), {})}, "the identity service identity is no process"),
-        ({"identity": IdentityDescriptor("echo", "", (), {"ghost": {}})}, r"without a card: \['ghost'\]"),
+        (
+            {"identity": IdentityDescriptor("identity", "", (), "role:", {})},
+            "the identity service identity is no process",
+        ),
+        ({"identity": IdentityDescriptor("echo", "", (), "role:", {"ghost": {}})}, r"without a card: \['ghost'\]"),
         ({"processes": (ProcessDescriptor("echo", "echo:run", database=True),)}, "its card says that"),
         ({"current": {"echo": "echo/2"}}, "not released"),
         ({"current": {}}, "TextSubmitted opens the playbook echo, which has no current version"),

@@ -35,6 +35,8 @@ def run(*arguments: str, **environment: str) -> tuple[int, str]:
         (["audit", "erase"], "an argument is missing"),
         (["audit", "replay", "--corpus", "/not/there"], "does not exist"),
         (["publish", "/not/there"], "/not/there cannot be read"),
+        (["case", "list", "--limit", "0"], "greater than or equal to 1"),
+        (["stack", "logs", "absent"], "no process is named absent"),
         (["email", "resolve", "c", "--operator", "ana", "--evidence", "e"], "the delivery status is missing"),
     ],
 )
@@ -99,3 +101,10 @@ def test_unwritable_file_exits_with_1(tmp_path: Path) -> None:
     corpus = Path(__file__).parents[2] / "contract" / "corpus" / "assist-1.jsonl.gz"
     exit_code, stderr = run("audit", "replay", "--corpus", str(corpus), "--save", str(tmp_path / "no" / "where"))
     assert (exit_code, f"{tmp_path / 'no' / 'where'}: No such file" in stderr) == (1, True), stderr
+
+
+def test_command_without_aws_credentials_names_them() -> None:
+    exit_code, stderr = run("ask", "how much?", AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/dev/null")
+    assert exit_code == 1
+    assert "Unable to locate credentials" in stderr
+    assert "Remedy:" in stderr

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import SecretStr
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
@@ -19,6 +18,7 @@ from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
 from switchyard.evals.results import EvalRun, SuiteResult
 from switchyard.runtime.core.errors import RetryableTaskError
+from tests.user_tokens import user_token
 
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
@@ -61,7 +61,7 @@ async def score(
 
     schema = load_schema()
     warehouse = SnowflakeWarehouse(
-        WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=snowflake_simulator.connect
+        WarehouseEndpoint("local", "OILFIELD", "PROD"), user_token(), connect=snowflake_simulator.connect
     )
     suite = SqlSuite(build_sql_agent(FunctionModel(speak), schema), warehouse, check, RowAccessChecker())
     return await suite.run([case], EvalRun("scripted", runs))
@@ -140,7 +140,7 @@ async def test_rows_outside_the_role_are_a_violation(snowflake_simulator: Snowfl
             return snowflake_simulator.connect(**{**given, "role": "FIELD_ALL"})
 
     schema = load_schema()
-    warehouse = SnowflakeWarehouse(WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=Leaking())
+    warehouse = SnowflakeWarehouse(WarehouseEndpoint("local", "OILFIELD", "PROD"), user_token(), connect=Leaking())
     agent = build_sql_agent(FunctionModel(lambda _, __: ModelResponse(parts=[sql(GOLD)])), schema)
     result = await SqlSuite(agent, warehouse, check, RowAccessChecker()).run([case], EvalRun("m"))
     assert result.violations == ("a: 4 rows outside the role FIELD_PERMIAN",)

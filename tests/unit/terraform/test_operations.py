@@ -52,7 +52,7 @@ def test_owner_is_the_login_of_migrations_and_of_no_person() -> None:
     assert not ROLES["migrate"].people
 
 
-def test_rights_beside_a_login_are_those_of_the_roles_commands() -> None:
+def test_role_has_the_rights_of_its_commands_only() -> None:
     artefact, bucket = "arn:aws:s3:::acme-objects/artefacts/case/sha", "arn:aws:s3:::acme-objects"
     checkpoint = "arn:aws:s3:::acme-checkpoints/checkpoints/main/1.json"
     queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:switchyard-audit"

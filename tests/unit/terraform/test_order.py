@@ -1,4 +1,4 @@
-"""The documented steps of a deployment, and what a step lacks. `make terraform-check` plans the steps with terraform."""
+"""The documented steps of a deployment, and what a step lacks; `make terraform-check` plans them with terraform."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import SecretStr
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
@@ -15,6 +14,7 @@ from services.specialists.text_to_sql.guard_process import GuardProcess
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
+from tests.user_tokens import user_token
 
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
@@ -57,7 +57,7 @@ Ask = Callable[..., Any]
 @pytest.fixture
 def ask(snowflake_simulator: SnowflakeSimulator, schema: Schema, guard: GuardProcess) -> Ask:
     address = WarehouseEndpoint(account="local", database="OILFIELD", namespace="PROD")
-    warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=snowflake_simulator.connect)
+    warehouse = SnowflakeWarehouse(address, user_token(), connect=snowflake_simulator.connect)
 
     async def ask(script: Script, question: str = "How many wells?", role: str = "FIELD_ALL") -> Findings:
         agent = build_sql_agent(FunctionModel(script), schema)

@@ -152,7 +152,7 @@ def test_killed_process_is_replaced(schema: Schema) -> None:
 
 
 def test_process_holds_no_variable_of_the_agents(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SWITCHYARD_SNOWFLAKE_TOKEN", "secret")
+    monkeypatch.setenv("SWITCHYARD_MODEL_OPENAI_API_KEY", "secret")
     with started(schema) as guard:
         names = [
             entry.partition("=")[0] for entry in Path(f"/proc/{pid_of(guard)}/environ").read_text().split("\0") if entry

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import SecretStr
 from snowflake.connector import errors
 
 from services.specialists.text_to_sql.guard import guard_query
@@ -16,9 +16,12 @@ from services.specialists.text_to_sql.warehouse import (
     MAX_RESULT_BYTES,
     QueryLimits,
     SnowflakeWarehouse,
+    TokenNotAccepted,
     WarehouseEndpoint,
 )
+from switchyard.identity.client import UserToken
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError
+from tests.user_tokens import user_token
 
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
@@ -27,8 +30,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:
 ADDRESS = WarehouseEndpoint(account="local", database="OILFIELD", namespace="PROD")
 
 
+TOKEN = user_token("the-token", subject="0190a000-0000-7000-8000-000000000001")
+
+
 def warehouse(connect: Any) -> SnowflakeWarehouse:
-    return SnowflakeWarehouse(ADDRESS, SecretStr("the-token"), connect=connect)
+    return SnowflakeWarehouse(ADDRESS, TOKEN, connect=connect)
 
 
 async def rows(
@@ -151,8 +157,10 @@ class Recorder:
 @pytest.mark.parametrize(
     ("error", "family", "code"),
     [
-        (errors.DatabaseError(msg="OAuth access token expired", errno=390318), PermanentTaskError, "needs_reauth"),
-        (errors.DatabaseError(msg="Invalid OAuth access token", errno=390303), PermanentTaskError, "needs_reauth"),
+        *(
+            (errors.DatabaseError(msg="the token", errno=number), TokenNotAccepted, "token_not_accepted")
+            for number in (390303, 390318, 390195, 390144)
+        ),
         (errors.ProgrammingError(msg="not authorized", errno=2003), PermanentTaskError, "not_authorized"),
         (errors.ProgrammingError(msg="division by zero", errno=100051), PermanentTaskError, "query_failed"),
         (errors.OperationalError(msg="could not connect", errno=250001), RetryableTaskError, "warehouse_unreachable"),
@@ -182,8 +190,45 @@ async def test_connection_uses_the_users_token_and_names_the_case(schema: Schema
         "the-token",
         "FIELD_DJ",
     )
-    assert login.received["session_parameters"]["QUERY_TAG"] == "case-1"
+    tag = json.loads(login.received["session_parameters"]["QUERY_TAG"])
+    assert tag == {"case": "case-1", "agent": "text_to_sql", "user": TOKEN.access.subject}
     assert login.received["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"] == 9
+
+
+class LogIns:
+    """A stand-in for Snowflake's login that accepts no token but these, and records what it receives."""
+
+    def __init__(self, *accepted: str) -> None:
+        self.accepted = accepted
+        self.received: list[str] = []
+
+    def __call__(self, **received: Any) -> Any:
+        self.received.append(received["token"])
+        if received["token"] not in self.accepted:
+            raise errors.DatabaseError(msg="OAuth access token expired", errno=390318)
+        return Answer(["A"], [("1",)])
+
+
+@pytest.mark.parametrize(("accepted", "found"), [(("fresh",), True), ((), False)])
+async def test_token_that_is_not_accepted_is_replaced_once(
+    accepted: tuple[str, ...], found: bool, schema: Schema
+) -> None:
+    log_ins, renewed = LogIns(*accepted), 0
+
+    async def renew() -> UserToken:
+        nonlocal renewed
+        renewed += 1
+        return user_token("fresh")
+
+    as_user = SnowflakeWarehouse(ADDRESS, TOKEN, renew=renew, connect=log_ins)
+    query = guard_query("SELECT api_number FROM wells", schema)
+    if found:
+        rows = await as_user.run(query, case_id="c", role="FIELD_ALL", limits=QueryLimits())
+        assert rows.rows == (("1",),)
+    else:
+        with pytest.raises(TokenNotAccepted):
+            await as_user.run(query, case_id="c", role="FIELD_ALL", limits=QueryLimits())
+    assert (log_ins.received, renewed) == (["the-token", "fresh"], 1)
 
 
 def test_token_is_absent_from_the_warehouses_repr() -> None:

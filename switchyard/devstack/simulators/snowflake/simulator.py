@@ -7,7 +7,7 @@ long are cancelled as Snowflake cancels them. Error numbers are Snowflake's, so 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -62,6 +62,7 @@ class SnowflakeSimulator:
             create_schema=False,
             warehouse_schema=self.schema,
             timeout_s=float(session.get("STATEMENT_TIMEOUT_IN_SECONDS", DEFAULT_TIMEOUT_S)),
+            on_query=given.get("on_query"),
         )
 
     def close(self) -> None:
@@ -72,10 +73,18 @@ class SnowflakeSimulator:
 class RoleConnection(FakeSnowflakeConnection):
     """A connection in one role."""
 
-    def __init__(self, *args: Any, warehouse_schema: WarehouseSchema, timeout_s: float, **given: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        warehouse_schema: WarehouseSchema,
+        timeout_s: float,
+        on_query: Callable[[str], None] | None = None,
+        **given: Any,
+    ) -> None:
         super().__init__(*args, **given)
         self.warehouse_schema = warehouse_schema
         self.timeout_s = timeout_s
+        self.on_query = on_query
 
     def cursor(self, cursor_class: type[SnowflakeCursor] = SnowflakeCursor) -> RoleCursor:
         """A cursor that reads what the role may."""
@@ -91,6 +100,8 @@ class RoleCursor(FakeSnowflakeCursor):
         """Run one statement. Raises `ProgrammingError` with Snowflake's number."""
         if command.strip().upper().startswith("USE SECONDARY ROLES"):
             return super().execute("SELECT 'Statement executed successfully.' AS status")
+        if self._conn.on_query is not None:
+            self._conn.on_query(command)
         command = self._within_role(command)
         timer = Timer(self._conn.timeout_s, self._duck_conn.interrupt)
         timer.daemon = True

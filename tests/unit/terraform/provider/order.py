@@ -1,4 +1,4 @@
-"""The steps of docs/operate/deploy.md that apply a part: what terraform would make in each, and what the next step needs.
+"""The steps of docs/operate/deploy.md that apply a part: what terraform makes in each, and what the next step needs.
 
 A part that lacks the cluster, an endpoint or a route makes the next step fail on AWS only: terraform itself is content.
 """
@@ -58,7 +58,8 @@ def documented_steps(text: str) -> list[Step]:
 def plan_file(mocks: str, steps: list[Step]) -> str:
     """A file for `terraform test` that plans each step on its own."""
     runs = (
-        f'run "step_{step.number}" {{\n  command = plan\n  plan_options {{\n    target = [{", ".join(step.targets)}]\n  }}\n}}\n'
+        f'run "step_{step.number}" {{\n  command = plan\n  plan_options {{\n'
+        f"    target = [{', '.join(step.targets)}]\n  }}\n}}\n"
         for step in steps
     )
     return mocks + "\n" + "\n".join(runs)
