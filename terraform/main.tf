@@ -252,10 +252,14 @@ module "ingress" {
 }
 
 module "dashboards" {
-  source       = "./modules/dashboards"
-  bus          = module.bus.name
-  region       = var.region
-  consumers    = { for node, consumer in local.topology.consumers : node => { queues = concat([consumer.queue], consumer.lanes), dead_letter_queue = consumer.dead_letter_queue } }
-  logs_key_arn = module.telemetry.logs_key_arn
-  log_days     = var.log_days
+  source           = "./modules/dashboards"
+  agents           = toset([for node, consumer in local.topology.consumers : node if consumer.calls_models])
+  outcomes         = local.topology.outcomes
+  objectives       = var.objectives
+  alerts_topic_arn = module.telemetry.alerts_topic_arn
+  bus              = module.bus.name
+  region           = var.region
+  consumers        = { for node, consumer in local.topology.consumers : node => { queues = concat([consumer.queue], consumer.lanes), dead_letter_queue = consumer.dead_letter_queue } }
+  logs_key_arn     = module.telemetry.logs_key_arn
+  log_days         = var.log_days
 }

@@ -154,6 +154,11 @@ variable "oldest_message_s" {
   type        = map(number)
 }
 
+variable "objectives" {
+  description = "Service objectives: the share of answers that another model than the primary may give, of cases that may fail or expire, and the P95 of a model call."
+  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number })
+}
+
 variable "frozen" {
   description = "Processes that are stopped and stay stopped, or `all` but audit: for an emergency and a restore. Email sending is off while email_sender is among them, and no job runs."
   type        = set(string)

@@ -71,6 +71,7 @@ def topology(app: App) -> dict[str, Any]:
         "sources": {node: needed.source for node, needed in needs(app).items() if needed.emits}
         | {INGRESS: ingress_permissions(app)[0]},
         "operations": operations_topology(app),
+        "outcomes": dict(sorted(app.all_outcomes.items())),
         "secrets": secrets(app),
         "consumers": {
             node: {

@@ -45,11 +45,12 @@ _PLACES = {
     "${var.consumer.name}": "NODE",
     "${var.server.name}": "NODE",
     "${each.value.name}": "QUEUE",
+    "${each.value}": "AGENT",
     "${var.name}": "DATABASE",
 }
 
 
-_EACH = {"database": "MEASURE", "operations": "JOB"}
+_EACH = {"dashboards": "OBJECTIVE", "database": "MEASURE", "operations": "JOB"}
 """What alarms of a module are repeated for, where it is no rule of the bus."""
 
 

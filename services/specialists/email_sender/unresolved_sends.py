@@ -108,7 +108,7 @@ class ResolutionPublisher:
                     fields["signed_at"] = timestamp(row["signed_at"])
                 cause = Envelope.model_validate_json(row["outcome"])
                 derived = derive_event(CATALOGUE, cause, SendingResolved(**fields), node_from=EMAIL_SENDER_CARD.name)
-                event = stamp_event(derived, occurred_at=now, trace=telemetry.trace_context())
+                event = stamp_event(derived, occurred_at=now, trace=telemetry.trace_context(cause.trace))
                 if await database.execute("report", row["command_id"], event["event_id"], event_text(event)):
                     events.append(event)
         if events:

@@ -78,6 +78,19 @@ data "aws_iam_policy_document" "collector" {
   }
 }
 
+data "aws_iam_policy_document" "collector_metrics" {
+  statement {
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.metrics.arn}:*"]
+  }
+}
+
+resource "aws_iam_role_policy" "collector_metrics" {
+  name   = "metrics"
+  role   = aws_iam_role.collector.id
+  policy = data.aws_iam_policy_document.collector_metrics.json
+}
+
 resource "aws_iam_role_policy" "collector" {
   role   = aws_iam_role.collector.id
   policy = data.aws_iam_policy_document.collector.json
@@ -109,6 +122,12 @@ resource "aws_iam_role_policy" "collector_start" {
   policy = data.aws_iam_policy_document.collector_start.json
 }
 
+resource "aws_cloudwatch_log_group" "metrics" {
+  name              = "/switchyard/metrics"
+  retention_in_days = var.log_days
+  kms_key_id        = aws_kms_key.logs.arn
+}
+
 resource "aws_cloudwatch_log_group" "collector" {
   name              = "/switchyard/collector"
   retention_in_days = var.log_days
@@ -128,10 +147,24 @@ locals {
         traces_endpoint = "https://xray.${data.aws_region.current.region}.amazonaws.com/v1/traces"
         auth            = { authenticator = "sigv4auth" }
       }
+      # Metrics as log lines of a format from which CloudWatch makes metrics; only these dimensions become series.
+      awsemf = {
+        namespace               = "Switchyard/Telemetry"
+        region                  = data.aws_region.current.region
+        log_group_name          = aws_cloudwatch_log_group.metrics.name
+        dimension_rollup_option = "NoDimensionRollup"
+        metric_declarations = [
+          { dimensions = [["gen_ai.agent.name"], ["gen_ai.agent.name", "switchyard.failover.reason"]], metric_name_selectors = ["^gen_ai\\.client\\..*"] },
+          { dimensions = [["service.name"]], metric_name_selectors = ["^messaging\\..*"] },
+        ]
+      }
     }
     service = {
       extensions = ["sigv4auth", "health_check"]
-      pipelines  = { traces = { receivers = ["otlp"], processors = ["memory_limiter", "batch"], exporters = ["otlphttp/xray"] } }
+      pipelines = {
+        traces  = { receivers = ["otlp"], processors = ["memory_limiter", "batch"], exporters = ["otlphttp/xray"] }
+        metrics = { receivers = ["otlp"], processors = ["memory_limiter", "batch"], exporters = ["awsemf"] }
+      }
     }
   })
 }

@@ -20,8 +20,7 @@ from switchyard.audit.transparency.checkpointer import CheckpointConflict, Check
 from switchyard.audit.transparency.sequencer import Sequencer
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, OBJECT_BUCKET
-from switchyard.runtime.core.errors import PermanentTaskError
-from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner
 from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.storage.locked_objects import LockedObjects, ObjectLock
