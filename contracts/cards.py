@@ -7,9 +7,9 @@ from switchyard.app.cards import AgentCard
 TRIAGE_CARD = AgentCard(
     name="triage",
     kind="internal",
-    purpose="Chooses the specialist whose card fits a question, or says that none does.",
+    purpose="Chooses the specialists whose cards fit a question, with the part of each, or says that none does.",
     consumes=("ChooseAgent",),
-    emits=("AgentChosen", "NoAgentFits", "TaskFailed"),
+    emits=("AgentChosen", "AgentsChosen", "NoAgentFits", "TaskFailed"),
     vendors=("bedrock", "openai"),
     decrypts=("question",),
 )
@@ -38,6 +38,35 @@ TEXT_TO_SQL_CARD = AgentCard(
     decrypts=("question", "findings"),
     egress=("snowflake",),
 )
+
+WELL_DATA_CARD = AgentCard(
+    name="well_data",
+    kind="specialist",
+    purpose=(
+        "Computes from loaded well data what a query cannot: decline fits and reserves with an interval, actual "
+        "against forecast, trends and breaks of ratios, losses, shut-ins, surveys and logs at a depth, economic limits."
+    ),
+    examples=(
+        "What is the EUR of the Cutbow 7H with a confidence interval?",
+        "Has the gas-oil ratio of the Lone Juniper 9H broken away from its trend?",
+        "What is the true vertical depth of the Rattler 2H at 9,500 ft?",
+        "Which wells lost the most oil this week?",
+    ),
+    not_for=(
+        "Plain lists, counts and sums from the warehouse's tables, such as work orders or downtime by month.",
+        "Planning a technician's route for the day.",
+        "Prices, or geology that no loaded log or survey holds.",
+    ),
+    consumes=("AnswerQuestion",),
+    emits=("FindingsReady", "ReauthNeeded", "TaskFailed"),
+    tools=(
+        "well_facts", "production", "cumulative", "movers", "shut_ins", "downtime", "decline_fit",
+        "actual_against_forecast", "ratio_trend", "allocated_against_metered", "survey_at_depth", "log_at_depth",
+        "economic_limit",
+    ),
+    vendors=("bedrock", "openai"),
+    decrypts=("question", "findings", "chart"),
+)  # fmt: skip
 
 DRAFTER_CARD = AgentCard(
     name="drafter",
@@ -75,5 +104,6 @@ EMAIL_SENDER_CARD = AgentCard(
 )  # fmt: skip
 
 AGENT_CARDS: dict[str, AgentCard] = {
-    card.name: card for card in (TRIAGE_CARD, TEXT_TO_SQL_CARD, DRAFTER_CARD, COMPLIANCE_CARD, EMAIL_SENDER_CARD)
+    card.name: card
+    for card in (TRIAGE_CARD, TEXT_TO_SQL_CARD, WELL_DATA_CARD, DRAFTER_CARD, COMPLIANCE_CARD, EMAIL_SENDER_CARD)
 }

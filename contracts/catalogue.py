@@ -23,7 +23,7 @@ CATALOGUE = Catalogue(
     AGENT_CARDS,
     (
         *submission_types(upstream.CaseSubmitted, case_manager.CaseOpened),
-        *command_types("triage", router.ChooseAgent, triage.AgentChosen, triage.NoAgentFits),
+        *command_types("triage", router.ChooseAgent, triage.AgentChosen, triage.AgentsChosen, triage.NoAgentFits),
         EventType(router.AnswerQuestion, tuple((ROUTER, node) for node in _SPECIALISTS), stateful=True),
         EventType(
             specialists.FindingsReady,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from evals.cases import judge_cases, sql_cases, triage_cases
+from evals.cases import describe_choice, judge_cases, sql_cases, triage_cases
 from evals.scripts import SUITE_SCRIPTS
 from switchyard.evals.models import SIMULATOR_MODEL, open_model
 from switchyard.evals.regression_gate import check_regression
@@ -101,7 +101,8 @@ async def _triage(model: Any, run: EvalRun) -> SuiteResult:
     agent = build_triage_agent(model, cards)
 
     async def chosen(question: str) -> str:
-        return (await choose_specialist(agent, question)).agent
+        choice = await choose_specialist(agent, question, at_most=3)
+        return describe_choice(choice.agents, choice.mode)
 
     deployed = frozenset(card.name for card in cards)
     return await run_triage(chosen, triage_cases(), run, deployed=deployed, prompt_version=TRIAGE_PROMPT_VERSION)

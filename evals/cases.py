@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
@@ -42,17 +43,39 @@ class SqlCase(_Part):
         return self
 
 
+def describe_choice(agents: Sequence[str], mode: str = "parallel") -> str:
+    """A choice of specialists as labels and notes have it: `a`, `a & b` (parallel), `a > b` (sequence), or `none`."""
+    return (" > " if mode == "sequence" else " & ").join(agents if mode == "sequence" else sorted(agents)) or "none"
+
+
 class TriageCase(_Part):
-    """A question with the agent that should get it, and others that are right too."""
+    """A question with the agent, or the agents, that should get it, and other choices that are right too."""
 
     id: str
     question: str
-    agent: str
+    agent: str | None = None
+    agents: tuple[str, ...] = ()
+    mode: Literal["parallel", "sequence"] = "parallel"
     also: tuple[str, ...] = ()
+    """As `describe_choice` has them."""
+
+    @model_validator(mode="after")
+    def _require_one_label(self) -> Self:
+        if (self.agent is None) is not bool(self.agents):
+            raise ValueError("give either agent or agents")
+        if len(self.agents) == 1:
+            raise ValueError("agents are two or more; label one as agent")
+        return self
 
     def right(self, deployed: frozenset[str]) -> frozenset[str]:
         """The right choices when only these agents have a card."""
-        return frozenset({self.agent, *self.also} & (deployed | {"none"})) or frozenset({"none"})
+        if self.agent is not None:
+            return frozenset({self.agent, *self.also} & (deployed | {"none"})) or frozenset({"none"})
+        left = [agent for agent in self.agents if agent in deployed]
+        label = describe_choice(left, self.mode)
+        if len(left) < len(self.agents):
+            return frozenset({label, "none"} if self.mode == "sequence" else {label})
+        return frozenset({label, *self.also})
 
 
 class JudgeCase(_Part):

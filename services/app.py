@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from contracts.cards import AGENT_CARDS
 from contracts.catalogue import CATALOGUE
 from contracts.submissions import SUBMISSIONS
@@ -49,6 +51,15 @@ SEAL_CREDENTIALS = {
         "Null": {"kms:EncryptionContext:subject": "false"},
     },
 }
+WELLS_AUDIENCE = "https://wells.northfork.example"
+LOCAL_WELL_BASINS = {
+    "FIELD_ALL": ["*"],
+    "FIELD_PERMIAN": ["Permian"],
+    "FIELD_EAGLE_FORD": ["Eagle Ford"],
+    "FIELD_WILLISTON": ["Williston"],
+    "FIELD_MIDCON": ["DJ", "Anadarko"],
+}
+"""The basins whose wells a role may see in the local stack."""
 _OPT_OUT_PAGES = {"SWITCHYARD_OPTOUT_URL": f"http://127.0.0.1:{{port:{EMAIL_FEEDBACK}_http}}"}
 _SPECIALIST = ("services/__init__.py", "services/specialists/*.py")
 PROCESSES = (
@@ -72,6 +83,19 @@ PROCESSES = (
             "SWITCHYARD_SNOWFLAKE_PORT": "{port:warehouse}",
             "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
             "SWITCHYARD_SNOWFLAKE_AUDIENCE": WAREHOUSE_AUDIENCE,
+        },
+    ),
+    ProcessDescriptor(
+        "well_data",
+        "services.specialists.well_data.main:run",
+        settings="services.specialists.well_data.settings:WellDataSettings",
+        code=(*_SPECIALIST, "services/specialists/well_data"),
+        migrations=("services.specialists.well_data:migrations",),
+        grants=("services.specialists.well_data:grants.sql",),
+        environment={"SWITCHYARD_WELLS_AUDIENCE": "wells_audience"},
+        local={
+            "SWITCHYARD_WELLS_AUDIENCE": WELLS_AUDIENCE,
+            "SWITCHYARD_WELL_BASINS": json.dumps(LOCAL_WELL_BASINS),
         },
     ),
     ProcessDescriptor(
@@ -163,10 +187,13 @@ WAREHOUSE_ROLES = ("FIELD_ALL", "FIELD_PERMIAN", "FIELD_EAGLE_FORD", "FIELD_WILL
 WAREHOUSE_ROLE_SCOPE = "session:role:"
 """Snowflake's scope for one role."""
 WAREHOUSE_SCOPES = tuple(WAREHOUSE_ROLE_SCOPE + role for role in WAREHOUSE_ROLES)
+_SERVICE_PRINCIPALS = ("upstream.cli", "upstream.demo")
+"""Sources that ask for themselves, not for a user who has logged in."""
+
 _ASKS_FOR_ITSELF = {
     "tenants": ("*",),
-    "agents": ("text_to_sql",),
-    "audiences": (WAREHOUSE_AUDIENCE,),
+    "agents": ("text_to_sql", "well_data"),
+    "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE),
     "scopes": WAREHOUSE_SCOPES,
 }
 LOCAL_IDENTITY = IdentityDescriptor(
@@ -174,9 +201,14 @@ LOCAL_IDENTITY = IdentityDescriptor(
     users="demo:data/users.yaml",
     scopes=WAREHOUSE_SCOPES,
     role_scope=WAREHOUSE_ROLE_SCOPE,
-    agents={"text_to_sql": {WAREHOUSE_AUDIENCE: (f"{WAREHOUSE_ROLE_SCOPE}*",)}},
-    sources=dict.fromkeys(("upstream.cli", "upstream.demo"), _ASKS_FOR_ITSELF),
+    agents={
+        "text_to_sql": {WAREHOUSE_AUDIENCE: (f"{WAREHOUSE_ROLE_SCOPE}*",)},
+        "well_data": {WELLS_AUDIENCE: (f"{WAREHOUSE_ROLE_SCOPE}*",)},
+    },
+    sources=dict.fromkeys(_SERVICE_PRINCIPALS, _ASKS_FOR_ITSELF),
     callers=("ingress",),
+    ingress="services.ingress.server",
+    grant={"agents": ("text_to_sql", "well_data"), "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE)},
 )
 
 APP = App(
@@ -212,11 +244,19 @@ APP = App(
         ),
     ),
     identity=LOCAL_IDENTITY,
+    # Users' roles are those of their tokens; what acts for itself has the roles that are named here.
+    local_upstreams={
+        "upstream.ingress": {"tenants": ("*",), "roles": ("*",)},
+        "upstream.email_feedback": {"tenants": ("*",)},
+        "upstream.collections": {"tenants": ("*",)},
+        **{source: {"tenants": ("*",), "roles": WAREHOUSE_ROLES} for source in _SERVICE_PRINCIPALS},
+    },
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     model_scripts=("demo:data/simulator",),
-    ingress=("CaseSubmitted",),
+    ingress=("CaseSubmitted", "GrantRenewed"),
     settings={
         "ingress": "services.ingress.settings:IngressSettings",
+        "`switchyard ask --user`": "services.user_requests:UserSettings",
         "`switchyard demo`": "demo.settings:DemoSettings",
     },
     artefact_texts={

@@ -5,7 +5,10 @@ Apart from the App, which imports every contract: `switchyard --help` needs only
 
 COMMANDS = {
     "ask": ("services.ask:ask_question", "Ask one question and wait for the answer."),
+    "consent": ("services.users:give_consent", "Let a case go on that waits for its user's consent."),
+    "grant": ("services.users:grants", "Revoke what a user allowed agents to do."),
     "demo": ("demo.commands:run", "Run the demo on a stack of its own."),
     "email": ("services.specialists.email_sender.commands:app", "List and resolve emails whose delivery is unknown."),
+    "wells": ("services.specialists.well_data.loading.commands:app", "Load well data and report what is refused."),
     "rules": ("services.specialists.compliance.commands:app", "List the rules of the compliance gate."),
 }

@@ -35,7 +35,8 @@ models = {
   openai                    = "gpt-5.2"
 }
 
-snowflake = { account = "acme-dev", warehouse = "SWITCHYARD", audience = "https://acme-dev.snowflakecomputing.com" }
+snowflake      = { account = "acme-dev", warehouse = "SWITCHYARD", audience = "https://acme-dev.snowflakecomputing.com" }
+wells_audience = "https://wells.acme-dev.example"
 
 email = {
   domain          = "dev.harborline.example"
@@ -48,6 +49,13 @@ ingress = {
   package     = "../dist/ingress.zip"
   rate        = 20
   concurrency = 10
+  # Until when an agent may act for a user who has logged in, and for what.
+  grant_policy = {
+    agents    = ["text_to_sql"]
+    audiences = ["https://acme-dev.snowflakecomputing.com"]
+    scopes    = []
+    hours     = 8
+  }
   identity = {
     issuer       = "https://login.acme.example/"
     audience     = "switchyard-dev"
@@ -104,7 +112,14 @@ settings = {
     JSON
     # Without a ceiling an agent obtains no token.
     SWITCHYARD_IDENTITY_CEILINGS = <<-JSON
-      {"text_to_sql": {"audiences": {"https://acme-dev.snowflakecomputing.com": ["session:role:*"]}}}
+      {"text_to_sql": {"audiences": {"https://acme-dev.snowflakecomputing.com": ["session:role:*"]}},
+      "well_data": {"audiences": {"https://wells.acme-dev.example": ["session:role:*"]}}}
+    JSON
+  }
+  well_data = {
+    # The basins whose wells each role may see; * stands for all.
+    SWITCHYARD_WELL_BASINS = <<-JSON
+      {"FIELD_ALL": ["*"], "FIELD_PERMIAN": ["Permian"]}
     JSON
   }
   email_feedback = {
@@ -133,6 +148,7 @@ images = {
   "identity"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "well-data"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "triage"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 }
 

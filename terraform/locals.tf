@@ -42,6 +42,7 @@ locals {
     snowflake_account        = var.snowflake.account
     snowflake_warehouse      = var.snowflake.warehouse
     snowflake_audience       = var.snowflake.audience
+    wells_audience           = var.wells_audience
     email_domain             = var.email.domain
     configuration_set        = module.email.configuration_set
     optout_url               = var.email.optout_url

@@ -237,6 +237,7 @@ module "ingress" {
   facts            = local.facts
   package          = var.ingress.package
   identity         = var.ingress.identity
+  grant_policy     = var.ingress.grant_policy
   stage            = var.environment
   rate             = var.ingress.rate
   concurrency      = var.ingress.concurrency

@@ -35,7 +35,8 @@ models = {
   openai                    = "gpt-5.2"
 }
 
-snowflake = { account = "acme-prod", warehouse = "SWITCHYARD", audience = "https://acme-prod.snowflakecomputing.com" }
+snowflake      = { account = "acme-prod", warehouse = "SWITCHYARD", audience = "https://acme-prod.snowflakecomputing.com" }
+wells_audience = "https://wells.acme-prod.example"
 
 email = {
   domain          = "harborline.example"
@@ -48,6 +49,13 @@ ingress = {
   package     = "../dist/ingress.zip"
   rate        = 200
   concurrency = 100
+  # Until when an agent may act for a user who has logged in, and for what.
+  grant_policy = {
+    agents    = ["text_to_sql"]
+    audiences = ["https://acme-prod.snowflakecomputing.com"]
+    scopes    = []
+    hours     = 8
+  }
   identity = {
     issuer       = "https://login.acme.example/"
     audience     = "switchyard-prod"
@@ -104,7 +112,14 @@ settings = {
     JSON
     # Without a ceiling an agent obtains no token.
     SWITCHYARD_IDENTITY_CEILINGS = <<-JSON
-      {"text_to_sql": {"audiences": {"https://acme-prod.snowflakecomputing.com": ["session:role:*"]}}}
+      {"text_to_sql": {"audiences": {"https://acme-prod.snowflakecomputing.com": ["session:role:*"]}},
+      "well_data": {"audiences": {"https://wells.acme-prod.example": ["session:role:*"]}}}
+    JSON
+  }
+  well_data = {
+    # The basins whose wells each role may see; * stands for all.
+    SWITCHYARD_WELL_BASINS = <<-JSON
+      {"FIELD_ALL": ["*"], "FIELD_PERMIAN": ["Permian"]}
     JSON
   }
   email_feedback = {
@@ -115,7 +130,7 @@ settings = {
 }
 
 default_size = { cpu = 256, memory = 1024, fewest = 2, most = 8, backlog_per_task = 40 }
-agent_size   = { cpu = 1024, memory = 2048, fewest = 2, most = 8, backlog_per_task = 40 }
+agent_size   = { cpu = 1024, memory = 2048, fewest = 2, most = 6, backlog_per_task = 40 }
 sizes = {
   # Only one task assigns log indexes at a time; a second one takes over if it stops.
   audit = { cpu = 512, memory = 1024, fewest = 2, most = 4, backlog_per_task = 2000 }
@@ -133,6 +148,7 @@ images = {
   "identity"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "well-data"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "triage"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 }
 

@@ -104,6 +104,11 @@ variable "snowflake" {
   type = object({ account = string, warehouse = string, audience = string })
 }
 
+variable "wells_audience" {
+  type        = string
+  description = "The loaded well data, as users' tokens name it."
+}
+
 variable "email" {
   type = object({ domain = string, certificate_arn = string, optout_url = string, sending_enabled = bool })
 }
@@ -113,6 +118,12 @@ variable "ingress" {
     package     = string
     rate        = number
     concurrency = number
+    grant_policy = object({
+      agents    = list(string)
+      audiences = list(string)
+      scopes    = list(string)
+      hours     = number
+    })
     identity = object({
       issuer       = string
       audience     = string

@@ -1,1 +1,1 @@
-"""Documents that the services exchange: account facts, disclosures, reviews, opt-out links."""
+"""Documents that the services exchange: account facts, disclosures, findings, reviews, opt-out links."""

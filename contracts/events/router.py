@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
 from contracts.documents.accounts import Purpose
-from switchyard.protocol.fields import Artefact, Code, Contract, PackVersion, Sha256, Timestamp, Uuid
+from switchyard.protocol.branches import BranchResult
+from switchyard.protocol.fields import Artefact, Code, Contract, NonNegativeInt, PackVersion, Sha256, Timestamp, Uuid
 
 
 class ChooseAgent(Contract):
-    """To triage: say which specialist fits the question."""
+    """To triage: say which specialist fits the question, or which specialists."""
 
     question: Artefact
+    at_most: NonNegativeInt | None = Field(default=None, description="How many it may choose; one if absent.")
 
 
 class AnswerQuestion(Contract):
-    """To a specialist: find what answers the question."""
+    """To a specialist: find what answers the question, or its part of it."""
 
-    question: Artefact
+    question: Artefact | None = Field(default=None, description="The case's, if one specialist answers all of it.")
+    part: Artefact | None = Field(default=None, description="The part that is this specialist's, in place of it.")
+    findings: tuple[Artefact, ...] | None = Field(default=None, description="What earlier specialists found for it.")
+
+    @model_validator(mode="after")
+    def _one_question(self) -> Self:
+        if (self.question is None) == (self.part is None):
+            raise PydanticCustomError("one_question", "should have either question or part, and not both")
+        return self
+
+    @property
+    def asked(self) -> Artefact:
+        """What the specialist is asked."""
+        asked = self.part or self.question
+        if asked is None:
+            raise ValueError("a command without a question is not built")
+        return asked
 
 
 class DraftAnswer(Contract):
     """To the drafter: write the answer from the findings, and cite them."""
 
     question: Artefact
-    findings: tuple[Artefact, ...]
+    findings: tuple[Artefact, ...] | None = Field(default=None, description="Of the one specialist that was asked.")
+    results: tuple[BranchResult, ...] | None = Field(
+        default=None, description="Of several specialists: each one's part, with its `FindingsReady` or its failure."
+    )
 
 
 class CheckContact(Contract):

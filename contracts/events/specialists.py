@@ -11,5 +11,6 @@ class FindingsReady(Contract):
     """What the specialist found, as artefacts; the counts may be shown without opening them."""
 
     findings: tuple[Artefact, ...] = Field(min_length=1)
-    rows: NonNegativeInt = Field(default=0, description="How many rows the findings hold together.")
+    charts: tuple[Artefact, ...] = Field(default=(), description="Drawings of the findings, as SVG.")
+    rows: NonNegativeInt = Field(default=0, description="How many rows or figures the findings hold together.")
     truncated: bool = Field(default=False, description="Whether a limit cut them short.")

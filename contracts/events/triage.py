@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from switchyard.protocol.branches import FanOut
 from switchyard.protocol.fields import Contract, Name, Sentence
 
 
@@ -10,6 +11,10 @@ class AgentChosen(Contract):
 
     agent: Name
     why: Sentence = ""
+
+
+class AgentsChosen(FanOut):
+    """Several specialists are needed, each for a part of the question: all at once, or one after another."""
 
 
 class NoAgentFits(Contract):

@@ -17,13 +17,17 @@ order by a.recorded_at;
 
 -- audit: prints the email sender's ledger: sent, refused, or unknown if the log does not show that nothing was sent
 select format(
+  'select set_config(''switchyard.tenant'', %L, true), set_config(''switchyard.user'', %L, true), '
+  'set_config(''switchyard.session'', %L, true); '
   'insert into email_sender.sending as s (case_id, content_sha256, command_id, pack, approval_id, state, provider_message_id, '
   'intended_at, answered_at) values (%L, %L, %L, %L, %L, %L, %L, %L, %L) on conflict (case_id, content_sha256) do update '
   'set command_id = excluded.command_id, state = excluded.state, provider_message_id = excluded.provider_message_id, '
   'answered_at = excluded.answered_at, attempt = s.attempt + 1 where s.state in (''intended'', ''released'', ''unknown'');',
+  tenant, user_id, session_id,
   case_id, content, event_id, pack, approval_id, state, message_id, event_ts, case when state <> 'unknown' then event_ts end) as statement
 from (
   select distinct on (c.case_id, d.payload ->> 'content_sha256')
+    c.tenant, coalesce(c.subject::text, c.principal_sub) as user_id, c.session_id,
     c.case_id, d.payload ->> 'content_sha256' as content, c.event_id, d.payload ->> 'pack' as pack,
     d.payload ->> 'approval_id' as approval_id, c.event_ts, o.state,
     coalesce(o.resolution ->> 'provider_message_id', o.answer ->> 'provider_message_id') as message_id

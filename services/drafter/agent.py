@@ -17,7 +17,7 @@ from switchyard.runtime.core.errors import RetryableTaskError
 ANSWER_PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
 ANSWER_PROMPT_VERSION = f"answer/{hashlib.sha256(ANSWER_PROMPT.encode()).hexdigest()[:12]}"
 MAX_PROMPT_ROWS = 40
-"""Rows of a finding that the model sees; the finding says whether there are more."""
+"""Rows and figures of a finding that the model sees; the finding says whether there are more."""
 
 _CITE = re.compile(r"\[(F\d+)\]")
 
@@ -69,7 +69,10 @@ async def write_answer(agent: Agent[frozenset[str], str], question: str, finding
 
 def build_answer_prompt(question: str, findings: list[dict[str, Any]]) -> str:
     """The user message. Angle brackets in data are escaped, so that no text can close its element."""
-    shown = [finding | {"rows": finding.get("rows", [])[:MAX_PROMPT_ROWS]} for finding in findings]
+    shown = [
+        finding | {name: finding[name][:MAX_PROMPT_ROWS] for name in ("rows", "figures") if name in finding}
+        for finding in findings
+    ]
     rows = escape_markup(json.dumps(shown, ensure_ascii=False))
     return f"<question>{escape_markup(question)}</question>\n<findings>{rows}</findings>"
 

@@ -15,6 +15,7 @@ from contracts.documents.opt_out import OptOutClaims
 from contracts.documents.reviews import Review
 from contracts.events.drafter import AnswerDrafted, EmailDrafted
 from contracts.events.router import DraftAnswer, DraftEmail
+from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
 from services.drafter import email
 from services.drafter.agent import ANSWER_PROMPT_VERSION, write_answer
@@ -39,17 +40,49 @@ DRAFTER_MARGIN_MS = 1_000
 async def draft_answer(
     task: Task[DraftAnswer], *, artefacts: Artefacts, model: FailoverModel, agent: Agent[frozenset[str], str]
 ) -> TaskResult:
-    """Write the answer from the granted findings, and cite each finding that it uses."""
+    """Write the answer from the granted findings in the order of the specialists, and cite each finding that it uses.
+    What no specialist found is said by code, with the reason: no model can leave it out."""
     question = (await artefacts.read(task, task.payload.question)).decode()
-    found = [read_finding(await artefacts.read(task, artefact)) for artefact in task.payload.findings]
+    found, missing = await load_findings(task, artefacts)
     findings = [each | {"id": f"F{number}"} for number, each in enumerate(found, start=1)]
     async with model_budget(model, task, margin_ms=DRAFTER_MARGIN_MS) as decisions:
         written = await write_answer(agent, question, findings)
+    text = "\n".join((written.text, *map(describe_missing, missing)))
     citations = [_citation(finding) for finding in findings if finding["id"] in written.cites]
-    document = json.dumps({"text": written.text, "citations": citations}).encode()
+    document = json.dumps({"text": text, "citations": citations} | ({"missing": missing} if missing else {})).encode()
     answer = await artefacts.write(task, "answer", document, media_type="application/json")
     call = model_call(decisions, prompt_version=ANSWER_PROMPT_VERSION)
     return TaskResult(AnswerDrafted(answer=answer, cites=written.cites), model_call=call)
+
+
+async def load_findings(
+    task: Task[DraftAnswer], artefacts: Artefacts
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """The findings in the order of the branches, each with its agent and part where there are several; and the parts
+    that are missing. Raises `PermanentTaskError` for an unreadable one, or without any."""
+    found = [read_finding(await artefacts.read(task, artefact)) for artefact in task.payload.findings or ()]
+    missing = []
+    for result in task.payload.results or ():
+        part = "" if result.part is None else (await artefacts.read(task, result.part)).decode()
+        if result.failure is not None:
+            why = {"code": result.failure.code, "message": result.failure.message}
+            missing.append({"agent": result.agent, "part": part} | why)
+            continue
+        ready = read_input_document(FindingsReady, json.dumps(result.answer).encode(), "results")
+        of = {"agent": result.agent, "part": part}
+        found += [read_finding(await artefacts.read(task, artefact)) | of for artefact in ready.findings]
+    if not found:
+        raise PermanentTaskError(
+            "no_findings", "no specialist found anything", "results", "see the specialists' errors"
+        )
+    return found, missing
+
+
+def describe_missing(part: dict[str, str]) -> str:
+    """What the answer lacks, for its reader."""
+    return (
+        f"Not answered: {part['part'] or 'a part of the question'} ({part['agent']}: {part['message'] or part['code']})"
+    )
 
 
 def read_finding(data: bytes) -> dict[str, Any]:
@@ -58,15 +91,16 @@ def read_finding(data: bytes) -> dict[str, Any]:
         found = parse_foreign_json(data)
     except InvalidEvent as problem:
         raise PermanentTaskError("bad_finding", problem.message, "findings", "see the agent that found it") from None
-    if not isinstance(found, dict) or not isinstance(found.get("rows", []), list):
-        message = "a finding is not an object with a list of rows"
+    if not isinstance(found, dict) or not all(isinstance(found.get(name, []), list) for name in ("rows", "figures")):
+        message = "a finding is not an object with lists of rows and figures"
         raise PermanentTaskError("bad_finding", message, "findings", "see the agent that found it")
     return found
 
 
-def _citation(finding: dict[str, object]) -> dict[str, object]:
+def _citation(finding: dict[str, Any]) -> dict[str, Any]:
     """The fields with which a reader can check a cited finding."""
-    return {name: finding[name] for name in ("id", "sql", "tables", "row_count", "truncated") if name in finding}
+    names = ("id", "sql", "tables", "computation", "figures", "sources", "not_known", "row_count", "truncated")
+    return {name: finding[name] for name in names if finding.get(name) not in (None, "", [], {})}
 
 
 async def draft_email(

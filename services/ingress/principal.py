@@ -11,6 +11,7 @@ from joserfc.jwk import OKPKey
 from pydantic import TypeAdapter
 
 from contracts.events.upstream import CaseSubmitted
+from services.ingress.problems import TemporarilyUnavailable
 from switchyard.protocol.fields import Identifier
 from switchyard.protocol.principal_jws import import_private_key, sign_principal
 from switchyard.protocol.principals import PRINCIPAL_VALID_S, PrincipalClaims, content_digest, submission_digest
@@ -22,7 +23,7 @@ SIGNING_KEY_CACHE_S = 300.0
 """How long a key is cached in memory: a rotated key is in use everywhere after this time."""
 
 
-class SigningKeyUnavailable(Exception):
+class SigningKeyUnavailable(TemporarilyUnavailable):
     """The signing key is not available: try again; check the secret `switchyard/principal_key` and its read access."""
 
 
@@ -38,7 +39,7 @@ class PrincipalSigner:
 
     def signed(self, submitted: CaseSubmitted) -> CaseSubmitted:
         """The submission with its statement. Raises `SigningKeyUnavailable`."""
-        kid, key = self._current()
+        kid, key = self.current_key()
         now = int(self._now())
         claims = PrincipalClaims(
             iss=self._source,
@@ -54,7 +55,8 @@ class PrincipalSigner:
         )
         return submitted.model_copy(update={"principal": sign_principal(claims, kid, key)})
 
-    def _current(self) -> tuple[str, OKPKey]:
+    def current_key(self) -> tuple[str, OKPKey]:
+        """The key that signs now, and its id. Raises `SigningKeyUnavailable`."""
         if self._key is None or self._now() - self._fetched > SIGNING_KEY_CACHE_S:
             try:
                 secret = self._fetch()

@@ -5,21 +5,49 @@ from __future__ import annotations
 import os
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, Json
 
-JwksUrl = Annotated[str, Field(pattern=r"^https://")]
-"""https only: these keys authenticate every user."""
+from switchyard.protocol.fields import Identifier, Name
+
+IdentityUrl = Annotated[str, Field(pattern=r"^https://")]
+"""https only: users' tokens go there."""
+
+JwksUrl = Annotated[str, Field(pattern=r"^(https://|http://127\.0\.0\.1:)")]
+"""https only, but for a local stack: these keys authenticate every user."""
+
+
+class GrantPolicy(BaseModel):
+    """What every user's grant covers: the scopes of the user's own roles are added to `scopes`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    agents: tuple[Name, ...]
+    audiences: tuple[Identifier, ...]
+    scopes: tuple[Identifier, ...] = ()
+    role_scope: str = "session:role:"
+    """Text before a role's name in a scope."""
+    hours: Annotated[int, Field(ge=1, le=30 * 24)] = 8
+    """How long after its log-in a grant may be redeemed, if the user's credential lives as long."""
 
 
 class IngressSettings(BaseModel):
-    """The identity provider, and what the function publishes as."""
+    """The identity provider, the identity service, and what the function publishes as."""
 
     issuer: str = Field(description="The identity provider, as its tokens name it (`iss`).")
     audience: str = Field(description="The API, as the tokens name it (`aud`).")
     jwks_url: JwksUrl = Field(description="The identity provider's public keys, over https.")
     tenant_claim: str = Field(description="The claim that holds the tenant.")
-    role_claim: str = Field(description="The claim that holds the role to read with.")
-    principal_key_secret_arn: str = Field(description="The secret with the key that signs principals.")
+    role_claim: str = Field(description="The claim that holds the user's roles: text, or a list of texts.")
+    principal_key_secret_arn: str = Field(description="The secret with the key that signs principals and grants.")
+    identity_url: IdentityUrl = Field(description="The identity service, over https.")
+    identity_files_secret_arn: str = Field(
+        description="The secret with the function's certificate for the identity service, as JSON "
+        '{"ca": "..", "certificate": "..", "key": ".."}.'
+    )
+    grant_policy: Json[GrantPolicy] = Field(
+        description='What each grant covers, as JSON {"agents": [..], "audiences": [..], "scopes": [..], "hours": 8}; '
+        "the scopes of the user's roles are added."
+    )
     bus: str = Field(description="The EventBridge bus.")
     source: str = Field(description="The source of the function's events.")
 

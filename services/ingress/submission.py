@@ -7,28 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from contracts.events.upstream import CaseSubmitted
+from services.ingress.problems import InvalidRequest
 from services.ingress.tokens import AuthenticatedUser
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.fields import Uuid
 
 SESSION_HEADER = "x-session-id"
 ACCEPTED_FIELDS = frozenset({"question", "idempotency_key", "agent", "deadline_ms"})
 """The fields that a caller may set. Tenant, user and role come from the token, the session from its header."""
 
 MAX_BODY_BYTES = 32_768
-
-
-class InvalidRequest(Exception):
-    """The request is invalid: correct the field that the message names."""
+_UUID: TypeAdapter[str] = TypeAdapter(Uuid)
 
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """The parts of an API Gateway proxy request that are read."""
+    """The parts of an API Gateway proxy request that are read. `route` is its method and the last part of its path."""
 
+    route: str
     headers: Mapping[str, str]
     body: bytes
 
@@ -39,25 +39,45 @@ def read_api_request(event: Mapping[str, Any]) -> ApiRequest:
     try:
         data = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else str(body).encode()
     except UnicodeEncodeError as error:
-        raise InvalidRequest("the body is not UTF-8: send well-formed Unicode") from error
+        raise InvalidRequest("the body is not UTF-8", field="body", remedy="send well-formed Unicode") from error
     except ValueError as error:
-        raise InvalidRequest("the body is not valid base64") from error
-    return ApiRequest({str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}, data)
+        raise InvalidRequest("the body is not valid base64", field="body", remedy="encode it again") from error
+    route = f"{event.get('httpMethod')} {str(event.get('path')).rstrip('/').rpartition('/')[2]}"
+    headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
+    return ApiRequest(route, headers, data)
+
+
+def read_fields(call: ApiRequest, accepted: frozenset[str]) -> dict[str, Any]:
+    """The fields of the body, all of them accepted ones. Raises `InvalidRequest`."""
+    if len(call.body) > MAX_BODY_BYTES:
+        raise InvalidRequest(f"the body is over {MAX_BODY_BYTES} bytes", field="body", remedy="shorten it")
+    try:
+        fields = parse_json(call.body)
+    except InvalidEvent as error:
+        raise InvalidRequest(error.message, field=error.field or "body", remedy=error.remedy or "correct it") from error
+    if foreign := sorted(fields.keys() - accepted):
+        field = foreign[0][:60]
+        raise InvalidRequest("a caller may not set this field", field=field, remedy=f"leave {field} out")
+    return fields
+
+
+def read_grant_id(call: ApiRequest) -> str:
+    """The grant that a request is about. Raises `InvalidRequest`."""
+    grant = read_fields(call, frozenset({"grant"})).get("grant")
+    try:
+        return _UUID.validate_python(grant)
+    except ValidationError:
+        raise InvalidRequest("a UUID is expected", field="grant", remedy="name the grant as its case does") from None
 
 
 def build_submission(call: ApiRequest, authenticated_user: AuthenticatedUser) -> CaseSubmitted:
     """The submission of a request for a user. Raises `InvalidRequest`."""
     session = call.headers.get(SESSION_HEADER)
     if not session:
-        raise InvalidRequest(f"header {SESSION_HEADER} is missing: set it to the id of the conversation")
-    if len(call.body) > MAX_BODY_BYTES:
-        raise InvalidRequest(f"the body is over {MAX_BODY_BYTES} bytes: shorten it")
-    try:
-        fields = parse_json(call.body)
-    except InvalidEvent as error:
-        raise InvalidRequest(f"{error.field or 'the body'}: {error.message}; {error.remedy}") from error
-    if foreign := sorted(fields.keys() - ACCEPTED_FIELDS):
-        raise InvalidRequest(f"{foreign[0][:60]}: a caller may not set this field; leave it out")
+        raise InvalidRequest(
+            "the header is missing", field=SESSION_HEADER, remedy=f"set {SESSION_HEADER} to the id of the conversation"
+        )
+    fields = read_fields(call, ACCEPTED_FIELDS)
     try:
         return CaseSubmitted.model_validate(
             {
@@ -71,4 +91,6 @@ def build_submission(call: ApiRequest, authenticated_user: AuthenticatedUser) ->
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
-        raise InvalidRequest(f"{where}: {problem['msg']}") from error
+        raise InvalidRequest(problem["msg"], field=where, remedy="send it as CaseSubmitted's JSON Schema has it") from (
+            error
+        )

@@ -6,13 +6,14 @@ from switchyard.protocol.events.case_manager import (
     ApprovalDenied,
     ApprovalExpired,
     ApprovalGranted,
+    BranchesJoined,
     ConsentExpired,
     ConsentGranted,
     WaitOver,
 )
 from switchyard.protocol.events.failures import ReauthNeeded, TaskFailed
 from switchyard.protocol.events.router import AskApproval, AskConsent, Wait
-from switchyard.router.playbook import Playbook, RoutingTable, end_case, on, task_step
+from switchyard.router.playbook import Playbook, RoutingTable, end_case, gather_step, on, task_step
 
 ASSIST_1 = Playbook(
     "assist/1",
@@ -40,6 +41,17 @@ ASSIST_3 = Playbook(
     on(ReauthNeeded, end_case("expired", "needs_reauth", "The user's consent ended too often.")),
     on(ConsentGranted, go="specialist"),
     on(ConsentExpired, end_case("expired")),
+)
+
+# Up to three specialists, each for a part of the question, at once or one after another.
+ASSIST_4 = Playbook(
+    "assist/4",
+    task_step("triage", router.ChooseAgent, attempts=3, seconds=30, p95=4, given={"at_most": 3}),
+    *(step for step in ASSIST_3.steps.values() if step.name != "triage"),
+    gather_step("gather", "specialist", "consent", at_most=3, p95=20),
+    *ASSIST_3.edges,
+    on(triage.AgentsChosen, go="gather"),
+    on(BranchesJoined, go="drafter"),
 )
 
 OUTBOUND_EMAIL_1 = Playbook(
@@ -76,7 +88,7 @@ OUTBOUND_EMAIL_1 = Playbook(
     on(TaskFailed, end_case("failed")),
 )
 
-PLAYBOOKS = {playbook.version: playbook for playbook in (ASSIST_1, ASSIST_2, ASSIST_3, OUTBOUND_EMAIL_1)}
+PLAYBOOKS = {playbook.version: playbook for playbook in (ASSIST_1, ASSIST_2, ASSIST_3, ASSIST_4, OUTBOUND_EMAIL_1)}
 # What a new case gets; open cases keep theirs.
-CURRENT = {"assist": ASSIST_3.version, "outbound_email": OUTBOUND_EMAIL_1.version}
+CURRENT = {"assist": ASSIST_4.version, "outbound_email": OUTBOUND_EMAIL_1.version}
 ROUTING_TABLE = RoutingTable(CATALOGUE, PLAYBOOKS)

@@ -106,6 +106,11 @@ class IdentityDescriptor:
     """Sources that act for themselves: the fields of a `ServiceGrant`, by the source's name on the bus."""
     callers: tuple[str, ...] = ()
     """Who calls the identity service besides these agents; each caller has a certificate with its name."""
+    ingress: str | None = None
+    """The module that serves the function behind the API over HTTP in the local stack; the stack appends
+    `--host HOST --port PORT`. Without it no user can ask there."""
+    grant: Mapping[str, Any] = field(default_factory=dict)
+    """What each user's grant covers, as the ingress takes it."""
 
     def certificate_names(self) -> tuple[str, ...]:
         """Who has a certificate: the identity service and those who call it."""
@@ -156,6 +161,8 @@ class App:
     simulators: tuple[SimulatorDescriptor, ...] = ()
     identity: IdentityDescriptor | None = None
     """Without it there is no identity service, and no agent acts on behalf of a user."""
+    local_upstreams: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    """What each source may ask for in the local stack: SWITCHYARD_UPSTREAMS there."""
     local_submitters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Under which identities people submit in the local stack: SWITCHYARD_SUBMITTER_IDENTITIES there."""
     model_scripts: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from faststream_sqs import SQSMessage
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import ArrivalQueue
 from switchyard.case_manager.consents import ConsentWaits
+from switchyard.case_manager.gathers import Gathers
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.suppression import SuppressionList
@@ -19,7 +20,7 @@ from switchyard.protocol.case_facts import find_contradiction
 from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.protocol.errors import InvalidEvent, RejectionReason, invalid
 from switchyard.protocol.events.failures import TaskFailed
-from switchyard.protocol.events.router import AskApproval, AskConsent, CloseCase, Wait
+from switchyard.protocol.events.router import AskApproval, AskConsent, CloseCase, GatherBranches, JoinBranch, Wait
 from switchyard.protocol.events.upstream import GrantRenewed, SuppressionRequested
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, read_bus_event, read_event
@@ -44,6 +45,7 @@ class CaseManager:
     pending: PendingCommands
     approvals: ApprovalService
     consents: ConsentWaits
+    gathers: Gathers
     suppression: SuppressionList
     publisher: Publisher
     quarantine: Quarantine
@@ -119,6 +121,8 @@ HANDLERS: Mapping[type[Contract], Handler] = {
     AskApproval: lambda manager, event: manager.approvals.request_approval(event),
     AskConsent: lambda manager, event: manager.consents.request_consent(event),
     Wait: lambda manager, event: manager.pending.add_wait(event),
+    GatherBranches: lambda manager, event: manager.gathers.open(event),
+    JoinBranch: lambda manager, event: manager.gathers.end_branch(event),
     CloseCase: _close,
     TaskFailed: _close,
 }

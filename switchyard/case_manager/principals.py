@@ -108,6 +108,8 @@ def check_principal(
     for claim, holds in same.items():
         if not holds:
             raise _principal_error("principal_mismatch", f"the claim {claim} does not match the submission")
+    if opening.role is not None and granted is None:
+        raise _principal_error("grant_missing", "a user's role comes with the grant that permits it, which is missing")
 
 
 def _principal_error(code: str, message: str, remedy: str = _SIGN_AGAIN, *, late: bool = False) -> PrincipalInvalid:

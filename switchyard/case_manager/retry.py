@@ -103,7 +103,8 @@ def read_request(text: str, case_id: str) -> RetryEvidence:
         raise PermanentTaskError(
             "router_failed", "no task failed: the router could not route", "failed", "submit it again"
         )
-    if failed.parents != (command.digest,) or command.node_from != ROUTER or close.parents != (failed.digest,):
+    # The failure of a gather has further parents: the ends of its branches.
+    if failed.parents[:1] != (command.digest,) or command.node_from != ROUTER or close.parents != (failed.digest,):
         raise PermanentTaskError("evidence_differs", "the three events are not cause and effect", "failed")
     return read
 

@@ -98,6 +98,12 @@ untimed as (
 ),
 released as (
   delete from pending_command p using over where p.case_id = over.case_id and p.answer_id is null
+),
+ungathered as (
+  delete from gather g using over where g.case_id = over.case_id
+),
+unbranched as (
+  delete from branch_end b using over where b.case_id = over.case_id
 )
 update approval set state = 'void' from over where approval.case_id = over.case_id and state = 'asked'
 

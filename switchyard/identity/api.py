@@ -19,7 +19,7 @@ from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVer
 from switchyard.identity.permissions import TokenRequest
 from switchyard.identity.token_exchange import UserCredential
 from switchyard.identity.token_issuer import GrantKeys, TokenDenied, TokenIssuer, read_grant
-from switchyard.protocol.fields import StrictContract, Uuid
+from switchyard.protocol.fields import Identifier, StrictContract, Uuid
 from switchyard.protocol.grants import GrantClaims, GrantStatement
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import TaskError, Unavailable
@@ -39,18 +39,30 @@ class GrantRegistration(BaseModel):
     grant: GrantStatement
     token: SecretStr
     refresh_token: SecretStr | None = None
+    renewal: bool = False
+    """Whether the grant is known already, and its user has logged in again."""
 
 
 class GrantRevocation(StrictContract):
-    """The grant whose credential is deleted."""
+    """The grant whose credential is deleted, and its user: no user revokes another's."""
 
     grant: Uuid
+    sub: Identifier
+    tenant: Identifier
 
 
 class _Rejected(Exception):
     def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.response = JSONResponse({"error": code, "message": message, "field": field}, status_code=status)
+
+
+def _unknown_grant() -> _Rejected:
+    return _Rejected(404, "grant_unknown", "no grant of that id is registered", "grant")
+
+
+def _foreign_grant() -> _Rejected:
+    return _Rejected(403, "grant_foreign", "the grant is another user's", "grant")
 
 
 @dataclass(frozen=True)
@@ -66,8 +78,9 @@ class UserTokens:
     base_scopes: frozenset[str]
     """Scopes that every user of the identity provider has."""
 
-    def check(self, claims: GrantClaims, token: str) -> int:
-        """Until when the token is valid, in seconds since 1970. Raises `_Rejected` unless it permits the grant."""
+    def check(self, claims: GrantClaims, token: str) -> tuple[int, int]:
+        """When the token was issued and until when it is valid, in seconds since 1970. Raises `_Rejected` unless it
+        permits the grant."""
         try:
             found = self.verifier.verify(token, audience=self.audience)
         except InvalidJwt as error:
@@ -79,12 +92,13 @@ class UserTokens:
             ("sub", found["sub"] == claims.sub),
             ("tenant", found.get(self.tenant_claim) == claims.tenant),
             ("scopes", set(claims.scopes) <= allowed),
+            ("iat", found.get("iat") == claims.iat),
         ):
             if not holds:
                 raise _Rejected(
                     403, "grant_exceeds_token", f"the user's token does not permit the grant's {field}", field
                 )
-        return int(found["exp"])
+        return claims.iat, int(found["exp"])
 
 
 @dataclass(frozen=True)
@@ -121,24 +135,32 @@ class IdentityApi:
             raise _Rejected(403, "grant_period", f"the grant must end within {MAX_GRANT_S // 86_400} days", "exp")
         token = registration.token.get_secret_value()
         try:
-            expires = await asyncio.to_thread(self.users.check, claims, token)
+            issued, expires = await asyncio.to_thread(self.users.check, claims, token)
         except JwksUnavailable as error:
             raise Unavailable("identity_provider", str(error)) from error
-        known = await self.store.find(claims.jti)
-        before = None if known is None else read_grant(known.statement, self.keys)
-        if before is not None and (before.iss, before.sub, before.tenant) != (claims.iss, claims.sub, claims.tenant):
-            raise _Rejected(403, "grant_foreign", "a grant is renewed by its own user only", "jti")
+        if registration.renewal and await self.store.find(claims.jti) is None:
+            raise _unknown_grant()
         refresh = registration.refresh_token
         credential = UserCredential(token, expires, None if refresh is None else refresh.get_secret_value())
-        await self.store.register(claims, registration.grant, credential)
-        log.info("grant.registered", grant=claims.jti, registered_by=caller, renewed=known is not None)
+        match await self.store.register(claims, registration.grant, credential, issued_at=issued):
+            case "foreign":
+                raise _foreign_grant()
+            case "revoked":
+                message = "the grant was revoked after this log-in: log in again to renew it"
+                raise _Rejected(409, "grant_revoked", message, "grant")
+        log.info("grant.registered", grant=claims.jti, registered_by=caller, renewal=registration.renewal)
         return JSONResponse({"grant": claims.jti, "expires_at": claims.exp}, status_code=201)
 
     async def revoke(self, caller: str, body: bytes) -> Response:
         """Delete a grant's credential: no token is issued for it any more."""
-        grant = _read(GrantRevocation, body).grant
-        if not await self.store.revoke(grant):
-            raise _Rejected(404, "grant_unknown", "no grant of that id is registered", "grant")
+        revocation = _read(GrantRevocation, body)
+        grant = revocation.grant
+        known = await self.store.find(grant)
+        if known is None:
+            raise _unknown_grant()
+        if (known.sub, known.tenant) != (revocation.sub, revocation.tenant):
+            raise _foreign_grant()
+        await self.store.revoke(grant)
         log.info("grant.revoked", grant=grant, revoked_by=caller)
         return Response(status_code=204)
 

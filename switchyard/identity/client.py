@@ -107,7 +107,8 @@ class IdentityClient:
             audience=audience,
             scopes=scopes,
         )
-        task.accesses.append(access)
+        if access not in task.accesses:
+            task.accesses.append(access)
         return UserToken(token, access)
 
 

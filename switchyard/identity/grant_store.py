@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -20,6 +20,7 @@ from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
+KeptGrant = Literal["foreign", "revoked"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class RegisteredGrant:
     credential: bytes | None
     registered_at: datetime
     revoked: bool
+    sub: str
+    tenant: str
 
 
 class GrantStore:
@@ -42,11 +45,18 @@ class GrantStore:
         self._wrapper = wrapper
         self._clock = clock
 
-    async def register(self, claims: GrantClaims, statement: str, credential: UserCredential) -> None:
-        """Keep a grant with its credential; a grant that is known is renewed. Raises `Unavailable`."""
+    async def register(
+        self, claims: GrantClaims, statement: str, credential: UserCredential, *, issued_at: int
+    ) -> KeptGrant | None:
+        """Keep a grant with its credential; a known grant is renewed by a later log-in of its own user. Why it was left
+        as it is: it is another user's, or was revoked after this log-in. Raises `Unavailable`."""
         wrapped, sealed = await self._seal(claims.jti, credential)
-        expires = datetime.fromtimestamp(claims.exp, UTC)
-        await self._database.execute("register", claims.jti, statement, wrapped, sealed, self._clock.now(), expires)
+        expires, issued = (datetime.fromtimestamp(seconds, UTC) for seconds in (claims.exp, issued_at))
+        user = claims.iss, claims.sub, claims.tenant
+        kept: KeptGrant | None = await self._database.value(
+            "register", claims.jti, statement, wrapped, sealed, self._clock.now(), expires, issued, *user
+        )
+        return kept
 
     async def find(self, grant_id: str) -> RegisteredGrant | None:
         """A grant, or None."""
@@ -107,6 +117,5 @@ def _context(grant_id: str) -> str:
 def _read(row: Any) -> RegisteredGrant | None:
     if row is None:
         return None
-    return RegisteredGrant(
-        row["statement"], row["wrapped_key"], row["credential"], row["registered_at"], row["revoked_at"] is not None
-    )
+    names = ("statement", "wrapped_key", "credential", "registered_at", "sub", "tenant")
+    return RegisteredGrant(**{name: row[name] for name in names}, revoked=row["revoked_at"] is not None)

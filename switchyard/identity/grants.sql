@@ -2,3 +2,7 @@
 do $$ begin
   execute format('grant execute on function open_task to %I', current_setting('switchyard.role'));
 end $$;
+
+-- The reconciler compares what was issued with what the log says was used.
+grant usage on schema identity to reconciler;
+grant select on identity.issued_token to reconciler;

@@ -86,9 +86,9 @@ class JwtVerifier:
         return self._keys
 
 
-def fetch_jwks(url: str) -> bytes:
+def fetch_jwks(url: str, timeout_s: float = JWKS_TIMEOUT_S) -> bytes:
     """A JWKS document. Raises `OSError` or `HTTPException`."""
-    with urlopen(url, timeout=JWKS_TIMEOUT_S) as answer:  # noqa: S310 - the address is the operator's
+    with urlopen(url, timeout=timeout_s) as answer:  # noqa: S310 - the address is the operator's
         body: bytes = answer.read(MAX_JWKS_BYTES)
         return body
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from switchyard.app.application import App
-from switchyard.infra.nodes import INGRESS_KEY, DatabaseName, NodeNeeds, ingress_permissions
+from switchyard.infra.nodes import DatabaseName, NodeNeeds, ingress_permissions, ingress_secrets
 from switchyard.protocol.topology import BUS
 
 IamStatement = dict[str, Any]
@@ -64,7 +64,7 @@ def image_policy(image: str, log: str, *, secrets: tuple[str, ...] = ()) -> dict
 def ingress_policy(app: App) -> dict[str, Any]:
     """The permissions of the function behind the API; HCL adds those for its VPC access and its log."""
     source, emits = ingress_permissions(app)
-    return as_policy(_publish(source, emits), *_secrets((INGRESS_KEY,)))
+    return as_policy(_publish(source, emits), *_secrets(ingress_secrets(app)))
 
 
 def as_policy(*statements: IamStatement) -> dict[str, Any]:

@@ -39,13 +39,13 @@ _CLIENT_FILES = (
 
 def secrets(app: App) -> dict[str, str]:
     """Every secret and its description. Terraform creates the secret, an operator sets its value."""
-    agents = app.identity.agents if app.identity else ()
-    return _SECRETS | {_client_files(agent): _CLIENT_FILES.format(agent) for agent in agents} | dict(app.secrets)
+    callers = (*app.identity.agents, *app.identity.callers) if app.identity else ()
+    return _SECRETS | {client_files(caller): _CLIENT_FILES.format(caller) for caller in callers} | dict(app.secrets)
 
 
-def _client_files(agent: str) -> str:
-    """The secret with the certificate of an agent that acts on behalf of users."""
-    return f"{agent}_identity_files"
+def client_files(caller: str) -> str:
+    """The secret with the certificate of one who calls the identity service."""
+    return f"{caller}_identity_files"
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
     fetched = dict(process.fetched_secrets) if process else {}
     variables = dict(process.environment) if process else {}
     if app.identity is not None and node in app.identity.agents:
-        fetched["SWITCHYARD_IDENTITY_FILES_SECRET_ARN"] = _client_files(node)
+        fetched["SWITCHYARD_IDENTITY_FILES_SECRET_ARN"] = client_files(node)
         variables |= _IDENTITY_CLIENT
     emits = tuple(type_.name for type_ in app.catalogue.types_emitted_by(node))
     own_schema = process is not None and process.database
@@ -201,3 +201,9 @@ _CHECKPOINTS = {
 def ingress_permissions(app: App) -> tuple[str, tuple[str, ...]]:
     """The source of the function behind the API, and the types of event that it may publish."""
     return UPSTREAM_PREFIX + INGRESS, app.ingress
+
+
+def ingress_secrets(app: App) -> tuple[str, ...]:
+    """What the function behind the API reads: its signing key, and its certificate for the identity service."""
+    calls = app.identity is not None and INGRESS in app.identity.callers
+    return (INGRESS_KEY, *((client_files(INGRESS),) if calls else ()))

@@ -16,6 +16,8 @@ from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
 from switchyard.runtime.database.migrate import (
+    ROW_SECURITY,
+    SCOPE_MIGRATIONS,
     WORK_GRANTS,
     RoleLimits,
     SchemaOwner,
@@ -57,7 +59,7 @@ def list_work_owners() -> tuple[SchemaOwner, ...]:
     owners = [
         SchemaOwner(
             CASE_MANAGER,
-            (OUTBOX_MIGRATIONS, case_manager / "migrations"),
+            (SCOPE_MIGRATIONS, OUTBOX_MIGRATIONS, case_manager / "migrations"),
             CASE_MANAGER,
             (*shared, case_manager / "grants.sql"),
         )
@@ -65,7 +67,7 @@ def list_work_owners() -> tuple[SchemaOwner, ...]:
     app = load_app()
     for node, card in app.cards.items():
         process = app.process(node)
-        migrations, grants = [OUTBOX_MIGRATIONS, INBOX_MIGRATIONS], list(shared)
+        migrations, grants = [SCOPE_MIGRATIONS, OUTBOX_MIGRATIONS, INBOX_MIGRATIONS], [ROW_SECURITY, *shared]
         if card.vendors:
             migrations.append(ENGINE / "runtime" / "models" / "migrations")
         migrations += map(resource_path, process.migrations)
@@ -88,21 +90,24 @@ async def migrate_work(
 ) -> list[str]:
     """Bring the work database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
     app = load_app()
-    cards = app.cards
-    decrypting = [
-        {"node": card.name, "decrypts": card.decrypts, "playbooks": app.playbooks_of(card.name)}
-        for card in cards.values()
-    ]
-    settings = {"switchyard.agents": ",".join(cards), "switchyard.cards": json.dumps(decrypting)}
     async with _locked_connection(url, login) as connection:
         await close_database(connection)
         own = (process.node for process in _own_schemas(app))
-        for role in (CASE_MANAGER, *cards, *own, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE):
+        for role in (CASE_MANAGER, *app.cards, *own, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE):
             limits = PEOPLE if role in PEOPLE_ROLES else RoleLimits()
             await ensure_role(connection, role, password=password_for(role), iam=iam, limits=limits)
         applied = await apply_migrations(connection, list_work_owners())
-        await apply_grants(connection, list_work_owners(), settings)
+        await apply_grants(connection, list_work_owners(), work_grant_settings(app))
         return applied
+
+
+def work_grant_settings(app: App) -> dict[str, str]:
+    """What the files of grants need to know of the application."""
+    cards = [
+        {"node": card.name, "decrypts": card.decrypts, "playbooks": app.playbooks_of(card.name)}
+        for card in app.cards.values()
+    ]
+    return {"switchyard.agents": ",".join(app.cards), "switchyard.cards": json.dumps(cards)}
 
 
 async def migrate_audit(

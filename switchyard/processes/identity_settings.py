@@ -48,7 +48,7 @@ class IdentitySettings(IdentityTlsSettings, ProcessSettings):
     idp_token_url: str = Field(description="The identity provider's token endpoint, for refreshing.")
     idp_client_id: str | None = Field(default=None, description="The client that refreshes; without it nothing is.")
     idp_client_secret: SecretStr | None = Field(default=None, description="That client's secret.")
-    role_scope: str = Field(description="Text before a role's name in a scope, such as Snowflake's `session:role:`.")
+    role_scope: str = Field(description="Text before a role's name in a scope, such as `session:role:`.")
     base_scopes: tuple[str, ...] = Field(default=(), description="Scopes that every user has, as JSON.")
     exchange_issuer: str = Field(description="The token exchange, as `iss` names it.")
     exchange_jwks_url: str = Field(description="The token exchange's keys.")

@@ -10,6 +10,7 @@ from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import INTAKE_POLL_S, INTAKE_WORKERS, ArrivalQueue, ArrivalTable, BacklogLimits
 from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.dispatch import CaseManager
+from switchyard.case_manager.gathers import Gathers
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.lifecycle import CaseCloser
@@ -117,6 +118,7 @@ async def run_case_manager(
             pending=pending,
             approvals=approvals,
             consents=consents,
+            gathers=Gathers(database, process.clock, catalogue, objects),
             suppression=SuppressionList(
                 database, catalogue, process.clock, mac, settings.upstreams, principals, suppression_sources
             ),

@@ -188,7 +188,7 @@ def _not_utf8_error(field: str = "") -> InvalidEvent:
     return malformed("text that has no UTF-8 form", field, "send well-formed Unicode")
 
 
-def canonical_json(value: dict[str, Any]) -> bytes:
+def canonical_json(value: dict[str, Any] | list[Any]) -> bytes:
     """The RFC 8785 bytes of `value`, which `parse` or `check_storable` has accepted. Raises `InvalidEvent` for a lone
     surrogate, which has no UTF-8 form."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from switchyard.protocol.branches import Branch
 from switchyard.protocol.canonical import check_storable
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.envelope import Envelope, add_digest, event_id_for
@@ -52,10 +53,13 @@ def derive_event(
     access: Sequence[Access] = (),
     rubric_score: int | None = None,
     attempt: str | None = None,
+    branch: Branch | None = None,
+    joined: Sequence[Envelope] = (),
 ) -> Json:
     """The event that `node_from` emits because of `cause`, complete but for `occurred_at` and `trace`.
 
-    `attempt` names the retry that begins here; everything that follows from the event inherits it.
+    `attempt` names the retry, `branch` the branch that begins here; everything that follows from the event inherits
+    them. `joined` are further causes: the ends of the branches, in order.
 
     Its id and digest depend on nothing but the arguments. Raises `InvalidEvent` for a flow that the catalogue
     does not have, for what has no canonical form (a float, a NUL), and for a state over its limit.
@@ -73,17 +77,18 @@ def derive_event(
         "session_id": cause.session_id,
         "opened_on": cause.opened_on,
         "playbook_version": cause.playbook_version,
-        "seq": cause.seq + 1,
+        "seq": max(each.seq for each in (cause, *joined)) + 1,
         "ordinal": ordinal,
         "siblings": siblings,
         "node_from": node_from,
         "node_to": target,
-        "parents": [cause.digest],
+        "parents": [each.digest for each in (cause, *joined)],
         "case_deadline": cause.case_deadline,
         "budget": (budget or cause.budget).model_dump(mode="json"),
         "principal": cause.principal.model_dump(mode="json", exclude_none=True),
         "payload": payload.model_dump(mode="json", exclude_none=True),
     }
+    own_branch = branch or cause.branch
     optional: dict[str, Any] = {
         "time_limit_ms": time_limit_ms,
         "later_p95_ms": later_p95_ms,
@@ -93,6 +98,7 @@ def derive_event(
         "access": [each.model_dump(mode="json") for each in access] or None,
         "rubric_score": rubric_score,
         "attempt": attempt or cause.attempt,
+        "branch": own_branch.model_dump(mode="json") if own_branch else None,
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
     check_storable(fields)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
 
+from switchyard.protocol.branches import Branch
 from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
@@ -45,7 +46,7 @@ class Envelope(Contract):
 
     Field meanings that a name cannot carry: `seq` is the greatest `seq` of the parents plus one, for reading only;
     `ordinal` and `siblings` say which of how many children of the same cause this is; `parents` are the digests of the
-    causes; `occurred_at` is the producer's clock, a claim.
+    causes (of a join, the gather first and then its branches in order); `occurred_at` is the producer's clock, a claim.
     """
 
     event_id: Uuid
@@ -82,6 +83,7 @@ class Envelope(Contract):
     access: tuple[Access, ...] = Field(default=(), description="The credentials that the step used.")
     rubric_score: BasisPoints | None = None
     attempt: Identifier | None = None
+    branch: Branch | None = Field(default=None, description="Where the case has fanned out, the branch of the event.")
 
 
 def event_id_for(parent: str, node_from: str, type_: str, ordinal: int = 0) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from switchyard.protocol.catalogue import Catalogue
+from pydantic import JsonValue
+
+from switchyard.protocol.branches import FanOut
+from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import GatherBranches
 from switchyard.protocol.fields import Contract
 
 SPECIALIST = "specialist"
@@ -26,11 +30,17 @@ class PlaybookStep:
     p95: int | None = None
     """Seconds that 95 of 100 such tasks take from command to answer; None where the playbook does not say."""
     renamed: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Fields of the command that the playbook itself states."""
+    branch: tuple[str, ...] = ()
+    """Of a gather: the steps of one branch, which begins at the first."""
+    at_most: int = 1
+    """Of a gather: how many branches a case may have."""
 
     @property
     def granted(self) -> dict[str, str]:
         """For each field of the command, the name of the artefact or fact."""
-        return {name: self.renamed.get(name, name) for name in self.command.model_fields}
+        return {name: self.renamed.get(name, name) for name in self.command.model_fields if name not in self.given}
 
 
 @dataclass(frozen=True)
@@ -73,10 +83,18 @@ def task_step(
     seconds: int,
     node: str | None = None,
     p95: int | None = None,
+    given: Mapping[str, JsonValue] | None = None,
     **renamed: str,
 ) -> PlaybookStep:
-    """Declare a step; its node has its name unless another is given, and so has each artefact or fact its field's."""
-    return PlaybookStep(name, node or name, command, attempts, seconds, p95, renamed=renamed)
+    """Declare a step; its node has its name unless another is given, and so has each artefact or fact its field's.
+    `given` are fields of the command that the playbook states."""
+    return PlaybookStep(name, node or name, command, attempts, seconds, p95, renamed, given or {})
+
+
+def gather_step(name: str, *branch: str, at_most: int, p95: int | None = None) -> PlaybookStep:
+    """Declare a fan-out with its join: every branch begins at the first step of `branch` and stays within these steps.
+    Any other edge ends the branch: one to another step as its result, an ending as its failure. `at_most`: branches."""
+    return PlaybookStep(name, CASE_MANAGER, GatherBranches, 1, 0, p95, branch=branch, at_most=at_most)
 
 
 def end_case(outcome: str, code: str | None = None, message: str = "") -> PlaybookEnding:
@@ -104,7 +122,8 @@ class Playbook:
         self.name = version.partition("/")[0]
         self.steps = {part.name: part for part in parts if isinstance(part, PlaybookStep)}
         self.edges = tuple(part for part in parts if isinstance(part, PlaybookEdge))
-        targets = {edge.go for edge in self.edges if edge.go is not None}
+        gathers = [step for step in self.steps.values() if step.branch]
+        targets = {edge.go for edge in self.edges if edge.go is not None} | {step.branch[0] for step in gathers}
         if targets != set(self.steps):
             raise ValueError(f"{version}: steps and targets differ: {sorted(targets ^ set(self.steps))}")
         if any(edge.event is TaskFailed and edge.end is None for edge in self.edges):
@@ -112,8 +131,20 @@ class Playbook:
             raise ValueError(f"{version}: a failed task ends the case")
         if any((edge.go is None) == (edge.end is None) for edge in self.edges):
             raise ValueError(f"{version}: an edge either goes to a step or ends the case")
+        self._check_gathers(gathers)
+        granting = (step for step in self.steps.values() if not step.branch)
+        self.grants = frozenset(name for step in granting for name in step.granted.values())
 
-        self.grants = frozenset(name for step in self.steps.values() for name in step.granted.values())
+    def _check_gathers(self, gathers: list[PlaybookStep]) -> None:
+        names = {step.name for step in gathers}
+        for step in gathers:
+            if not set(step.branch) <= self.steps.keys() - names:
+                raise ValueError(f"{self.version}: a branch of {step.name} has a step that is missing, or a gather")
+        reached = {(edge.go, issubclass(edge.event, FanOut)) for edge in self.edges if edge.go is not None}
+        if {go for go, fans_out in reached if fans_out} != names or {
+            go for go, fans_out in reached if not fans_out
+        } & names:
+            raise ValueError(f"{self.version}: a fan-out leads to a gather, and nothing else does")
 
     def with_p95(self, version: str, **p95: int) -> Playbook:
         """The same graph under a new version that says how many seconds its steps usually take (P95), by name. Raises
@@ -158,6 +189,10 @@ class Playbook:
             label += f", at most {edge.at_most} times" if edge.at_most else ""
             target = f"{edge.go}[{edge.go}: {waiting_for[edge.go]}]" if edge.go else f"{_end(edge)}([{_end(edge)}])"
             lines += [f"  {origin} -->|{label}| {target}" for origin in self._origins(catalogue, edge)]
+        for step in self.steps.values():
+            for first in step.branch[:1]:
+                label = f"each of at most {step.at_most} branches"
+                lines.append(f"  {step.name} -->|{label}| {first}[{first}: {waiting_for[first]}]")
         return "\n".join(lines)
 
     def _origins(self, catalogue: Catalogue, edge: PlaybookEdge) -> list[str]:

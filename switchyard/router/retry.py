@@ -17,6 +17,7 @@ from switchyard.protocol.envelope import Envelope, event_id_for
 from switchyard.protocol.errors import InvalidEvent, forged
 from switchyard.protocol.events.case_manager import TaskRetried
 from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import GatherBranches
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, find_event_type, first_validation_error, read_payload
 from switchyard.router.state_seal import StateSeal
@@ -25,9 +26,9 @@ _COPIED_FIELDS = ("case_id", "tenant", "session_id", "opened_on", "playbook_vers
 """Facts of the case: a command of another case, or of other facts, is not what failed."""
 
 
-def reissue_command(event: ReceivedEvent[Contract], seal: StateSeal, catalogue: Catalogue) -> Json:
-    """The command that a `TaskRetried` quotes, as the retry's child. Raises `InvalidEvent`: forged, if the router never
-    issued that command, or the retry stands elsewhere than its failure puts it."""
+def quoted_command(event: ReceivedEvent[Contract], seal: StateSeal) -> tuple[Envelope, Json]:
+    """The command that a `TaskRetried` quotes. Raises `InvalidEvent`: forged, if the router never issued that command,
+    or the retry stands elsewhere than its failure puts it."""
     quoted: Json = event.raw["payload"]["command"]
     command = _command(quoted)
     seal.check_issued(quoted)
@@ -35,9 +36,18 @@ def reissue_command(event: ReceivedEvent[Contract], seal: StateSeal, catalogue: 
         if getattr(command, name) != getattr(event.envelope, name):
             raise _forged(f"the command's {name} is not that of the case", f"payload.command.{name}")
     failed = event_id_for(command.event_id, command.node_to, TaskFailed.__name__)
-    here = event_id_for(failed, CASE_MANAGER, TaskRetried.__name__)
-    if (event.envelope.event_id, event.envelope.seq) != (here, command.seq + 2):
+    here, seq = event_id_for(failed, CASE_MANAGER, TaskRetried.__name__), event.envelope.seq
+    # The failure of a gather follows from its branches, too.
+    in_place = seq > command.seq + 2 if command.type == GatherBranches.__name__ else seq == command.seq + 2
+    if event.envelope.event_id != here or not in_place:
         raise _forged("the retry does not follow from a failure of the command that it quotes", "event_id")
+    return command, quoted
+
+
+def reissue_command(
+    event: ReceivedEvent[Contract], command: Envelope, quoted: Json, seal: StateSeal, catalogue: Catalogue
+) -> Json:
+    """A quoted command, as the retry's child."""
     sent = derive_event(
         catalogue,
         event.envelope,

@@ -6,30 +6,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
+from switchyard.protocol.branches import FanOut
 from switchyard.protocol.catalogue import ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event
 from switchyard.protocol.errors import InvalidEvent, NotDeployed, RejectionReason, forged, invalid
-from switchyard.protocol.events.case_manager import TaskRetried
+from switchyard.protocol.events.case_manager import BranchesJoined, TaskRetried
 from switchyard.protocol.events.failures import TaskFailed
-from switchyard.protocol.events.router import CloseCase
-from switchyard.protocol.fields import Artefact, Contract, Json, Name, StorageRef, TaskBudget
+from switchyard.protocol.events.router import CloseCase, GatherBranches
+from switchyard.protocol.fields import Artefact, Contract, Json
 from switchyard.protocol.received import ReceivedEvent, first_validation_error
+from switchyard.router.branches import end_branch, fan_out, join_results, leaves_branch, next_tokens
+from switchyard.router.case_state import BranchPlan, CaseState
+from switchyard.router.commands import build_command, describe_failure, needed_storage_refs
 from switchyard.router.playbook import SPECIALIST, Playbook, PlaybookEdge, PlaybookEnding, PlaybookStep, RoutingTable
-from switchyard.router.retry import reissue_command
+from switchyard.router.retry import quoted_command, reissue_command
 from switchyard.router.state_seal import StateSeal
-
-
-class CaseState(Contract):
-    """What the router must remember of a case. Control facts only: results are artefacts."""
-
-    step: Name = Field(description="The step that is under way.")
-    node: Name = Field(description="Who must answer it.")
-    agent: Name | None = None
-    artefacts: dict[str, JsonValue] = Field(default_factory=dict, description="References, by their field.")
-    facts: dict[str, JsonValue] | None = Field(default=None, description="What a step is granted, by its field.")
-    taken: dict[str, int] | None = Field(default=None, description="How often it took each counted edge.")
 
 
 def route(event: ReceivedEvent[Contract], seal: StateSeal, table: RoutingTable) -> list[Json]:
@@ -43,21 +36,66 @@ def route(event: ReceivedEvent[Contract], seal: StateSeal, table: RoutingTable) 
         message = f"playbook version {event.envelope.playbook_version} is not deployed"
         remedy = "keep a released version in graph.py while cases on it are open"
         raise NotDeployed(message, field="playbook_version", remedy=remedy)
-    if isinstance(event.payload, TaskRetried):
-        return [reissue_command(event, seal, table.catalogue)]
-    if isinstance(event.payload, TaskFailed):
-        if event.payload.task != seal.verify(event.envelope):
-            raise forged("a failure of another task than the sealed one", "payload.task")
-        failed = playbook.edge_for(event.payload, {})
-        return [_close(table.catalogue, event, failed.end if failed and failed.end else PlaybookEnding("failed"), {})]
-    before = _state_of(table.catalogue, event, seal, playbook)
+    match event.payload:
+        case TaskRetried():
+            return _retry(event, seal, table.catalogue, playbook)
+        case TaskFailed() as failure:
+            return [_fail(event, failure, seal, table.catalogue, playbook)]
+        case _:
+            return _advance(event, seal, table.catalogue, playbook)
+
+
+def _fail(
+    event: ReceivedEvent[Contract], failure: TaskFailed, seal: StateSeal, catalogue: Catalogue, playbook: Playbook
+) -> Json:
+    """What follows from a failed task: the end of its branch, or of its case."""
+    if failure.task != seal.verify(event.envelope):
+        raise forged("a failure of another task than the sealed one", "payload.task")
+    if event.envelope.branch is not None:
+        return end_branch(catalogue, event, None)
+    failed = playbook.edge_for(failure, {})
+    return _close(catalogue, event, failed.end if failed and failed.end else PlaybookEnding("failed"), {})
+
+
+def _advance(event: ReceivedEvent[Contract], seal: StateSeal, catalogue: Catalogue, playbook: Playbook) -> list[Json]:
+    """What follows from an opening or an answer, by the first edge that it takes."""
+    before = _state_of(catalogue, event, seal, playbook)
     edge = playbook.edge_for(event.payload, (before.taken if before else None) or {})
     if edge is None:
         raise InvalidEvent(RejectionReason.UNKNOWN, f"{playbook.version} has no edge for {event.envelope.type}", "type")
+    if leaves_branch(playbook, before, edge):
+        return [end_branch(catalogue, event, edge)]
     state = _remember(event, before, edge, playbook.grants)
+    gather = _gather_of(playbook, before, edge) if state.plan else None
+    if gather is not None:
+        return fan_out(catalogue, event, playbook, gather, state, tokens=next_tokens(event), seal=seal)
     if edge.end is not None:
-        return [_close(table.catalogue, event, edge.end, state.artefacts)]
-    return [_command(table.catalogue, event, playbook, playbook.steps[str(edge.go)], state, seal=seal)]
+        return [_close(catalogue, event, edge.end, state.artefacts)]
+    step = playbook.steps[str(edge.go)]
+    if step.node == SPECIALIST and state.agent not in catalogue.of(step.command).consumers:
+        ending = PlaybookEnding("no_agent", "unknown_agent", "The chosen agent is not deployed.")
+        return [_close(catalogue, event, ending, {})]
+    return [build_command(catalogue, event, playbook, step, state, seal=seal, tokens=next_tokens(event))]
+
+
+def _gather_of(playbook: Playbook, before: CaseState | None, edge: PlaybookEdge) -> PlaybookStep | None:
+    """The gather that the edge leads to or, while its sequence is unfinished, comes from."""
+    names = (edge.go, before.step if before else None)
+    return next(
+        (playbook.steps[name] for name in names if name in playbook.steps and playbook.steps[name].branch), None
+    )
+
+
+def _retry(event: ReceivedEvent[Contract], seal: StateSeal, catalogue: Catalogue, playbook: Playbook) -> list[Json]:
+    """A failed task again. Of a gather whose branches all failed, that is every branch."""
+    command, quoted = quoted_command(event, seal)
+    if command.type != GatherBranches.__name__:
+        return [reissue_command(event, command, quoted, seal, catalogue)]
+    state = _read_state(quoted["state"])
+    step = playbook.steps.get(state.step)
+    if step is None or not step.branch:
+        raise InvalidEvent(RejectionReason.UNKNOWN, f"{playbook.version} has no gather {state.step}", "payload.command")
+    return fan_out(catalogue, event, playbook, step, state, tokens=command.budget.tokens, seal=seal)
 
 
 def _state_of(
@@ -69,11 +107,7 @@ def _state_of(
         return None
     seal.verify(event.envelope)
     sealed = seal.state_of(event.envelope, event.raw.get("state"))
-    try:
-        state = CaseState.model_validate_json(json.dumps(sealed))
-    except ValidationError as error:
-        field, message = first_validation_error(error)
-        raise invalid(message, f"state.{field}", "deploy the router that knows this state") from None
+    state = _read_state(sealed)
     if state.node != event.envelope.node_from:
         raise forged(f"{event.envelope.node_from} answered a task that was given to {state.node}", "node_from")
     step = playbook.steps.get(state.step)
@@ -81,6 +115,14 @@ def _state_of(
         # One node may have several steps: an answer to one must not pass for an answer to another.
         raise forged(f"{event.envelope.type} is no answer to the step {state.step}", "type")
     return state
+
+
+def _read_state(sealed: Json) -> CaseState:
+    try:
+        return CaseState.model_validate_json(json.dumps(sealed))
+    except ValidationError as error:
+        field, message = first_validation_error(error)
+        raise invalid(message, f"state.{field}", "deploy the router that knows this state") from None
 
 
 def _remember(
@@ -102,48 +144,20 @@ def _remember(
     if edge.at_most is not None:
         taken[edge.name] = taken.get(edge.name, 0) + 1
     agent = fields.get("agent") or (state.agent if state else None)
-    return CaseState(
-        step="intake", node=ROUTER, agent=agent, artefacts=artefacts, facts=facts or None, taken=taken or None
+    plan = state.plan if state else None
+    if isinstance(event.payload, FanOut):
+        plan = BranchPlan(mode=event.payload.mode, branches=event.payload.branches)
+    remembered = CaseState(
+        step="intake",
+        node=ROUTER,
+        agent=agent,
+        artefacts=artefacts,
+        facts=facts or None,
+        taken=taken or None,
+        plan=plan,
+        gather=state.gather if state else None,
     )
-
-
-def _command(
-    catalogue: Catalogue,
-    event: ReceivedEvent[Contract],
-    playbook: Playbook,
-    step: PlaybookStep,
-    state: CaseState,
-    *,
-    seal: StateSeal,
-) -> Json:
-    node = step.node
-    if step.node == SPECIALIST:
-        if state.agent not in catalogue.of(step.command).consumers:
-            return _close(
-                catalogue, event, PlaybookEnding("no_agent", "unknown_agent", "The chosen agent is not deployed."), {}
-            )
-        node = str(state.agent)
-    known = (state.facts or {}) | state.artefacts
-    granted = {field: known[name] for field, name in step.granted.items() if name in known}
-    handed = state.model_copy(update={"step": step.name, "node": node}).model_dump(mode="json", exclude_none=True)
-    try:
-        command = step.command.model_validate_json(json.dumps(granted))
-    except ValidationError as error:
-        field, message = first_validation_error(error)
-        raise invalid(f"{step.name} cannot be asked: {message}", field) from None
-    sent = derive_event(
-        catalogue,
-        event.envelope,
-        command,
-        node_from=ROUTER,
-        node_to=node,
-        state=handed,
-        storage_refs=_needed_storage_refs(event, state.artefacts),
-        time_limit_ms=step.seconds * 1_000,
-        later_p95_ms=playbook.later_p95_ms(catalogue, step.name),
-        budget=TaskBudget(attempts=step.attempts, tokens=event.envelope.budget.tokens),
-    )
-    return sent | {"state_seal": seal.seal(sent)}
+    return join_results(remembered, event.payload) if isinstance(event.payload, BranchesJoined) else remembered
 
 
 def _close(
@@ -154,7 +168,7 @@ def _close(
     payload = CloseCase(
         outcome=ending.outcome,
         code=ending.code or str(getattr(event.payload, "code", ending.outcome)),
-        message=_describe_failure(failure) if failure else ending.message or getattr(event.payload, "message", ""),
+        message=describe_failure(failure) if failure else ending.message or getattr(event.payload, "message", ""),
         field=failure.field if failure else None,
         remedy=failure.remedy if failure else None,
         node=event.envelope.node_from if failure else None,
@@ -163,16 +177,5 @@ def _close(
     )
     kept = {"answer": artefacts["answer"]} if answer else {}
     return derive_event(
-        catalogue, event.envelope, payload, node_from=ROUTER, storage_refs=_needed_storage_refs(event, kept)
+        catalogue, event.envelope, payload, node_from=ROUTER, storage_refs=needed_storage_refs(event, kept)
     )
-
-
-def _describe_failure(failure: TaskFailed) -> str:
-    """The failure's message with what lay beneath it."""
-    return "; caused by ".join((failure.message, *failure.causes))[:2_000]
-
-
-def _needed_storage_refs(event: ReceivedEvent[Contract], artefacts: Mapping[str, JsonValue]) -> dict[str, StorageRef]:
-    """The places of the artefacts that are still needed; the others are dropped here."""
-    wanted = json.dumps(artefacts)
-    return {sha256: place for sha256, place in event.envelope.storage_refs.items() if sha256 in wanted}

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from switchyard.protocol.canonical import canonical_json
+from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.protocol.envelope import Envelope, event_id_for
 from switchyard.protocol.errors import InvalidEvent, forged
 from switchyard.protocol.fields import Json
@@ -57,18 +58,21 @@ class StateSeal:
         """The id of the task that `answer` answers. Raises `InvalidEvent` (forged) unless it is the one that was asked.
         Needs no state, so that a failure, which carries none, is verified alike."""
         key_id, seq, task, state, mac = self._parts(answer.state_seal)
+        # A join has further parents: the ends of the branches that its gather waited for.
+        is_join = len(answer.parents) > 1 and answer.node_from == CASE_MANAGER
         content = {
             "case_id": answer.case_id,
             "seq": int(seq),
             "task": task,
             "node": answer.node_from,
-            "command": answer.parents[0] if len(answer.parents) == 1 else None,
+            "command": answer.parents[0] if is_join or len(answer.parents) == 1 else None,
             "state": state,
-            "facts": {name: _plain(getattr(answer, name)) for name in _SEALED_FIELDS},
+            "facts": _facts({name: _plain(getattr(answer, name)) for name in (*_SEALED_FIELDS, "branch")}),
         }
         if not self._authentic(key_id, content, mac):
             raise _seal_error("the seal does not fit: the case's facts were altered, or it is another's task or case")
-        if answer.seq != int(seq) + 1 or (answer.ordinal, answer.siblings) != (0, 1):
+        in_place = answer.seq > int(seq) + 1 if is_join else answer.seq == int(seq) + 1
+        if not in_place or (answer.ordinal, answer.siblings) != (0, 1):
             raise _seal_error("the answer is not in the task's place", field="seq")
         if answer.event_id != event_id_for(task, answer.node_from, answer.type):
             raise _seal_error("the answer's id does not follow from the task", field="event_id")
@@ -139,8 +143,13 @@ def _sealed(command: Json, state: str) -> Json:
         "node": command["node_to"],
         "command": command["digest"],
         "state": state,
-        "facts": {name: command.get(name) for name in _SEALED_FIELDS},
+        "facts": _facts({name: command.get(name) for name in (*_SEALED_FIELDS, "branch")}),
     }
+
+
+def _facts(facts: Json) -> Json:
+    """A command outside every branch is sealed without the word."""
+    return facts if facts["branch"] is not None else {name: facts[name] for name in _SEALED_FIELDS}
 
 
 def _plain(value: Any) -> Any:

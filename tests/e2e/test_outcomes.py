@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 import pytest
@@ -97,10 +96,9 @@ async def test_spent_warehouse_budget_ends_the_case_and_says_when_it_is_free_aga
     (first,) = await deployment.submit([deployment.question("e2e wells by basin", user_id="spender@example.com")])
     await deployment.closed([first])
     principal = (await deployment.events(first))[-2]["principal"]
-    user = hashlib.sha256(f"{principal['tenant']}\n{principal['subject']}".encode()).hexdigest()
     spent = await deployment.rows(
-        "update text_to_sql.warehouse_cost set ms = 1000000000 where user_key = $1 returning user_key",
-        user,
+        "update text_to_sql.warehouse_cost set ms = 1000000000 where user_id = $1 returning user_id",
+        principal["subject"],
         database="SWITCHYARD_WORK_DB_OWNER_URL",
     )
     assert len(spent) == 1

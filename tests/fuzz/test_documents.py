@@ -28,7 +28,8 @@ from faststream_sqs.queue_session import describe_mismatch
 from faststream_sqs.retry import RetryPolicy
 from services.drafter.agent import build_answer_prompt
 from services.drafter.handlers import read_finding, read_input_document
-from services.ingress.handler import respond
+from services.ingress.grants import Grants
+from services.ingress.handler import Ingress, respond
 from services.ingress.principal import PrincipalSigner
 from services.ingress.tokens import TokenVerifier
 from services.specialists.email_feedback.feedback import read_report, read_suppressions
@@ -42,12 +43,13 @@ from switchyard.runtime.crypto.tokens import InvalidToken, SignedTokens
 from tests.fuzz.hostile import BOMBS, bodies, bounded, documents
 from tests.reference import examine_message, read_event
 from tests.unit.compliance.emails import GOOD
+from tests.unit.ingress.test_handler import POLICY, Registry
 from tests.unit.protocol.bus_events import delivered, golden
 
 NOW = 1_800_000_000
 KEY = ECKey.generate_key("P-256", parameters={"kid": "a"})
 JWKS = KeySet([KEY]).as_dict(private=False)
-CLAIMS = {"iss": "i", "aud": "a", "sub": "ana", "exp": NOW + 60, "tenant": "acme"}
+CLAIMS = {"iss": "i", "aud": "a", "sub": "ana", "iat": NOW, "exp": NOW + 60, "tenant": "acme"}
 EVENT = json.loads(delivered(golden("AnswerQuestion")))
 SUBMITTED = {model.__name__: golden(model.__name__) for model in SUBMISSIONS}
 QUESTION = {"question": "Which wells are shut in?", "idempotency_key": "portal-17", "deadline_ms": 5_000}
@@ -190,13 +192,17 @@ def test_principal_statement_and_link_token_are_verified_or_refused(token: str) 
 def test_ingress_body_gets_an_answer(body: str, encoded: bool, session: str) -> None:
     token = jwt.encode({"alg": "ES256", "kid": "a"}, CLAIMS, KEY)
     event: dict[str, Any] = {
+        "httpMethod": "POST",
+        "path": "/v1/cases",
         "headers": {"Authorization": f"Bearer {token}", "X-Session-Id": session},
         "body": base64.b64encode(body.encode("utf-8", "surrogatepass")).decode() if encoded else body,
         "isBase64Encoded": encoded,
     }
-    signer = PrincipalSigner(source="upstream.ingress", fetch=lambda: json.dumps({"k": "01" * 32}), now=lambda: NOW)
+    source = "upstream.ingress"
+    signer = PrincipalSigner(source=source, fetch=lambda: json.dumps({"2026-11": "01" * 32}), now=lambda: NOW)
+    grants = Grants(Registry(), POLICY, source, now=lambda: NOW)
     with bounded(len(body)):
-        answer = respond(event, tokens=verifier(), signer=signer, put=lambda _: None, source="upstream.ingress")
+        answer = respond(event, Ingress(verifier(), signer, grants, lambda *_: None, source))
     assert answer["statusCode"] in {202, 400}
 
 

@@ -16,6 +16,7 @@ from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, add_digest
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef, TaskBudget
 from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.database.session_scope import SessionScope
 from tests.integration.known_cases import known_cases
 from tests.reference import derive_event
 
@@ -33,6 +34,11 @@ def fresh_id() -> str:
 def envelope_of(event: Json) -> Envelope:
     """An event's envelope, as a consumer reads it."""
     return Envelope.model_validate_json(json.dumps(event))
+
+
+def scope_of(event: Json) -> SessionScope:
+    """What a handler of this event sees."""
+    return SessionScope.of(envelope_of(event))
 
 
 def question(text: str = f"How deep is {MARKER}?") -> tuple[Artefact, StorageRef]:

@@ -38,7 +38,8 @@ class KnownCases:
         self._url = owner_url
         self._loop = asyncio.new_event_loop()
         self._connection: Any = None
-        threading.Thread(target=self._loop.run_forever, name="known-cases", daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="known-cases", daemon=True)
+        self._thread.start()
 
     def add_case(self, opening: Json, *, subject_key: str | None = None, sealed_address: bytes | None = None) -> None:
         """Record a case by its first event."""
@@ -59,6 +60,14 @@ class KnownCases:
     def add_person(self, subject: str, wrapped_key: bytes) -> None:
         """Record a person's key."""
         self._execute(_PERSON, subject, hashlib.sha256(subject.encode()).digest(), wrapped_key)
+
+    def close(self) -> None:
+        """Close the connection and end the thread."""
+        if self._connection is not None:
+            self._wait(self._connection.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(CALL_TIMEOUT_S)
+        self._loop.close()
 
     def _execute(self, sql: str, *arguments: object) -> None:
         async def run() -> None:

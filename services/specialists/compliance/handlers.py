@@ -108,7 +108,7 @@ async def check_sending(
     await _content(task, artefacts)
     situation = RuleInput(await _facts(task, artefacts), command.purpose, now, pack_in_force(packs, now))
     pack, content = situation.pack.version, command.content_sha256
-    packs_passed = await verdicts.packs_passed(task.envelope.case_id, content, command.account.sha256, command.purpose)
+    packs_passed = await verdicts.packs_passed(task)
     if not packs_passed:
         raise PermanentTaskError(
             "not_reviewed",

@@ -13,6 +13,7 @@ from switchyard.protocol.fields import Contract, ModelCall, StorageRef
 from switchyard.runtime.core.task import Task, TaskResult
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
+from switchyard.runtime.database.session_scope import SessionScope
 
 _OUTCOMES: dict[str, type[Contract]] = {
     outcome.__name__: outcome
@@ -31,7 +32,8 @@ class VerdictStore:
 
     async def find_recorded(self, task: Task[Contract]) -> TaskResult | None:
         """The verdict that an earlier attempt at this command recorded; its storage refs are added to the task."""
-        row = await self._database.row("recorded", task.envelope.event_id)
+        async with self._database.transaction(SessionScope.of(task.envelope)) as database:
+            row = await database.row("recorded", task.envelope.event_id)
         if row is None:
             return None
         for sha256, ref in json.loads(row["places"]).items():
@@ -55,22 +57,25 @@ class VerdictStore:
         """Record a verdict and return the one that counts: that of another attempt, if it was faster."""
         refs = {sha256: ref.model_dump(exclude_none=True) for sha256, ref in task.written_refs.items()}
         envelope, payload, call = task.envelope, reply.payload, reply.model_call
-        await self._database.execute(
-            "record", envelope.event_id, envelope.case_id, envelope.tenant, stage, type(payload).__name__,
-            situation.pack.version, situation.purpose, task.payload.account.sha256, content_sha256, list(rules),
-            reply.rubric_score, getattr(payload, "approval", None), payload.model_dump_json(exclude_none=True),
-            json.dumps(refs), None if call is None else call.model_dump_json(exclude_none=True), situation.now,
-            retain_at_least(situation),
-        )  # fmt: skip
+        async with self._database.transaction(SessionScope.of(envelope)) as database:
+            await database.execute(
+                "record", envelope.event_id, envelope.case_id, stage, type(payload).__name__, situation.pack.version,
+                situation.purpose, task.payload.account.sha256, content_sha256, list(rules), reply.rubric_score,
+                getattr(payload, "approval", None), payload.model_dump_json(exclude_none=True), json.dumps(refs),
+                None if call is None else call.model_dump_json(exclude_none=True), situation.now,
+                retain_at_least(situation),
+            )  # fmt: skip
         task.written_refs.clear()  # only the review of the verdict that counts is published
         counts = await self.find_recorded(task)
         if counts is None:
             raise LookupError("the verdict that was just recorded is missing")
         return counts
 
-    async def packs_passed(
-        self, case_id: str, content_sha256: str, account_sha256: str, purpose: str
-    ) -> frozenset[str]:
-        """The packs under which the latest review of this content, account and purpose passed."""
-        rows = await self._database.rows("passes", case_id, content_sha256, account_sha256, purpose)
+    async def packs_passed(self, task: Task[CheckSending]) -> frozenset[str]:
+        """The packs under which the latest review of the command's content, account and purpose passed."""
+        envelope, command = task.envelope, task.payload
+        async with self._database.transaction(SessionScope.of(envelope)) as database:
+            rows = await database.rows(
+                "passes", envelope.case_id, command.content_sha256, command.account.sha256, command.purpose
+            )
         return frozenset(row["pack"] for row in rows if row["outcome"] == events.EmailPassed.__name__)

@@ -5,12 +5,12 @@ where task_id = $1::uuid
 
 -- name: record
 insert into verdict (
-    task_id, case_id, tenant, stage, outcome, pack, purpose, account_sha256, content_sha256, rules, rubric_score,
+    task_id, case_id, stage, outcome, pack, purpose, account_sha256, content_sha256, rules, rubric_score,
     approval, payload, places, model_call, recorded_at, retain_until
 )
 values (
-    $1::uuid, $2::uuid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::jsonb, $14::text::jsonb,
-    $15::text::jsonb, $16, $17
+    $1::uuid, $2::uuid, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::jsonb, $13::text::jsonb,
+    $14::text::jsonb, $15, $16
 )
 on conflict (task_id) do nothing
 

@@ -37,6 +37,7 @@ from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import RetryableTaskError, Unavailable
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.crypto.vault import ADDRESS_FACT
+from switchyard.runtime.database.session_scope import SessionScope
 from switchyard.runtime.storage.artefacts import Artefacts
 
 log = structlog.get_logger(__name__)
@@ -76,7 +77,8 @@ async def send_email(
             f"allow more than {call_s:g} s in the graph, or lower SWITCHYARD_SES_TIMEOUT_S",
         )
     submitter, in_flight = submitter_of(envelope.principal), timedelta(seconds=call_s)
-    request = SendRequest(envelope.event_id, envelope.case_id, submitter, command, clock.now(), in_flight)
+    scope = SessionScope.of(envelope)
+    request = SendRequest(envelope.event_id, envelope.case_id, scope, submitter, command, clock.now(), in_flight)
     if isinstance(stopped := await ledger.look(request), AnswerWithoutSending):
         return stopped.payload  # nothing of the person is read for an email that is not sent
     email = read_outbound_email(await artefacts.read(task, command.email), command.content_sha256)

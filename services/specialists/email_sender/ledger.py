@@ -75,7 +75,8 @@ class SendLedger:
 
     async def sealed_address(self, request: SendRequest) -> bytes | None:
         """The address of the case, as intake sealed it."""
-        row = await self._database.row("preconditions", request.case_id, request.command.content_sha256)
+        async with self._database.transaction(request.scope) as database:
+            row = await database.row("preconditions", request.case_id, request.command.content_sha256)
         sealed: bytes | None = row and row["sealed_address"]
         return sealed
 
@@ -85,15 +86,16 @@ class SendLedger:
         An intent is confirmed like this before the provider is called. A stop that was committed before is seen; one
         that is committed after counts as later than the email. So no stop ever waits for a sending.
         """
-        entry = None if intended else await self._entry(self._database, request)
-        return await self._decide(self._database, request, entry)
+        async with self._database.transaction(request.scope) as database:
+            entry = None if intended else await self._entry(database, request)
+            return await self._decide(database, request, entry)
 
     async def begin(self, request: SendRequest, domain_key: str, send_rate: SendRate) -> BeginResult:
         """Decide and, for a send, write the intent, in one transaction. Confirm it with `look` before the provider is
         called: a stop does not wait for a sending."""
         command, case_id = request.command, request.case_id
         key = case_id, command.content_sha256
-        async with self._database.transaction() as database:
+        async with self._database.transaction(request.scope) as database:
             # A statement of its own, because the snapshot of the next one must be younger than the lock.
             await database.execute("lock", *key)
             decision = await self._decide(database, request, await self._entry(database, request))
@@ -122,10 +124,11 @@ class SendLedger:
     ) -> None:
         """Record the provider's answer. If another worker has recorded the outcome as unknown, resolve it."""
         key = request.case_id, request.command.content_sha256, attempt
-        recorded = await self._database.value("record", *key, state, message_id, code, at)
-        if not recorded and state != "unknown":
-            evidence = "The provider's answer was recorded after the outcome had been given up as unknown."
-            await self._database.execute("resolve_late", *key, message_id, at, evidence)
+        async with self._database.transaction(request.scope) as database:
+            recorded = await database.value("record", *key, state, message_id, code, at)
+            if not recorded and state != "unknown":
+                evidence = "The provider's answer was recorded after the outcome had been given up as unknown."
+                await database.execute("resolve_late", *key, message_id, at, evidence)
 
     async def _entry(self, database: Database, request: SendRequest) -> LedgerEntry | None:
         return _read(LedgerEntry, await database.row("entry", request.case_id, request.command.content_sha256))

@@ -10,7 +10,7 @@ from sending where case_id = $1 and content_sha256 = $2
 -- name: preconditions
 select f.subject_key, f.sealed_address, f.ending_outcome, f.cancelled, f.halted, f.suppressed,
   v.reviewed, v.review_pack, v.approval, v.checked, v.check_pack, v.valid_until
-from case_manager.case_facts($1) f cross join lateral compliance.sending_verdict($1, $2) v
+from case_manager.effect_facts($1) f cross join lateral compliance.sending_verdict($1, $2) v
 
 -- name: undecided_stops
 select command_id, action, target, operator, reason, signed_at, signature from case_manager.undecided_stops($1)
@@ -83,9 +83,10 @@ on conflict (command_id) do nothing
 select case_id::text, content_sha256, intended_at, ended_as from email_sender.unresolved_send order by intended_at limit $1
 
 -- name: undecided_resolutions
-select resolution_id, case_id::text, content_sha256, provider_message_id, operator, evidence, signed_at, signature
-from resolution_request where decided_at is null and resolution_id::text <> all($2::text[])
-order by received_at limit $1
+select r.resolution_id, r.case_id::text, r.content_sha256, r.provider_message_id, r.operator, r.evidence, r.signed_at,
+  r.signature, (select o.event from outbox o where o.case_id = r.case_id limit 1) as event
+from resolution_request r where r.decided_at is null and r.resolution_id::text <> all($2::text[])
+order by r.received_at limit $1
 
 -- name: lock_resolution
 select true from resolution_request where resolution_id = $1 and decided_at is null for update
@@ -102,9 +103,9 @@ resolved as (
   set state = case when w.provider_message_id is null then 'refused' else 'sent' end,
       provider_message_id = w.provider_message_id,
       answered_at = clock_timestamp()
-  from wanted w, inbox i
+  from wanted w, unresolved_send u
   where s.case_id = w.case_id and s.content_sha256 = w.content_sha256 and s.state in ('intended', 'unknown')
-    and i.event_id = s.command_id and i.outputs is not null
+    and u.command_id = s.command_id
     -- What an operator found out before this attempt says nothing about it.
     and w.signed_at > s.intended_at
   returning s.command_id
@@ -126,8 +127,8 @@ where r.event_id is null and r.command_id::text <> all($2::text[])
 order by r.resolved_at
 limit $1
 
--- name: report
-with reported as (
-  update resolution set event_id = $2 where command_id = $1 and event_id is null returning command_id
-)
-insert into outbox (event) select $3 from reported on conflict (event_id) do nothing
+-- name: store_report
+insert into outbox (event) values ($1) on conflict (event_id) do nothing
+
+-- name: mark_reported
+update resolution set event_id = $2 where command_id = $1

@@ -16,6 +16,7 @@ from switchyard.protocol.four_eyes import FourEyes
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import moment, timestamp
+from switchyard.runtime.database.session_scope import SessionScope
 
 PROVIDER = "ses"
 
@@ -129,6 +130,7 @@ class SendRequest:
 
     command_id: str
     case_id: str
+    scope: SessionScope
     submitter: str
     command: SendEmail
     now: datetime

@@ -21,6 +21,7 @@ from switchyard.runtime.core.clock import Clock, moment, timestamp
 from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.database.connections import Database, Pool, Session
 from switchyard.runtime.database.queries import load_queries
+from switchyard.runtime.database.session_scope import SessionScope
 from switchyard.runtime.messaging.outbox import event_text
 from switchyard.runtime.messaging.publisher import Publisher
 
@@ -109,23 +110,28 @@ class ResolutionPublisher:
                 cause = Envelope.model_validate_json(row["outcome"])
                 derived = derive_event(CATALOGUE, cause, SendingResolved(**fields), node_from=EMAIL_SENDER_CARD.name)
                 event = stamp_event(derived, occurred_at=now, trace=telemetry.trace_context(cause.trace))
-                if await database.execute("report", row["command_id"], event["event_id"], event_text(event)):
+                # Stored first: a row that is marked is reported. Its event has one id, however often it is stored.
+                if await database.execute("store_report", event_text(event)):
                     events.append(event)
+                async with database.transaction(SessionScope.of(cause)) as transaction:
+                    await transaction.execute("mark_reported", row["command_id"], event["event_id"])
         if events:
             await self.publisher.publish(events)
         return len(events)
 
     async def _decide(self, database: Database, row: Any) -> None:
-        found = Resolution(
-            **dict(row) | {"resolution_id": str(row["resolution_id"]), "signed_at": timestamp(row["signed_at"])}
-        )
+        fields, event = dict(row), row["event"]
+        del fields["event"]
+        texts = {"resolution_id": str(row["resolution_id"]), "signed_at": timestamp(row["signed_at"])}
+        found = Resolution(**fields | texts)
+        scope = None if event is None else SessionScope.of(Envelope.model_validate_json(event))
         result = None
         try:
             self.operators.verify(found.operator, found.statement(), found.signature)
         except InvalidEvent as error:
             result = f"refused: {error.message}. {error.remedy or ''}".strip()
             log.error("resolution.refused", alarm="integrity", operator=found.operator, why=error.message)  # noqa: TRY400 - the message is the whole of it
-        async with database.transaction() as transaction:
+        async with database.transaction(scope) as transaction:
             if not await transaction.value("lock_resolution", row["resolution_id"]):
                 return
             if result is None:

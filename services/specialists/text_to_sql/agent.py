@@ -13,7 +13,7 @@ from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior, 
 from pydantic_ai.models import Model
 
 from services.specialists.text_to_sql.budget import UserBudget
-from services.specialists.text_to_sql.findings import Findings, build_findings, build_unanswerable
+from services.specialists.text_to_sql.findings import SqlFindings, build_findings, build_unanswerable
 from services.specialists.text_to_sql.guard import GuardedQuery
 from services.specialists.text_to_sql.guard_process import CheckQuery
 from services.specialists.text_to_sql.schema import Schema
@@ -149,7 +149,7 @@ async def query_answer(
     role: str,
     limits: QueryLimits | None = None,
     budget: UserBudget | None = None,
-) -> Findings:
+) -> SqlFindings:
     """Answer a question from the warehouse in a role, on the user's budget.
 
     Raises `PermanentTaskError` and `RetryableTaskError`.

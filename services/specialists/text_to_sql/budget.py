@@ -6,7 +6,6 @@ settled, because the process died or the answer was lost, stays spent.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,11 +15,11 @@ import structlog
 from services.specialists.text_to_sql.rows import Rows
 from services.specialists.text_to_sql.warehouse import MAX_RESULT_BYTES, QueryLimits, TokenNotAccepted
 from switchyard.identity.client import ConsentRequired
-from switchyard.protocol.fields import Principal
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
+from switchyard.runtime.database.session_scope import SessionScope
 
 log = structlog.get_logger(__name__)
 _SQL = load_queries(__file__)
@@ -38,17 +37,17 @@ class WarehouseBudget:
         self._clock = clock
         self._ms_per_day, self._bytes_per_day = seconds_per_day * 1_000, bytes_per_day
 
-    def of(self, principal: Principal) -> UserBudget:
+    def of(self, scope: SessionScope) -> UserBudget:
         """The budget of the user on whose behalf a case runs."""
-        # `sub` is the source that submits; the person who asks is the subject.
-        user = hashlib.sha256(f"{principal.tenant}\n{principal.subject or principal.sub}".encode()).hexdigest()
-        return UserBudget(self, user)
+        return UserBudget(self, scope)
 
-    async def reserve(self, user: str, ms: int, size: int) -> date:
+    async def reserve(self, scope: SessionScope, ms: int, size: int) -> date:
         """Reserve on today's budget; return the day. Raises `PermanentTaskError` if too little is left."""
         day = self._clock.now().astimezone(UTC).date()
         await self._database.execute("prune", day - timedelta(days=KEPT_DAYS))
-        if await self._database.value("reserve", user, day, ms, size, self._ms_per_day, self._bytes_per_day):
+        async with self._database.transaction(scope) as database:
+            reserved = await database.value("reserve", day, ms, size, self._ms_per_day, self._bytes_per_day)
+        if reserved:
             return day
         again = timestamp(datetime.combine(day + timedelta(days=1), time(), UTC))
         message = (
@@ -57,10 +56,11 @@ class WarehouseBudget:
         )
         raise PermanentTaskError("warehouse_budget_spent", message, remedy=f"ask again after {again}")
 
-    async def settle(self, user: str, day: date, ms: int, size: int) -> None:
+    async def settle(self, scope: SessionScope, day: date, ms: int, size: int) -> None:
         """Give back what was reserved and not used: negative numbers. An unreachable database leaves it spent."""
         try:
-            await self._database.execute("settle", user, day, ms, size)
+            async with self._database.transaction(scope) as database:
+                await database.execute("settle", day, ms, size)
         except Unavailable as error:
             log.warning("budget.not_settled", code=error.code)
 
@@ -74,21 +74,21 @@ class UserBudget:
     """The budget of one user."""
 
     budget: WarehouseBudget
-    user: str
+    scope: SessionScope
 
     async def spend(self, run: Callable[[], Awaitable[Rows]], limits: QueryLimits) -> Rows:
         """Run a query on the budget. Raises what `run` raises, and `PermanentTaskError` if too little is left."""
         most = limits.timeout_s * 1_000
-        day = await self.budget.reserve(self.user, most, MAX_RESULT_BYTES)
+        day = await self.budget.reserve(self.scope, most, MAX_RESULT_BYTES)
         started = self.budget.monotonic()
         try:
             rows = await run()
         except NOT_LOGGED_IN:
-            await self.budget.settle(self.user, day, -most, -MAX_RESULT_BYTES)
+            await self.budget.settle(self.scope, day, -most, -MAX_RESULT_BYTES)
             raise
         except PermanentTaskError as error:
             used = 0 if error.code == NOTHING_RAN else round((self.budget.monotonic() - started) * 1_000)
-            await self.budget.settle(self.user, day, used - most, -MAX_RESULT_BYTES)
+            await self.budget.settle(self.scope, day, used - most, -MAX_RESULT_BYTES)
             raise
-        await self.budget.settle(self.user, day, rows.elapsed_ms - most, rows.size - MAX_RESULT_BYTES)
+        await self.budget.settle(self.scope, day, rows.elapsed_ms - most, rows.size - MAX_RESULT_BYTES)
         return rows

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation, localcontext
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from contracts.documents.findings import CellValue, Findings, ResultColumn
 from services.specialists.text_to_sql.guard import GuardedQuery
-from services.specialists.text_to_sql.rows import CellValue, ResultColumn, Rows
+from services.specialists.text_to_sql.rows import Rows
 from services.specialists.text_to_sql.schema import Schema
 
 SHOWN_ROWS = 5
@@ -17,36 +16,21 @@ MAX_GROUPED = 60
 """Digits before or after the point; a longer number is shown as it came."""
 
 
-class Findings(BaseModel):
-    """An answer with its evidence."""
+class SqlFindings(Findings):
+    """Rows of a query."""
 
-    model_config = ConfigDict(frozen=True)
-
-    outcome: Literal["rows", "no_rows", "cannot_answer"]
-    summary: str
-    """One paragraph, deterministic for the same rows."""
-    columns: tuple[ResultColumn, ...] = ()
-    rows: tuple[tuple[CellValue, ...], ...] = ()
-    row_count: int = 0
-    truncated: bool = False
     sql: str | None = None
     """The query that ran: the citation."""
     tables: tuple[str, ...] = ()
-    explanation: str = ""
-    """What the query computes, or why there is no query, in the model's words."""
-    role: str = ""
-    data_label: str = ""
-    data_through: str = ""
     schema_version: str = ""
-    elapsed_ms: int = 0
 
 
-def build_findings(query: GuardedQuery, rows: Rows, *, schema: Schema, explanation: str, role: str) -> Findings:
+def build_findings(query: GuardedQuery, rows: Rows, *, schema: Schema, explanation: str, role: str) -> SqlFindings:
     """Findings from a result, which may be empty."""
     if not query.ordered:
         # The warehouse returns rows in any order; the same rows must make the same findings.
         rows = rows.model_copy(update={"rows": tuple(sorted(rows.rows, key=_sort_key))})
-    return Findings(
+    return SqlFindings(
         outcome="rows" if rows.row_count else "no_rows",
         summary=_summary(query, rows),
         tables=query.tables,
@@ -57,10 +41,10 @@ def build_findings(query: GuardedQuery, rows: Rows, *, schema: Schema, explanati
     )
 
 
-def build_unanswerable(reason: str, *, schema: Schema, role: str) -> Findings:
+def build_unanswerable(reason: str, *, schema: Schema, role: str) -> SqlFindings:
     """Findings for a question that the warehouse cannot answer."""
     summary = "The warehouse cannot answer this question; no query was run."
-    return Findings(outcome="cannot_answer", summary=summary, explanation=reason, role=role, **_data_of(schema))
+    return SqlFindings(outcome="cannot_answer", summary=summary, explanation=reason, role=role, **_data_of(schema))
 
 
 def _data_of(schema: Schema) -> dict[str, Any]:

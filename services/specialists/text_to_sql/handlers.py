@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
+from services.specialists.questions import read_question
 from services.specialists.text_to_sql.agent import SQL_PROMPT_VERSION, AgentRun, CannotAnswer, SqlAnswer, query_answer
 from services.specialists.text_to_sql.budget import WarehouseBudget
 from services.specialists.text_to_sql.guard_process import CheckQuery
@@ -18,6 +19,7 @@ from switchyard.protocol.events.failures import ReauthNeeded
 from switchyard.protocol.fields import ROLE_SCOPE
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task, TaskResult
+from switchyard.runtime.database.session_scope import SessionScope
 from switchyard.runtime.models.clients import model_budget, model_call
 from switchyard.runtime.storage.artefacts import Artefacts
 
@@ -49,7 +51,7 @@ async def answer_question(
     ask = partial(identity.token, task, audience=audience, scopes=(SESSION_ROLE + role,))
     try:
         token = await ask()
-        question = (await artefacts.read(task, task.payload.question)).decode()
+        question = await read_question(task, artefacts)
         async with model_budget(model, task, margin_ms=TEXT_TO_SQL_MARGIN_MS) as decisions:
             findings = await query_answer(
                 question,
@@ -60,7 +62,7 @@ async def answer_question(
                 case_id=task.envelope.case_id,
                 role=role,
                 limits=limits,
-                budget=budget.of(task.envelope.principal),
+                budget=budget.of(SessionScope.of(task.envelope)),
             )
     except ConsentRequired as required:
         return TaskResult(ReauthNeeded(audience=required.audience))

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from contracts.documents.findings import CellValue, ResultColumn
 from switchyard.protocol.canonical import MAX_SAFE_INTEGER
 
-CellValue = str | int | bool | None
 SIGNIFICANT_DIGITS = 14
 MAX_TEXT = 500
 MAX_EXPONENT = 400
@@ -22,16 +22,6 @@ TYPE_NAMES = {
     "TIMESTAMP_TZ": "timestamp",
 }  # fmt: skip
 """Our names for the types in snowflake.connector.constants.FIELD_TYPES."""
-
-
-class ResultColumn(BaseModel):
-    """A column of a result."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    type: str
-    unit: str | None = None
 
 
 class Rows(BaseModel):

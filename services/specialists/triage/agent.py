@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from pydantic_ai import Agent, ModelRetry, UnexpectedModelBehavior
+from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
 from switchyard.app.cards import AgentCard
@@ -20,30 +20,69 @@ TRIAGE_PROMPT_VERSION = f"choose/{hashlib.sha256(TRIAGE_PROMPT.encode()).hexdige
 NO_AGENT = "none"
 
 
-class AgentChoice(BaseModel):
-    """The chosen agent, or `none`, and the reason."""
+class QuestionPart(BaseModel):
+    """One specialist's part of a question."""
 
-    agent: str = Field(description="The name on the card, or `none`.")
+    agent: str = Field(description="The name on the card.")
+    question: str = Field(
+        description="What this agent is asked, complete in itself, in the words of the question.", max_length=2_000
+    )
+
+
+class AgentChoice(BaseModel):
+    """The chosen agent, or `none`, and the reason; `parts` if several agents are needed."""
+
+    agent: str = Field(description="The name on the card, or `none`. Of several, the first.")
+    parts: list[QuestionPart] = Field(default=[], description="Only if several agents are needed: each one's part.")
+    mode: Literal["parallel", "sequence"] = Field(
+        default="parallel", description="Of several: `sequence` if a later part needs what an earlier one finds."
+    )
     why: str = Field(description="One short sentence.", max_length=400)
 
+    @property
+    def agents(self) -> list[str]:
+        """The chosen agents, in order."""
+        if self.parts:
+            return [part.agent for part in self.parts]
+        return [] if self.agent == NO_AGENT else [self.agent]
 
-def build_triage_agent(model: Model[Any], cards: Sequence[AgentCard]) -> Agent[None, AgentChoice]:
-    """The agent on this model, choosing among `cards`."""
+
+def build_triage_agent(model: Model[Any], cards: Sequence[AgentCard]) -> Agent[int, AgentChoice]:
+    """The agent on this model, choosing among `cards`. Its dependency is how many it may choose."""
     names = {card.name for card in cards} | {NO_AGENT}
-    agent: Agent[None, AgentChoice] = Agent(
-        model, output_type=AgentChoice, instructions=f"{TRIAGE_PROMPT}\n{_describe_cards(cards)}", retries={"output": 2}
+    agent = Agent(
+        model,
+        deps_type=int,
+        output_type=AgentChoice,
+        instructions=f"{TRIAGE_PROMPT}\n{_describe_cards(cards)}",
+        retries={"output": 2},
     )
 
     @agent.output_validator
-    def on_a_card(choice: AgentChoice) -> AgentChoice:
-        if choice.agent not in names:
-            raise ModelRetry(f"There is no agent of that name. Choose one of: {', '.join(sorted(names))}.")
-        return choice
+    def on_a_card(context: RunContext[int], choice: AgentChoice) -> AgentChoice:
+        try:
+            return check_choice(choice, names, at_most=context.deps)
+        except ValueError as problem:
+            raise ModelRetry(str(problem)) from None
 
     return agent
 
 
-async def choose_specialist(agent: Agent[None, AgentChoice], question: str) -> AgentChoice:
+def check_choice(choice: AgentChoice, names: set[str], *, at_most: int) -> AgentChoice:
+    """The choice; of one part only, that agent for the whole question. Raises `ValueError`, worded for the model, for
+    an agent without a card, too many parts, or a part without a question."""
+    if not set(choice.agents) <= names - {NO_AGENT}:
+        raise ValueError(f"There is no agent of that name. Choose among: {', '.join(sorted(names))}.")
+    if len(choice.parts) == 1 or at_most <= 1:
+        return AgentChoice(agent=choice.agents[0] if choice.agents else NO_AGENT, why=choice.why)
+    if len(choice.parts) > at_most:
+        raise ValueError(f"Choose at most {at_most} agents.")
+    if not all(part.question.strip() for part in choice.parts):
+        raise ValueError("Give each agent its part of the question.")
+    return choice
+
+
+async def choose_specialist(agent: Agent[int, AgentChoice], question: str, *, at_most: int = 1) -> AgentChoice:
     """Choose for one question.
 
     Raises `PermanentTaskError` for an empty question, `RetryableTaskError` if the model names no existing agent.
@@ -51,7 +90,7 @@ async def choose_specialist(agent: Agent[None, AgentChoice], question: str) -> A
     if not question.strip():
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
     try:
-        result = await agent.run(f"<question>{question.replace('<', '&lt;')}</question>")
+        result = await agent.run(f"<question>{question.replace('<', '&lt;')}</question>", deps=at_most)
     except UnexpectedModelBehavior as error:
         raise RetryableTaskError(
             "bad_choice", "the model did not choose an agent that exists", remedy="see the prompt and the triage evals"

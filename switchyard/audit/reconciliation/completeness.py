@@ -27,6 +27,8 @@ class GapKind(StrEnum):
     HOLE = "hole"  # published and not in the log: it will not arrive by itself
     DIFFERS = "differs"  # the log has another event with this id, or another decision on the same parent
     UNCLAIMED = "unclaimed"  # in the log, and not published by the producer that it names
+    UNRECORDED = "unrecorded"  # a credential was issued for a task, and the log does not say that it was used
+    UNISSUED = "unissued"  # the log says that a credential was used, and none was issued so
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ class RecordedEvent:
     parents: tuple[str, ...] = ()
     node_to: str = ""
     body: str | None = None
+    subject: str | None = None
+    access: str | None = None
+    terminal: bool = False
 
     @property
     def cause(self) -> str | None:

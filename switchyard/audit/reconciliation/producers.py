@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from switchyard.audit.reconciliation.completeness import PublishedEvent
+from switchyard.audit.reconciliation.credentials import IssuedCredential
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
@@ -37,6 +38,12 @@ class Producers:
                 fields = (row["case_id"], event_id, row["digest"], row["opened_on"], row["type"], since)
                 found.append(PublishedEvent(node, *fields, ask=(node, event_id)))
         return found
+
+    async def issued(self, cases: Sequence[uuid.UUID]) -> list[IssuedCredential] | None:
+        """The credentials that the identity service issued for some cases; None if the application has none."""
+        if not await self._database.value("issues_tokens"):
+            return None
+        return [IssuedCredential(**row) for row in await self._database.rows("issued", list(cases))]
 
     async def ask(self, node: str, event_id: str) -> bool:
         """Ask a producer to publish an event of its own again; whether it has published such an event."""

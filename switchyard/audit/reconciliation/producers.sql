@@ -12,3 +12,10 @@ where case_id = any($1::uuid[]) and publish_after < 'infinity'
 
 -- name: republish
 select coalesce(republish($1), false) as known
+
+-- name: issues_tokens
+select to_regclass('identity.issued_token') is not null
+
+-- name: issued
+select jti, task_id::text as task, grant_id::text as "grant", case_id::text, agent, audience, scopes, issued_at
+from identity.issued_token where case_id = any($1::uuid[])

@@ -18,6 +18,7 @@ from switchyard.audit.reconciliation.completeness import (
     classify_missing,
     find_missing_events,
 )
+from switchyard.audit.reconciliation.credentials import compare_credentials
 from switchyard.audit.reconciliation.producers import Producers
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.protocol.catalogue import AUDIT, ROUTER
@@ -176,6 +177,9 @@ class Reconciler:
             waiting = {node: count + queues[AUDIT] for node, count in queues.items()}
             progress = DeliveryProgress(now, await self.presence.delivered_until(now), waiting, self.grace)
             gaps += classify_missing(await self.presence.still_missing(missing), progress)
+        # After the log: what is recorded was issued before.
+        if (issued := await self.producers.issued(cases)) is not None:
+            gaps += compare_credentials(issued, rows, settled_before=self.clock.now() - self.grace)
         found.cases += len(cases)
         found.gaps += gaps
         for event in published:

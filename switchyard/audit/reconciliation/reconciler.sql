@@ -17,7 +17,7 @@ order by t.case_id limit $3
 select
   node_from as producer, case_id::text, event_id::text, transcript_hash as digest, transition as type,
   clamped(recorded_at) as recorded_at,
-  parents, node_to, case when node_to = 'router' then body end as body
+  parents, node_to, case when node_to = 'router' then body end as body, subject::text, access, terminal
 from transition where case_id = any($1::uuid[])
 order by case_id, seq, ordinal, event_id
 

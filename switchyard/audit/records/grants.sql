@@ -10,7 +10,7 @@ to audit, audit_reader;
 grant insert (
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition, type_version,
   seq, ordinal, siblings, parents, transcript_hash, playbook_version, code_version, prompt_version, model_id, latency_ms,
-  rubric_score, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body,
+  rubric_score, access, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body,
   mac, mac_key
 ) on audit.transition to audit;
 grant insert (key_id, not_before, not_after, wrapped) on audit.mac_key to audit;
@@ -42,5 +42,5 @@ grant insert (receipt_id, subject, statement, key, signature) on audit.erasure_r
 
 grant select on
   audit.model_usage, audit.failovers, audit.tokens_by_agent_and_session, audit.latency_by_agent,
-  audit.goal_success, audit.outcome_class
+  audit.goal_success, audit.outcome_class, audit.credential_access
 to audit, audit_reader;

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.catalogue import UPSTREAM_PREFIX, Catalogue, EventType
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
-from switchyard.protocol.fields import Principal, in_known_years
+from switchyard.protocol.fields import Access, Principal, in_known_years
 from switchyard.protocol.received import BusDelivery, find_event_type, read_bus_event, read_delivery
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -77,6 +79,7 @@ class Transition(NamedTuple):
     model_id: str | None
     latency_ms: int | None
     rubric_score: int | None
+    access: str | None
     time_limit_ms: int | None
     case_deadline: datetime
     terminal: bool
@@ -163,6 +166,7 @@ def _row(body: str, delivery: BusDelivery, type_: EventType | None) -> Transitio
         prompt_version=call.prompt_version if call else None,
         model_id=call.model_id if call else None,
         latency_ms=call.latency_ms if call else None,
+        access=_credentials(envelope.access),
         case_deadline=datetime.fromisoformat(envelope.case_deadline),
         terminal=terminal,
         outcome=_outcome(envelope.payload.get("outcome")) if terminal else None,
@@ -173,6 +177,11 @@ def _row(body: str, delivery: BusDelivery, type_: EventType | None) -> Transitio
         bus_ts=_claimed_moment(delivery.bus_time),
         body=body,
     )
+
+
+def _credentials(used: Sequence[Access]) -> str | None:
+    """The credentials that a step used, as canonical JSON."""
+    return canonical_json([each.model_dump(mode="json") for each in used]).decode() if used else None
 
 
 def _claimed_moment(value: object) -> datetime | None:

@@ -68,6 +68,22 @@ class TimelineStep:
 
 
 @dataclass(frozen=True, slots=True)
+class CredentialAccess:
+    """A row of the view `credential_access`: one credential that a step used in a user's name."""
+
+    event_ts: datetime
+    recorded_at: datetime
+    case_id: str
+    agent: str
+    audience: str | None
+    scopes: Sequence[str]
+    grant_id: str | None
+    jti: str | None
+    event_id: str
+    transition: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAlarm:
     """A row of `integrity_alarm`."""
 
@@ -138,6 +154,13 @@ class AuditReader:
     async def bodies(self, case_id: str) -> list[str]:
         """The recorded bodies of one case in causal order, without the retired ones."""
         return [row["body"] for row in await self._database.rows("bodies", uuid.UUID(case_id))]
+
+    async def accesses(
+        self, user: uuid.UUID, *, since: datetime | None = None, agent: str | None = None, limit: int = 200
+    ) -> list[CredentialAccess]:
+        """The latest credentials that were used in the name of a user, who is named by their pseudonym."""
+        rows = await self._database.rows("accesses", user, since, agent, limit)
+        return [CredentialAccess(**row) for row in rows]
 
     async def alarms(self, *, case_id: str | None = None, limit: int = 100) -> list[StoredAlarm]:
         """The latest integrity alarms."""

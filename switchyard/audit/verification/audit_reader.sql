@@ -41,6 +41,13 @@ from case_timeline
 where case_id = $1
 order by opened_on, step
 
+-- name: accesses
+select event_ts, recorded_at, case_id::text, agent, audience, scopes, grant_id, jti, event_id::text, transition
+from credential_access
+where subject = $1 and ($2::timestamptz is null or recorded_at >= $2) and ($3::text is null or agent = $3)
+order by recorded_at desc, event_id, jti
+limit $4
+
 -- name: alarms
 select kind, event_id::text, case_id::text, reason, field, body, clamped(recorded_at) as recorded_at
 from integrity_alarm

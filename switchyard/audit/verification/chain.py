@@ -15,11 +15,11 @@ from switchyard.audit.records.projection import Transition
 from switchyard.audit.verification.findings import Finding, FindingKind
 from switchyard.protocol.catalogue import ROUTER
 from switchyard.protocol.envelope import event_id_for
-from switchyard.protocol.events.case_manager import TaskRetried
+from switchyard.protocol.events.case_manager import ConsentRequested, TaskRetried
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Principal
 
-RETRIED_TYPE, FAILED_TYPE = TaskRetried.__name__, TaskFailed.__name__
+RETRIED_TYPE, FAILED_TYPE, CONSENT_REQUESTED = TaskRetried.__name__, TaskFailed.__name__, ConsentRequested.__name__
 _CASE_FACTS = ("opened_on", "tenant", "session_id", "principal_sub", "subject", "playbook_version", "case_deadline")
 """Columns with one value per case: derived events copy them from their parent."""
 
@@ -122,7 +122,9 @@ def _siblings(events: Iterable[Transition]) -> Iterator[Finding]:
             # The router stores no outcome: an event that it routed but failed to delete from its queue for long enough
             # has a failure and a result. An agent has one outcome only.
             own_failure = event.node_from == ROUTER and event.transition == FAILED_TYPE
-            families[event.parents, event.node_from, own_failure].append(event)
+            # The case manager tells the user that it waits, and answers the same command later.
+            notice = event.transition == CONSENT_REQUESTED
+            families[event.parents, event.node_from, own_failure, notice].append(event)
     for family in families.values():
         eldest, ordinals = family[0], set[int]()
         count = eldest.siblings

@@ -141,6 +141,31 @@ comment on column pending_command.waits_for is 'The grant whose renewal answers 
 comment on column pending_command.due_at is 'When an approval expires, or a wait is over; null while a playbook is halted.';
 comment on column pending_command.answer_id is 'The event that answered it, in the outbox: the first answer wins.';
 
+create table gather (
+  gather_id uuid primary key,
+  case_id   uuid not null,
+  command   text not null,
+  opened_at timestamptz not null default clock_timestamp(),
+  joined_id uuid,
+  joined_at timestamptz
+);
+create index gather_case on gather (case_id);
+comment on table gather is 'Gathers: what waits for the branches of a case. Rows go when the case closes.';
+comment on column gather.command is 'The command as received: the joined event hands its sealed state back untouched.';
+comment on column gather.joined_id is 'The event that joined the branches, in the outbox: once.';
+
+create table branch_end (
+  gather_id uuid not null,
+  case_id   uuid not null,
+  branch    integer not null,
+  event_id  uuid not null,
+  event     text not null,
+  ended_at  timestamptz not null default clock_timestamp(),
+  primary key (case_id, gather_id, branch)
+);
+comment on table branch_end is 'How a branch ended: one row per branch, the first end wins. It may be here before its gather.';
+comment on column branch_end.case_id is 'In the key, so that no other case can take the place of a branch.';
+
 create table approval (
   approval_id    uuid primary key,
   case_id        uuid not null,
@@ -253,34 +278,49 @@ select key as playbook, by, why, since from control where kind = 'halted_playboo
 comment on view halted is 'What is halted now, by whom and why.';
 
 -- Facts of a case, as its consumers read them: one case at a time, by its id. A consumer reads them in the transaction of
--- its claim or of its intent, so that nothing rests on the word of who sent the command.
+-- its claim or of its intent, so that nothing rests on the word of who sent the command. What a handler reads is in its
+-- scope, which each function compares itself: its owner may be a superuser, for whom row security does not count.
 
-create function case_facts(the_case uuid) returns table (
-  facts text, subject uuid, playbook text, subject_key text, sealed_address bytea,
-  ending_outcome text, cancelled boolean, halted boolean, suppressed boolean
+create function in_scope(facts text) returns boolean language sql stable as $$
+  select coalesce(
+    (pinned ->> 'tenant', coalesce(pinned #>> '{principal,subject}', pinned #>> '{principal,sub}'), pinned ->> 'session_id')
+      = (case_manager.scope('tenant'), case_manager.scope('user'), case_manager.scope('session')), false)
+  from (select facts::json -> 'pinned') f (pinned)
+$$;
+comment on function in_scope is 'Whether a case is of the tenant, user and session that this transaction is for.';
+
+create function case_facts(the_case uuid) returns text
+language sql stable security definer set search_path = case_manager, pg_temp as $$
+  select facts from submission where case_id = the_case
+$$;
+revoke execute on function case_facts from public;
+comment on function case_facts is 'What intake recorded of a case, for a claim, which compares the command with it before there is a scope; null for a case that was never opened.';
+
+create function effect_facts(the_case uuid) returns table (
+  subject_key text, sealed_address bytea, ending_outcome text, cancelled boolean, halted boolean, suppressed boolean
 )
 language sql stable security definer rows 1 set search_path = case_manager, pg_temp as $$
-  select s.facts, s.subject, s.playbook, s.subject_key, s.sealed_address, e.outcome,
+  select s.subject_key, s.sealed_address, e.outcome,
     exists (select from control where kind = 'cancelled_case' and key = s.case_id::text),
     exists (select from control where kind = 'halted_playbook' and key = s.playbook),
     exists (select from control where kind = 'suppressed_address' and key = s.subject_key)
   from submission s left join latest_ending e using (case_id)
-  where s.case_id = the_case
+  where s.case_id = the_case and in_scope(s.facts)
 $$;
-revoke execute on function case_facts from public;
-comment on function case_facts is 'What intake recorded of a case, and what stops it now: ending_outcome is null while it is open. No row for a case that was never opened.';
+revoke execute on function effect_facts from public;
+comment on function effect_facts is 'What an effect of a case may go to, and what stops it now: ending_outcome is null while the case is open. No row outside its scope.';
 
 create function undecided_stops(the_case uuid) returns table (
   command_id uuid, action text, target text, operator text, reason text, signed_at timestamptz, signature text
 )
 language sql stable security definer set search_path = case_manager, pg_temp as $$
   select c.command_id, c.action, c.target, c.operator, c.reason, c.signed_at, c.signature
-  from operator_command c join submission s on s.case_id = the_case
+  from operator_command c join submission s on s.case_id = the_case and in_scope(s.facts)
   where c.decided_at is null
     and ((c.action = 'cancel' and c.target = s.case_id::text) or (c.action = 'halt' and c.target = s.playbook))
 $$;
 revoke execute on function undecided_stops from public;
-comment on function undecided_stops is 'Commands to stop a case that the case manager has not decided: who performs its effects verifies and obeys them.';
+comment on function undecided_stops is 'Commands to stop a case that the case manager has not decided: who performs its effects verifies and obeys them. No row outside its scope.';
 
 create function effect_approval(the_approval uuid) returns table (
   approval_id uuid, case_id uuid, content_sha256 text, pack text, state text, valid_until timestamptz,
@@ -292,10 +332,10 @@ language sql stable security definer rows 1 set search_path = case_manager, pg_t
         'approver', g.approver, 'why', g.why, 'signature', g.signature,
         'signed_at', to_char(g.signed_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) order by g.granted_at)::text
       from approval_grant g where g.approval_id = a.approval_id)
-  from approval a where a.approval_id = the_approval
+  from approval a join submission s using (case_id) where a.approval_id = the_approval and in_scope(s.facts)
 $$;
 revoke execute on function effect_approval from public;
-comment on function effect_approval is 'An approval as the service that performs the effect reads it, with what it needs to check each signature again; its own ledger says whether it was used.';
+comment on function effect_approval is 'An approval as the service that performs the effect reads it, with what it needs to check each signature again; its own ledger says whether it was used. No row outside its scope.';
 
 -- The functions that the role `operator` may call.
 

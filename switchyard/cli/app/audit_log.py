@@ -48,8 +48,13 @@ async def read_events(log: AuditReader, case_id: str) -> list[Json]:
     return [json.loads(body)["detail"] for body in await log.bodies(case_id)]
 
 
-async def follow_case(log: AuditReader, case_id: str, seen: set[str], wait_s: float) -> TimelineStep:
-    """Print each step that is not in `seen` until the case ends; return the last. `CommandFailed` after `wait_s`."""
+async def follow_case(
+    log: AuditReader, case_id: str, seen: set[str], wait_s: float, *, until: frozenset[str] = frozenset()
+) -> TimelineStep:
+    """Print each step that is not in `seen` until the case ends, or a transition of `until`; return the last.
+
+    Raises `CommandFailed` after `wait_s`.
+    """
     from asyncio import sleep
 
     deadline = time.monotonic() + wait_s
@@ -58,7 +63,7 @@ async def follow_case(log: AuditReader, case_id: str, seen: set[str], wait_s: fl
             if step.event_id not in seen:
                 seen.add(step.event_id)
                 console.print(f"  {step.node_from} → {step.node_to}: {step.transition}", style="dim")
-                if step.terminal:
+                if step.terminal or step.transition in until:
                     return step
         await sleep(POLL_INTERVAL_S)
     remedy = f"see `switchyard case show {case_id}`"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from switchyard.cli.app import audit_log
+from switchyard.cli.app.access_chain import list_accesses, print_accesses, read_user
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
@@ -175,7 +176,7 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, 
         steps = await log.timeline(case_id)
         events = await audit_log.read_events(log, case_id)
         report = await log.verify(case_id=case_id)
-        opened = await _open_sealed(target, events) if reveal else None
+        opened, user = await _open_sealed(target, events) if reveal else (None, None)
     calls = {event["event_id"]: event.get("model_call") or {} for event in events}
     shown = _summary_fields(summary) | {
         "steps": [
@@ -188,6 +189,8 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, 
             }
             for step in steps
         ],
+        "accesses": list_accesses(events),
+        "user": user,
         "retired_bodies": len(steps) - len(events),
         "opened": opened,
         "chain_ok": report.ok,
@@ -195,8 +198,8 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, 
     return shown, events
 
 
-async def _open_sealed(target: Target, events: list[Json]) -> list[dict[str, str]]:
-    """The texts, each once; one that was erased or is stored in S3 has an `error` instead."""
+async def _open_sealed(target: Target, events: list[Json]) -> tuple[list[dict[str, str]], str | None]:
+    """The texts, each once; one that was erased or is stored in S3 has an `error` instead. And the user's name."""
     fields = ((event, value) for event in events for value in event["payload"].values())
     found = {value["sha256"]: (event, value) for event, value in fields if audit_log.is_artefact(value)}
     opened = []
@@ -209,7 +212,12 @@ async def _open_sealed(target: Target, events: list[Json]) -> list[dict[str, str
                 continue
             if text is not None:
                 opened.append({"name": reference["name"], "text": text})
-    return opened
+        try:
+            user = await read_user(artefacts, events)
+        except CommandFailed as error:
+            opened.append({"name": "user", "error": error.message})
+            user = None
+    return opened, user
 
 
 def _print_case(shown: dict[str, Any], events: list[Json]) -> None:
@@ -217,9 +225,11 @@ def _print_case(shown: dict[str, Any], events: list[Json]) -> None:
     console.print(f"[bold]case {shown['case_id']}[/bold]  [{colour}]{shown['outcome']}[/{colour}]")
     print_text(f"session {shown['session_id']}, tenant {shown['tenant']}, playbook {shown['playbook_version']}")
     if shown["opened_at"]:
-        took = f"took {shown['duration_ms']} ms over {shown['hops']} hops"
+        took = "is open" if shown["duration_ms"] is None else f"took {shown['duration_ms']} ms"
+        took += f" over {shown['hops']} hops" if shown["closed_at"] else f" after {shown['hops']} hops"
         console.print(f"opened {shown['opened_at']:%Y-%m-%d %H:%M:%S} UTC, {took}")
     print_rows([{**step, "digest": step["digest"][:12]} for step in shown["steps"]], _STEPS)
+    print_accesses(shown["accesses"], shown["user"])
     for event in events:
         _print_event(event)
     if shown["retired_bodies"]:
@@ -240,6 +250,9 @@ def _print_event(event: Json) -> None:
             print_text(f"  caused by {cause}")
     if event["type"] == "TaskRetried":
         print_text(f"{payload['operator']} retried {payload['task_type']}: {payload['reason']}", style="yellow")
+    if event["type"] == "ConsentRequested":
+        where = f" at {payload['url']}" if payload.get("url") else ""
+        print_text(f"waits for the user's consent{where} until {payload['until'][:16]}Z", style="yellow")
     if event["type"] in {"CaseClosed", "SubmissionRejected"}:
         where = f" (field {payload['field']})" if payload.get("field") else ""
         print_text(f"ended: {payload['code']} {payload.get('message', '')}{where}".rstrip())

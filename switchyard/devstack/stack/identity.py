@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+from aiobotocore.session import get_session
+from botocore.exceptions import ClientError
 
 from switchyard.app.application import IdentityDescriptor, resource_path
 from switchyard.devstack.identity.certificates import CA_FILE, ensure_certificates
 from switchyard.devstack.identity.exchange import CLIENTS_FILE, EXCHANGE_SECRET_VARIABLE
 from switchyard.devstack.identity.provider import AUDIENCE, FRONT_END, FRONT_END_SECRET_VARIABLE
 from switchyard.devstack.identity.servers import PROGRAMS, SERVERS_VARIABLE, server_program
-from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
+from switchyard.devstack.stack.provision import client_options
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from switchyard.devstack.supervisor.process import ServiceSpec
+from switchyard.infra.nodes import INGRESS
+from switchyard.protocol.catalogue import UPSTREAM_PREFIX
+from switchyard.protocol.signing import derive_public_key
+from switchyard.protocol.topology import BUS
+from switchyard.runtime.core.aws import create_aws_client
 
 PROVIDER = "identity_provider"
 EXCHANGE = "token_exchange"
+KEY_SECRET, TLS_SECRET = "switchyard/principal_key", "switchyard/ingress_identity_files"
+LOCAL_KEY = "local"
+"""The id of the key that signs principals and grants here."""
 
 
 def prepare_identity(endpoints: Endpoints, identity: IdentityDescriptor) -> None:
@@ -54,6 +67,72 @@ def identity_servers(endpoints: Endpoints, identity: IdentityDescriptor) -> tupl
     return provider, exchange
 
 
+def ingress_server(endpoints: Endpoints, identity: IdentityDescriptor, common: Mapping[str, str]) -> ServiceSpec | None:
+    """The function behind the API as a process, with the variables that terraform gives it in AWS."""
+    if identity.ingress is None:
+        return None
+    return ServiceSpec(
+        name=INGRESS,
+        argv=(sys.executable, "-m", identity.ingress, "--host", LOOPBACK, "--port", "{port}"),
+        env={
+            **sdk_environment(endpoints.aws),
+            **common,
+            "ISSUER": _address(PROVIDER),
+            "AUDIENCE": AUDIENCE,
+            "JWKS_URL": f"{_address(PROVIDER)}/.well-known/jwks.json",
+            "TENANT_CLAIM": "tenant",
+            "ROLE_CLAIM": "roles",
+            "PRINCIPAL_KEY_SECRET_ARN": KEY_SECRET,
+            "IDENTITY_URL": f"https://{LOOPBACK}:{{port:{identity.process}_http}}",
+            "IDENTITY_FILES_SECRET_ARN": TLS_SECRET,
+            "GRANT_POLICY": json.dumps(dict(identity.grant)),
+            "BUS": BUS,
+            "SOURCE": UPSTREAM_PREFIX + INGRESS,
+        },
+        grace=5.0,
+    )
+
+
+async def provide_ingress_secrets(endpoints: Endpoints) -> None:
+    """Put the ingress's key and certificate into the emulator, where the function reads them."""
+    folder = _folder(endpoints) / "certificates"
+    files = {"ca": CA_FILE, "certificate": f"{INGRESS}.pem", "key": f"{INGRESS}.key"}
+    certificate = {name: (folder / file).read_text(encoding="ascii") for name, file in files.items()}
+    values = {KEY_SECRET: {LOCAL_KEY: endpoints.secret("ingress_key")}, TLS_SECRET: certificate}
+    options = client_options(endpoints.environment())
+    async with create_aws_client(get_session(), "secretsmanager", **options) as secrets:
+        for name, value in values.items():
+            try:
+                await secrets.create_secret(Name=name, SecretString=json.dumps(value))
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ResourceExistsException":
+                    raise
+                await secrets.put_secret_value(SecretId=name, SecretString=json.dumps(value))
+
+
+def ingress_keys(endpoints: Endpoints) -> str:
+    """The ingress's public key, as SWITCHYARD_PRINCIPAL_KEYS."""
+    return json.dumps({UPSTREAM_PREFIX + INGRESS: {LOCAL_KEY: derive_public_key(_key(endpoints))}})
+
+
+def consent_url() -> str:
+    """Where users give consent again."""
+    return f"{_address(INGRESS)}/v1/consents"
+
+
+def user_environment(endpoints: Endpoints) -> dict[str, str]:
+    """What a command needs to ask as a user: where to log in, with which client, and where to ask."""
+    return {
+        "SWITCHYARD_INGRESS_URL": f"{_address(INGRESS)}/v1",
+        "SWITCHYARD_LOGIN_URL": _address(PROVIDER),
+        "SWITCHYARD_LOGIN_CLIENT_SECRET": endpoints.secret("idp_client_secret"),
+    }
+
+
+def _key(endpoints: Endpoints) -> bytes:
+    return bytes.fromhex(endpoints.secret("ingress_key"))
+
+
 def identity_environment(endpoints: Endpoints, identity: IdentityDescriptor) -> dict[str, str]:
     """What the identity service reads besides what every process does, and without its secrets."""
     ceilings = {agent: {"audiences": dict(audiences)} for agent, audiences in identity.agents.items()}
@@ -62,6 +141,7 @@ def identity_environment(endpoints: Endpoints, identity: IdentityDescriptor) -> 
         "SWITCHYARD_IDENTITY_CEILINGS": json.dumps(ceilings),
         "SWITCHYARD_ROLE_SCOPE": identity.role_scope,
         "SWITCHYARD_SERVICE_GRANTS": json.dumps({source: dict(grant) for source, grant in identity.sources.items()}),
+        "SWITCHYARD_PRINCIPAL_KEYS": ingress_keys(endpoints),
         "SWITCHYARD_IDP_ISSUER": _address(PROVIDER),
         "SWITCHYARD_IDP_JWKS_URL": f"{_address(PROVIDER)}/.well-known/jwks.json",
         "SWITCHYARD_IDP_TOKEN_URL": f"{_address(PROVIDER)}/token",

@@ -15,10 +15,15 @@ from switchyard.audit.records.roles import RETENTION
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
 from switchyard.devstack.stack.identity import (
+    consent_url,
     identity_client_environment,
     identity_environment,
     identity_servers,
+    ingress_keys,
+    ingress_server,
     prepare_identity,
+    provide_ingress_secrets,
+    user_environment,
 )
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
@@ -121,7 +126,11 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
     await migrate_audit(endpoints.dsn(AUDIT_DATABASE), password_for=endpoints.secret)
     environment = endpoints.environment()
     await provision_emulator(environment, visibility_s=read_visibility_s())
-    return reader_environment(endpoints) | operator_environment(endpoints)
+    exports = reader_environment(endpoints) | operator_environment(endpoints)
+    if identity is not None and identity.ingress is not None:
+        await provide_ingress_secrets(endpoints)
+        exports |= user_environment(endpoints)
+    return exports
 
 
 def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
@@ -137,9 +146,14 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
             )
             for simulator in app.simulators
         ),
-        *(identity_servers(endpoints, app.identity) if app.identity is not None else ()),
+        *(_identity_processes(endpoints, app.identity) if app.identity is not None else ()),
         *(_service(endpoints, app, needed) for needed in needs(app).values()),
     ]
+
+
+def _identity_processes(endpoints: Endpoints, identity: IdentityDescriptor) -> list[ServiceSpec]:
+    ingress = ingress_server(endpoints, identity, clock_environment())
+    return [*identity_servers(endpoints, identity), *([ingress] if ingress else [])]
 
 
 def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
@@ -153,6 +167,7 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
     parts = (
         (node == ROUTER or signers, {"SWITCHYARD_OPERATORS": _local_operator(endpoints)}),
         (signers, approvers),
+        (node == CASE_MANAGER, _case_manager(endpoints, app)),
         (needed.bedrock or "openai" in needed.egress, _models(endpoints)),
         (needed.writes_checkpoints, _CHECKPOINTS),
         (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}_http}}"}),
@@ -172,6 +187,17 @@ def _identity(endpoints: Endpoints, identity: IdentityDescriptor, node: str) -> 
     if node == identity.process:
         return identity_environment(endpoints, identity)
     return identity_client_environment(endpoints, identity, node) if node in identity.agents else {}
+
+
+def _case_manager(endpoints: Endpoints, app: App) -> dict[str, str]:
+    """What the sources may ask for, and where users give consent."""
+    upstreams = {"SWITCHYARD_UPSTREAMS": json.dumps({source: dict(may) for source, may in app.local_upstreams.items()})}
+    if app.identity is None or app.identity.ingress is None:
+        return upstreams
+    return upstreams | {
+        "SWITCHYARD_PRINCIPAL_KEYS": ingress_keys(endpoints),
+        "SWITCHYARD_CONSENT_URL": consent_url(),
+    }
 
 
 def _secret(endpoints: Endpoints, node: str, name: str) -> str:

@@ -140,17 +140,17 @@ class EmbeddedStack:
 
     def _process(self, service: ServiceSpec) -> ServiceSpec:
         """`{port:NAME}` in a variable or an argument is the port of that process."""
-
-        def filled(text: str) -> str:
-            return _PORT_OF.sub(lambda found: str(self._ports.allocate(found[1])), text)
-
-        env = {name: filled(value) for name, value in service.env.items()}
-        argv = tuple(map(filled, service.argv))
+        env = {name: self._filled(value) for name, value in service.env.items()}
+        argv = tuple(map(self._filled, service.argv))
         return replace(service, argv=argv, env=env).on_port(self._ports.allocate(service.name), inherited_environment())
+
+    def _filled(self, text: str) -> str:
+        return _PORT_OF.sub(lambda found: str(self._ports.allocate(found[1])), text)
 
     async def _run_prepare(self) -> None:
         if self._prepare is not None:
-            self.exports |= await self._prepare(self.endpoints) or {}
+            exports = await self._prepare(self.endpoints) or {}
+            self.exports |= {name: self._filled(value) for name, value in exports.items()}
 
     async def _provision_again(self) -> None:
         log.warning("stack.emulator.restarted: messages in its queues since the last clean stop are lost")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from switchyard.protocol.branches import BranchResult
 from switchyard.protocol.fields import (
     Artefact,
     Code,
@@ -122,6 +123,14 @@ class ConsentExpired(Contract):
 
     code: Code = "needs_reauth"
     message: Sentence = "The user did not give consent again in time."
+
+
+class BranchesJoined(Contract):
+    """Every branch has ended, and at least one of the case has a result. A child of the gather and of each branch's
+    end."""
+
+    results: tuple[BranchResult, ...] = Field(min_length=1, description="In the order of the branches.")
+    tokens: NonNegativeInt = Field(default=0, description="What the branches left of the gather's token budget.")
 
 
 class ContactSuppressed(Contract):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from switchyard.protocol.branches import MAX_BRANCHES, BranchEnd, PlannedBranch
 from switchyard.protocol.fields import (
     Artefact,
     Code,
@@ -37,6 +38,20 @@ class AskConsent(Contract):
     """To the case manager: say when the user has given consent again."""
 
     audience: Identifier
+
+
+class GatherBranches(Contract):
+    """To the case manager: say what these branches found, when each has ended."""
+
+    branches: tuple[PlannedBranch, ...] = Field(min_length=1, max_length=MAX_BRANCHES)
+    earlier: bool = Field(
+        default=False,
+        description="Whether earlier branches found something: the case goes on though all of these fail.",
+    )
+
+
+class JoinBranch(BranchEnd):
+    """To the case manager: a branch has ended. The envelope says which."""
 
 
 class CloseCase(Contract):

@@ -28,7 +28,8 @@ class Task(Generic[P]):
     written_refs: dict[str, StorageRef] = field(default_factory=dict)
     """Places of the artefacts that the handler wrote, by SHA-256."""
     accesses: list[Access] = field(default_factory=list)
-    """The credentials that the handler used; the consumer records them with the outcome, a failure included."""
+    """The credentials that this and earlier attempts used; the consumer records them with the outcome, a failure
+    included. Each once."""
     case_deadline_at: float | None = None
     model_attempts: tuple[Json, ...] = ()
     """What models did in earlier attempts at this task, oldest first, as they were recorded."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from botocore.exceptions import ClientError
@@ -20,6 +20,7 @@ from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError, Unavailable
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
+from switchyard.runtime.database.session_scope import SessionScope
 
 _SQL = load_queries(__file__)
 KEY_BYTES = 32
@@ -88,6 +89,14 @@ KeyUse = Literal["intake", "task", "review"]
 """Why a process asks for keys: it makes them, it has a task of the case, or a person reviews the case."""
 
 
+class _CacheKey(NamedTuple):
+    """Whose key, and what it was given for. At intake a person's key is for every case of theirs."""
+
+    subject: str
+    case_id: str = ""
+    scope: SessionScope | None = None
+
+
 class Vault:
     """Seals and opens under people's keys. The database gives a key for one case at a time: to an agent with an open
     task of that case, or to a reviewer. Intake has the keys of the persons that it has just looked up."""
@@ -97,8 +106,8 @@ class Vault:
         self._wrapper = wrapper
         self._clock = clock
         self._use = use
-        self._cache: OrderedDict[tuple[str, str], tuple[AESGCM, float]] = OrderedDict()
-        """By subject and case: the key, and until when it may be used. At intake the case is empty."""
+        self._cache: OrderedDict[_CacheKey, tuple[AESGCM, float]] = OrderedDict()
+        """The key, and until when it may be used."""
 
     async def subject_for(self, tenant: str, external_id: str, fingerprint: bytes) -> str:
         """The pseudonym of a person, made with a key of their own at first sight. For intake.
@@ -115,48 +124,54 @@ class Vault:
             # Two processes may meet the same person at once: the first row wins and both use it.
             row = await self._database.row("add_subject", subject, tenant, fingerprint, wrapped, named)
         subject = str(row["subject"])
-        if self._cached(subject, "") is None:
-            await self._unwrap(subject, "", row["wrapped_key"])
+        if self._cached(_CacheKey(subject)) is None:
+            await self._unwrap(_CacheKey(subject), row["wrapped_key"])
         return subject
 
-    async def seal(self, subject: str, plain: bytes, *, case_id: str, name: str) -> bytes:
+    async def seal(
+        self, subject: str, plain: bytes, *, case_id: str, name: str, scope: SessionScope | None = None
+    ) -> bytes:
         """Encrypt an artefact of a case with AES-256-GCM under the subject's key; case and name are authenticated.
         Raises like `open`."""
-        return encrypt(await self._key(subject, case_id, name), plain, _context(case_id, name))
+        return encrypt(await self._key(subject, case_id, name, scope), plain, _context(case_id, name))
 
-    async def open(self, subject: str, sealed: bytes, *, case_id: str, name: str) -> bytes:
-        """Decrypt. Raises `PermanentTaskError` if the key was erased, if the case is over or is not about this person,
-        if the card does not decrypt the artefact, or if anything was altered; `RetryableTaskError` without a task."""
-        return decrypt(await self._key(subject, case_id, name), sealed, _context(case_id, name))
+    async def open(
+        self, subject: str, sealed: bytes, *, case_id: str, name: str, scope: SessionScope | None = None
+    ) -> bytes:
+        """Decrypt. `scope` is that of the task in hand. Raises `PermanentTaskError` if the key was erased, if the case
+        is over, is outside the scope or is not about this person, if the card does not decrypt the artefact, or if
+        anything was altered; `RetryableTaskError` without a task."""
+        return decrypt(await self._key(subject, case_id, name, scope), sealed, _context(case_id, name))
 
     async def has_key(self, subject: str) -> bool:
         """Whether the person's key is in the vault now; the cache is not asked. For the case manager."""
         return bool(await self._database.value("has_key", subject))
 
-    async def _key(self, subject: str, case_id: str, name: str) -> AESGCM:
-        case = "" if self._use == "intake" else case_id
-        if (cached := self._cached(subject, case)) is not None:
+    async def _key(self, subject: str, case_id: str, name: str, scope: SessionScope | None) -> AESGCM:
+        place = _CacheKey(subject) if self._use == "intake" else _CacheKey(subject, case_id, scope)
+        if (cached := self._cached(place)) is not None:
             return cached
         if self._use == "intake":
             raise Unavailable("key_expired", "the person's key was looked up too long ago; intake begins again")
         arguments = (case_id, name) if self._use == "task" else (case_id,)
-        row = await self._database.row(f"key_for_{self._use}", *arguments)
+        async with self._database.transaction(scope) as database:
+            row = await database.row(f"key_for_{self._use}", *arguments)
         if row is not None and row["problem"] is not None:
             raise _key_denied(row["problem"])
         if row is None:
             raise PermanentTaskError("key_erased", "the key of the person that this is about was erased", "subject")
         if str(row["subject"]) != subject:
             raise PermanentTaskError("not_the_cases", "the artefact is about another person than its case", "subject")
-        return await self._unwrap(subject, case, row["wrapped_key"])
+        return await self._unwrap(place, row["wrapped_key"])
 
-    def _cached(self, subject: str, case: str) -> AESGCM | None:
-        key, until = self._cache.get((subject, case), (None, 0.0))
+    def _cached(self, place: _CacheKey) -> AESGCM | None:
+        key, until = self._cache.get(place, (None, 0.0))
         return key if until > self._clock.monotonic() else None
 
-    async def _unwrap(self, subject: str, case: str, wrapped: bytes) -> AESGCM:
+    async def _unwrap(self, place: _CacheKey, wrapped: bytes) -> AESGCM:
         now = self._clock.monotonic()
-        aead = AESGCM(await self._wrapper.unwrap(wrapped, subject=subject))
-        self._cache[subject, case] = (aead, now + CACHE_S)
+        aead = AESGCM(await self._wrapper.unwrap(wrapped, subject=place.subject))
+        self._cache[place] = (aead, now + CACHE_S)
         if len(self._cache) > MAX_CACHED_KEYS:
             self._cache.popitem(last=False)
         return aead
@@ -173,6 +188,10 @@ _KEY_DENIALS = {
     "not_on_card": (
         "the agent's card does not decrypt this artefact, or the case's playbook gives the agent no task",
         "add it to the card and run `switchyard migrate`",
+    ),
+    "out_of_scope": (
+        "the case is not of the tenant, the user and the session of the task in hand",
+        "treat it as an incident: the claim compared them with what intake recorded",
     ),
     "case_over": ("the case is closed or cancelled: its personal data is not read any more", "submit it again"),
 }

@@ -12,6 +12,7 @@ from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.core.telemetry import client_span
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
 from switchyard.runtime.database.queries import Queries
+from switchyard.runtime.database.session_scope import SET_SCOPE, SessionScope
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 Session: TypeAlias = "asyncpg.Connection[Any]"
@@ -136,10 +137,13 @@ class Database:
                 yield type(self)(self._pool, self._name, self._queries, connection=connection)
 
     @asynccontextmanager
-    async def transaction(self, **options: Any) -> AsyncIterator[Self]:
-        """The same statements in one transaction; `options` are those of asyncpg's `Connection.transaction`."""
+    async def transaction(self, scope: SessionScope | None = None, **options: Any) -> AsyncIterator[Self]:
+        """The same statements in one transaction, which sees the rows of `scope`; without one, none that have a scope.
+        `options` are those of asyncpg's `Connection.transaction`."""
         with translate_errors(self._name):
             async with self._pool.acquire() as connection, connection.transaction(**options):
+                if scope is not None:
+                    await connection.execute(SET_SCOPE, scope.tenant, scope.user, scope.session)
                 yield type(self)(self._pool, self._name, self._queries, connection=connection)
 
     def with_queries(self, queries: Queries) -> Self:

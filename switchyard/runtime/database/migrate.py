@@ -18,6 +18,10 @@ LOCK_POLL_S = 0.2
 WORK_GRANTS = Path(__file__).with_name("grants.sql")
 """The rights of a schema's own role to its tables."""
 
+SCOPE_MIGRATIONS = Path(__file__).with_name("migrations") / "scope"
+ROW_SECURITY = Path(__file__).with_name("row_security.sql")
+"""What an agent's handlers see of its tables; see `session_scope`."""
+
 
 class MigrationEdited(Exception):
     """A migration that was already applied differs from the file. Remedy: restore the file and append a new one."""

@@ -118,7 +118,9 @@ class TaskConsumer:
                 error = PermanentTaskError(
                     "dead_letter", f"{self.node} could not handle the message", None, "see the worker's log"
                 )
-                outputs = [self._failed(command, error, claim.failures, causes=(claim.last_error,))]
+                outputs = [
+                    self._failed(command, error, claim.failures, causes=(claim.last_error,), access=claim.accesses)
+                ]
                 await self._publisher.publish(await self._complete(claim, outputs))
             case ClaimConflict():
                 raise _conflict()
@@ -175,13 +177,14 @@ class TaskConsumer:
         envelope = received.envelope
         if claim.claims > MAX_CLAIMS:
             error = PermanentTaskError("worker_lost", f"{claim.claims - 1} workers took this task and none came back")
-            return [self._failed(envelope, error, claim.failures, causes=(claim.last_error,))]
+            return [self._failed(envelope, error, claim.failures, causes=(claim.last_error,), access=claim.accesses)]
         limit, now = envelope.time_limit_ms, self._clock.monotonic()
         task = Task(
             received,
             attempt=claim.failures + 1,
             deadline=None if limit is None else now + limit / 1_000,
             case_deadline_at=now + (moment(envelope.case_deadline) - self._clock.now()).total_seconds(),
+            accesses=claim.accesses,
             model_attempts=claim.model_attempts,
             clock=self._clock,
         )

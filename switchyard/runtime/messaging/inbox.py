@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from faststream_sqs import Coalescer
 from switchyard.protocol.case_facts import CaseFacts, find_contradiction
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.errors import InvalidEvent
-from switchyard.protocol.fields import Json
+from switchyard.protocol.fields import Access, Json
 from switchyard.runtime.core.errors import InboxLeaseLost
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
@@ -27,6 +29,7 @@ MAX_MODEL_ATTEMPTS_KEPT = 6
 """The latest; two models are asked up to three times a delivery at most, and what matters is how each ended last."""
 
 _BUSY_AGAIN_S = 1.0
+_ACCESSES = TypeAdapter(list[Access])
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class ClaimGranted:
     last_error: str | None
     model_attempts: tuple[Json, ...] = ()
     """What models did in earlier attempts, oldest first."""
+    accesses: list[Access] = field(default_factory=list)
+    """The credentials that earlier attempts used. This attempt adds its own: `fail` and `release` keep them."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,12 @@ class Inbox:
         """Count a failed attempt and free the lease; return how many there were. Neither text holds payload text."""
         kept = [*claim.model_attempts, *model_attempts][-MAX_MODEL_ATTEMPTS_KEPT:]
         failures: int | None = await self._database.value(
-            "fail", claim.event_id, claim.token, error.replace("\x00", "")[:2_000], json.dumps(kept)
+            "fail",
+            claim.event_id,
+            claim.token,
+            error.replace("\x00", "")[:2_000],
+            json.dumps(kept),
+            _accesses_text(claim),
         )
         if failures is None:
             raise InboxLeaseLost("lease_lost", "another worker took the task over")
@@ -127,7 +137,7 @@ class Inbox:
 
     async def release(self, claim: ClaimGranted) -> None:
         """Give the command back as if it had not been claimed: what the handler needs is away, which is no attempt."""
-        await self._database.execute("release", claim.event_id, claim.token)
+        await self._database.execute("release", claim.event_id, claim.token, _accesses_text(claim))
 
     async def progress_of(self, event_id: str) -> InboxProgress | None:
         """What is known of a command, without claiming it; None if it never started."""
@@ -188,6 +198,10 @@ class Inbox:
         return [(claim.event_id, claim.token) in held for claim in claims]
 
 
+def _accesses_text(claim: ClaimGranted) -> str | None:
+    return _ACCESSES.dump_json(claim.accesses).decode() if claim.accesses else None
+
+
 def _claim_result(row: Any, command: Envelope) -> ClaimResult:
     if row["token"] is not None:
         facts = None if row["facts"] is None else CaseFacts.from_json(row["facts"])
@@ -196,7 +210,13 @@ def _claim_result(row: Any, command: Envelope) -> ClaimResult:
             return ClaimUnfounded(problem)
         attempts = tuple(json.loads(row["model_attempts"] or "[]"))
         return ClaimGranted(
-            command.event_id, row["token"], row["claims"], row["failures"] or 0, row["last_error"], attempts
+            command.event_id,
+            row["token"],
+            row["claims"],
+            row["failures"] or 0,
+            row["last_error"],
+            attempts,
+            _ACCESSES.validate_json(row["accesses"] or "[]"),
         )
     if row["known_digest"] is None:
         return ClaimBusy(_BUSY_AGAIN_S)  # inserted by another worker after this statement's snapshot

@@ -12,7 +12,7 @@ granted as (
         claims = i.claims + 1,
         lease_until = excluded.lease_until
     where i.outputs is null and i.lease_until < clock_timestamp() and i.digest = excluded.digest
-  returning event_id, token, claims, failures, last_error, model_attempts
+  returning event_id, token, claims, failures, last_error, model_attempts, accesses
 )
 select
   w.event_id,
@@ -21,14 +21,14 @@ select
   g.failures,
   g.last_error,
   g.model_attempts,
+  g.accesses,
   i.digest as known_digest,
   events_of(i.outputs) as outputs,
   greatest(extract(epoch from i.lease_until - clock_timestamp()), 0)::float8 as leased_for,
-  f.facts
+  case when g.token is not null then case_manager.case_facts(w.case_id) end as facts
 from wanted w
 left join granted g using (event_id)
 left join inbox i using (event_id)
-left join lateral case_manager.case_facts(w.case_id) f on g.token is not null
 
 -- name: forget
 -- A claim of a command that its case contradicts: its id stays free for the true one.
@@ -78,13 +78,14 @@ returning i.event_id, i.token
 -- name: fail
 -- The token goes up: a renewal that is still under way must not bring the lease back.
 update inbox
-set failures = failures + 1, last_error = $3, model_attempts = $4, lease_until = clock_timestamp(), token = token + 1
+set failures = failures + 1, last_error = $3, model_attempts = $4, accesses = $5, lease_until = clock_timestamp(),
+  token = token + 1
 where event_id = $1 and token = $2 and outputs is null
 returning failures
 
 -- name: release
 update inbox
-set claims = claims - 1, lease_until = clock_timestamp(), token = token + 1
+set claims = claims - 1, accesses = $3, lease_until = clock_timestamp(), token = token + 1
 where event_id = $1 and token = $2 and outputs is null
 
 -- name: progress

@@ -11,19 +11,37 @@ from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Artefact, Contract, StorageRef
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task
+from switchyard.runtime.database.session_scope import SessionScope
 from switchyard.runtime.storage.objects import ObjectStore
 
 MAX_INLINE_BYTES = 16_384
+_CONTENT_TYPE = "application/octet-stream"
+
+
+def _key(case_id: str, sha256: str) -> str:
+    return f"artefacts/{case_id}/{sha256}"
 
 
 class ArtefactCipher(Protocol):
     """What artefacts need of the vault."""
 
-    async def seal(self, subject: str, plain: bytes, *, case_id: str, name: str) -> bytes:
+    async def seal(
+        self, subject: str, plain: bytes, *, case_id: str, name: str, scope: SessionScope | None = None
+    ) -> bytes:
         """Encrypt an artefact of a case under the subject's key."""
 
-    async def open(self, subject: str, sealed: bytes, *, case_id: str, name: str) -> bytes:
+    async def open(
+        self, subject: str, sealed: bytes, *, case_id: str, name: str, scope: SessionScope | None = None
+    ) -> bytes:
         """Decrypt. Raises `PermanentTaskError` if the key was erased or the bytes were altered."""
+
+
+async def move_inline(objects: ObjectStore, case_id: str, sha256: str, place: StorageRef) -> StorageRef:
+    """The place of an artefact in the object store, where its bytes are moved if they travelled with the event."""
+    if place.inline is None:
+        return place
+    data = base64.b64decode(place.inline)
+    return StorageRef(uri=await objects.put(_key(case_id, sha256), data, content_type=_CONTENT_TYPE))
 
 
 class Artefacts:
@@ -41,10 +59,19 @@ class Artefacts:
         if artefact.subject != task.envelope.principal.subject:
             message = f"{artefact.name} is not sealed for the person that the case is about"
             raise PermanentTaskError("not_sealed", message, artefact.name, "treat it as an incident")
-        return await self.read_from(task.storage_refs, task.envelope.case_id, artefact)
+        envelope = task.envelope
+        return await self.read_from(task.storage_refs, envelope.case_id, artefact, scope=SessionScope.of(envelope))
 
-    async def read_from(self, places: Mapping[str, StorageRef], case_id: str, artefact: Artefact) -> bytes:
-        """The plain bytes of an artefact of `case_id`, given the attachments of any event that names it."""
+    async def read_from(
+        self,
+        places: Mapping[str, StorageRef],
+        case_id: str,
+        artefact: Artefact,
+        *,
+        scope: SessionScope | None = None,
+    ) -> bytes:
+        """The plain bytes of an artefact of `case_id`, given the attachments of any event that names it. An agent reads
+        in the `scope` of its task; a reviewer has none."""
         if artefact.subject and artefact.name not in self._decrypts:
             remedy = "add it to the card, or do without"
             raise PermanentTaskError("not_opened", f"this agent's card does not open {artefact.name}", "opens", remedy)
@@ -60,37 +87,49 @@ class Artefacts:
             )
         if artefact.subject is None:
             return stored
-        return await self._sealing.open(artefact.subject, stored, case_id=case_id, name=artefact.name)
+        return await self._sealing.open(artefact.subject, stored, case_id=case_id, name=artefact.name, scope=scope)
 
     async def open_sealed(self, envelope: Envelope, name: str, sealed: bytes) -> bytes:
         """What intake sealed for a case under this name. Raises `PermanentTaskError` like `read`."""
         if envelope.principal.subject is None or name not in self._decrypts:
             raise PermanentTaskError("not_opened", f"this agent's card does not open {name}", "opens")
-        return await self._sealing.open(envelope.principal.subject, sealed, case_id=envelope.case_id, name=name)
+        scope = SessionScope.of(envelope)
+        return await self._sealing.open(
+            envelope.principal.subject, sealed, case_id=envelope.case_id, name=name, scope=scope
+        )
 
     async def write(self, task: Task[Contract], name: str, data: bytes, *, media_type: str) -> Artefact:
         """Store a result, sealed under the key of the person that the case is about, if it is about one."""
         envelope = task.envelope
         artefact, place = await self.store(
-            envelope.case_id, name, data, media_type=media_type, subject=envelope.principal.subject
+            envelope.case_id,
+            name,
+            data,
+            media_type=media_type,
+            subject=envelope.principal.subject,
+            scope=SessionScope.of(envelope),
         )
         task.written_refs[artefact.sha256] = place
         return artefact
 
     async def store(
-        self, case_id: str, name: str, data: bytes, *, media_type: str, subject: str | None
+        self,
+        case_id: str,
+        name: str,
+        data: bytes,
+        *,
+        media_type: str,
+        subject: str | None,
+        scope: SessionScope | None = None,
     ) -> tuple[Artefact, StorageRef]:
-        """Store bytes for a case and say where they are."""
+        """Store bytes for a case and say where they are. An agent seals in the `scope` of its task; intake has none."""
         if subject is not None:
-            data = await self._sealing.seal(subject, data, case_id=case_id, name=name)
+            data = await self._sealing.seal(subject, data, case_id=case_id, name=name, scope=scope)
         sha256 = hashlib.sha256(data).hexdigest()
         if len(data) <= MAX_INLINE_BYTES:
             place = StorageRef(inline=base64.b64encode(data).decode())
         else:
-            uri = await self._objects.put(
-                f"artefacts/{case_id}/{sha256}", data, content_type="application/octet-stream"
-            )
-            place = StorageRef(uri=uri)
+            place = StorageRef(uri=await self._objects.put(_key(case_id, sha256), data, content_type=_CONTENT_TYPE))
         return Artefact(name=name, sha256=sha256, size=len(data), media_type=media_type, subject=subject), place
 
     async def _stored(self, place: StorageRef) -> bytes:

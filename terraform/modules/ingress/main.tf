@@ -1,6 +1,15 @@
 # API Gateway -> WAF -> a function that checks the token, signs the principal and submits the question. Only it may
 # publish as `upstream.ingress`.
 
+locals {
+  # The function's routes, each with the headers that it needs.
+  routes = {
+    cases       = ["Authorization", "X-Session-Id"]
+    consents    = ["Authorization"]
+    revocations = ["Authorization"]
+  }
+}
+
 data "aws_region" "current" {}
 data "aws_partition" "current" {}
 data "aws_caller_identity" "current" {}
@@ -76,14 +85,17 @@ resource "aws_lambda_function" "this" {
 
   environment {
     variables = {
-      BUS                      = var.bus
-      SOURCE                   = var.event_source
-      ISSUER                   = var.identity.issuer
-      AUDIENCE                 = var.identity.audience
-      JWKS_URL                 = var.identity.jwks_url
-      TENANT_CLAIM             = var.identity.tenant_claim
-      ROLE_CLAIM               = var.identity.role_claim
-      PRINCIPAL_KEY_SECRET_ARN = var.facts.secret_principal_key
+      BUS                       = var.bus
+      SOURCE                    = var.event_source
+      ISSUER                    = var.identity.issuer
+      AUDIENCE                  = var.identity.audience
+      JWKS_URL                  = var.identity.jwks_url
+      TENANT_CLAIM              = var.identity.tenant_claim
+      ROLE_CLAIM                = var.identity.role_claim
+      PRINCIPAL_KEY_SECRET_ARN  = var.facts.secret_principal_key
+      IDENTITY_URL              = var.facts.identity_url
+      IDENTITY_FILES_SECRET_ARN = var.facts.secret_ingress_identity_files
+      GRANT_POLICY              = jsonencode(merge(var.grant_policy, { role_scope = var.facts.role_scope }))
     }
   }
 
@@ -106,7 +118,7 @@ resource "aws_lambda_permission" "this" {
   action        = "lambda:InvokeFunction"
   function_name = aws_lambda_function.this.function_name
   principal     = "apigateway.amazonaws.com"
-  source_arn    = "${aws_api_gateway_rest_api.this.execution_arn}/${var.stage}/POST/cases"
+  source_arn    = "${aws_api_gateway_rest_api.this.execution_arn}/${var.stage}/POST/v1/*"
 }
 
 resource "aws_api_gateway_rest_api" "this" {
@@ -122,23 +134,28 @@ resource "aws_api_gateway_rest_api" "this" {
   }
 }
 
-resource "aws_api_gateway_resource" "cases" {
+resource "aws_api_gateway_resource" "version" {
   rest_api_id = aws_api_gateway_rest_api.this.id
   parent_id   = aws_api_gateway_rest_api.this.root_resource_id
-  path_part   = "cases"
+  path_part   = "v1"
 }
 
-# The function checks the token itself, because tenant, user and role come from it.
+resource "aws_api_gateway_resource" "route" {
+  for_each    = local.routes
+  rest_api_id = aws_api_gateway_rest_api.this.id
+  parent_id   = aws_api_gateway_resource.version.id
+  path_part   = each.key
+}
+
+# The function checks the token itself, because tenant, user and roles come from it.
 resource "aws_api_gateway_method" "post" {
+  for_each             = local.routes
   rest_api_id          = aws_api_gateway_rest_api.this.id
-  resource_id          = aws_api_gateway_resource.cases.id
+  resource_id          = aws_api_gateway_resource.route[each.key].id
   http_method          = "POST"
   authorization        = "NONE"
   request_validator_id = aws_api_gateway_request_validator.headers.id
-  request_parameters = {
-    "method.request.header.Authorization" = true
-    "method.request.header.X-Session-Id"  = true
-  }
+  request_parameters   = { for header in each.value : "method.request.header.${header}" => true }
 }
 
 resource "aws_api_gateway_request_validator" "headers" {
@@ -148,9 +165,10 @@ resource "aws_api_gateway_request_validator" "headers" {
 }
 
 resource "aws_api_gateway_integration" "function" {
+  for_each                = local.routes
   rest_api_id             = aws_api_gateway_rest_api.this.id
-  resource_id             = aws_api_gateway_resource.cases.id
-  http_method             = aws_api_gateway_method.post.http_method
+  resource_id             = aws_api_gateway_resource.route[each.key].id
+  http_method             = aws_api_gateway_method.post[each.key].http_method
   type                    = "AWS_PROXY"
   integration_http_method = "POST"
   uri                     = aws_lambda_function.this.invoke_arn

@@ -31,6 +31,11 @@ variable "identity" {
   })
 }
 
+variable "grant_policy" {
+  description = "What each user's grant covers, and how many hours after the log-in; the scopes of the user's roles are added."
+  type        = object({ agents = list(string), audiences = list(string), scopes = list(string), hours = number })
+}
+
 variable "stage" {
   type = string
 }

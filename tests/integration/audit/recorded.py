@@ -16,7 +16,7 @@ from switchyard.protocol.envelope import Envelope, add_digest, event_id_for
 from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import CloseCase
-from switchyard.protocol.fields import Contract, Json, ModelCall
+from switchyard.protocol.fields import Access, Contract, Json, ModelCall
 from tests.unit.audit import cases
 
 DAY = datetime(2026, 6, 17, 9, tzinfo=UTC)
@@ -69,6 +69,18 @@ def call(which: dict[str, str], latency_ms: int, tokens: tuple[int, int], *, los
     )
 
 
+def credential(subject: str, number: int) -> Access:
+    """What the warehouse was read with."""
+    return Access(
+        subject=subject,
+        agent="text_to_sql",
+        grant=str(uuid.uuid5(uuid.UUID(subject), "grant")),
+        jti=f"tok-{number}",
+        audience="https://warehouse.example",
+        scopes=("session:role:NORTH" if subject == ANA else "session:role:SOUTH",),
+    )
+
+
 def answered(number: int, subject: str, session_id: str, minute: int, drafted: ModelCall, slow_ms: int) -> list[Json]:
     """A question that was answered, by the drafter's model call given."""
     case = Case(number, subject=subject, session_id=session_id, minute=minute)
@@ -79,7 +91,10 @@ def answered(number: int, subject: str, session_id: str, minute: int, drafted: M
     case.then(AgentChosen(agent="text_to_sql"), "triage", 260, state=state[0], model_call=chosen)
     case.then(AnswerQuestion(question=asked), "router", 11, node_to="text_to_sql", state=state[1], time_limit_ms=60_000)
     query = call(PRIMARY, 480, (1_850, 95))
-    case.then(FindingsReady(findings=found, rows=5), "text_to_sql", 730, state=state[1], model_call=query)
+    used = credential(subject, number)
+    case.then(
+        FindingsReady(findings=found, rows=5), "text_to_sql", 730, state=state[1], model_call=query, access=[used]
+    )
     case.then(DraftAnswer(question=asked, findings=found), "router", 14, state=state[2], time_limit_ms=60_000)
     case.then(AnswerDrafted(answer=written, cites=("F1",)), "drafter", slow_ms, state=state[2], model_call=drafted)
     return case.close("answered", "answered")

@@ -29,6 +29,7 @@ VIEWS = {
     "tokens_by_agent_and_session",
     "latency_by_agent",
     "goal_success",
+    "credential_access",
 }
 
 
@@ -59,12 +60,12 @@ async def test_page_queries_return_the_printed_answers(store: AuditStore, url_fo
         assert found[question.sql] == question.output, question.sql
 
 
-def test_page_has_ten_questions_and_a_view_for_each() -> None:
+def test_page_has_eleven_questions_and_a_view_for_each() -> None:
     text = DOC.read_text(encoding="utf-8")
     assert [line.split(".")[0] for line in text.splitlines() if line.startswith("## ")] == [
-        f"## {number}" for number in range(1, 11)
+        f"## {number}" for number in range(1, 12)
     ]
-    assert len(QUESTIONS) == text.count("```sql") == 12
+    assert len(QUESTIONS) == text.count("```sql") == 13
     assert {view for view in VIEWS if any(view in question.sql for question in QUESTIONS)} == VIEWS
 
 
@@ -193,6 +194,8 @@ ALSO_OF_ONE_CASE = (
     f"select * from case_summary where case_id = '{ANY}'",
     f"select * from transition_states where case_id = '{ANY}'",
     f"select * from failovers where case_id = '{ANY}'",
+    f"select * from credential_access where case_id = '{ANY}'",
+    "select * from credential_access where subject = '00000000-0000-0000-0000-00000000000a'",
     "select * from transition where subject = '00000000-0000-0000-0000-00000000000a' and parents = '{}'",
 )
 

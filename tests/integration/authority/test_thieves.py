@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
 from switchyard.devstack.stack.postgres import WORK_DATABASE
 from switchyard.processes.databases import migrate_audit
-from tests.integration.events import fresh_id, opened
+from switchyard.runtime.database.session_scope import SET_SCOPE
+from tests.integration.events import fresh_id, opened, scope_of
 from tests.integration.infrastructure import Infrastructure, Owner, password
 from tests.integration.known_cases import KnownCases, Person, known_cases
 from tests.operators import hand_in, result_of, signed_command
@@ -35,6 +37,12 @@ PEOPLE = ("operator", "reviewer", "reconciler", "vault_eraser")
 WORK_ROLES = ("case_manager", *AGENTS, IDENTITY, *PEOPLE)
 AUDIT_ROLES = ("audit", "audit_reader", "audit_retention")
 AUDIT_DATABASE = "audit_of_thieves"
+
+SET_ANY_SCOPE = """
+select set_config('switchyard.tenant', 'acme', false), set_config('switchyard.user', 'ada', false),
+  set_config('switchyard.session', 's-1', false)
+"""
+"""The worst that a login allows: it names any scope, for as long as it likes."""
 
 Thief = asyncpg.Connection
 LogIn = Callable[..., Awaitable[Any]]
@@ -135,12 +143,13 @@ async def test_thief_of_a_work_role_has_no_right_outside_its_schema(role: str, l
 
 async def test_thief_of_compliance_changes_no_recorded_verdict(log_in: LogIn, owner: Owner) -> None:
     await owner.execute(
-        "insert into compliance.verdict (task_id, case_id, tenant, stage, outcome, pack, purpose, account_sha256,"
-        " rules, payload, places, recorded_at, retain_until)"
-        " values (gen_random_uuid(), gen_random_uuid(), 'acme', 'email', 'EmailBlocked', 'p',"
+        "insert into compliance.verdict (task_id, case_id, tenant, user_id, session_id, stage, outcome, pack, purpose,"
+        " account_sha256, rules, payload, places, recorded_at, retain_until)"
+        " values (gen_random_uuid(), gen_random_uuid(), 'acme', 'ada', 's-1', 'email', 'EmailBlocked', 'p',"
         " 'payment_reminder', '', '{}', '{}', '{}', now(), '2030-01-01')"
     )
     thief = await log_in("compliance")
+    await thief.execute(SET_ANY_SCOPE)
     for statement in ("update compliance.verdict set outcome = 'EmailPassed'", "delete from compliance.verdict"):
         with pytest.raises((asyncpg.RestrictViolationError, asyncpg.InsufficientPrivilegeError)):
             await thief.execute(statement)
@@ -171,7 +180,9 @@ async def test_thief_of_an_agent_gets_keys_of_known_open_cases_only(
 
     async def take(person: Person, playbook: str, *, ended: bool = False) -> bool:
         case_id = fresh_id()
-        cases.add_case(opened(case_id, known=False, subject=person.subject, playbook_version=f"{playbook}/1"))
+        opening = opened(case_id, known=False, subject=person.subject, playbook_version=f"{playbook}/1")
+        cases.add_case(opening)
+        await thief.execute(SET_SCOPE.replace("true", "false"), *astuple(scope_of(opening)))
         if ended:
             await owner.execute(
                 "insert into case_manager.case_ending (case_id, outcome, event_id) values ($1, 'sent', $1)", case_id
@@ -277,7 +288,7 @@ async def test_thief_of_an_audit_role_changes_no_row_of_the_log(role: str, log_i
 
 
 HELD = {
-    "email_sender": "insert into email_sender.send_lock values (gen_random_uuid(), 'x')",
+    "email_sender": ("insert into email_sender.send_lock values ('acme', 'ada', 's-1', gen_random_uuid(), 'x')"),
     "operator": (
         "insert into case_manager.retry_request (request_id, case_id, request)"
         " values (gen_random_uuid(), gen_random_uuid(), '')"
@@ -299,9 +310,10 @@ async def test_thief_of_a_work_role_delays_no_halt_and_no_stop(
         for kind, key in (("playbook", "assist"), ("case", case_id), ("address", address)):
             await thief.execute("select pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 0))", kind, key)
         if role in AGENTS:
-            await thief.fetch("select * from case_manager.case_facts($1)", case_id)
+            await thief.fetch("select case_manager.case_facts($1)", case_id)
             await thief.execute("lock table inbox, outbox in access exclusive mode")
         if role in HELD:
+            await thief.execute(SET_ANY_SCOPE)
             await thief.execute(HELD[role])
         operator = await log_in("operator")
         async with asyncio.timeout(2):

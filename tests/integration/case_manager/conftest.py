@@ -20,6 +20,7 @@ from services.orchestrator.graph import CURRENT
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import ArrivalQueue, ArrivalTable
 from switchyard.case_manager.consents import ConsentWaits
+from switchyard.case_manager.gathers import Gathers
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.lifecycle import CaseCloser
@@ -71,7 +72,7 @@ TABLES = ", ".join(
     f"case_manager.{table}"
     for table in (
         "arrival", "rejection", "submission", "case_ending", "timer", "control", "operator_command", "pending_command",
-        "approval", "approval_grant", "approval_decision", "retry_request", "retry", "outbox",
+        "gather", "branch_end", "approval", "approval_grant", "approval_decision", "retry_request", "retry", "outbox",
     )
 )  # fmt: skip
 SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
@@ -92,6 +93,7 @@ class CaseManager:
     pending: PendingCommands
     approvals: ApprovalService
     consents: ConsentWaits
+    gathers: Gathers
     suppression: SuppressionList
     timers: Timers
     outbox: Outbox
@@ -216,6 +218,7 @@ async def start_case_manager(
             pending,
             approvals,
             consents,
+            Gathers(database, clock, CATALOGUE, S3Objects(cloud.s3, OBJECT_BUCKET)),
             suppression,
             timers,
             outbox,

@@ -28,6 +28,7 @@ from switchyard.protocol.signing import derive_public_key
 from switchyard.protocol.submissions import case_id_for
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import S3Objects
+from tests.grants import granted
 from tests.integration.case_manager.conftest import SOURCE, USER, CaseManager, Serve, StartCaseManager, submission
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.events import NOW, bus_body, fresh_id
@@ -48,12 +49,13 @@ def signed(
     sent: Json, *, seed: bytes = SEED, kid: str = "2026-11", source: str = INGRESS, at: float | None = None
 ) -> Json:
     """A submission as the ingress puts it on the bus."""
-    signer = PrincipalSigner(
-        source=source,
-        fetch=lambda: json.dumps({kid: seed.hex()}),
-        now=lambda: NOW.timestamp() if at is None else at,
-    )
-    return parse_json(json.dumps(bus_payload(signer.signed(CaseSubmitted.model_validate(sent)))))
+    now = NOW.timestamp() if at is None else at
+    signer = PrincipalSigner(source=source, fetch=lambda: json.dumps({kid: seed.hex()}), now=lambda: now)
+    asked = CaseSubmitted.model_validate(sent)
+    if asked.role is not None:
+        grant = granted(asked, source=source, seed=seed, kid=kid, at=int(now))
+        asked = asked.model_copy(update={"grant": grant})
+    return parse_json(json.dumps(bus_payload(signer.signed(asked))))
 
 
 @pytest.fixture

@@ -420,7 +420,7 @@ async def test_retried_case_counts_as_open_and_can_be_cancelled(
 ) -> None:
     failure = await fail()
     case = uuid.UUID(failure.case_id)
-    ending = "select ending_outcome from case_manager.case_facts($1)"
+    ending = "select outcome from case_manager.latest_ending where case_id = $1"
     assert await owner.fetchval(ending, case) == "failed"
     assert "closed already" in str(await operate(case_manager, owner, clock, "cancel", failure.case_id))
     await ask(failure, failure.request())

@@ -45,6 +45,7 @@ async def test_repeated_submission_publishes_the_same_event_under_its_own_trace(
             pending=nobody,
             approvals=nobody,
             consents=nobody,
+            gathers=nobody,
             suppression=nobody,
             publisher=recorded,
             quarantine=nobody,

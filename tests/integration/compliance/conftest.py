@@ -31,7 +31,7 @@ from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import S3Objects
 from tests.integration.cloud import Cloud
 from tests.integration.conftest import PoolFor
-from tests.integration.events import bus_body, command, fresh_id, opened, rewritten
+from tests.integration.events import bus_body, command, fresh_id, opened, rewritten, scope_of
 from tests.integration.known_cases import Person, known_cases
 from tests.integration.manual_clock import ManualClock
 from tests.integration.simulator.running import Running, start
@@ -105,7 +105,9 @@ class Gate:
         """The sealed review of a reply."""
         artefact: Artefact = reply.payload.review  # type: ignore[attr-defined]
         written_refs = case.last.written_refs if task is None else task.written_refs
-        return Review.model_validate_json(await self.artefacts.read_from(written_refs, case.case_id, artefact))
+        scope = scope_of(self.opening(case))
+        data = await self.artefacts.read_from(written_refs, case.case_id, artefact, scope=scope)
+        return Review.model_validate_json(data)
 
     def task(self, case: Case, payload: Contract) -> Task[Any]:
         """A command of the case's, as the consumer hands it over."""
@@ -135,7 +137,12 @@ class Gate:
         if name not in case.artefacts:
             self.know(case)
             artefact, place = await self.artefacts.store(
-                case.case_id, name, data, media_type="application/octet-stream", subject=self.person.subject
+                case.case_id,
+                name,
+                data,
+                media_type="application/octet-stream",
+                subject=self.person.subject,
+                scope=scope_of(self.opening(case)),
             )
             case.artefacts[name], case.places[artefact.sha256] = artefact, place
         return case.artefacts[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import astuple
 from datetime import date
 from typing import Any
 
@@ -24,9 +25,10 @@ from services.specialists.compliance.review import evaluate_rules, without_evide
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.rule import RuleInput
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
+from switchyard.runtime.database.session_scope import SET_SCOPE
 from tests.integration.compliance.conftest import NODE, Case, Gate, at
 from tests.integration.conftest import PoolFor
-from tests.integration.events import fresh_id
+from tests.integration.events import fresh_id, scope_of
 from tests.integration.infrastructure import Owner
 from tests.unit.compliance.emails import PARAGRAPHS, Email, facts
 
@@ -112,14 +114,13 @@ async def test_score_below_comfort_needs_an_approval(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("words", ["a missing criterion", "a score out of range", "an answer in prose"])
-async def test_unparsable_judgement_is_never_a_pass(gate: Gate, pool_for: PoolFor, words: str) -> None:
+async def test_unparsable_judgement_is_never_a_pass(gate: Gate, owner: Owner, words: str) -> None:
     case = saying(f"We write about {words}.")
     with pytest.raises(RetryableTaskError) as raised:
         await gate.review(case)
     assert raised.value.code == "bad_judgement"
     assert gate.judges.get("/sim/calls")["calls"]
-    pool = await pool_for(NODE)
-    assert await pool.fetchval("select count(*) from verdict where case_id = $1", case.case_id) == 0
+    assert await owner.fetchval("select count(*) from compliance.verdict where case_id = $1", case.case_id) == 0
 
 
 async def test_judge_obeying_the_draft_does_not_pass_a_blocked_email(gate: Gate) -> None:
@@ -153,7 +154,7 @@ async def test_first_verdict_on_command_stays_on_second_attempt(gate: Gate) -> N
     assert second_task.written_refs == task.written_refs
 
 
-async def test_concurrent_attempts_return_one_verdict(gate: Gate, pool_for: PoolFor) -> None:
+async def test_concurrent_attempts_return_one_verdict(gate: Gate, owner: Owner) -> None:
     case = Case()
     task = await gate.review_task(case)
     attempts = [type(task)(task.received, attempt=number, deadline=None) for number in range(1, 5)]
@@ -161,8 +162,7 @@ async def test_concurrent_attempts_return_one_verdict(gate: Gate, pool_for: Pool
     assert all(reply == replies[0] for reply in replies)
     assert all(each.written_refs == attempts[0].written_refs for each in attempts)
     assert len(attempts[0].written_refs) == 1
-    pool = await pool_for(NODE)
-    assert await pool.fetchval("select count(*) from verdict where case_id = $1", case.case_id) == 1
+    assert await owner.fetchval("select count(*) from compliance.verdict where case_id = $1", case.case_id) == 1
 
 
 async def test_passed_email_may_be_sent_within_hours_for_15_minutes(gate: Gate) -> None:
@@ -276,6 +276,7 @@ async def test_invalid_account_facts_fail_the_task_and_name_the_field_only(gate:
         b'{"version": "1", "as_of": "Zanzibar-4711"}',
         media_type="x",
         subject=gate.person.subject,
+        scope=scope_of(gate.opening(case)),
     )
     case.artefacts["account"], case.places[artefact.sha256] = artefact, place
     with pytest.raises(PermanentTaskError) as raised:
@@ -290,13 +291,15 @@ async def test_verdict_record_has_hash_pack_and_date_and_is_immutable(
     case = Case()
     await gate.review(case)
     pool = await pool_for(NODE)
-    row = await pool.fetchrow("select * from verdict where case_id = $1", case.case_id)
+    row = await owner.fetchrow("select * from compliance.verdict where case_id = $1", case.case_id)
     assert row is not None
     assert (row["outcome"], row["pack"], row["content_sha256"]) == ("EmailPassed", "2026-01-01", case.content_sha256)
     assert (row["retain_until"], row["rules"]) == (date(2029, 9, 15), [])
     for statement in ("update verdict set outcome = 'EmailPassed'", "delete from verdict", "truncate verdict"):
-        with pytest.raises(asyncpg.PostgresError):
-            await pool.execute(statement)
+        with pytest.raises(asyncpg.PostgresError):  # noqa: PT012 - one statement, in its scope
+            async with pool.acquire() as connection, connection.transaction():
+                await connection.execute(SET_SCOPE, *astuple(scope_of(gate.opening(case))))
+                await connection.execute(statement)
     with pytest.raises(asyncpg.PostgresError, match="is kept until"):
         await owner.execute("delete from compliance.verdict where case_id = $1", case.case_id)
     with pytest.raises(asyncpg.PostgresError, match="is kept until"):

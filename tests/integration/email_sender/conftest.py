@@ -30,11 +30,12 @@ from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.database.session_scope import SessionScope
 from switchyard.runtime.process.web import WebServer
 from switchyard.runtime.storage.artefacts import Artefacts
 from tests.accounts import facts
 from tests.integration.conftest import PoolFor
-from tests.integration.events import bus_body, command, fresh_id, opened, rewritten
+from tests.integration.events import bus_body, command, fresh_id, opened, rewritten, scope_of
 from tests.integration.infrastructure import Owner
 from tests.integration.known_cases import Person, known_cases
 from tests.integration.manual_clock import ManualClock
@@ -131,6 +132,11 @@ class Case:
             payload={"playbook": PLAYBOOK, "purpose": "payment_reminder", "address_key": self.address_key},
         )
 
+    @property
+    def scope(self) -> SessionScope:
+        """What the email sender's handler sees."""
+        return scope_of(self.opening)
+
     async def open(self, *, passed: bool = True, approval: str | None = None) -> Case:
         """Put it into the case manager's table, as intake does, and the verdicts into compliance's."""
         sealed = self.person.seal(self.case_id, "address", (self.address or self.to.title()).encode())
@@ -151,10 +157,10 @@ class Case:
         row = {"pack": PACK, "content_sha256": self.content_sha256, "case_id": self.case_id} | changes
         payload = {name: changes[name] for name in ("valid_until",) if name in changes}
         await self.owner.execute(
-            "insert into compliance.verdict (task_id, case_id, tenant, stage, outcome, pack, purpose, account_sha256,"
-            " content_sha256, rules, approval, payload, places, recorded_at, retain_until)"
-            " values (gen_random_uuid(), $1, 'acme', $2, $3, $4, 'payment_reminder', '', $5, '{}', $6, $7, '{}',"
-            " clock_timestamp() + make_interval(secs => $8), '2030-01-01')",
+            "insert into compliance.verdict (task_id, case_id, tenant, user_id, session_id, stage, outcome, pack,"
+            " purpose, account_sha256, content_sha256, rules, approval, payload, places, recorded_at, retain_until)"
+            " values (gen_random_uuid(), $1, 'acme', $9, $10, $2, $3, $4, 'payment_reminder', '', $5, '{}', $6, $7,"
+            " '{}', clock_timestamp() + make_interval(secs => $8), '2030-01-01')",
             row["case_id"],
             stage,
             outcome,
@@ -163,6 +169,8 @@ class Case:
             approval,
             json.dumps(payload),
             ahead_s,
+            self.scope.user,
+            self.scope.session,
         )
 
     async def approve(

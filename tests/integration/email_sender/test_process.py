@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -141,7 +142,8 @@ async def reaches(owner: Owner, case: Case, state: str) -> None:
 async def test_sender_killed_before_the_intent_leaves_one_send_to_the_next(
     case: Case, start_worker: StartWorker, cloud: Cloud, tap: Tap, outbox: Outbox, owner: Owner, blocking: Owner
 ) -> None:
-    await blocking.execute("insert into email_sender.send_lock values ($1, $2)", case.case_id, case.content_sha256)
+    sql = "insert into email_sender.send_lock values ($1, $2, $3, $4, $5)"
+    await blocking.execute(sql, *astuple(case.scope), case.case_id, case.content_sha256)
     worker = await start_worker()
     await cloud.put(case.command(soon()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from switchyard.protocol.operator_commands import CommandAction
 from switchyard.runtime.core.clock import SystemClock, timestamp
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.database.connections import Database, connect_pool, translate_errors
+from switchyard.runtime.database.session_scope import SET_SCOPE
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import (
     APPROVER,
@@ -286,8 +287,9 @@ async def test_stop_does_not_wait_for_an_intent_being_written(
 ) -> None:
     pool = await pool_for("email_sender")
     async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(SET_SCOPE, *astuple(case.scope))
         await connection.execute(LOCK, case.case_id, case.content_sha256)
-        await connection.fetch("select * from case_manager.case_facts($1)", case.case_id)
+        await connection.fetch("select * from case_manager.effect_facts($1)", case.case_id)
         await asyncio.wait_for(STOPS[reason](owner, case), 2)
 
 
@@ -299,6 +301,7 @@ async def test_stalled_email_sender_does_not_block_others(
     )
     async with pool.acquire() as connection:
         await connection.execute("begin")
+        await connection.execute(SET_SCOPE, *astuple(case.scope))
         await connection.execute(LOCK, case.case_id, case.content_sha256)
         with suppress(Unavailable):  # the role's own limit on waiting for a lock
             await email_sender.send(case.command(email_sender.soon))
@@ -310,7 +313,7 @@ async def test_stalled_email_sender_does_not_block_others(
 
 async def test_email_sender_role_reads_single_cases_and_approvals_by_function_only(pool_for: PoolFor) -> None:
     pool = await pool_for("email_sender")
-    assert await pool.fetch("select * from case_manager.case_facts(gen_random_uuid())") == []
+    assert await pool.fetchval("select case_manager.case_facts(gen_random_uuid())") is None
     for statement in (
         "select * from case_manager.submission",
         "select * from case_manager.control",

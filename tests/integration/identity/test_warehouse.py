@@ -1,5 +1,4 @@
-"""From the user's log-in to rows of the warehouse, with real provider, exchange, identity service and connector: a stolen
-agent obtains no more than the task in hand permits."""
+"""From the user's log-in to rows of the warehouse,: a stolen agent obtains no more than its task permits."""
 
 from __future__ import annotations
 

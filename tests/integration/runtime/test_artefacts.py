@@ -15,6 +15,7 @@ from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
+from switchyard.runtime.database.session_scope import SessionScope
 from switchyard.runtime.storage.artefacts import MAX_INLINE_BYTES, Artefacts
 from switchyard.runtime.storage.objects import S3Objects
 from tests.integration.cloud import Cloud
@@ -89,7 +90,12 @@ async def test_result_about_a_person_is_stored_as_ciphertext_only(
     assert SECRET not in base64.b64decode(inline)
     assert SECRET not in stored
     for artefact, plain in ((small, SECRET), (large, SECRET * 1_000)):
-        assert await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact) == plain
+        assert (
+            await artefacts.read_from(
+                handed_on(task), task.envelope.case_id, artefact, scope=SessionScope.of(task.envelope)
+            )
+            == plain
+        )
 
 
 async def test_altered_inline_bytes_are_refused(artefacts: Artefacts) -> None:
@@ -114,7 +120,9 @@ async def test_sealed_artefact_of_another_case_is_refused(artefacts: Artefacts, 
     artefact = await artefacts.write(task, "findings", SECRET, media_type="text/csv")
     other = task_about(subject)
     with pytest.raises(PermanentTaskError, match="seal_broken"):
-        await artefacts.read_from(handed_on(task), other.envelope.case_id, artefact)
+        await artefacts.read_from(
+            handed_on(task), other.envelope.case_id, artefact, scope=SessionScope.of(other.envelope)
+        )
 
 
 async def test_sealed_artefact_under_another_name_is_refused(artefacts: Artefacts, subject: str) -> None:
@@ -122,7 +130,7 @@ async def test_sealed_artefact_under_another_name_is_refused(artefacts: Artefact
     artefact = await artefacts.write(task, "findings", SECRET, media_type="text/csv")
     renamed = artefact.model_copy(update={"name": "question"})
     with pytest.raises(PermanentTaskError, match="seal_broken"):
-        await artefacts.read_from(handed_on(task), task.envelope.case_id, renamed)
+        await artefacts.read_from(handed_on(task), task.envelope.case_id, renamed, scope=SessionScope.of(task.envelope))
 
 
 async def test_sealed_artefact_outside_the_cards_decrypts_is_refused_by_name(
@@ -139,7 +147,7 @@ async def test_bytes_sealed_for_another_person_than_the_cases_are_refused(
 ) -> None:
     task, stranger = task_about(subject), Person(bytes(32))
     with pytest.raises(PermanentTaskError, match="not_sealed"):
-        await artefacts.read(task, task.payload.question)  # inline, in the clear: anybody can write it
+        await artefacts.read(task, task.payload.asked)  # inline, in the clear: anybody can write it
     foreign, place = stranger.artefact(task.envelope.case_id, "question", SECRET)
     task.written_refs[foreign.sha256] = place
     with pytest.raises(PermanentTaskError, match="not_sealed"):
@@ -171,6 +179,6 @@ async def test_bucket_with_an_invalid_answer_makes_the_store_unavailable(cloud: 
 
 async def test_question_inlined_in_the_command_is_read_by_its_hash(artefacts: Artefacts) -> None:
     task = task_about(None)
-    text = await artefacts.read(task, task.payload.question)
-    assert hashlib.sha256(text).hexdigest() == task.payload.question.sha256
-    assert json.dumps(task.received.raw).count(task.payload.question.sha256) == 2, "reference and place"
+    text = await artefacts.read(task, task.payload.asked)
+    assert hashlib.sha256(text).hexdigest() == task.payload.asked.sha256
+    assert json.dumps(task.received.raw).count(task.payload.asked.sha256) == 2, "reference and place"

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.fields import Json
+from switchyard.protocol.fields import Access, Json
 from switchyard.runtime.core.errors import InboxLeaseLost
 from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.messaging.inbox import (
@@ -215,6 +215,24 @@ async def test_failed_attempts_model_calls_reach_next_claim(inbox: Inbox, anothe
     await another.fail(again, "bad_draft: no citation", model_attempts=[{"number": n} for n in range(9)])
     kept = (await granted(inbox, task)).model_attempts
     assert [attempt["number"] for attempt in kept] == list(range(9 - MAX_MODEL_ATTEMPTS_KEPT, 9)), "the latest"
+
+
+async def test_credentials_of_attempts_without_an_outcome_reach_the_next_claim(
+    inbox: Inbox, another: Inbox, task: Envelope
+) -> None:
+    used = [
+        Access(
+            subject=fresh_id(), agent="text_to_sql", grant=fresh_id(), jti=jti, audience="https://a", scopes=("read",)
+        )
+        for jti in ("tok-1", "tok-2")
+    ]
+    claim = await granted(inbox, task)
+    claim.accesses.append(used[0])
+    await inbox.fail(claim, "throttled: too many requests")
+    again = await granted(another, task)
+    again.accesses.append(used[1])
+    await another.release(again)
+    assert (await granted(inbox, task)).accesses == used
 
 
 async def test_late_worker_cannot_count_a_failure(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:

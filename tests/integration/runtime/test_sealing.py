@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, Unavailable
 from switchyard.runtime.crypto.vault import CACHE_S, NONCE_BYTES, KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
 from tests.integration.conftest import PoolFor
-from tests.integration.events import fresh_id, opened
+from tests.integration.events import fresh_id, opened, scope_of
 from tests.integration.infrastructure import Owner
 from tests.integration.known_cases import known_cases
 from tests.integration.manual_clock import ManualClock
@@ -22,7 +22,7 @@ from tests.integration.manual_clock import ManualClock
 pytestmark = pytest.mark.integration
 
 SECRET = b"How deep is Zanzibar-4711?"
-CASE: dict[str, str] = {"case_id": "9b0c2a52-6c0e-4a6d-9f53-0d1f5a8d1c01", "name": "question"}
+CASE: dict[str, Any] = {"case_id": "9b0c2a52-6c0e-4a6d-9f53-0d1f5a8d1c01", "name": "question"}
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ async def agents(pool_for: PoolFor, wrapper: KeyWrapper, clock: ManualClock) -> 
     return Vault(await pool_for("text_to_sql"), wrapper, clock)
 
 
-def working_on(subject: str) -> dict[str, str]:
+def working_on(subject: str) -> dict[str, Any]:
     """A question of a case about a person, with a task of the agent."""
     case_id, cases = fresh_id(), known_cases()
-    opened(case_id, subject=subject)
+    opening = opened(case_id, subject=subject)
     assert cases is not None
     cases.add_task("text_to_sql", case_id)
-    return {"case_id": case_id, "name": "question"}
+    return {"case_id": case_id, "name": "question", "scope": scope_of(opening)}
 
 
 async def test_bytes_sealed_for_a_person_are_opened_by_an_agent(vault: Vault, agents: Vault) -> None:
@@ -79,9 +79,9 @@ async def test_key_of_another_person_than_the_cases_is_refused(vault: Vault, age
 
 async def test_key_without_an_open_task_is_refused_and_can_be_retried(vault: Vault, agents: Vault) -> None:
     subject, case_id = await person(vault), fresh_id()
-    opened(case_id, subject=subject)
+    scope = scope_of(opened(case_id, subject=subject))
     with pytest.raises(RetryableTaskError, match="no_open_task"):
-        await agents.seal(subject, SECRET, case_id=case_id, name="question")
+        await agents.seal(subject, SECRET, case_id=case_id, name="question", scope=scope)
 
 
 async def test_key_of_a_closed_or_cancelled_case_is_refused(vault: Vault, agents: Vault, owner: Owner) -> None:

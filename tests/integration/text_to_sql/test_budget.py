@@ -12,8 +12,8 @@ from services.specialists.text_to_sql.budget import UserBudget, WarehouseBudget
 from services.specialists.text_to_sql.rows import Rows
 from services.specialists.text_to_sql.warehouse import MAX_RESULT_BYTES, QueryLimits, TokenNotAccepted
 from switchyard.identity.client import ConsentRequired
-from switchyard.protocol.fields import Principal
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
+from switchyard.runtime.database.session_scope import SessionScope
 from tests.integration.conftest import PoolFor
 from tests.integration.manual_clock import ManualClock
 
@@ -53,8 +53,7 @@ class Asker:
         self.warehouse = Warehouse(clock)
 
     def of(self, user: str = "", tenant: str = "harbor") -> UserBudget:
-        subject = str(uuid.uuid5(uuid.NAMESPACE_URL, user or self.user))
-        return self.budget.of(Principal(sub="service:upstream.test", tenant=tenant, subject=subject))
+        return self.budget.of(SessionScope(tenant, user or self.user, uuid.uuid4().hex))
 
     async def ask(self, user: str = "", tenant: str = "harbor") -> Rows:
         return await self.of(user, tenant).spend(self.warehouse.run, LIMITS)
@@ -117,7 +116,7 @@ async def test_concurrent_attempts_never_exceed_the_budget(asker: Asker) -> None
     assert len(refused) + asker.warehouse.runs == 20
     assert asker.warehouse.runs >= 2
     reserved = await asyncio.gather(
-        *(asker.budget.reserve("raced" + asker.user, 30_000, 1) for _ in "abcd"),
+        *(asker.budget.reserve(SessionScope("harbor", "raced" + asker.user, "s-1"), 30_000, 1) for _ in "abcd"),
         return_exceptions=True,
     )
     assert sum(isinstance(each, PermanentTaskError) for each in reserved) == 2

@@ -18,9 +18,9 @@ from contracts.events.triage import AgentChosen
 from switchyard.audit.records.stored_row import StoredRow
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, add_digest, event_id_for
-from switchyard.protocol.events.case_manager import CaseClosed
-from switchyard.protocol.events.failures import TaskFailed
-from switchyard.protocol.events.router import CloseCase
+from switchyard.protocol.events.case_manager import CaseClosed, ConsentGranted, ConsentRequested
+from switchyard.protocol.events.failures import ReauthNeeded, TaskFailed
+from switchyard.protocol.events.router import AskConsent, CloseCase
 from switchyard.protocol.fields import Artefact, Contract, Json, ModelCall, StorageRef
 from tests.reference import derive_event, examine_message
 
@@ -115,6 +115,19 @@ def forked() -> list[Json]:
         for ordinal in (0, 1)
     ]
     return [opened, *asks]
+
+
+def consented() -> list[Json]:
+    """A case whose agent needs its user, who is asked for consent, gives it, and gets no further."""
+    events = answered()[:4]
+    needed = ReauthNeeded(audience="https://warehouse.example")
+    events.append(follow(events[-1], needed, "text_to_sql", state={"step": "specialist"}))
+    asked = AskConsent(audience="https://warehouse.example")
+    command = follow(events[-1], asked, "router", state={"step": "consent"}, time_limit_ms=60_000)
+    grant = str(uuid.UUID(int=9))
+    notice = ConsentRequested(grant=grant, audience="https://warehouse.example", until=moment(NOW))
+    answer = follow(command, ConsentGranted(grant=grant), "case_manager", state={"step": "consent"}, after_ms=60_000)
+    return [*events, command, follow(command, notice, "case_manager"), answer]
 
 
 def failed(command: Json, node: str) -> Json:

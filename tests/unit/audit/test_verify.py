@@ -218,6 +218,14 @@ def test_router_failure_after_its_result_is_no_finding() -> None:
     assert findings_in([*events, failure]) == []
 
 
+def test_notice_to_the_user_and_the_answer_of_one_command_are_no_finding() -> None:
+    events = cases.consented()
+    assert findings_in(events) == []
+    assert findings_in(events[:-1]) == []
+    second = cases.failed(events[-3], "case_manager")
+    assert {kind for kind, _ in findings_in([*events, second])} == {FindingKind.SIBLINGS_DISAGREE}
+
+
 def test_missing_sibling_is_a_finding_after_the_grace() -> None:
     opened, one, _ = cases.forked()
     rows = cases.stored([opened, one])

@@ -49,6 +49,13 @@ def test_case_has_one_ending_per_attempt() -> None:
     assert len(why([*retried()[:-2], retried()[-1]])) == 2, "an ending without its retry, and without its cause"
 
 
+def test_notice_to_the_user_and_the_answer_of_one_command_are_accepted() -> None:
+    [unended] = why(cases.consented())
+    assert "ending" in unended
+    answer = cases.consented()[-1]
+    assert len(why([*cases.consented(), cases.renamed(answer, cases.consented()[-3], type="ConsentExpired")])) == 2
+
+
 @pytest.mark.parametrize("dropped", range(9))
 def test_case_with_any_event_left_out_is_a_finding(dropped: int) -> None:
     events = cases.answered()

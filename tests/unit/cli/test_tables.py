@@ -97,6 +97,19 @@ SHOWN = {
         _step("email_sender", "external", "ContactSuppressed"),
         _step("router", "case_manager", "RequestApproval"),
     ],
+    "accesses": [
+        {
+            "seq": 4,
+            "event_id": CASE,
+            "subject": CASE,
+            "agent": "text_to_sql",
+            "grant": CASE,
+            "jti": "tok_mKcJj0-molRF_UTq6uY0Dk6yYb2Zr9Qv",
+            "audience": "https://warehouse.northfork.example",
+            "scopes": ["session:role:FIELD_EAGLE_FORD"],
+        }
+    ],
+    "user": "ana.morales",
     "retired_bodies": 1,
     "opened": [{"name": "question", "text": "Which ten wells produced the most oil in June 2026, in bbl?"}],
     "chain_ok": True,

@@ -30,12 +30,14 @@ from switchyard.protocol.four_eyes import FourEyes
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
 from switchyard.protocol.statements import ApprovalAnswer, approval_statement
 from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.database.session_scope import SessionScope
 
 NOW = datetime(2026, 10, 1, 15, tzinfo=UTC)
 CASE, COMMAND, APPROVAL = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(3))
 OTHER = "00000000-0000-4000-8000-000000000009"
 CONTENT, ADDRESS = "c" * 64, "a" * 64
 KEY = b"a" * 32
+SCOPE = SessionScope("acme", "ada", "s-1")
 KEYS = {"m.okafor": bytes.fromhex(derive_public_key(KEY))}
 APPROVALS = ApprovalPolicy(OperatorKeys(KEYS), FourEyes(KEYS, {"c.ruiz": ()}))
 
@@ -48,7 +50,7 @@ def question(**changes: Any) -> SendRequest:
         "valid_until": timestamp(NOW + timedelta(minutes=5)),
         "address_key": ADDRESS,
     } | changes
-    return SendRequest(COMMAND, CASE, "c.ruiz", SendEmail(**command), NOW, timedelta(seconds=12))
+    return SendRequest(COMMAND, CASE, SCOPE, "c.ruiz", SendEmail(**command), NOW, timedelta(seconds=12))
 
 
 def gate(**changes: Any) -> SendPreconditions:

@@ -12,13 +12,14 @@ import yaml
 
 from contracts.events.upstream import CaseSubmitted
 from demo.oil_field.warehouse import BASINS_BY_ROLE, open_warehouse
-from evals.cases import DATASETS, DatasetError, judge_cases, sql_cases, triage_cases
+from evals.cases import DATASETS, DatasetError, describe_choice, judge_cases, sql_cases, triage_cases
 from evals.judge_suite import build_situation
 from evals.scripts import SCRIPT_FOLDER, SUITE_SCRIPTS
 from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.review import evaluate_rules
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.schema import load_schema
+from services.specialists.triage.agent import AgentChoice
 from switchyard.devstack.simulators.models.answer import match_rule
 from switchyard.devstack.simulators.models.exchange import Prompt
 from switchyard.devstack.simulators.models.script import ScriptRule, load_scripts
@@ -66,9 +67,10 @@ def test_judge_draft_is_stopped_by_no_rule() -> None:
 def test_questions_of_each_kind_are_enough() -> None:
     assert len(GOLD) >= 44
     assert sum(case.expect is not None for case in sql_cases()) >= 5
-    labels = Counter(case.agent for case in triage_cases())
+    labels = Counter(case.agent or case.mode for case in triage_cases())
     assert len(triage_cases()) >= 60
     assert all(labels[agent] >= 10 for agent in ("text_to_sql", "well_data", "field_routing", "none"))
+    assert min(labels["parallel"], labels["sequence"]) >= 15
 
 
 @pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
@@ -106,6 +108,17 @@ def test_script_chooses_the_other_agents_with_their_cards() -> None:
     chosen = {case.id: triage_rule(case.question, *cards) for case in triage_cases()}
     assert chosen["well-decline"].reply.output["agent"] == "well_data"  # type: ignore[union-attr,index]
     assert chosen["route-today"].reply.output["agent"] == "field_routing"  # type: ignore[union-attr,index]
+
+
+def test_script_chooses_several_agents_as_the_labels_have_them() -> None:
+    cards = ("text_to_sql", "well_data", "field_routing")
+    for case in triage_cases():
+        rule = triage_rule(case.question, *cards)
+        assert rule is not None
+        assert rule.reply.output is not None
+        choice = AgentChoice.model_validate(rule.reply.output)
+        right = describe_choice(choice.agents, choice.mode) in case.right(frozenset(cards))
+        assert right or "on purpose" in rule.about, case.id
 
 
 def test_scripted_errors_are_at_least_six_and_labelled() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
@@ -9,7 +9,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from demo.oil_field.warehouse import open_warehouse, read_table
 from evals.authority import RowAccessChecker
-from evals.cases import SqlCase, TriageCase
+from evals.cases import SqlCase, TriageCase, describe_choice
 from evals.sql_suite import SqlSuite
 from evals.triage_suite import run_triage
 from services.specialists.text_to_sql.agent import build_sql_agent
@@ -186,6 +186,38 @@ async def test_wrong_choices_count_as_sent_or_turned_away() -> None:
         "chose none instead of text_to_sql",
         "chose text_to_sql instead of none",
     ]
+
+
+ALL = frozenset({"text_to_sql", "well_data", "field_routing"})
+
+
+@pytest.mark.parametrize(
+    ("mode", "deployed", "right"),
+    [
+        ("parallel", ALL, {"field_routing & well_data"}),
+        ("sequence", ALL, {"well_data > field_routing"}),
+        ("parallel", {"well_data"}, {"well_data"}),
+        ("sequence", {"field_routing"}, {"field_routing", "none"}),
+        ("parallel", {"text_to_sql"}, {"none"}),
+    ],
+)
+def test_label_of_several_agents_leaves_out_those_that_are_not_deployed(
+    mode: Literal["parallel", "sequence"], deployed: set[str], right: set[str]
+) -> None:
+    case = TriageCase(id="a", question="q", agents=("well_data", "field_routing"), mode=mode)
+    assert case.right(frozenset(deployed)) == right
+
+
+def test_sequence_in_another_order_is_another_choice() -> None:
+    assert describe_choice(("b", "a"), "sequence") == "b > a"
+    assert describe_choice(("b", "a")) == "a & b"
+    assert describe_choice(()) == "none"
+
+
+@pytest.mark.parametrize("labels", [{}, {"agent": "a", "agents": ("a", "b")}, {"agents": ("a",)}])
+def test_question_without_exactly_one_label_is_refused(labels: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="agents"):
+        TriageCase(id="a", question="q", **labels)
 
 
 async def test_failed_choice_counts_as_wrong_and_the_run_continues() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from functools import partial
 from http.client import IncompleteRead
 from typing import Any
 
@@ -14,9 +15,13 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.handler import SubmissionNotPublished, put_event, respond
+from services.ingress.grants import Grants
+from services.ingress.handler import EventNotPublished, Ingress, put_event, respond
+from services.ingress.identity_service import IdentityUnavailable
 from services.ingress.principal import PrincipalSigner
-from services.ingress.tokens import TokenVerifier
+from services.ingress.problems import GrantForbidden, NotFound, Problem
+from services.ingress.settings import GrantPolicy
+from services.ingress.tokens import AuthenticatedUser, TokenVerifier
 from switchyard.identity.jwt_verifier import (
     JWKS_CACHE_S,
     JWKS_MIN_REFETCH_S,
@@ -25,6 +30,10 @@ from switchyard.identity.jwt_verifier import (
     JwtVerifier,
     read_key_set,
 )
+from switchyard.protocol.events.upstream import GrantRenewed
+from switchyard.protocol.grants import GrantClaims
+from switchyard.protocol.principal_jws import import_public_key, verify_grant
+from switchyard.protocol.signing import derive_public_key
 from switchyard.protocol.submissions import case_id_for
 
 NOW = 1_800_000_000
@@ -34,10 +43,15 @@ CLAIMS: dict[str, Any] = {
     "iss": "https://login.acme.example/",
     "aud": "switchyard",
     "sub": "ana@acme.example",
+    "iat": NOW - 60,
     "exp": NOW + 60,
     "tenant": "acme",
     "warehouse_role": "FIELD_PERMIAN",
 }
+POLICY = GrantPolicy(
+    agents=("text_to_sql",), audiences=("https://warehouse.example",), role_scope="session:role:", hours=8
+)
+SOURCE = "upstream.ingress"
 SIGNING_KEY = json.dumps({"2026-11": "01" * 32})
 BODY = {"question": "Which wells are shut in?", "idempotency_key": "portal-17"}
 
@@ -54,6 +68,29 @@ class Provider:
         if self.down:
             raise OSError("no route")
         return json.dumps(KeySet([KEY]).as_dict(private=False)).encode()
+
+
+class Registry:
+    """The identity service: what it was sent, or how it fails."""
+
+    def __init__(self, problem: Problem | None = None) -> None:
+        self.registered: list[tuple[GrantClaims, str | None, bool]] = []
+        self.revoked: list[tuple[str, str]] = []
+        self.problem = problem
+
+    def register(self, statement: str, user: AuthenticatedUser, *, refresh_token: str | None, renewal: bool) -> None:
+        if self.problem is not None:
+            raise self.problem
+        self.registered.append((read(statement), refresh_token, renewal))
+
+    def revoke(self, grant: str, user: AuthenticatedUser) -> None:
+        if self.problem is not None:
+            raise self.problem
+        self.revoked.append((grant, user.user_id))
+
+
+def read(statement: str) -> GrantClaims:
+    return verify_grant(statement, {"2026-11": import_public_key(bytes.fromhex(derive_public_key(b"\1" * 32)))})[1]
 
 
 class Bus:
@@ -89,21 +126,31 @@ def signer() -> PrincipalSigner:
     return PrincipalSigner(source="upstream.ingress", fetch=lambda: SIGNING_KEY, now=lambda: NOW)
 
 
+def ingress(bus: Any = None, registry: Registry | None = None, verifier: TokenVerifier | None = None) -> Ingress:
+    put = partial(put_event, bus or Bus(), "switchyard", SOURCE)
+    grants = Grants(registry or Registry(), POLICY, SOURCE, now=lambda: NOW)
+    return Ingress(verifier or tokens(), signer(), grants, put, SOURCE)
+
+
 def ask(
     authorization: str | None = None,
     body: Any = BODY,
     session: str | None = "s-1",
     bus: Bus | None = None,
+    route: str = "cases",
+    function: Ingress | None = None,
+    headers: dict[str, str] | None = None,
     **parts: Any,
 ) -> tuple[int, dict[str, Any], list[dict[str, Any]]]:
     bus = bus or Bus()
-    headers = {"Authorization": authorization or f"Bearer {token()}"} | ({"X-Session-Id": session} if session else {})
-    event = {"headers": headers, "body": body if isinstance(body, str) else json.dumps(body)} | parts
-
-    def put(submitted: CaseSubmitted) -> None:
-        put_event(bus, "switchyard", "upstream.ingress", submitted)
-
-    response = respond(event, tokens=tokens(), signer=signer(), put=put, source="upstream.ingress")
+    sent = {"Authorization": authorization or f"Bearer {token()}"} | ({"X-Session-Id": session} if session else {})
+    event = {
+        "httpMethod": "POST",
+        "path": f"/dev/v1/{route}",
+        "headers": sent | (headers or {}),
+        "body": body if isinstance(body, str) else json.dumps(body),
+    } | parts
+    response = respond(event, function or ingress(bus))
     return response["statusCode"], json.loads(response["body"]), bus.entries
 
 
@@ -111,13 +158,13 @@ def test_question_is_submitted_for_the_tokens_user_and_the_headers_session() -> 
     status, answer, [entry] = ask()
     assert status == 202
     case_id = case_id_for("acme", "upstream.ingress", "ana@acme.example", "portal-17")
-    assert answer == {"case_id": case_id, "session_id": "s-1"}
+    submitted = CaseSubmitted.model_validate_json(entry["Detail"])
+    assert answer == {"case_id": case_id, "session_id": "s-1", "grant": read(str(submitted.grant)).jti}
     assert (entry["EventBusName"], entry["Source"], entry["DetailType"]) == (
         "switchyard",
         "upstream.ingress",
         "CaseSubmitted",
     )
-    submitted = CaseSubmitted.model_validate_json(entry["Detail"])
     assert (submitted.tenant, submitted.user_id, submitted.role) == ("acme", "ana@acme.example", "FIELD_PERMIAN")
     assert (submitted.session_id, submitted.question) == ("s-1", BODY["question"])
 
@@ -126,8 +173,8 @@ def test_question_is_submitted_for_the_tokens_user_and_the_headers_session() -> 
 def test_body_with_an_identity_field_is_rejected(field: str) -> None:
     status, answer, entries = ask(body=BODY | {field: "mallory"})
     assert (status, entries) == (400, [])
-    assert field in answer["error"]
-    assert "mallory" not in answer["error"]
+    assert (answer["field"], "leave" in answer["remedy"]) == (field, True)
+    assert "mallory" not in json.dumps(answer)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +190,11 @@ def test_body_with_an_identity_field_is_rejected(field: str) -> None:
         {"tenant": ["acme"]},
         {"nbf": NOW + 3_600},
         {"warehouse_role": 7},
+        {"warehouse_role": ["FIELD_PERMIAN", 7]},
+        {"warehouse_role": "FIELD PERMIAN"},
+        {"iat": None},
+        {"iat": NOW + 3_600},
+        {"iat": NOW - 8 * 3_600, "exp": NOW + 60},
     ],
 )
 def test_token_with_foreign_claims_is_rejected(changed: dict[str, Any]) -> None:
@@ -187,7 +239,9 @@ def test_token_of_another_key_or_without_signature_is_rejected() -> None:
 def test_invalid_submission_is_rejected_with_the_invalid_part(parts: dict[str, Any], named: str) -> None:
     status, answer, entries = ask(**parts)
     assert (status, entries) == (400, [])
-    assert named in answer["error"]
+    assert named in json.dumps(answer)
+    assert answer["field"]
+    assert answer["remedy"]
 
 
 def test_body_in_base64_is_decoded() -> None:
@@ -196,16 +250,17 @@ def test_body_in_base64_is_decoded() -> None:
 
 @pytest.mark.parametrize("bus", [Bus(failed=1), Bus(error=EndpointConnectionError(endpoint_url="x"))])
 def test_submission_is_not_accepted_when_the_bus_fails(bus: Bus) -> None:
-    with pytest.raises(SubmissionNotPublished):
+    with pytest.raises(EventNotPublished):
         put_event(
             bus,
             "switchyard",
             "upstream.ingress",
-            CaseSubmitted(tenant="a", idempotency_key="k", session_id="s", user_id="u", question="q"),
+            "CaseSubmitted",
+            {},
         )
     status, answer, _ = ask(bus=bus)
     assert status == 503
-    assert "again" in answer["error"]
+    assert "again" in answer["remedy"]
 
 
 @pytest.mark.parametrize("answer", [{}, {"Entries": []}, {"Entries": [None]}, {"Entries": [{}]}, {"Entries": "<html>"}])
@@ -293,11 +348,146 @@ def test_provider_keys_are_cached_and_refreshed() -> None:
 def test_caller_gets_503_when_the_provider_keys_are_unavailable() -> None:
     provider = Provider()
     provider.down = True
-    response = respond(
-        {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s"}, "body": json.dumps(BODY)},
-        tokens=tokens(provider),
-        signer=signer(),
-        put=lambda _: pytest.fail("submitted without a checked token"),
-        source="upstream.ingress",
+    status, answer, entries = ask(function=ingress(verifier=tokens(provider)))
+    assert (status, entries) == (503, [])
+    assert "again" in answer["remedy"]
+
+
+def test_grant_covers_what_the_token_and_the_policy_say_and_holds_no_token() -> None:
+    registry, bus = Registry(), Bus()
+    text = token(warehouse_role=["FIELD_PERMIAN", "FIELD_EAGLE_FORD"])
+    ask(f"Bearer {text}", function=ingress(bus, registry))
+    [(grant, refresh, renewal)] = registry.registered
+    assert grant == GrantClaims(
+        iss=SOURCE,
+        jti=grant.jti,
+        sub="ana@acme.example",
+        tenant="acme",
+        agents=("text_to_sql",),
+        scopes=("session:role:FIELD_PERMIAN", "session:role:FIELD_EAGLE_FORD"),
+        audiences=("https://warehouse.example",),
+        iat=NOW - 60,
+        exp=NOW - 60 + 8 * 3_600,
     )
-    assert response["statusCode"] == 503
+    assert (refresh, renewal) == (None, False)
+    assert text not in json.dumps(bus.entries)
+    assert text not in repr(tokens().authenticated_user(f"Bearer {text}"))
+
+
+def test_same_token_has_the_same_grant_however_it_is_signed() -> None:
+    registry = Registry()
+    for text in (token(), token()):  # ECDSA: each signature is another
+        ask(f"Bearer {text}", function=ingress(registry=registry))
+    ask(f"Bearer {token(exp=NOW + 61)}", function=ingress(registry=registry))
+    first, again, other = (grant.jti for grant, _, _ in registry.registered)
+    assert first == again != other
+
+
+def test_grant_of_a_token_is_registered_once_by_a_process() -> None:
+    registry = Registry()
+    function, text = ingress(registry=registry), token()
+    for key in ("k-1", "k-2"):
+        assert ask(f"Bearer {text}", body=BODY | {"idempotency_key": key}, function=function)[0] == 202
+    assert len(registry.registered) == 1
+
+
+def test_refresh_token_goes_to_the_identity_service_and_not_on_the_bus() -> None:
+    registry, bus = Registry(), Bus()
+    ask(function=ingress(bus, registry), headers={"X-Refresh-Token": "r-secret"})
+    assert registry.registered[0][1] == "r-secret"
+    assert "r-secret" not in json.dumps(bus.entries)
+
+
+def test_submission_without_the_identity_service_is_unavailable_until_a_retry() -> None:
+    registry, bus = Registry(IdentityUnavailable("the identity service is unreachable (OSError)")), Bus()
+    function, text = ingress(bus, registry), token()
+    status, problem, _ = ask(f"Bearer {text}", function=function)
+    assert (status, bus.entries) == (503, [])
+    assert problem == {
+        "title": "Temporarily unavailable",
+        "status": 503,
+        "detail": "the identity service is unreachable (OSError)",
+        "remedy": "send the same request again, under the same idempotency key",
+    }
+    registry.problem = None
+    answers = [ask(f"Bearer {text}", function=function)[:2] for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 202
+    cases = {case_of(entry) for entry in bus.entries}
+    assert cases == {answers[0][1]["case_id"]}
+
+
+def case_of(entry: dict[str, Any]) -> str:
+    submitted = CaseSubmitted.model_validate_json(entry["Detail"])
+    return case_id_for(submitted.tenant, SOURCE, submitted.user_id, submitted.idempotency_key)
+
+
+GRANT = "6d3f0e5a-3f4b-5c0e-9a53-8f1f5a8d1c01"
+
+
+def test_consent_renews_the_grant_with_the_new_log_in_and_reports_it() -> None:
+    registry, bus = Registry(), Bus()
+    status, answer, _ = ask(body={"grant": GRANT}, route="consents", function=ingress(bus, registry))
+    assert (status, answer) == (202, {"grant": GRANT, "expires_at": NOW - 60 + 8 * 3_600})
+    [(grant, _, renewal)] = registry.registered
+    assert (grant.jti, grant.sub, renewal) == (GRANT, "ana@acme.example", True)
+    [entry] = bus.entries
+    renewed = GrantRenewed.model_validate_json(entry["Detail"])
+    assert (entry["DetailType"], entry["Source"]) == ("GrantRenewed", SOURCE)
+    assert (renewed.tenant, read(renewed.grant)) == ("acme", grant)
+
+
+@pytest.mark.parametrize("route", ["consents", "revocations"])
+@pytest.mark.parametrize(
+    ("problem", "status"),
+    [
+        (GrantForbidden("the grant belongs to another user", field="grant", remedy="name your own"), 403),
+        (NotFound("no grant of that id is registered", field="grant", remedy="name your own"), 404),
+        (IdentityUnavailable("the identity service is unreachable"), 503),
+    ],
+)
+def test_consent_that_the_identity_service_refuses_reports_nothing(route: str, problem: Problem, status: int) -> None:
+    bus = Bus()
+    answered, answer, _ = ask(body={"grant": GRANT}, route=route, function=ingress(bus, Registry(problem)))
+    assert (answered, bus.entries) == (status, [])
+    assert answer["remedy"]
+
+
+@pytest.mark.parametrize("route", ["consents", "revocations"])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "grant"),
+        ({"grant": "../x"}, "grant"),
+        ({"grant": 7}, "grant"),
+        ({"grant": GRANT, "sub": "ben"}, "sub"),
+        ({"grant": GRANT, "tenant": "other"}, "tenant"),
+    ],
+)
+def test_request_about_a_grant_names_the_grant_and_nobody(route: str, body: dict[str, Any], field: str) -> None:
+    registry, bus = Registry(), Bus()
+    status, answer, _ = ask(body=body, route=route, function=ingress(bus, registry))
+    assert (status, answer["field"]) == (400, field)
+    assert (registry.registered, registry.revoked, bus.entries) == ([], [], [])
+
+
+def test_revocation_is_of_the_tokens_user() -> None:
+    registry = Registry()
+    status, answer, entries = ask(body={"grant": GRANT}, route="revocations", function=ingress(registry=registry))
+    assert (status, answer, entries) == (200, {"grant": GRANT, "revoked": True}, [])
+    assert registry.revoked == [(GRANT, "ana@acme.example")]
+
+
+@pytest.mark.parametrize("route", ["cases", "consents", "revocations"])
+def test_route_without_a_valid_token_is_refused(route: str) -> None:
+    registry, bus = Registry(), Bus()
+    status, answer, _ = ask("Bearer x.y.z", body={"grant": GRANT}, route=route, function=ingress(bus, registry))
+    assert (status, answer["field"]) == (401, "authorization")
+    assert (registry.registered, registry.revoked, bus.entries) == ([], [], [])
+
+
+@pytest.mark.parametrize("parts", [{"path": "/dev/v1/grants"}, {"httpMethod": "GET"}, {"path": None}])
+def test_unknown_route_is_not_found(parts: dict[str, Any]) -> None:
+    status, answer, entries = ask(**parts)
+    assert (status, entries) == (404, [])
+    assert "POST cases" in answer["remedy"]

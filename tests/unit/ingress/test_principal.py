@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from joserfc.jwk import OctKey, OKPKey
 
 from contracts.events.upstream import CaseSubmitted
 from contracts.submissions import open_question
-from services.ingress.handler import read_secret, respond
+from services.ingress.handler import read_secret
 from services.ingress.principal import SIGNING_KEY_CACHE_S, PrincipalSigner, SigningKeyUnavailable, bus_payload
 from switchyard.case_manager.principals import PRINCIPAL_LEEWAY_S, PrincipalKeys, VerifiedPrincipal, check_principal
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid
@@ -23,7 +24,8 @@ from switchyard.protocol.fields import Json
 from switchyard.protocol.principals import PRINCIPAL_TOKEN_TYPE, PRINCIPAL_VALID_S
 from switchyard.protocol.signing import derive_public_key
 from switchyard.protocol.submissions import case_id_for
-from tests.unit.ingress.test_handler import BODY, CLAIMS, NOW, token, tokens
+from tests.grants import granted
+from tests.unit.ingress.test_handler import CLAIMS, NOW, Bus, Registry, ask, ingress, token
 
 SOURCE, OTHER_SOURCE = "upstream.ingress", "upstream.portal"
 SEED, OTHER_SEED = b"\x01" * 32, b"\x02" * 32
@@ -52,13 +54,19 @@ def signer(source: str = SOURCE, secret: str = SECRET) -> PrincipalSigner:
 
 def sent(submitted: CaseSubmitted = ASKED, by: PrincipalSigner | None = None) -> Json:
     """A signed submission as published, in the form that the case manager receives."""
-    return parse_json(json.dumps(bus_payload((by or signer()).signed(submitted))))
+    signed = (by or signer()).signed(submitted.model_copy(update={"grant": grant_of(submitted)}))
+    return parse_json(json.dumps(bus_payload(signed)))
+
+
+def grant_of(submitted: CaseSubmitted, source: str = SOURCE, seed: bytes = SEED) -> str:
+    """The grant of the submission's user."""
+    return granted(submitted, source=source, seed=seed, kid="2026-11", at=NOW)
 
 
 def believed(detail: Json, source: str = SOURCE) -> VerifiedPrincipal:
     """The case manager's result for a submission of a source."""
     submitted = CaseSubmitted.model_validate_json(json.dumps(detail))
-    verified_principal = KEYS.verified_principal(source, submitted.principal)
+    verified_principal = KEYS.verified_principal(source, submitted.principal, submitted.grant)
     check_principal(verified_principal, source, submitted, open_question(submitted), detail)
     return verified_principal
 
@@ -172,7 +180,8 @@ def test_statement_with_one_altered_bit_is_rejected(part: int) -> None:
 def test_key_of_another_source_is_rejected() -> None:
     foreign = sent(by=signer(OTHER_SOURCE, json.dumps({"2026-11": OTHER_SEED.hex()})))
     assert rejection(foreign) == "principal_forged"
-    assert believed(foreign, OTHER_SOURCE)
+    own = foreign | {"grant": grant_of(ASKED, OTHER_SOURCE, OTHER_SEED)}
+    assert believed(own, OTHER_SOURCE)
     assert rejection(sent(by=signer(OTHER_SOURCE))) == "principal_foreign"
 
 
@@ -289,15 +298,14 @@ def header(by: PrincipalSigner) -> Json:
 def test_function_without_its_key_submits_nothing_and_logs_no_secret(
     vault: Vault, caplog: pytest.LogCaptureFixture
 ) -> None:
-    response = respond(
-        {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s"}, "body": json.dumps(BODY)},
-        tokens=tokens(),
+    registry, bus = Registry(), Bus()
+    unable = replace(
+        ingress(bus, registry),
         signer=PrincipalSigner(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: NOW),
-        put=lambda _: pytest.fail("submitted without a signature"),
-        source=SOURCE,
     )
-    assert response["statusCode"] == 503
-    assert "zz" not in response["body"]
+    status, answer, _ = ask(function=unable)
+    assert (status, bus.entries, registry.registered) == (503, [], [])
+    assert "zz" not in json.dumps(answer)
     [line] = caplog.messages
     assert line.startswith("SigningKeyUnavailable: the s")
     assert "zz" not in caplog.text
@@ -307,15 +315,51 @@ def test_function_without_its_key_submits_nothing_and_logs_no_secret(
         assert failed.value.__cause__ is None
 
 
+def submitted_through_the_function(**claims: Any) -> Json:
+    """What the function puts on the bus for a user with these claims."""
+    status, _, [entry] = ask(f"Bearer {token(**claims)}")
+    assert status == 202
+    return parse_json(entry["Detail"])
+
+
 def test_submission_of_the_function_is_accepted_for_the_user_of_the_token() -> None:
-    put: list[CaseSubmitted] = []
-    response = respond(
-        {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s-1"}, "body": json.dumps(BODY)},
-        tokens=tokens(),
-        signer=signer(),
-        put=put.append,
-        source=SOURCE,
-    )
-    assert response["statusCode"] == 202
-    claims = believed(parse_json(json.dumps(bus_payload(put[0])))).claims
+    verified = believed(submitted_through_the_function())
+    claims, grant = verified.claims, verified.grant
     assert (claims.sub, claims.tenant, claims.role) == (CLAIMS["sub"], CLAIMS["tenant"], CLAIMS["warehouse_role"])
+    assert grant is not None
+    assert (grant.sub, grant.tenant, grant.scopes) == (claims.sub, claims.tenant, ("session:role:FIELD_PERMIAN",))
+
+
+@pytest.mark.parametrize("other", [{"sub": "ben@acme.example"}, {"tenant": "rival"}])
+def test_submission_with_another_users_grant_is_refused(other: dict[str, Any]) -> None:
+    stolen = submitted_through_the_function(**other)["grant"]
+    with pytest.raises(PrincipalInvalid) as refused:
+        believed(submitted_through_the_function() | {"grant": stolen})
+    assert (refused.value.code, "grant" in refused.value.message) == ("principal_mismatch", True)
+
+
+def test_submission_with_a_wider_role_than_the_tokens_is_refused() -> None:
+    for wider in ({"role": "ACCOUNTADMIN"}, {"role": "FIELD_ALL"}):
+        with pytest.raises(PrincipalInvalid) as refused:
+            believed(submitted_through_the_function() | wider)
+        assert refused.value.code == "principal_mismatch"
+
+
+def test_submission_with_a_role_and_without_a_grant_is_refused() -> None:
+    submitted = submitted_through_the_function()
+    del submitted["grant"]
+    with pytest.raises(PrincipalInvalid) as refused:
+        believed(submitted)
+    assert refused.value.code == "grant_missing"
+
+
+def test_submission_with_an_altered_grant_is_refused() -> None:
+    submitted = submitted_through_the_function()
+    head, payload, signature = submitted["grant"].split(".")
+    widened = base64.urlsafe_b64encode(
+        base64.urlsafe_b64decode(payload + "==").replace(b"FIELD_PERMIAN", b"ACCOUNTADMINS")
+    )
+    for altered in (f"{head}.{widened.decode().rstrip('=')}.{signature}", f"{head}.{payload}.{signature[:-4]}AAAA"):
+        with pytest.raises(PrincipalInvalid) as refused:
+            believed(submitted | {"grant": altered})
+        assert refused.value.code == "grant_forged"

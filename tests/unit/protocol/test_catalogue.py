@@ -15,7 +15,7 @@ from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Artefact, Name, TypeName
 from switchyard.runtime.crypto.vault import ADDRESS_FACT
 
-COMMAND_VERBS = ("Answer", "Ask", "Check", "Choose", "Close", "Draft", "Review", "Send", "Wait")
+COMMAND_VERBS = ("Answer", "Ask", "Check", "Choose", "Close", "Draft", "Gather", "Join", "Review", "Send", "Wait")
 FACT = re.compile(r"(ed|Chosen|Fits|Halted|Over|Ready|Sent|TooLate|Undeliverable|Unknown)$")
 """What happened, or what is so: past participles, and those that English forms otherwise."""
 

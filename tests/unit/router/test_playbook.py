@@ -15,9 +15,10 @@ from contracts.events.case_manager import CaseOpened
 from contracts.events.drafter import AnswerDrafted
 from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
 from contracts.events.specialists import FindingsReady
+from contracts.events.triage import AgentsChosen
 from services.orchestrator import graph
 from services.orchestrator.graph import PLAYBOOKS
-from switchyard.router.playbook import Playbook, PlaybookEdge, PlaybookStep, end_case, on, task_step
+from switchyard.router.playbook import Playbook, PlaybookEdge, PlaybookStep, end_case, gather_step, on, task_step
 from tests.unit.router.cases import OPENED, received
 
 ARROW = re.compile(r"  (\w+) -->\|([A-Za-z0-9, ]+)\| (\w+)(\[[\w: ]+\]|\(\[\w+\]\))")
@@ -48,7 +49,9 @@ def test_playbook_is_drawn_with_each_edge(playbook: Playbook) -> None:
     assert head == "flowchart LR"
     drawn = [ARROW.fullmatch(arrow) for arrow in arrows]
     assert all(drawn), arrows
-    targets = [arrow.group(3) for arrow in drawn if arrow]
+    begun = [step.branch[0] for step in playbook.steps.values() if step.branch]
+    assert [arrow.group(3) for arrow in drawn if arrow and arrow.group(2).startswith("each of at most")] == begun
+    targets = [arrow.group(3) for arrow in drawn if arrow][: len(arrows) - len(begun)]
     assert [target for target, _ in groupby(targets)] == [
         target for target, _ in groupby(edge.go or (edge.end and edge.end.outcome) for edge in playbook.edges)
     ]
@@ -119,6 +122,51 @@ def test_assist_3_is_assist_2_and_asks_for_consent() -> None:
         "  consent -->|ConsentGranted| specialist[specialist: AnswerQuestion]",
         "  consent -->|ConsentExpired| expired([expired])",
     ]
+
+
+def test_assist_4_is_assist_3_and_asks_several_specialists() -> None:
+    third, fourth = PLAYBOOKS["assist/3"], PLAYBOOKS["assist/4"]
+    assert fourth.edges[: len(third.edges)] == third.edges
+    assert {name: fourth.steps[name] for name in third.steps if name != "triage"} == {
+        name: step for name, step in third.steps.items() if name != "triage"
+    }
+    assert fourth.steps["triage"] == replace(third.steps["triage"], given={"at_most": 3})
+    assert [fourth.later_p95_ms(CATALOGUE, name) for name in third.steps] == [
+        third.later_p95_ms(CATALOGUE, name) for name in third.steps
+    ]
+    added = [line for line in fourth.mermaid(CATALOGUE).splitlines() if line not in third.mermaid(CATALOGUE)]
+    assert added == [
+        "  triage -->|AgentsChosen| gather[gather: GatherBranches]",
+        "  gather -->|BranchesJoined| drafter[drafter: DraftAnswer]",
+        "  gather -->|each of at most 3 branches| specialist[specialist: AnswerQuestion]",
+    ]
+
+
+SPECIALIST_STEP = task_step("specialist", AnswerQuestion, attempts=1, seconds=1)
+GATHER_STEP = gather_step("gather", "specialist", at_most=2)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        pytest.param(
+            (SPECIALIST_STEP, GATHER_STEP, on(CaseOpened, go="gather")), "a fan-out leads", id="no fan-out"
+        ),
+        pytest.param((SPECIALIST_STEP, on(AgentsChosen, go="specialist")), "a fan-out leads", id="no gather"),
+        pytest.param(
+            (SPECIALIST_STEP, gather_step("gather", "gather", at_most=2), on(AgentsChosen, go="gather"),
+             on(CaseOpened, go="specialist")),
+            "or a gather", id="a gather in a branch",
+        ),
+        pytest.param(
+            (SPECIALIST_STEP, gather_step("gather", "specialist", "nowhere", at_most=2), on(AgentsChosen, go="gather")),
+            "is missing", id="a step that does not exist",
+        ),
+    ],
+)  # fmt: skip
+def test_invalid_fan_out_is_refused(parts: tuple[PlaybookStep | PlaybookEdge, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=f"broken/1.*{message}"):
+        Playbook("broken/1", *parts)
 
 
 def test_cycle_in_the_graph_is_counted_once() -> None:

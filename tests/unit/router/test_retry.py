@@ -14,10 +14,11 @@ from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
-from switchyard.router.retry import reissue_command
+from switchyard.router.retry import quoted_command
 from switchyard.router.state_seal import StateSeal
 from tests.reference import decide_routing, derive_event, route
 from tests.unit.protocol.bus_events import changed, delivered, with_digest, without
+from tests.unit.router.branch_cases import chosen, findings, followed, join
 from tests.unit.router.cases import (
     ANSWER_QUESTION,
     CHOOSE,
@@ -36,9 +37,9 @@ OPERATORS = OperatorKeys({"ana": bytes.fromhex(derive_public_key(KEY))})
 NOW = datetime(2026, 7, 1, 8, 5, tzinfo=UTC)
 
 
-def retried(command: Json) -> Json:
+def retried(command: Json, failure: Json | None = None) -> Json:
     """The case manager's event that has a command of a failed case done again."""
-    failure = failed(command)
+    failure = failure or failed(command)
     close = routed(failure)
     ending = derive_event(
         received(close).envelope, CaseClosed(outcome="failed", code="time_limit"), node_from="case_manager"
@@ -122,9 +123,9 @@ def test_retry_of_a_command_never_issued_is_forged(event: Json, field: str) -> N
 
 def test_retry_of_a_command_of_other_keys_is_forged() -> None:
     with pytest.raises(InvalidEvent, match="no seal of this router"):
-        reissue_command(received(RETRIED), StateSeal({"k2": b"2" * 32}), CATALOGUE)
+        quoted_command(received(RETRIED), StateSeal({"k2": b"2" * 32}))
     with pytest.raises(InvalidEvent, match="never issued"):
-        reissue_command(received(RETRIED), StateSeal({"k1": b"2" * 32}), CATALOGUE)
+        quoted_command(received(RETRIED), StateSeal({"k1": b"2" * 32}))
 
 
 @pytest.mark.parametrize("path", ["reason", "requested_at", "closed", "operator", "signature"])
@@ -146,3 +147,33 @@ def test_retries_count_the_attempt() -> None:
     assert [next_attempt(name) for name in (None, "retry-1", "retry-9")] == ["retry-1", "retry-2", "retry-10"]
     with pytest.raises(Exception, match="not_an_attempt"):
         next_attempt("what-if-1")
+
+
+def test_retry_of_a_gather_asks_every_branch_again() -> None:
+    gather, *commands = followed(chosen(2))
+    failure = join(gather, [followed(failed(command))[0] for command in commands])
+    again, *asked = followed(retried(gather, failure))
+    assert [each["payload"] for each in (again, *asked)] == [each["payload"] for each in (gather, *commands)]
+    assert {each["attempt"] for each in (again, *asked)} == {"retry-1"}
+    assert {each["branch"]["gather"] for each in asked} == {again["event_id"]} != {gather["event_id"]}
+    (draft,) = followed(join(again, [followed(findings(command))[0] for command in asked]))
+    assert (draft["type"], draft["attempt"]) == ("DraftAnswer", "retry-1")
+
+
+def test_retry_of_a_sequence_begins_with_the_step_that_failed() -> None:
+    gather, first = followed(chosen(2, "sequence"))
+    failure = join(gather, followed(failed(first)))
+    again, asked = followed(retried(gather, failure))
+    second_gather, second = followed(join(again, followed(findings(asked))))
+    assert received(second).payload.findings is not None  # type: ignore[attr-defined]
+    assert second_gather["attempt"] == "retry-1"
+
+
+def test_retry_of_a_gather_that_quotes_other_branches_is_forged() -> None:
+    gather, *commands = followed(chosen(2))
+    failure = join(gather, [followed(failed(command))[0] for command in commands])
+    event = retried(gather, failure)
+    fewer = with_digest(changed(event, "payload.command.payload.branches", gather["payload"]["branches"][:1]))
+    with pytest.raises(InvalidEvent) as refused:
+        followed(fewer)
+    assert (refused.value.reason, refused.value.field) == (RejectionReason.FORGED, "payload.command.digest")

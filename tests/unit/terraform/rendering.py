@@ -52,6 +52,7 @@ FACTS = {
     "identity_kms_key_id": KEY + "credentials",
     "identity_tls_ca": "/tmp/identity/ca.pem",
     "snowflake_audience": "https://acme.snowflakecomputing.com",
+    "wells_audience": "https://wells.acme.example",
     "role_scope": "session:role:",
     "identity_url": "https://identity.switchyard.internal:8081",
     "identity_tls_certificate": "/tmp/identity/own.pem",

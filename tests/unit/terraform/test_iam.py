@@ -222,24 +222,27 @@ def test_identity_service_alone_uses_the_credentials_key_and_publishes_nothing()
             assert not may(node, action, FACTS["identity_kms_key_id"] + "-other")
 
 
-def test_ingress_publishes_questions_from_its_own_source_only() -> None:
+def test_ingress_publishes_questions_and_renewed_grants_from_its_own_source_only() -> None:
     assert puts("ingress", "upstream.ingress", "CaseSubmitted")
+    assert puts("ingress", "upstream.ingress", "GrantRenewed")
     assert not puts("ingress", "upstream.ingress", "SuppressionRequested")
     assert not puts("ingress", "upstream.email_feedback", "CaseSubmitted")
     assert not puts("ingress", "switchyard.case_manager", "CaseOpened")
 
 
-def test_ingress_alone_reads_its_signing_key_and_no_other_secret() -> None:
-    key = SECRET + "principal_key"
+def test_ingress_alone_reads_its_signing_key_and_certificate_and_no_other_secret() -> None:
+    own = ("principal_key", "ingress_identity_files")
     for node in EVERYONE:
         for kind in ("task", "execution"):
-            assert not allows(rendered(f"iam/{node}.{kind}.json"), Request("secretsmanager:GetSecretValue", key))
+            for key in own:
+                request = Request("secretsmanager:GetSecretValue", SECRET + key)
+                assert not allows(rendered(f"iam/{node}.{kind}.json"), request)
     for name in SECRETS:
         opens: dict[str, Values] = {
             "kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com",
             "kms:EncryptionContext:SecretARN": SECRET + name,
         }
-        mine = name == "principal_key"
+        mine = name in own
         assert may("ingress", "secretsmanager:GetSecretValue", SECRET + name) == mine
         assert kms("ingress", "kms:Decrypt", "secrets_key_arn", opens) == mine
         assert not may("ingress", "secretsmanager:PutSecretValue", SECRET + name)

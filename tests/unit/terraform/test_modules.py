@@ -155,7 +155,7 @@ def test_identity_service_is_reached_by_its_callers_on_its_port_only() -> None:
     assert rule["from_port"] == rule["to_port"] == "${var.server.port}"
     [used] = [block["identity"] for block in blocks(ROOT, "module") if "identity" in block]
     assert "module.ingress.security_group_id" in str(used["callers"])
-    assert topology()["servers"]["identity"]["callers"] == ["text_to_sql"]
+    assert topology()["servers"]["identity"]["callers"] == ["text_to_sql", "well_data"]
     service = of("aws_ecs_service")["identity.this"]
     assert "load_balancer" not in service, "it terminates mutual TLS itself"
 

@@ -9,7 +9,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCall
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from services.specialists.text_to_sql.agent import SQL_PROMPT, SQL_PROMPT_VERSION, build_sql_agent, query_answer
-from services.specialists.text_to_sql.findings import Findings
+from services.specialists.text_to_sql.findings import SqlFindings
 from services.specialists.text_to_sql.guard_process import GuardProcess
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
@@ -59,7 +59,7 @@ def ask(snowflake_simulator: SnowflakeSimulator, schema: Schema, guard: GuardPro
     address = WarehouseEndpoint(account="local", database="OILFIELD", namespace="PROD")
     warehouse = SnowflakeWarehouse(address, user_token(), connect=snowflake_simulator.connect)
 
-    async def ask(script: Script, question: str = "How many wells?", role: str = "FIELD_ALL") -> Findings:
+    async def ask(script: Script, question: str = "How many wells?", role: str = "FIELD_ALL") -> SqlFindings:
         agent = build_sql_agent(FunctionModel(script), schema)
         return await query_answer(
             question,

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.specialists.text_to_sql.findings import Findings, build_findings, build_unanswerable
+from contracts.documents.findings import CellValue, ResultColumn
+from services.specialists.text_to_sql.findings import SqlFindings, build_findings, build_unanswerable
 from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
-from services.specialists.text_to_sql.rows import CellValue, ResultColumn, Rows
+from services.specialists.text_to_sql.rows import Rows
 from services.specialists.text_to_sql.schema import Schema
 
 NAME = ResultColumn(name="WELL_NAME", type="text")
@@ -19,7 +20,7 @@ def findings(
     *,
     more: bool = False,
     sql: str = WELLS,
-) -> Findings:
+) -> SqlFindings:
     query: GuardedQuery = guard_query(sql, schema)
     result = Rows(
         columns=tuple(columns),

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.specialists.text_to_sql.findings import Findings, build_findings
+from contracts.documents.findings import ResultColumn
+from services.specialists.text_to_sql.findings import SqlFindings, build_findings
 from services.specialists.text_to_sql.guard import GuardedQuery
-from services.specialists.text_to_sql.rows import MAX_TEXT, ResultColumn, Rows, safe_value
+from services.specialists.text_to_sql.rows import MAX_TEXT, Rows, safe_value
 from services.specialists.text_to_sql.schema import Schema
 
 
@@ -106,7 +107,7 @@ def test_value_of_any_type_becomes_storable_findings(value: Any, schema: Schema)
     query = GuardedQuery(sql="", tables=("WELLS",), columns=(), output=(), filters=(), ordered=False)
     findings = build_findings(query, rows, schema=schema, explanation="", role="")
     assert "\x00" not in findings.model_dump_json()
-    assert Findings.model_validate_json(findings.model_dump_json()) == findings
+    assert SqlFindings.model_validate_json(findings.model_dump_json()) == findings
 
 
 @given(

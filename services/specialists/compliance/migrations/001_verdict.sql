@@ -2,7 +2,9 @@
 create table verdict (
     task_id uuid primary key,            -- the command's event_id
     case_id uuid not null,
-    tenant text not null,
+    tenant text not null default scope('tenant'),
+    user_id text not null default scope('user'),
+    session_id text not null default scope('session'),
     stage text not null check (stage in ('contact', 'email', 'sending')),
     outcome text not null,               -- the type of the event
     pack text not null,
@@ -37,7 +39,8 @@ create trigger verdict_is_kept before update or delete on verdict
 create trigger verdict_is_not_truncated before truncate on verdict
     for each statement execute function verdict_is_kept();
 
--- What the email sender may know of the verdicts: whether exactly this content of this case may be sent.
+-- What the email sender may know of the verdicts: whether exactly this content of this case may be sent. Only in the
+-- case's scope: the function's owner may be a superuser, for whom row security does not count.
 
 create function sending_verdict(the_case uuid, content text) returns table (
     reviewed text, review_pack text, approval text, checked text, check_pack text, valid_until timestamptz
@@ -47,10 +50,12 @@ language sql stable security definer rows 1 set search_path = compliance, pg_tem
     from (select) nothing
     left join lateral (
         select * from verdict where case_id = the_case and content_sha256 = content and stage = 'email'
+            and (tenant, user_id, session_id) = (scope('tenant'), scope('user'), scope('session'))
         order by number desc limit 1
     ) r on true
     left join lateral (
         select * from verdict where case_id = the_case and content_sha256 = content and stage = 'sending'
+            and (tenant, user_id, session_id) = (scope('tenant'), scope('user'), scope('session'))
         order by number desc limit 1
     ) c on true
 $$;

@@ -1,4 +1,7 @@
 create table sending (
+  tenant              text not null default scope('tenant'),
+  user_id             text not null default scope('user'),
+  session_id          text not null default scope('session'),
   case_id             uuid not null,
   content_sha256      text not null,
   command_id          uuid not null,
@@ -21,6 +24,9 @@ comment on column sending.state is
   'intended: asked, or about to be. sent, refused: the provider''s answer. released: certainly not accepted, may be tried again. unknown: asked, and no answer was recorded.';
 
 create table resolution (
+  tenant              text not null default scope('tenant'),
+  user_id             text not null default scope('user'),
+  session_id          text not null default scope('session'),
   command_id          uuid primary key,
   case_id             uuid not null,
   content_sha256      text not null,
@@ -40,6 +46,8 @@ create table resolution (
 create index resolution_unreported on resolution (resolved_at) where event_id is null;
 create index resolution_case on resolution (case_id);
 comment on table resolution is 'What became of an unknown outcome; the email sender reports it as SendingResolved.';
+-- The email sender reports what is new of every session; no handler does.
+create policy to_report on resolution for select using (event_id is null and scope('tenant') is null);
 comment on column resolution.resolution_id is 'The operator''s signed resolution; null if the provider''s answer came late.';
 
 create table resolution_request (
@@ -67,6 +75,9 @@ comment on column resolution.event_id is 'SendingResolved, in the outbox; null u
 comment on column resolution.command_id is 'The SendEmail whose outcome it follows in the case''s chain.';
 
 create table send_lock (
+  tenant         text not null default scope('tenant'),
+  user_id        text not null default scope('user'),
+  session_id     text not null default scope('session'),
   case_id        uuid not null,
   content_sha256 text not null,
   primary key (case_id, content_sha256)
@@ -81,6 +92,9 @@ comment on table domain_rate is 'A token bucket per recipient domain, as the tim
 comment on column domain_rate.domain_key is 'SHA-256 of the domain.';
 
 create table turn (
+  tenant         text not null default scope('tenant'),
+  user_id        text not null default scope('user'),
+  session_id     text not null default scope('session'),
   case_id        uuid not null,
   content_sha256 text not null,
   due_at         timestamptz not null,
@@ -91,11 +105,13 @@ comment on table turn is 'A turn in a domain''s queue: taken once, kept until th
 -- What operators see and may do: this view and these functions, and nothing else of the email sender's.
 
 create view unresolved_send as
-select s.case_id, s.content_sha256, s.intended_at, o.type as ended_as
+select s.command_id, s.case_id, s.content_sha256, s.intended_at, o.type as ended_as
 from sending s
 join inbox i on i.event_id = s.command_id
 join outbox o on o.event_id = i.outputs[1]
 where s.state in ('intended', 'unknown');
+-- For that view, whose owner row security is forced on.
+create policy unresolved on sending for select to current_user using (state in ('intended', 'unknown'));
 comment on view unresolved_send is 'Emails whose delivery status is unknown: given up, or ended while the provider was asked.';
 
 create function request_resolution(

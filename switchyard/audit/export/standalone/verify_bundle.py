@@ -420,7 +420,8 @@ def check_case_events(case_id: str, events: list[JsonObject]) -> Iterator[str]:
         yield from (f"{name}: its {fact} is not that of the case" for fact in differing)
         yield from (f"{name}: {why}" for why in check_causes(event, by_digest))
         own_failure = (event["node_from"], event["type"]) == ("router", "TaskFailed")
-        families[tuple(event["parents"]), event["node_from"], own_failure].append(event)
+        notice = event["type"] == "ConsentRequested"
+        families[tuple(event["parents"]), event["node_from"], own_failure, notice].append(event)
     for family in families.values():
         ordinals = sorted(event["ordinal"] for event in family)
         if any(event["siblings"] != len(family) for event in family) or ordinals != list(range(len(family))):

@@ -78,6 +78,7 @@ create table transition (
   model_id        text,
   latency_ms      bigint,
   rubric_score    integer,
+  access          text,
   time_limit_ms   bigint,
   case_deadline   timestamptz not null,
   terminal        boolean not null,
@@ -98,6 +99,7 @@ create index transition_opened on transition (opened_on, event_ts) where parents
 create index transition_session on transition (tenant, session_id) where parents = '{}';
 create index transition_ended on transition (opened_on, outcome) where terminal;
 create index transition_subject on transition (subject, tenant) where parents = '{}' and subject is not null;
+create index transition_access on transition (subject, recorded_at) where access is not null;
 create index transition_model on transition (opened_on, node_from) where model_id is not null;
 create index transition_label on transition (opened_on, transition);
 -- For the reconciler, which asks for the latest rows. BRIN, because rows arrive in the order of this column.
@@ -127,6 +129,7 @@ comment on column transition.prompt_version is 'Version of the prompt that the m
 comment on column transition.model_id is 'The model that answered; null without a model call.';
 comment on column transition.latency_ms is 'How long the model call took, in milliseconds; null without a model call.';
 comment on column transition.rubric_score is 'Judge''s score in basis points, 0 to 10000; null if nothing was judged.';
+comment on column transition.access is 'The credentials that the step used: a JSON array of agent, grant, jti, audience, scopes and subject; null without one. Never a token.';
 comment on column transition.time_limit_ms is 'How long one attempt at the task may take, in milliseconds; null if the event is not a task.';
 comment on column transition.case_deadline is 'When the case must have ended.';
 comment on column transition.terminal is 'Whether the event ends its case, by the catalogue that audit had at the time of recording.';
@@ -856,6 +859,25 @@ comment on column failovers.vendor is 'The vendor that answered.';
 comment on column failovers.model_id is 'The model that answered.';
 comment on column failovers.latency_ms is 'How long the whole call took, in milliseconds.';
 comment on column failovers.decision is 'The inputs of the decision.';
+create view credential_access as
+select
+  t.opened_on, t.case_id, t.tenant, t.session_id, t.event_id, t.transition,
+  audit.clamped(t.event_ts) as event_ts, audit.clamped(t.recorded_at) as recorded_at,
+  t.subject, t.node_from as agent,
+  a.value ->> 'audience' as audience,
+  array(select jsonb_array_elements_text(audit.elements_of(a.value -> 'scopes'))) as scopes,
+  a.value ->> 'grant' as grant_id, a.value ->> 'jti' as jti
+from transition t
+cross join lateral jsonb_array_elements(audit.elements_of(audit.json_of(t.access))) a
+where t.access is not null;
+comment on view credential_access is 'Every credential that a step used in a user''s name. Narrow it by subject, case_id or opened_on. It stays when bodies are retired.';
+comment on column credential_access.subject is 'The user: the pseudonym of the person whose case it is.';
+comment on column credential_access.agent is 'The agent that used it. The bus source was checked against it.';
+comment on column credential_access.transition is 'What came of the step.';
+comment on column credential_access.audience is 'The service that it was for.';
+comment on column credential_access.scopes is 'What it permitted there.';
+comment on column credential_access.grant_id is 'The grant that the user had given.';
+comment on column credential_access.jti is 'The token''s id at the exchange, which also the service that was read has in its own log.';
 create view tokens_by_agent_and_session as
 select
   t.opened_on, t.tenant, t.session_id, t.node_from as agent,

@@ -78,14 +78,19 @@ declare
   facts record;
   open_task boolean := false;
 begin
-  select f.subject, f.playbook, f.cancelled or f.ending_outcome is not null as over
-    into facts from case_manager.case_facts(the_case) f;
+  select s.subject, s.playbook, s.facts, exists (select from case_manager.latest_ending e where e.case_id = the_case)
+      or exists (select from case_manager.control where kind = 'cancelled_case' and key = the_case::text) as over
+    into facts from case_manager.submission s where s.case_id = the_case;
   -- `session_user` is who logged in; inside this function `current_user` is the vault's owner.
   if not exists (
     select from card c
     where c.node = session_user and c.artefact = the_artefact and facts.playbook = any(c.playbooks)
   ) then
     return query select null::uuid, null::bytea, 'not_on_card';
+    return;
+  end if;
+  if not case_manager.in_scope(facts.facts) then
+    return query select null::uuid, null::bytea, 'out_of_scope';
     return;
   end if;
   if facts.over then
@@ -102,12 +107,12 @@ begin
   end if;
   return query select k.subject, k.wrapped_key, null::text from subject_key k where k.subject = facts.subject;
 end $$;
-comment on function key_for_task is 'The key of the person whom an open case is about, for an agent that has a task of that case and whose card decrypts such an artefact; else a problem; no row if the key was erased.';
+comment on function key_for_task is 'The key of the person whom an open case is about, for an agent in that case''s scope that has a task of it and whose card decrypts such an artefact; else a problem; no row if the key was erased.';
 
 create function key_for_review(the_case uuid) returns table (subject uuid, wrapped_key bytea, problem text)
 language sql stable security definer rows 1 set search_path = vault, pg_temp as $$
   select k.subject, k.wrapped_key, null::text
-  from case_manager.case_facts(the_case) f join subject_key k on k.subject = f.subject
+  from case_manager.submission s join subject_key k on k.subject = s.subject where s.case_id = the_case
 $$;
 comment on function key_for_review is 'The key of the person whom one case is about, for a reviewer who knows the case.';
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
+from services.specialists.questions import read_question
 from services.specialists.unit_converter.agent import PROMPT_VERSION, Reading, convert, read
 from switchyard.runtime.core.task import Task, TaskResult
 from switchyard.runtime.models.clients import model_budget, model_call
@@ -23,7 +24,7 @@ async def answer_question(
     task: Task[AnswerQuestion], *, artefacts: Artefacts, model: FailoverModel, agent: Agent[str, Reading]
 ) -> TaskResult:
     """Convert the amount that the question names."""
-    question = (await artefacts.read(task, task.payload.question)).decode()
+    question = await read_question(task, artefacts)
     async with model_budget(model, task, margin_ms=MARGIN_MS) as decisions:
         reading = await read(agent, question)
     findings = convert(reading)

@@ -9,6 +9,7 @@ create table inbox (
   failures       integer not null default 0,
   last_error     text,
   model_attempts text,
+  accesses       text,
   lease_until    timestamptz not null,
   claimed_at     timestamptz not null default clock_timestamp(),
   outputs        uuid[],
@@ -24,6 +25,8 @@ comment on column inbox.failures is 'How often a handler raised. An unreachable 
 comment on column inbox.last_error is 'Code and message of the latest failure; never payload text.';
 comment on column inbox.model_attempts is
   'JSON array: what models did in attempts that failed. A redelivery does not ask first what failed here.';
+comment on column inbox.accesses is
+  'JSON array: the credentials of users that attempts without an outcome used. The outcome names them, too.';
 comment on column inbox.lease_until is 'After this another worker may claim it.';
 comment on column inbox.outputs is 'The events of the outbox that are the outcome; null until there is one.';
 comment on column inbox.completed_at is 'When the outcome was stored.';

@@ -1,0 +1,1 @@
+"""What acting on behalf of the user adds to a step."""

@@ -1,0 +1,44 @@
+"""Composition root of the well-data specialist."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from contracts.cards import WELL_DATA_CARD
+from contracts.catalogue import CATALOGUE
+from contracts.events.router import AnswerQuestion
+from services.specialists.models import build_specialist_model
+from services.specialists.well_data.agent import build_well_agent
+from services.specialists.well_data.handlers import answer_question
+from services.specialists.well_data.settings import WellDataSettings
+from services.specialists.well_data.store import WellStore
+from switchyard.identity.client_settings import open_identity_client
+from switchyard.protocol.fields import Contract
+from switchyard.runtime.core.task import TaskHandler
+from switchyard.runtime.models.clients import ModelSettings
+from switchyard.runtime.process.process import ServiceProcess, serve_agent
+from switchyard.runtime.storage.artefacts import Artefacts
+
+
+async def run() -> None:
+    """Serve the specialist."""
+    settings = WellDataSettings()
+
+    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+        model = build_specialist_model(ModelSettings(), policy_version="well_data/1")
+        await process.warm_start_model(model)
+        if process.pool is None:
+            raise RuntimeError("serve_agent() gives the process its database")
+        handler = partial(
+            answer_question,
+            artefacts=artefacts,
+            model=model,
+            agent=build_well_agent(model, WELL_DATA_CARD.tools),
+            store=WellStore(process.pool),
+            identity=await open_identity_client(process, settings),
+            audience=settings.wells_audience,
+            basins=settings.well_basins,
+        )
+        return {AnswerQuestion: handler}
+
+    await serve_agent(CATALOGUE, WELL_DATA_CARD.name, settings, build, decrypts=WELL_DATA_CARD.decrypts)

@@ -1,0 +1,78 @@
+"""A case that fans out, walked with the real contracts, router, seal and join."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from contracts.catalogue import CATALOGUE
+from contracts.events.specialists import FindingsReady
+from contracts.events.triage import AgentsChosen
+from services.orchestrator.graph import PLAYBOOKS
+from switchyard.case_manager.gathers import build_joined
+from switchyard.protocol.branches import PlannedBranch
+from switchyard.protocol.events.router import GatherBranches
+from switchyard.protocol.fields import Artefact, Json, ModelCall, StorageRef
+from switchyard.router.playbook import RoutingTable
+from switchyard.router.routing import route
+from tests.unit.protocol.bus_events import changed, with_digest
+from tests.unit.router.cases import SEAL, artefact, opened, place, received, reply, routed, stamped
+
+TABLE = RoutingTable(CATALOGUE, PLAYBOOKS)
+PARTS = tuple(artefact("question", f"part {number}") for number in range(3))
+
+
+def followed(event: Json, table: RoutingTable = TABLE) -> list[Json]:
+    """The events that the router publishes because of this one."""
+    return [stamped(each) for each in route(received(event), SEAL, table)]
+
+
+def chosen(
+    branches: int = 3,
+    mode: Literal["parallel", "sequence"] = "parallel",
+    *,
+    tokens: int = 0,
+    agents: Sequence[str] = ("text_to_sql",) * 3,
+    parts: Sequence[Artefact | None] = PARTS,
+) -> Json:
+    """Triage's choice of several specialists."""
+    first = with_digest(changed(opened(playbook_version="assist/4"), "budget", {"attempts": 3, "tokens": tokens}))
+    planned = [PlannedBranch(agent=agents[number], part=parts[number]) for number in range(branches)]
+    written = tuple(part for part in parts[:branches] if part)
+    return reply(routed(first), AgentsChosen(branches=tuple(planned), mode=mode), written=written)
+
+
+def findings(command: Json, text: str = "") -> Json:
+    """A specialist's findings."""
+    name = artefact("findings", text or command["event_id"])
+    return reply(command, FindingsReady(findings=(name,), rows=1), written=(name,))
+
+
+def spent(event: Json, tokens: int) -> Json:
+    """The event with a model call that cost so many tokens."""
+    call = ModelCall(
+        vendor="bedrock", model_id="m", role="primary", reason="primary", latency_ms=1, input_tokens=tokens
+    )
+    return with_digest(changed(event, "model_call", call.model_dump(mode="json")))
+
+
+def join(gather: Json, ends: Sequence[Json]) -> Json:
+    """What the case manager publishes when every branch has ended."""
+    command, asked = received(gather), received(gather).payload
+    assert isinstance(asked, GatherBranches)
+    envelopes = [received(end).envelope for end in sorted(ends, key=lambda end: end["branch"]["number"])]
+    event = build_joined(CATALOGUE, command.envelope, gather.get("state"), asked, envelopes)
+    places: dict[str, Any] = {}
+    for each in (gather, *ends):
+        places |= each["storage_refs"]
+    return stamped(event | {"storage_refs": places})
+
+
+def read_places(*written: Artefact) -> dict[str, StorageRef]:
+    return dict(map(place, written))
+
+
+def text(event: Json) -> str:
+    """All that an agent can see of an event."""
+    return json.dumps(event, sort_keys=True)
