@@ -22,6 +22,7 @@ from tests.unit.terraform.provider.plugin import attached
 
 HERE = Path(__file__).parent
 TERRAFORM = HERE.parents[3] / "terraform"
+EXAMPLE = HERE.parents[3] / "examples" / "upstream"
 
 
 class TerraformFailed(Exception):
@@ -43,6 +44,10 @@ def main() -> int:
         try:
             _terraform(copy, environment, "init", "-backend=false", "-input=false")
             _terraform(copy, environment, "validate")
+            example = copy.parent / "example"
+            shutil.copytree(EXAMPLE, example)
+            _terraform(example, environment, "init", "-backend=false", "-input=false")
+            _terraform(example, environment, "validate")
             names = sorted(path.stem for path in copy.glob("*.tfvars"))
             codes = [_rehearse(copy, environment, name) for name in names]
             return max(*codes, *(_rehearse_order(copy, environment, name) for name in names))
