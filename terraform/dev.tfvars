@@ -9,6 +9,9 @@ create_github_provider = true
 
 cidr  = "10.40.0.0/16"
 zones = 2
+# For trials without real data: no list of hosts but DNS's, one NAT, endpoints in one zone. It saves two thirds.
+firewall       = false
+endpoint_zones = 1
 hosts = {
   openai    = ["api.openai.com"]
   snowflake = ["acme-dev.snowflakecomputing.com"] # this account only: another one is a way out
@@ -20,8 +23,8 @@ db_ca_file          = "/etc/ssl/certs/rds-global-bundle.pem"
 multi_az            = false
 backup_days         = 7
 deletion_protection = false
-work_db             = { instance_class = "db.t4g.medium", storage_gb = 20, max_connections = 400 }
-audit_db            = { instance_class = "db.t4g.medium", storage_gb = 20, max_connections = 100 }
+work_db             = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 200 }
+audit_db            = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 60 }
 
 objects_bucket  = "acme-switchyard-dev-objects"
 quarantine_days = 90
@@ -129,8 +132,8 @@ settings = {
   }
 }
 
-default_size = { cpu = 256, memory = 1024, fewest = 1, most = 2, backlog_per_task = 40 }
-agent_size   = { cpu = 1024, memory = 2048, fewest = 1, most = 2, backlog_per_task = 40 }
+default_size = { cpu = 256, memory = 1024, fewest = 1, most = 1, backlog_per_task = 40 }
+agent_size   = { cpu = 256, memory = 1024, fewest = 1, most = 1, backlog_per_task = 40 }
 sizes = {
   # Only one task assigns log indexes at a time; a second one takes over if it stops.
   audit = { cpu = 512, memory = 1024, fewest = 1, most = 2, backlog_per_task = 2000 }

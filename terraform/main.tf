@@ -66,6 +66,8 @@ module "network" {
   zones             = var.zones
   egress            = merge({ for node, process in local.processes : node => process.egress }, { ingress = ["identity"] })
   hosts             = var.hosts
+  firewall          = var.firewall
+  endpoint_zones    = var.endpoint_zones
   delete_protection = var.deletion_protection
   logs_key_arn      = module.telemetry.logs_key_arn
   log_days          = var.log_days

@@ -7,8 +7,10 @@ code_version           = "unreleased"
 repository             = "example/switchyard"
 create_github_provider = true
 
-cidr  = "10.60.0.0/16"
-zones = 3
+cidr           = "10.60.0.0/16"
+zones          = 3
+firewall       = true
+endpoint_zones = 3
 hosts = {
   openai    = ["api.openai.com"]
   snowflake = ["acme-prod.snowflakecomputing.com"] # this account only: another one is a way out

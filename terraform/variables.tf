@@ -42,6 +42,16 @@ variable "zones" {
   type = number
 }
 
+variable "firewall" {
+  description = "Whether a firewall limits the hosts that agents may call: true wherever real data is. Without it the network costs a tenth."
+  type        = bool
+}
+
+variable "endpoint_zones" {
+  description = "In how many zones each endpoint of AWS is."
+  type        = number
+}
+
 variable "hosts" {
   description = "The hosts of each vendor that tasks may reach."
   type        = map(list(string))

@@ -57,6 +57,12 @@ WORDS = {
     ),
     "aws_networkfirewall_rule_group.rule_group.stateful_rule_options.rule_order": ("network-firewall", "RuleOrder"),
     "aws_networkfirewall_rule_group.type": ("network-firewall", "RuleGroupType"),
+    "aws_route53_resolver_firewall_rule.action": ("route53resolver", "Action"),
+    "aws_route53_resolver_firewall_rule.block_response": ("route53resolver", "BlockResponse"),
+    "aws_route53_resolver_firewall_rule.firewall_domain_redirection_action": (
+        "route53resolver",
+        "FirewallDomainRedirectionAction",
+    ),
     "aws_s3_bucket_lifecycle_configuration.rule.status": ("s3", "ExpirationStatus"),
     "aws_s3_bucket_object_lock_configuration.rule.default_retention.mode": ("s3", "ObjectLockRetentionMode"),
     "aws_s3_bucket_ownership_controls.rule.object_ownership": ("s3", "ObjectOwnership"),
