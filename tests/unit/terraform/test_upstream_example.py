@@ -1,4 +1,4 @@
-"""The upstream's example: what its schedule puts on the bus is a submission, once per fire time, and nothing else may."""
+"""The upstream's example: its schedule puts one submission per fire time on the bus, and its role no other event."""
 
 from __future__ import annotations
 
