@@ -68,6 +68,12 @@ compose-up: ## The whole stack in docker compose: LocalStack, PostgreSQL, simula
 compose-demo: $(READY) compose-up ## The demo against docker compose, from outside; wants a stack without cases
 	@$(BIN)/switchyard demo --env compose $(if $(JSON),--figures $(JSON))
 
+.PHONY: keycloak-test
+keycloak-test: $(READY) ## Users of Keycloak at the ingress function (Docker; the GitHub workflow runs it)
+	docker compose --profile keycloak up --wait keycloak
+	$(BIN)/python -m tests.keycloak
+	docker compose --profile keycloak rm --stop --force keycloak
+
 .PHONY: compose-down
 compose-down: ## Stop the docker compose stack and delete its data
 	docker compose --profile observability down --volumes
@@ -126,6 +132,14 @@ test: $(READY) lint ## Everything that must pass before a change lands (about 10
 test-slow: $(READY) ## The tests that take longer, and the evals against the simulator
 	$(BIN)/pytest tests -m slow $(SLOW) -n 2 --dist loadfile -q
 	$(MAKE) --no-print-directory evals
+
+# Playwright drives an installed browser: nothing is downloaded.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+.PHONY: test-browser
+test-browser: $(READY) ## The console in Chromium: axe, keyboard, narrow and dark, signing in the browser (needs Chromium)
+	@test -x "$(CHROMIUM)" || { echo "No Chromium is installed. Remedy: apt-get install chromium, or make CHROMIUM=/path/to/one test-browser"; exit 1; }
+	SWITCHYARD_TEST_BROWSER=$(CHROMIUM) $(BIN)/pytest $(NO_SKIPS) tests/integration/console/browser $(SLOW) -q
 
 # LocalStack needs Python 3.13 and older dependencies, so it has an environment of its own.
 LOCALSTACK := .venv-localstack

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence, Set
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from contracts.catalogue import CATALOGUE
 from demo.email_cases import publish_emails
 from demo.figures import DemoCaseRow, collect_figures, count_progress, count_published, demo_table, list_demo_cases
 from demo.stacks import open_demo_stack
+from demo.users import has_ingress, open_users
+from demo.wells import load_demo_wells
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.cli.app.console import console
@@ -28,6 +31,8 @@ from switchyard.runtime.database.connections import connect_pool
 
 DATA_FOLDER = Path(__file__).parent / "data"
 DEMO_SOURCE = "upstream.demo"
+"""What asks where there is no ingress: a source with roles of its own, not a user."""
+
 DEMO_TIMEOUT_S = 120.0
 """How long the demo waits for its cases before it reports which are open."""
 
@@ -57,31 +62,47 @@ def run_demo(env: Env, json_file: Path | None) -> bool:
     agree = found["audit_rows"] == found["distinct_events"] == found["transitions"]
     email = found["email"]
     ended = "open" not in found["closed"] and "open" not in email["closed"]
-    return agree and found["chain"] == "ok" and ended and email["once_and_identical"] and not email["unexpected"]
+    users = found["users"] in (None, {"own_rows": True, "consent": "answered"})
+    sent = email["once_and_identical"] and not email["unexpected"]
+    return agree and found["chain"] == "ok" and ended and sent and users
 
 
 async def _demo(env: Env) -> dict[str, Any]:
     questions = [json.loads(line) for line in (DATA_FOLDER / "questions.jsonl").read_text("utf-8").splitlines() if line]
     faults = yaml.safe_load((DATA_FOLDER / "planned_faults.yaml").read_text("utf-8"))["planned"]
     planned = {fault["idempotency_key"] for fault in faults}
-    async with open_demo_stack(env) as stack:
+    async with open_demo_stack(env) as stack, AsyncExitStack() as log_ins:
         target = stack.target
         log = await asyncpg.connect(target.settings.audit_db_owner_url)
         work = await asyncpg.connect(target.settings.work_db_owner_url)
         try:
+            loaded = await load_demo_wells(target)
+            lines = sum(report.accepted for report in loaded)
+            console.print(f"{lines:,} rows of well data loaded from {len(loaded)} files.")
+            users = None
+            if has_ingress(target):
+                names = list(dict.fromkeys(question["user_id"] for question in questions))
+                users = await log_ins.enter_async_context(open_users(target, names))
             began = time.monotonic()
-            keys = await publish_submissions(target, questions, source=DEMO_SOURCE)
+            asks = publish_submissions(target, questions, source=DEMO_SOURCE) if users is None else users.ask(questions)
+            cases = keys = await asks
             await _follow(log, len(questions))
             wall_s = time.monotonic() - began
+            shown = None
+            if users is not None:
+                differ = await users.show_two(questions, keys)
+                waited, consented = await users.wait_for_consent()
+                cases, shown = [*keys, waited], {"own_rows": differ, "consent": consented}
             emails = await publish_emails(stack, work, log)
             console.print(f"\n{len(emails.cases)} emails; the stack's clock says {target.clock.now():%A %H:%M} UTC.")
             await emails.run_follow_ups(DEMO_TIMEOUT_S)
             await _wait_for_audit(log, work)
-            rows = await list_demo_cases(log, keys)
+            rows = await list_demo_cases(log, cases)
             chain = await _verify(target.settings.audit_db_url)
             found = await collect_figures(log, work, rows, chain=chain, wall_s=wall_s)
             asked = zip(keys, questions, strict=True)
             _show(rows, {case for case, question in asked if question["idempotency_key"] in planned}, found)
+            found["users"] = shown
             found["email"] = await emails.figures()
             emails.show(found["email"])
             console.print(

@@ -66,6 +66,7 @@ async def _embedded() -> AsyncIterator[DemoStack]:
     console.print("Starting PostgreSQL, the AWS emulator, the simulators and every service …")
     async with build_stack(home.folder) as stack:
         console.print(f"{len(stack.status())} processes are ready after {time.monotonic() - started:.1f} s.")
+        console.print(f"Console, while the demo runs: http://{LOOPBACK}:{stack.ports()['console_http']}")
         yield DemoStack(
             Target(stack.exports),
             clock,

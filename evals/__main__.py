@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from evals.cases import describe_choice, judge_cases, sql_cases, triage_cases
+from evals.cases import describe_choice, judge_cases, sql_cases, triage_cases, well_cases
 from evals.scripts import SUITE_SCRIPTS
 from switchyard.evals.models import SIMULATOR_MODEL, open_model
 from switchyard.evals.regression_gate import check_regression
@@ -20,7 +20,9 @@ RESULTS_FOLDER = Path(".switchyard") / "evals"
 def main() -> int:
     """Run a suite; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m evals", description="Evals of the agents. See evals/README.md.")
-    parser.add_argument("suite", choices=("compliance", "compliance_rules", "sql_guard", "text_to_sql", "triage"))
+    parser.add_argument(
+        "suite", choices=("compliance", "compliance_rules", "sql_guard", "text_to_sql", "triage", "well_data")
+    )
     parser.add_argument(
         "--model", default=SIMULATOR_MODEL, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)"
     )
@@ -43,7 +45,13 @@ def main() -> int:
         result = asyncio.run(_sql_guard(run))
     else:
         with open_model(given.model, given.base_url, SUITE_SCRIPTS) as model:
-            suite = {"compliance": _compliance, "text_to_sql": _text_to_sql, "triage": _triage}[given.suite]
+            suites = {
+                "compliance": _compliance,
+                "text_to_sql": _text_to_sql,
+                "triage": _triage,
+                "well_data": _well_data,
+            }
+            suite = suites[given.suite]
             result = asyncio.run(suite(model, run))
     out = given.out or RESULTS_FOLDER / f"{given.suite}.json"
     result.write(out)
@@ -106,6 +114,14 @@ async def _triage(model: Any, run: EvalRun) -> SuiteResult:
 
     deployed = frozenset(card.name for card in cards)
     return await run_triage(chosen, triage_cases(), run, deployed=deployed, prompt_version=TRIAGE_PROMPT_VERSION)
+
+
+async def _well_data(model: Any, run: EvalRun) -> SuiteResult:
+    from contracts.cards import WELL_DATA_CARD
+    from evals.well_suite import WellSuite
+    from services.specialists.well_data.agent import build_well_agent
+
+    return await WellSuite(build_well_agent(model, WELL_DATA_CARD.tools)).run(well_cases(), run)
 
 
 async def _compliance(model: Any, run: EvalRun) -> SuiteResult:

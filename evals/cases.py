@@ -78,6 +78,41 @@ class TriageCase(_Part):
         return frozenset({label, *self.also})
 
 
+class WellGold(_Part):
+    """How code apart from the specialist computes the figure: SQL over the demo's files, or a function by its name."""
+
+    sql: str | None = None
+    python: Literal["decline", "forecast", "economic", "survey", "log"] | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _require_one_way(self) -> Self:
+        if (self.sql is None) is (self.python is None):
+            raise ValueError("give either sql or python")
+        return self
+
+
+class WellCase(_Part):
+    """A question for the well-data agent, with the gold of one figure or the code with which it must be refused."""
+
+    id: str
+    question: str
+    role: str = "FIELD_ALL"
+    figure: str | None = None
+    unit: str | None = None
+    gold: WellGold | None = None
+    tolerance: Annotated[float, Field(gt=0, lt=0.1)] | None = None
+    """Relative; without one, half of the figure's last decimal."""
+
+    refused: str | None = None
+
+    @model_validator(mode="after")
+    def _require_figure_or_code(self) -> Self:
+        if (self.gold is None) is (self.refused is None) or (self.gold and None in (self.figure, self.unit)):
+            raise ValueError("give figure, unit and gold, or refused")
+        return self
+
+
 class JudgeCase(_Part):
     """A draft for the judge of the compliance gate. It keeps every rule: only a reader can tell whether it is good."""
 
@@ -168,7 +203,7 @@ class RuleCase(_Part):
         return self
 
 
-CaseT = TypeVar("CaseT", SqlCase, TriageCase, JudgeCase, HostileCase, AnalystCase, RuleCase)
+CaseT = TypeVar("CaseT", SqlCase, TriageCase, WellCase, JudgeCase, HostileCase, AnalystCase, RuleCase)
 
 
 class Dataset(_Part, Generic[CaseT]):
@@ -203,6 +238,11 @@ def analyst_cases() -> tuple[AnalystCase, ...]:
 def triage_cases() -> tuple[TriageCase, ...]:
     """The triage questions. Raises `DatasetError`."""
     return _read(DATASETS / "triage.yaml", Dataset[TriageCase]).cases
+
+
+def well_cases() -> tuple[WellCase, ...]:
+    """The well-data questions. Raises `DatasetError`."""
+    return _read(DATASETS / "well_data.yaml", Dataset[WellCase]).cases
 
 
 def judge_cases() -> tuple[AccountFacts, tuple[JudgeCase, ...]]:

@@ -18,6 +18,9 @@ EMAIL_FEEDBACK = "email_feedback"
 IDENTITY = "identity"
 """The process that gives agents tokens of users. It handles no event at all."""
 
+CONSOLE = "console"
+"""The process where people look. It handles no event at all."""
+
 WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
 """The local Snowflake account, as tokens name it."""
 
@@ -183,6 +186,50 @@ PROCESSES = (
         http="SWITCHYARD_IDENTITY",
     ),
 )
+_PROVIDER = "http://127.0.0.1:{port:identity_provider}"
+PROCESSES_FOR_PEOPLE = (
+    ProcessDescriptor(
+        CONSOLE,
+        "services.console.main:run",
+        settings="switchyard.processes.console_settings:ConsoleSettings",
+        # It shows what the App describes, so it holds the App and what that reads at once.
+        code=(
+            "services/*.py",
+            "services/orchestrator/__init__.py",
+            "services/orchestrator/graph.py",
+            "services/console",
+        ),
+        migrations=("switchyard.console:migrations",),
+        grants=("switchyard.console:grants.sql",),
+        environment={
+            f"SWITCHYARD_{fact.upper()}": fact
+            for fact in (
+                "console_url",
+                "console_client_id",
+                "idp_issuer",
+                "idp_jwks_url",
+                "idp_authorize_url",
+                "idp_token_url",
+            )
+        },
+        secrets={
+            "SWITCHYARD_CONSOLE_KEYS": "console_keys",
+            "SWITCHYARD_CONSOLE_CLIENT_SECRET": "console_client_secret",
+        },
+        local={
+            "SWITCHYARD_CONSOLE_URL": f"http://127.0.0.1:{{port:{CONSOLE}_http}}",
+            "SWITCHYARD_IDP_ISSUER": _PROVIDER,
+            "SWITCHYARD_IDP_JWKS_URL": f"{_PROVIDER}/.well-known/jwks.json",
+            "SWITCHYARD_IDP_AUTHORIZE_URL": f"{_PROVIDER}/authorize",
+            "SWITCHYARD_IDP_TOKEN_URL": f"{_PROVIDER}/token",
+        },
+        database=True,
+        egress=("identity",),
+        http="SWITCHYARD_CONSOLE",
+        signers=True,
+        reviews=True,
+    ),
+)
 WAREHOUSE_ROLES = ("FIELD_ALL", "FIELD_PERMIAN", "FIELD_EAGLE_FORD", "FIELD_WILLISTON", "FIELD_MIDCON")
 WAREHOUSE_ROLE_SCOPE = "session:role:"
 """Snowflake's scope for one role."""
@@ -218,8 +265,10 @@ APP = App(
     current=CURRENT,
     submissions=SUBMISSIONS,
     outcomes=OUTCOMES,
-    processes=PROCESSES,
+    processes=(*PROCESSES, *PROCESSES_FOR_PEOPLE),
     secrets={
+        "console_client_secret": "The secret of the console's client at the identity provider.",
+        "console_keys": "Keys that sign sessions of the console, as JSON.",
         "identity_files": "Certificates of the identity service and clients of the token exchange, as JSON "
         '{"ca": "..", "certificate": "..", "key": "..", "clients": ".."}.',
         "idp_client_secret": "The secret of the client that refreshes users' tokens at the identity provider.",
@@ -263,6 +312,7 @@ APP = App(
         "answer": "services.artefact_texts:read_answer",
         "email": "services.artefact_texts:read_email",
     },
+    artefact_pages={"email": "services.artefact_texts:read_email_page"},
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     audit_views=("services.audit:views.sql",),
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",

@@ -1,4 +1,4 @@
-"""How a person reads a sealed artefact: for `switchyard case show --open` and `switchyard approval show`."""
+"""How a person reads a sealed artefact: for `switchyard case show --open`, `approval show` and the console."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ def read_email(data: bytes) -> str:
     part = message.get_body(("plain",))
     text = part.get_content() if part is not None else ""
     return "\n".join((*(f"{name}: {message[name]}" for name in ("From", "To", "Subject")), "", text))
+
+
+def read_email_page(data: bytes) -> str | None:
+    """The part that a mail program shows; None without one in HTML."""
+    part = message_from_bytes(data, policy=default).get_body(("html",))
+    return None if part is None else str(part.get_content())

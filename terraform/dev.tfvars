@@ -77,6 +77,13 @@ token_exchange = {
   idp_client_id = "switchyard"
 }
 
+# Where browsers find the console, and its client at the identity provider.
+console = {
+  url           = "https://console.dev.harborline.example"
+  client_id     = "switchyard-console"
+  authorize_url = "https://login.acme.example/authorize"
+}
+
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
 # service checks signatures itself, so all need the same keys.
 settings = {
@@ -108,6 +115,13 @@ settings = {
       {"upstream.ingress": {"tenants": ["*"], "roles": ["FIELD_*"]}, "upstream.email_feedback": {"tenants": ["*"]}}
     JSON
   }
+  console = {
+    SWITCHYARD_OPERATORS            = "{}"
+    SWITCHYARD_APPROVERS            = "{}"
+    SWITCHYARD_SUBMITTER_IDENTITIES = "{}"
+    # The claim of the identity provider that holds viewer, operator, approver or auditor.
+    SWITCHYARD_CONSOLE_ROLE_CLAIM = "roles"
+  }
   identity = {
     # The public key of the ingress, which signs grants: without it none is accepted.
     SWITCHYARD_PRINCIPAL_KEYS = <<-JSON
@@ -132,7 +146,7 @@ settings = {
   }
 }
 
-default_size = { cpu = 256, memory = 1024, fewest = 1, most = 1, backlog_per_task = 40 }
+default_size = { cpu = 256, memory = 512, fewest = 1, most = 1, backlog_per_task = 40 }
 agent_size   = { cpu = 256, memory = 1024, fewest = 1, most = 1, backlog_per_task = 40 }
 sizes = {
   # Only one task assigns log indexes at a time; a second one takes over if it stops.
@@ -147,6 +161,7 @@ images = {
   "email-sender"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "case-manager"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "drafter"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "console"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "email-feedback" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "identity"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"

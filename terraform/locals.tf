@@ -60,6 +60,9 @@ locals {
     role_scope               = var.token_exchange.role_scope
     idp_token_url            = var.token_exchange.idp_token_url
     idp_client_id            = var.token_exchange.idp_client_id
+    idp_authorize_url        = var.console.authorize_url
+    console_url              = var.console.url
+    console_client_id        = var.console.client_id
     exchange_issuer          = var.token_exchange.issuer
     exchange_jwks_url        = var.token_exchange.jwks_url
     exchange_token_url       = var.token_exchange.token_url

@@ -156,6 +156,11 @@ variable "token_exchange" {
   })
 }
 
+variable "console" {
+  description = "The console's address, and its client at the identity provider."
+  type        = object({ url = string, client_id = string, authorize_url = string })
+}
+
 variable "settings" {
   description = "Environment variables per process that differ by customer, for example SWITCHYARD_UPSTREAMS of case_manager."
   type        = map(map(string))

@@ -12,10 +12,12 @@ import base64
 import json
 import os
 import platform
+import ssl
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -50,7 +52,7 @@ AGENT = "text_to_sql"
 WARM_UP = 10
 
 
-@dataclass(frozen=True)
+@dataclass
 class Asker:
     """The calls of the ingress and of an agent, over mutual TLS."""
 
@@ -61,16 +63,30 @@ class Asker:
 
     async def post(self, caller: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Ask as this caller. Raises `RuntimeError` for any answer but success."""
-        tls = client_tls(
-            ca=self.certificates / CA_FILE,
-            certificate=self.certificates / f"{caller}.pem",
-            key=self.certificates / f"{caller}.key",
-        )
-        async with self.http.post(f"{self.url}{path}", json=body, ssl=tls) as answer:
+        async with self.http.post(f"{self.url}{path}", json=body, ssl=self.tls(caller)) as answer:
             found: dict[str, Any] = await answer.json()
             if answer.status >= 300:
                 raise RuntimeError(f"{path} answered {answer.status}: {found}")
             return found
+
+    def tls(self, caller: str) -> ssl.SSLContext:
+        """The caller's certificate."""
+        return client_tls(
+            ca=self.certificates / CA_FILE,
+            certificate=self.certificates / f"{caller}.pem",
+            key=self.certificates / f"{caller}.key",
+        )
+
+    @cached_property
+    def agents_tls(self) -> ssl.SSLContext:
+        """An agent makes it once."""
+        return self.tls(AGENT)
+
+    async def token(self, request: Mapping[str, Any]) -> None:
+        """Ask for a token as the agent does."""
+        async with self.http.post(f"{self.url}/token", json=request, ssl=self.agents_tls) as answer:
+            answer.raise_for_status()
+            await answer.read()
 
     async def open_task(self, grant: str) -> dict[str, Any]:
         """A case of this grant's user and a task that the agent holds, as a request for a token."""
@@ -139,10 +155,19 @@ async def run_identity_bench(calls: int) -> dict[str, Any]:
                 async def cold() -> dict[str, Any]:
                     return await asker.open_task(await asker.grant(token))
 
+                async def login() -> str:
+                    return token
+
                 async def cached() -> dict[str, Any]:
                     return await asker.open_task(shared)
 
-                waits = {"cold": await measure(asker, cold, calls), "cached": await measure(asker, cached, calls)}
+                exchange = f"http://127.0.0.1:{stack.ports()[EXCHANGE]}/token"
+                client = json.loads((home / "identity" / "exchange" / CLIENTS_FILE).read_text())[AGENT]
+                waits = {
+                    "cold": await measure(asker.token, cold, calls),
+                    "of it, the exchange": await measure(partial(exchange_alone, http, exchange, client), login, calls),
+                    "cached": await measure(asker.token, cached, calls),
+                }
             await owner.close()
     return {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load_1m": os.getloadavg()[0]},
@@ -163,22 +188,33 @@ async def listening(port: int) -> None:
             return
 
 
-async def measure(asker: Asker, prepared: Callable[[], Awaitable[dict[str, Any]]], calls: int) -> list[float]:
+async def measure(
+    call: Callable[[Any], Awaitable[None]], prepared: Callable[[], Awaitable[Any]], calls: int
+) -> list[float]:
     """The milliseconds of each call; the first ones, with connections and keys to fetch, do not count."""
     found = []
-    tls = client_tls(
-        ca=asker.certificates / CA_FILE,
-        certificate=asker.certificates / f"{AGENT}.pem",
-        key=asker.certificates / f"{AGENT}.key",
-    )
     for _ in range(WARM_UP + calls):
         request = await prepared()
         started = time.perf_counter()
-        async with asker.http.post(f"{asker.url}/token", json=request, ssl=tls) as answer:
-            answer.raise_for_status()
-            await answer.read()
+        await call(request)
         found.append((time.perf_counter() - started) * 1_000)
     return found[WARM_UP:]
+
+
+async def exchange_alone(http: aiohttp.ClientSession, url: str, client: Mapping[str, str], token: str) -> None:
+    """What the identity service asks of the token exchange."""
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": token,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+        "audience": WAREHOUSE_AUDIENCE,
+        "resource": WAREHOUSE_AUDIENCE,
+        "scope": SCOPE,
+    }
+    headers = {"Authorization": aiohttp.encode_basic_auth(client["id"], client["secret"])}
+    async with http.post(url, data=form, headers=headers) as answer:
+        answer.raise_for_status()
+        await answer.read()
 
 
 def percentiles(waits: Sequence[float]) -> dict[str, float]:

@@ -41,7 +41,7 @@ class GrantRegistry(Protocol):
 
 
 def grant_claims(source: str, user: AuthenticatedUser, policy: GrantPolicy, *, jti: str | None = None) -> GrantClaims:
-    """The grant of a verified token: the same at each use of it, with any valid signature. `jti` is the
+    """The grant of a verified token: the same for every use of it, also with another signature. `jti` is the
     grant that it renews, if it renews one."""
     issued: int = user.claims["iat"]
     name = json.dumps([source, user.claims], sort_keys=True)

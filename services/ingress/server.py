@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.ingress.handler import ROUTES, Ingress, build_ingress, respond
+from services.ingress.handler import Ingress, build_ingress, respond
 from services.ingress.settings import IngressSettings
 from services.ingress.submission import MAX_BODY_BYTES
 from switchyard.devstack.simulators.serving import serve_simulator
@@ -30,13 +30,12 @@ PREFIX = "/v1"
 
 
 def build_app(ingress: Ingress) -> Starlette:
-    """The routes, under `/v1`, and `/health/ready`."""
+    """The function's routes, under `/v1`, and `/health/ready`. What is no route is the function's to answer, too."""
     answer = partial(_answer, partial(respond, ingress=ingress))
-    paths = [PREFIX + "/" + route.partition(" ")[2] for route in ROUTES]
     return Starlette(
         routes=[
             Route("/health/ready", lambda _: JSONResponse({"status": "ready"})),
-            *(Route(path, answer, methods=["POST"]) for path in paths),
+            Route(f"{PREFIX}/{{route:path}}", answer, methods=["DELETE", "GET", "PATCH", "POST", "PUT"]),
         ]
     )
 

@@ -74,6 +74,8 @@ class ProcessDescriptor:
     local stack is named `NODE_http`."""
     signers: bool = False
     """Whether the process checks signatures of approvers and operators, and needs their public keys."""
+    reviews: bool = False
+    """Whether the process shows the log to people: it reads it as `audit_reader`, and opens artefacts as a reviewer."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,8 @@ class App:
     artefact_texts: Mapping[str, str] = field(default_factory=dict)
     """How a person reads an artefact, by its name: a function from bytes to text, as `module:function`. Without one,
     an artefact of a text type is shown as it is, and any other one is not shown."""
+    artefact_pages: Mapping[str, str] = field(default_factory=dict)
+    """How the recipient of an artefact sees it: a function from bytes to HTML or None. The console shows it apart."""
     first_command: str = "switchyard case list"
     """What `switchyard stack up` suggests to type."""
     audit_views: tuple[str, ...] = ()

@@ -60,7 +60,8 @@ class CaseIntake:
     clock: Clock
     mac: KeyedHash
     upstreams: Mapping[str, UpstreamPolicy] | None = None
-    """What each upstream may ask for; None trusts every source that IAM lets on the bus."""
+    """What each upstream may ask for. With None every source that IAM lets on the bus may submit for any tenant, and no
+    source may name a role, but for a user's whose grant permits it."""
     principals: PrincipalKeys = field(default_factory=lambda: PrincipalKeys({}))
     """The keys of sources that must sign who asks; every other source is believed."""
     rejection_samples: int = 5
@@ -143,10 +144,13 @@ class CaseIntake:
             raise SubmissionInvalid(error.code, error.message, field=error.field, remedy=error.remedy) from error
 
     def _check_allowed(self, source: str, submitted: Submission, opening: CaseOpening) -> None:
-        """Raise `SubmissionInvalid` if this upstream may not ask this."""
+        """Raise `SubmissionInvalid` if this upstream may not ask this. A role comes from a user's grant, which is
+        checked with the statement of who asks, or from this configuration."""
         if self.upstreams is None:
-            return
-        allowed = self.upstreams.get(source, UpstreamPolicy())
+            signs = self.principals.must_sign(source)
+            allowed = UpstreamPolicy(tenants=("*",), roles=("*",) if signs else ())
+        else:
+            allowed = self.upstreams.get(source, UpstreamPolicy())
         asked = {"tenant": (submitted.tenant, allowed.tenants), "role": (opening.role, allowed.roles)}
         for name, (value, patterns) in asked.items():
             if value is not None and not any(fnmatchcase(value, pattern) for pattern in patterns):

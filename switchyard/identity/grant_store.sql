@@ -10,7 +10,7 @@ with registered as (
     registered_at = excluded.registered_at, expires_at = excluded.expires_at, issued_at = excluded.issued_at,
     revoked_at = null
   where (g.source, g.sub, g.tenant) = (excluded.source, excluded.sub, excluded.tenant)
-    and excluded.issued_at >= g.issued_at and (g.revoked_at is null or g.revoked_at < excluded.issued_at)
+    and excluded.issued_at > g.issued_at and (g.revoked_at is null or g.revoked_at < excluded.issued_at)
   returning 1
 )
 select case

@@ -18,6 +18,9 @@ from switchyard.protocol.principal_jws import read_jws_header
 ALGORITHMS = ["RS256", "ES256"]
 """Asymmetric only: with a shared key, a verifier could also sign (RFC 8725, 3.1)."""
 
+_REFRESHES = frozenset({"refresh", "offline"})
+"""What issuers call a refresh token that is a JWT."""
+
 JWKS_CACHE_S = 300.0
 JWKS_MIN_REFETCH_S = 10.0
 """A token of an unknown key makes the keys be fetched again at once, but no more often than this."""
@@ -49,9 +52,12 @@ class JwtVerifier:
 
     def verify(self, text: str, *, audience: str) -> Mapping[str, Any]:
         """The claims of a token for this audience; `sub` is text. Raises `InvalidJwt` or `JwksUnavailable`."""
-        kid = _key_id(text)
+        kid, asked = _key_id(text), self._now()
         keys = self._key_set()
-        if kid not in {key.kid for key in keys.keys} and self._now() - self._tried >= JWKS_MIN_REFETCH_S:
+        if kid not in {key.kid for key in keys.keys} and self._tried < asked:
+            if asked - self._tried < JWKS_MIN_REFETCH_S:
+                # The issuer may have a new key since: to say that the token is invalid would lose a valid one.
+                raise JwksUnavailable("the token names a key that the issuer did not have a moment ago")
             keys = self._fetch_keys()
         registry = jwt.JWTClaimsRegistry(
             now=int(self._now()),
@@ -67,6 +73,9 @@ class JwtVerifier:
         except Exception as error:
             # The boundary: any error that a token makes the library raise is a fault of the token.
             raise InvalidJwt(f"the token is invalid ({type(error).__name__})") from error
+        if any(str(token.claims.get(claim)).lower() in _REFRESHES for claim in ("token_use", "token_type", "typ")):
+            # It lives for days, and has the issuer, the audience and the key of an access token (RFC 8725, 2.8).
+            raise InvalidJwt("the token only renews others: send an access token")
         if not isinstance(token.claims["sub"], str):
             raise InvalidJwt("the claim sub is invalid: it must be text")
         return token.claims

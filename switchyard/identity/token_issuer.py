@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -77,6 +78,7 @@ class TokenIssuer:
     services: Mapping[str, ServiceGrant]
     clock: Clock
     _cache: OrderedDict[_CacheKey, IssuedToken] = field(default_factory=OrderedDict)
+    _running: dict[_CacheKey, asyncio.Task[IssuedToken]] = field(default_factory=dict)
 
     async def issue(self, agent: str, request: TokenRequest) -> IssuedToken:
         """A token for a task. Raises `TokenDenied` or `Unavailable`."""
@@ -103,14 +105,39 @@ class TokenIssuer:
         key = request.grant, version, agent, request.audience, tuple(sorted(request.scopes))
         token = self._cache.get(key)
         if token is None or token.expires_at - now <= MIN_REMAINING_S or token.jti == request.instead_of:
-            token = await self._exchanged(agent, request, registered, claims)
-            self._cache[key] = replace(token, expires_at=min(token.expires_at, claims.exp))
-            if len(self._cache) > MAX_CACHED_TOKENS:
-                self._cache.popitem(last=False)
+            token = await self._exchanged_once(key, agent, request, registered, claims)
         # Before it leaves: a token that somebody holds is in this table.
         await self.store.record_issue(request, agent, token)
         log.info("token.issued", agent=agent, grant=request.grant, case_id=request.case_id, jti=token.jti)
         return token
+
+    async def _exchanged_once(
+        self,
+        key: _CacheKey,
+        agent: str,
+        request: TokenRequest,
+        registered: RegisteredGrant | None,
+        claims: GrantClaims,
+    ) -> IssuedToken:
+        """A new token, kept in the cache. Requests for the same at the same time share one exchange and its failure."""
+        running = self._running.get(key)
+        if running is None:
+            running = asyncio.create_task(self._exchanged(agent, request, registered, claims))
+            self._running[key] = running
+
+            def finish(done: asyncio.Task[IssuedToken]) -> None:
+                del self._running[key]
+                # The exception is read here, because all who wait may have gone.
+                if not done.cancelled() and done.exception() is None:
+                    self._keep(key, done.result(), claims.exp)
+
+            running.add_done_callback(finish)
+        return await asyncio.shield(running)
+
+    def _keep(self, key: _CacheKey, token: IssuedToken, grant_ends: int) -> None:
+        self._cache[key] = replace(token, expires_at=min(token.expires_at, grant_ends))
+        if len(self._cache) > MAX_CACHED_TOKENS:
+            self._cache.popitem(last=False)
 
     async def _exchanged(
         self, agent: str, request: TokenRequest, registered: RegisteredGrant | None, claims: GrantClaims

@@ -96,7 +96,7 @@ def topology(app: App) -> dict[str, Any]:
                 "name": server.node.replace("_", "-"),
                 "database": needs(app)[server.node].database,
                 "egress": list(server.egress),
-                "callers": list(app.identity.agents) if app.identity else [],
+                "callers": list(app.identity.agents) if app.identity and server.node == app.identity.process else [],
                 "port": needs(app)[server.node].port,
             }
             for server in app.servers

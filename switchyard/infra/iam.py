@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from switchyard.app.application import App
+from switchyard.audit.records.roles import READER
 from switchyard.infra.nodes import DatabaseName, NodeNeeds, ingress_permissions, ingress_secrets
 from switchyard.protocol.topology import BUS
 
@@ -119,7 +120,8 @@ def _publish(source: str, types: Iterable[str]) -> IamStatement:
 def _database(needed: NodeNeeds) -> list[IamStatement]:
     if needed.database is None:
         return []
-    return [database_logins([(needed.database, needed.node)])]
+    users: list[tuple[DatabaseName, str]] = [(needed.database, needed.node)]
+    return [database_logins([*users, *([("audit", READER)] if needed.reviews else [])])]
 
 
 def database_logins(users: Iterable[tuple[DatabaseName, str]]) -> IamStatement:

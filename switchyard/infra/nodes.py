@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from switchyard.app.application import App
+from switchyard.audit.records.roles import READER
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX
 from switchyard.protocol.envelope import SOURCE_PREFIX
 from switchyard.protocol.topology import ConsumerQueues
@@ -66,6 +67,8 @@ class NodeNeeds:
     decrypts_artefacts: bool
     bedrock: bool
     writes_checkpoints: bool
+    reviews: bool
+    """Whether it reads the log for people, as `audit_reader`."""
     egress: tuple[str, ...]
     secrets: dict[str, str]
     fetches: tuple[str, ...]
@@ -88,7 +91,8 @@ class NodeNeeds:
         """
         parts = (
             (self.database is not None, {f"SWITCHYARD_{self.database}_DB_URL".upper(): f"{self.database}_login"}),
-            (self.has_inbox, {"SWITCHYARD_VAULT_KEY": "vault_key"}),
+            (self.has_inbox or self.reviews, {"SWITCHYARD_VAULT_KEY": "vault_key"}),
+            (self.reviews, {"SWITCHYARD_AUDIT_DB_URL": "audit_reader_login"}),
             (self.writes_checkpoints, {"SWITCHYARD_CHECKPOINT_KEY": "checkpoint_key", "SWITCHYARD_ROW_KEY": "row_key"}),
             ("openai_api_key" in self.fetches, {"SWITCHYARD_MODEL_OPENAI_API_KEY": "openai_api_key"}),
             (True, dict(self.local_secrets)),
@@ -115,6 +119,7 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
         variables |= _IDENTITY_CLIENT
     emits = tuple(type_.name for type_ in app.catalogue.types_emitted_by(node))
     own_schema = process is not None and process.database
+    reviews = process is not None and process.reviews
     return NodeNeeds(
         node=node,
         consumer=consumer,
@@ -123,12 +128,13 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
         emits=process.publishes if process is not None and upstream else emits,
         database="audit" if node == AUDIT else "work" if has_inbox or own_schema else None,
         has_inbox=has_inbox,
-        reads_artefacts=bool(decrypts),
+        reads_artefacts=bool(decrypts) or reviews,
         quarantines=consumer is not None and node != AUDIT,
         creates_subject_keys=node == CASE_MANAGER,
-        decrypts_artefacts=bool(decrypts) or node == CASE_MANAGER,
+        decrypts_artefacts=bool(decrypts) or node == CASE_MANAGER or reviews,
         bedrock="bedrock" in vendors,
         writes_checkpoints=node == AUDIT,
+        reviews=reviews,
         egress=(*(("openai",) if "openai" in vendors else ()), *egress, *(process.egress if process else ())),
         secrets=_ENGINE_SECRETS.get(node, {}) | dict(process.secrets if process else {}),
         fetches=(*(("openai_api_key",) if "openai" in vendors else ()), *fetched.values()),
@@ -151,12 +157,13 @@ def environment(needed: NodeNeeds) -> dict[str, str]:
     """The container's environment. Terraform replaces `${...}` by facts and adds the variables of a deployment."""
     parts = (
         (True, _COMMON),
-        (needed.quarantines, {"SWITCHYARD_OBJECTS_BUCKET": "${objects_bucket}"}),
+        (needed.quarantines or needed.reviews, {"SWITCHYARD_OBJECTS_BUCKET": "${objects_bucket}"}),
         (needed.database is not None, _LOGIN),
         (needed.database == "work", {"SWITCHYARD_WORK_DB_URL": _address(needed)}),
         (needed.database == "audit", {"SWITCHYARD_AUDIT_DB_URL": _address(needed)}),
+        (needed.reviews, {"SWITCHYARD_AUDIT_DB_URL": f"postgresql://{READER}@${{audit_db_host}}:5432/audit"}),
         # Every process with an inbox has a key wrapper; the permissions of its role limit it.
-        (needed.has_inbox, {"SWITCHYARD_KMS_KEY_ID": "${vault_key_arn}"}),
+        (needed.has_inbox or needed.reviews, {"SWITCHYARD_KMS_KEY_ID": "${vault_key_arn}"}),
         (needed.bedrock, _BEDROCK),
         ("openai" in needed.egress, _OPENAI),
         (needed.writes_checkpoints, _CHECKPOINTS),

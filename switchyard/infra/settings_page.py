@@ -66,6 +66,7 @@ ENGINE_VARIABLES: Mapping[Variable, str] = {
         "`.venv-identity/bin`",
         "The folder with the programs of the local identity provider and token exchange.",
     ): STACK,
+    Variable("SWITCHYARD_LOCAL_CONSOLE_SECRET", "", "**Secret.** The console's, at the provider."): LOCAL_SERVERS,
     Variable("SWITCHYARD_LOCAL_FRONT_END_SECRET", "", "**Secret.** The front end's, at the provider."): LOCAL_SERVERS,
     Variable("SWITCHYARD_LOCAL_EXCHANGE_SECRET", "", "**Secret.** The token exchange's own key."): LOCAL_SERVERS,
     Variable("SWITCHYARD_LOCAL_VISIBILITY_S", "`30`", "Visibility and lease in the local stack."): STACK,

@@ -44,7 +44,7 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
         default=None,
         description='What each upstream may ask for, as JSON {"upstream.name": {"tenants": [..], "roles": [..]}}, '
         "shell patterns, and `share`, its part of intake (1 by default). Without it every source that IAM lets on the "
-        "bus is trusted: set it in production.",
+        "bus may submit for any tenant, and only a user's grant names a role: set it in production.",
     )
     principal_keys: UpstreamKeys = Field(
         default={},

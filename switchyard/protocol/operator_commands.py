@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+from uuid import UUID, uuid5
 
 from switchyard.protocol.signing import OperatorKeys, sign_statement
 from switchyard.protocol.statements import command_statement
 
 CommandAction = Literal["halt", "resume", "cancel"]
+_RETRIES = UUID("4f1f9a53-7f2f-5d07-8a2b-0f7cf1f0a7d2")
+
+
+def retry_request_id(signature: str) -> UUID:
+    """The id of a signed request to retry a case: the same request, handed in again, is the same row."""
+    return uuid5(_RETRIES, signature)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.home import temporary_home
 from switchyard.devstack.stack.local_stack import (
     CLOCK_VARIABLE,
+    OTLP_VARIABLE,
     VISIBILITY_VARIABLE,
     list_services,
     model_simulator_service,
@@ -26,6 +27,8 @@ from switchyard.devstack.stack.local_stack import (
 from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.process import ProcessState, ServiceSpec
 from tests.deployed import Deployed
+from tests.e2e.spans import kept_spans
+from tests.token_search import Leak, leaks_of
 
 T = TypeVar("T")
 SCRIPT = Path(__file__).with_name("simulator.yaml")
@@ -64,6 +67,11 @@ class Deployment(Deployed):
         """Run something on the supervisor's loop and wait for it."""
         return await asyncio.wrap_future(self.control(action))
 
+    async def leaks(self) -> list[Leak]:
+        """Tokens in what the run has left behind until now."""
+        home = Path(self.stack.endpoints.home)
+        return await leaks_of(self, home / "logs", home / "spans")
+
     async def kill(self, name: str) -> None:
         """SIGKILL for a process in any state; one that is about to be restarted is waited for."""
         while self.stack[name].state is ProcessState.RESTARTING:  # noqa: ASYNC110 - the supervisor lives on another loop
@@ -84,8 +92,13 @@ def services_with_policies(endpoints: Endpoints) -> list[ServiceSpec]:
 @pytest.fixture(scope="session")
 def deployment() -> Iterator[Deployment]:
     """The stack, started once."""
-    with pytest.MonkeyPatch.context() as patch, temporary_home() as home:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        temporary_home() as home,
+        kept_spans(home / "spans" / "received") as otlp_endpoint,
+    ):
         patch.setenv(VISIBILITY_VARIABLE, "3")
+        patch.setenv(OTLP_VARIABLE, otlp_endpoint)
         # Emails wait for the consumer's day; on this clock it is always the same hour.
         clock = home / "clock"
         start_clock(clock)
@@ -101,7 +114,10 @@ def deployment() -> Iterator[Deployment]:
         thread.start()
         try:
             asyncio.run_coroutine_threadsafe(stack.__aenter__(), loop).result(timeout=120)
-            yield Deployment(stack, loop)
+            deployment = Deployment(stack, loop)
+            yield deployment
+            # Of the whole run: every test's cases, crashes and forgeries.
+            assert asyncio.run(deployment.leaks()) == []
         finally:
             asyncio.run_coroutine_threadsafe(stack.close(), loop).result(timeout=60)
             loop.call_soon_threadsafe(loop.stop)

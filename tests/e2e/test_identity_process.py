@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 import aiohttp
 import pytest
 
-from services.app import IDENTITY, WAREHOUSE_AUDIENCE
+from services.app import IDENTITY, LOCAL_IDENTITY, WAREHOUSE_AUDIENCE
 from switchyard.devstack.identity.certificates import CA_FILE
 from switchyard.devstack.identity.exchange import CLIENTS_FILE
 from switchyard.devstack.identity.provider import FRONT_END
@@ -89,5 +89,5 @@ async def test_token_exchange_knows_the_clients_of_the_application(deployment: D
     async with asyncio.timeout(30):
         while not file.exists():  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.1)
-    assert json.loads(file.read_text()).keys() == {"text_to_sql", "upstream.cli", "upstream.demo"}
+    assert json.loads(file.read_text()).keys() == LOCAL_IDENTITY.exchange_clients().keys()
     assert file.stat().st_mode & 0o777 == 0o600

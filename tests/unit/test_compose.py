@@ -41,12 +41,16 @@ SIMULATORS = {"provisioner", "simulator", "ses-simulator", "warehouse"}
 IDENTITY_SERVERS = {"identity-provider", "token-exchange"}
 """Servers of others, built from their own lock."""
 OBSERVABILITY = {"collector", "traces"}
+KEYCLOAK = "keycloak"
 PUBLISHED = {
     "localstack": 4566,
     "postgres": 5432,
     "simulator": 8080,
     "ses-simulator": 8080,
     "email-feedback": 8081,
+    "keycloak": 8080,
+    "console": 8081,
+    "identity-provider": 8080,
     "traces": 16686,
 }
 VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
@@ -97,6 +101,7 @@ def test_services_are_the_consumers_the_simulators_and_the_infrastructure() -> N
         *SIMULATORS,
         *IDENTITY_SERVERS,
         *OBSERVABILITY,
+        KEYCLOAK,
     }
 
 
@@ -126,8 +131,8 @@ def test_own_container_can_write_to_its_temporary_folder_only(name: str) -> None
     assert found["pids_limit"] <= 256
     assert found["mem_limit"].endswith("m")
     assert all(folder.startswith("/tmp:size=") for folder in found["tmpfs"])
-    shared = {"identity:/identity"} if name in {"provisioner", "token-exchange"} else set()
-    assert {volume for volume in found.get("volumes", ()) if not volume.endswith(":ro")} == shared
+    shared = {"provisioner": {"certificates:/certificates"}, "token-exchange": {"identity:/identity"}}
+    assert {each for each in found.get("volumes", ()) if not each.endswith(":ro")} == shared.get(name, set())
     assert not {"privileged", "cap_add", "devices", "user", "pid", "network_mode"} & set(found)
 
 
@@ -207,9 +212,12 @@ def test_process_logs_in_with_its_own_role_to_its_own_database(name: str) -> Non
         "audit": {"SWITCHYARD_AUDIT_DB_URL": "audit"},
     }[needed.database]
     password = compose()["x-development"]["role-password"]
+    logins = {variable: (needed.node, database) for variable, database in expected.items()}
+    if needed.reviews:
+        logins["SWITCHYARD_AUDIT_DB_URL"] = ("audit_reader", "audit")
     assert urls == {
-        variable: f"postgresql://{needed.node}:{password}@postgres:5432/{database}"
-        for variable, database in expected.items()
+        variable: f"postgresql://{role}:{password}@postgres:5432/{database}"
+        for variable, (role, database) in logins.items()
     }
 
 
@@ -257,7 +265,7 @@ def test_keys_are_marked_for_development_and_match_their_public_keys() -> None:
     private = [key for value in values for key in re.findall(r"\b[0-9a-f]{64}\b", value)]
     operators = yaml.safe_load(compose()["x-development"]["operators"])
     texts = [bytes.fromhex(key) for key in private if key not in operators.values()]
-    assert len({*texts}) == len(texts) == 11
+    assert len({*texts}) == len(texts) == 13
     assert all(text.startswith(b"development only: ") and len(text) == 32 for text in texts)
     assert operators == {LOCAL_OPERATOR: derive_public_key(bytes.fromhex(given["SWITCHYARD_OPERATOR_KEY"]))}
     for name, key in (
@@ -282,11 +290,42 @@ def test_identity_servers_know_the_users_clients_and_ceilings_of_the_application
         assert json.loads(given) == json.loads(local[f"SWITCHYARD_{name}"])
 
 
+def test_agent_that_acts_for_users_has_a_certificate_and_no_clients() -> None:
+    assert APP.identity is not None
+    for agent in APP.identity.agents:
+        name = agent.replace("_", "-")
+        given = environment(name)
+        assert given["SWITCHYARD_IDENTITY_URL"] == "https://identity:8081"
+        assert given["SWITCHYARD_IDENTITY_TLS_CERTIFICATE"] == f"/certificates/{agent}.pem"
+        assert given["SWITCHYARD_IDENTITY_TLS_KEY"] == f"/certificates/{agent}.key"
+        assert not [volume for volume in service(name)["volumes"] if volume.startswith("identity:")]
+
+
 @pytest.mark.parametrize("name", sorted(IDENTITY_SERVERS))
 def test_identity_server_has_one_secret_of_its_own(name: str) -> None:
-    [secret] = secrets_in(environment(name)).values()
-    holders = {each for each in OURS if secret in secrets_in(service(each).get("environment", {})).values()}
-    assert holders == ({name, "identity"} if name == "identity-provider" else {name})
+    """The provider has one for each client, which the client has, too."""
+    clients = {"identity", "console"} if name == "identity-provider" else {name}
+    found = [
+        {each for each in OURS if secret in secrets_in(service(each).get("environment", {})).values()}
+        for secret in secrets_in(environment(name)).values()
+    ]
+    assert sorted(found, key=sorted) == sorted(({name, client} for client in clients), key=sorted)
+
+
+def test_keycloak_has_the_users_of_its_tenant_and_starts_in_its_profile_only() -> None:
+    realm = json.loads((ROOT / "docker" / "keycloak" / "northfork-realm.json").read_text(encoding="utf-8"))
+    assert APP.identity is not None
+    users = yaml.safe_load(resource_path(APP.identity.users).read_text(encoding="utf-8"))["users"]
+    assert {
+        user["username"]: (user["credentials"][0]["value"], user["email"], user["clientRoles"]["warehouse"])
+        for user in realm["users"]
+    } == {
+        name: (user["password"], user["email"], user["roles"])
+        for name, user in users.items()
+        if user["tenant"] == realm["realm"]
+    }
+    assert service(KEYCLOAK)["profiles"] == ["keycloak"]
+    assert not service(KEYCLOAK)["image"].endswith("latest")
 
 
 def test_simulator_has_the_scripts_of_the_demo() -> None:

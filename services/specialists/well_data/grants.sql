@@ -7,4 +7,4 @@ begin
   execute format('grant select, insert, update, delete on %s to operator', loaded);
 end $$;
 grant usage on schema well_data to operator;
-grant execute on function visible_tenant, basin_is_visible to well_data, operator;
+grant execute on function basin_is_visible to well_data, operator;

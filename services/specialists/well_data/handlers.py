@@ -17,6 +17,7 @@ from switchyard.protocol.events.failures import ReauthNeeded
 from switchyard.protocol.fields import ROLE_SCOPE
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task, TaskResult
+from switchyard.runtime.database.session_scope import SessionScope
 from switchyard.runtime.models.clients import model_budget, model_call
 from switchyard.runtime.storage.artefacts import Artefacts
 
@@ -44,12 +45,7 @@ async def answer_question(
         return TaskResult(ReauthNeeded(audience=needed.audience))
     # What the identity service gave the token for counts, not what the command says.
     role = role_of_scopes(token.access.scopes, ACCESS_ROLE)
-    scope = WellScope(
-        envelope.tenant,
-        envelope.principal.subject or envelope.principal.sub,
-        envelope.session_id,
-        basins_of_role(role, basins),
-    )
+    scope = WellScope(SessionScope.of(envelope), basins_of_role(role, basins))
     question = await read_question(task, artefacts)
     async with model_budget(model, task, margin_ms=WELL_DATA_MARGIN_MS) as decisions:
         computed, words = await compute_answer(question, agent=agent, read=partial(store.read, scope), role=role)

@@ -20,6 +20,7 @@ from services.specialists.well_data.field_data import (
 from services.specialists.well_data.results import NotComputable
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
+from switchyard.runtime.database.session_scope import SessionScope
 
 _SQL = load_queries(__file__)
 MAX_ROWS = 400_000
@@ -34,11 +35,9 @@ _WELL_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class WellScope:
-    """As whom a transaction reads. No basins: no rows."""
+    """As whom a transaction reads, and the basins that the role allows. No basins: no rows."""
 
-    tenant: str
-    user: str
-    session: str
+    session: SessionScope
     basins: tuple[str, ...]
 
 
@@ -61,12 +60,12 @@ class WellStore:
 
     async def read(self, scope: WellScope, request: DataRequest) -> FieldData:
         """The requested rows that this user may see. Raises `NotComputable` and `Unavailable`."""
-        async with self._database.transaction(isolation="repeatable_read", readonly=True) as database:
-            await database.rows("scope", scope.tenant, scope.user, scope.session, list(scope.basins))
+        async with self._database.transaction(scope.session, isolation="repeatable_read", readonly=True) as database:
+            await database.rows("basins", list(scope.basins))
             kinds = ["wells", *(["production"] if "months" in request.tables else [])]
             as_of = await database.value("as_of", kinds)
-            wells = tuple(_well(row) for row in await database.rows("wells"))
-            chosen = request.choose(wells)
+            headers = await database.rows("wells")
+            chosen = request.choose([_well(row) for row in headers])
             apis = [well.api for well in chosen]
             leases = sorted({well.lease for well in chosen if well.lease})
 
@@ -79,19 +78,41 @@ class WellStore:
                     raise NotComputable("too_much_data", message)
                 return found
 
-            return FieldData(
+            return build_field_data(
                 as_of,
-                wells,
-                months=_months(await rows("months", "months", apis, request.first_month, request.last_month)),
-                outages=tuple(_outage(row) for row in await rows("outages", "outages", apis)),
-                lease_months=tuple(_lease_month(row) for row in await rows("lease_months", "lease_months", leases)),
-                surveys=_surveys(await rows("surveys", "stations", apis)),
-                curves=tuple(_curve(row) for row in await self._curves(rows, apis, request.curve)),
+                wells=headers,
+                months=await rows("months", "months", apis, request.first_month, request.last_month),
+                outages=await rows("outages", "outages", apis),
+                lease_months=await rows("lease_months", "lease_months", leases),
+                stations=await rows("surveys", "stations", apis),
+                curves=await self._curves(rows, apis, request.curve),
             )
 
     async def _curves(self, rows: Any, apis: list[str], curve: str | None) -> list[Any]:
         found: list[Any] = await rows("curves", "curves", apis, curve) if curve else []
         return found or await rows("curves", "curve_names", apis)
+
+
+def build_field_data(
+    as_of: date | None,
+    *,
+    wells: Sequence[Any],
+    months: Sequence[Any] = (),
+    outages: Sequence[Any] = (),
+    lease_months: Sequence[Any] = (),
+    stations: Sequence[Any] = (),
+    curves: Sequence[Any] = (),
+) -> FieldData:
+    """What computations read, from rows of the tables with `uri` and `line` of their source."""
+    return FieldData(
+        as_of,
+        tuple(_well(row) for row in wells),
+        months=_months(months),
+        outages=tuple(_outage(row) for row in outages),
+        lease_months=tuple(_lease_month(row) for row in lease_months),
+        surveys=_surveys(stations),
+        curves=tuple(_curve(row) for row in curves),
+    )
 
 
 def add_completions(months: Sequence[WellMonth]) -> tuple[WellMonth, ...]:

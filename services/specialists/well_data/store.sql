@@ -1,6 +1,5 @@
--- name: scope
-select set_config('switchyard.tenant', $1, true), set_config('switchyard.user', $2, true),
-  set_config('switchyard.session', $3, true), set_config('switchyard.well_basins', $4::text[]::text, true)
+-- name: basins
+select set_config('switchyard.well_basins', $1::text[]::text, true)
 
 -- name: as_of
 select min(as_of) from (select kind, max(as_of) as as_of from source_file where kind = any($1::text[]) group by kind) k

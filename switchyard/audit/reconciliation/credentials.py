@@ -1,7 +1,8 @@
 """What the identity service issued, compared with what the log says was used. Pure.
 
-An agent gets a credential for one task, and the outcome of that task names it. A worker that was killed with one in
-hand may leave it unnamed; so does an agent that hides what it did.
+An agent gets a credential for one task, and the outcome of that task names it. A worker or an identity service that
+was killed leaves one unnamed; the next attempt gets another one for the same service and scope, which the outcome
+names.
 """
 
 from __future__ import annotations
@@ -38,17 +39,18 @@ _Use = tuple[str, str, str, str, str, tuple[str, ...]]
 def compare_credentials(
     issued: Iterable[IssuedCredential], recorded: Sequence[RecordedEvent], *, settled_before: datetime
 ) -> list[Gap]:
-    """What was issued and is not recorded although its task, or the whole case, has ended; and what is recorded and was
-    not issued so. An ending counts that was recorded before `settled_before`."""
+    """What was issued although its task, or the whole case, has ended without a word of that grant, service and scope;
+    and what is recorded and was not issued so. An ending counts that was recorded before `settled_before`."""
     commands = {event.digest: event.event_id for event in recorded}
     used = {use: event for event in recorded for use in _uses(event, commands)}
+    named = {use[1:] for use in used}
     given = {(each.jti, each.task, each.agent, each.grant, each.audience, tuple(each.scopes)): each for each in issued}
     ended = {(commands[parent], event.producer) for event in recorded for parent in event.parents if parent in commands}
     endings = [event for event in recorded if event.terminal and event.recorded_at < settled_before]
     gaps = [
         Gap(GapKind.UNRECORDED, each.agent, each.case_id, each.task, _described(each.jti), each.issued_at)
         for use, each in given.items()
-        if use not in used
+        if use[1:] not in named
         and (
             (each.task, each.agent) in ended
             or any(end.case_id == each.case_id and end.recorded_at > each.issued_at for end in endings)

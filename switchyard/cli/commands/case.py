@@ -6,11 +6,10 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -262,54 +261,11 @@ def _print_event(event: Json) -> None:
             print_text(f"remedy: {payload['remedy']}")
 
 
-class FailedCaseEvents(NamedTuple):
-    """How a case failed: four events of the log, each the cause of the next."""
-
-    command: Json
-    failed: Json
-    close: Json
-    ending: Json
-
-
-def find_failure(events: Sequence[Json]) -> FailedCaseEvents:
-    """The failure that ended a case, from its events in causal order. Raises `CommandFailed` if none can be retried."""
-    by_digest = {event["digest"]: event for event in events}
-
-    def cause(event: Json) -> Json:
-        found = by_digest.get(event["parents"][0]) if event["parents"] else None
-        if found is None:
-            remedy = "wait for it, or run `switchyard audit reconcile`"
-            raise CommandFailed(f"the log does not have the cause of {event['type']}", remedy=remedy)
-        return found
-
-    from switchyard.protocol.catalogue import ROUTER
-
-    terminal = {type_.name for type_ in load_app().catalogue.types if type_.terminal}
-    endings = [event for event in events if event["type"] in terminal]
-    if not endings:
-        raise CommandFailed("the case has not ended: only a failed case can be retried", remedy="wait for its ending")
-    ending = max(endings, key=_attempt_number)
-    if any(event["type"] == "TaskRetried" and _attempt_number(event) > _attempt_number(ending) for event in events):
-        raise CommandFailed("the case is being retried already", remedy="wait for its ending")
-    if (outcome := ending["payload"]["outcome"]) != "failed":
-        raise CommandFailed(f"the case ended as {outcome}: no task failed", remedy="submit it again")
-    close = cause(ending)
-    failed = cause(close)
-    if close["type"] != "CloseCase" or failed["node_from"] == ROUTER:
-        remedy = "deploy the router that can, and submit the case again"
-        raise CommandFailed("no task failed: the router could not route an event of the case", remedy=remedy)
-    return FailedCaseEvents(cause(failed), failed, close, ending)
-
-
-def _attempt_number(event: Json) -> int:
-    """The attempt that an event belongs to, from 0. `seq` does not say: a retry branches off before the ending."""
-    return int(str(event.get("attempt") or "retry-0").removeprefix("retry-"))
-
-
 async def retry_case(
     target: Target, prefix: str, *, operator: str, reason: str, key_file: Path | None, wait_s: float
 ) -> None:
     """Sign a request, hand it to the case manager, and follow the case to its new ending. Raises `CommandFailed`."""
+    from switchyard.audit.verification.failed_case import NotRetryable, find_failure
     from switchyard.protocol.signing import sign_statement
     from switchyard.protocol.statements import retry_statement
     from switchyard.runtime.core.clock import timestamp
@@ -322,7 +278,10 @@ async def retry_case(
             remedy = "treat it as an incident; a case is not retried on altered evidence"
             raise CommandFailed(f"the chain of case {case_id} is broken: {report.findings[0].why}", remedy=remedy)
         events = await audit_log.read_events(log, case_id)
-        failure = find_failure(events)
+        try:
+            failure = find_failure(events, load_app().catalogue)
+        except NotRetryable as error:
+            raise CommandFailed(error.message, remedy=error.remedy) from error
         signed = {"operator": operator, "reason": reason, "requested_at": timestamp(datetime.now(UTC))}
         statement = retry_statement(
             case_id=case_id,
@@ -349,8 +308,9 @@ async def _request_retry(
 ) -> tuple[str, str | None]:
     from asyncio import sleep
 
-    # The same signed request is the same row.
-    request_id = uuid.uuid5(uuid.UUID("4f1f9a53-7f2f-5d07-8a2b-0f7cf1f0a7d2"), request["signature"])
+    from switchyard.protocol.operator_commands import retry_request_id
+
+    request_id = retry_request_id(request["signature"])
     async with open_pool(target, "operator") as pool:
         await pool.execute(
             "insert into retry_request (request_id, case_id, request) values ($1, $2, $3)",

@@ -40,6 +40,8 @@ def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the b
 
         def ready(endpoints: Endpoints) -> None:
             console.print(f"ready: AWS at {endpoints.aws}, models at {endpoints.simulator}")
+            if (port := daemon.running_ports().get("console_http")) is not None:
+                console.print(f"console: http://127.0.0.1:{port}")
             console.print(f"next: {load_app().first_command}")
             if not detach:
                 console.print("Ctrl-C stops the stack.")

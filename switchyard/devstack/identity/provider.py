@@ -19,12 +19,31 @@ FRONT_END = "front-end"
 
 FRONT_END_SECRET_VARIABLE = "SWITCHYARD_LOCAL_FRONT_END_SECRET"  # noqa: S105 - the name of a variable
 
+CONSOLE_CLIENT = "console"
+CONSOLE_SECRET_VARIABLE = "SWITCHYARD_LOCAL_CONSOLE_SECRET"  # noqa: S105 - the name of a variable
+CONSOLE_REDIRECT = "http://127.0.0.1/login/callback"
+"""Where the console's users come back to; on loopback any port is accepted (RFC 8252, 7.3)."""
+
 AUDIENCE = "switchyard"
 """What users' tokens are for."""
 
 
-def provider_settings(*, issuer: str, port: int, secret: str, token_minutes: int) -> dict[str, object]:
-    """The document `settings.yaml`."""
+def provider_settings(
+    *, issuer: str, port: int, secret: str, token_minutes: int, console_secret: str | None = None
+) -> dict[str, object]:
+    """The document `settings.yaml`; with a client for the console if it has a secret."""
+    clients: list[dict[str, object]] = [
+        {"client_id": FRONT_END, "client_secret": secret, "description": "Where users log in"}
+    ]
+    if console_secret is not None:
+        clients.append(
+            {
+                "client_id": CONSOLE_CLIENT,
+                "client_secret": console_secret,
+                "description": "The console",
+                "redirect_uris": [CONSOLE_REDIRECT],
+            }
+        )
     return {
         "config_version": 1,
         # No operator needs it: without one, every process that reaches the port may mint tokens and change keys.
@@ -34,7 +53,7 @@ def provider_settings(*, issuer: str, port: int, secret: str, token_minutes: int
             "issuer": issuer,
             "audience": AUDIENCE,
             "token_expiry_minutes": token_minutes,
-            "clients": [{"client_id": FRONT_END, "client_secret": secret, "description": "Where users log in"}],
+            "clients": clients,
         },
     }
 
@@ -57,6 +76,7 @@ def main() -> None:
         port=arguments.port,
         secret=os.environ[FRONT_END_SECRET_VARIABLE],
         token_minutes=arguments.token_minutes,
+        console_secret=os.environ.get(CONSOLE_SECRET_VARIABLE),
     )
     # YAML is a superset of JSON.
     (home / "settings.yaml").touch(mode=0o600)

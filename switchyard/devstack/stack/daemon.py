@@ -89,6 +89,12 @@ def running_exports(home: Path | None = None) -> dict[str, str]:
     return found
 
 
+def running_ports(home: Path | None = None) -> dict[str, int]:
+    """Every port of the running stack, by the name that the plan gives it. Raises StackError when none runs."""
+    found: dict[str, int] = _running_state(home)["ports"]
+    return found
+
+
 def _running_state(home: Path | None) -> dict[str, Any]:
     place = Home(home)
     if (state := _state(place)) is None:

@@ -14,7 +14,12 @@ from botocore.exceptions import ClientError
 from switchyard.app.application import IdentityDescriptor, resource_path
 from switchyard.devstack.identity.certificates import CA_FILE, ensure_certificates
 from switchyard.devstack.identity.exchange import CLIENTS_FILE, EXCHANGE_SECRET_VARIABLE
-from switchyard.devstack.identity.provider import AUDIENCE, FRONT_END, FRONT_END_SECRET_VARIABLE
+from switchyard.devstack.identity.provider import (
+    AUDIENCE,
+    CONSOLE_SECRET_VARIABLE,
+    FRONT_END,
+    FRONT_END_SECRET_VARIABLE,
+)
 from switchyard.devstack.identity.servers import PROGRAMS, SERVERS_VARIABLE, server_program
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
 from switchyard.devstack.stack.provision import client_options
@@ -50,7 +55,11 @@ def identity_servers(endpoints: Endpoints, identity: IdentityDescriptor) -> tupl
             *(sys.executable, "-m", f"{module}.provider", *listen, "--home", str(_folder(endpoints) / "provider")),
             *("--users", str(resource_path(identity.users))),
         ),
-        env=variables | {FRONT_END_SECRET_VARIABLE: endpoints.secret("idp_client_secret")},
+        env=variables
+        | {
+            FRONT_END_SECRET_VARIABLE: endpoints.secret("idp_client_secret"),
+            CONSOLE_SECRET_VARIABLE: endpoints.secret("console_client_secret"),
+        },
         health="/.well-known/jwks.json",
         grace=5.0,
     )

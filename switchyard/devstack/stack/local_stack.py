@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from switchyard.app.application import APP_VARIABLE, App, IdentityDescriptor, load_app, resource_path
-from switchyard.audit.records.roles import RETENTION
+from switchyard.audit.records.roles import READER, RETENTION
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
 from switchyard.devstack.stack.identity import (
@@ -89,7 +89,7 @@ async def open_databases_only(home: Path) -> AsyncIterator[dict[str, str]]:
 def reader_environment(endpoints: Endpoints) -> dict[str, str]:
     """What the CLI needs to read the log, to open sealed answers and to check checkpoints."""
     return clock_environment() | {
-        "SWITCHYARD_AUDIT_DB_URL": endpoints.role_dsn(AUDIT_DATABASE, "audit_reader"),
+        "SWITCHYARD_AUDIT_DB_URL": endpoints.role_dsn(AUDIT_DATABASE, READER),
         "SWITCHYARD_VAULT_KEY": endpoints.secret("vault_key"),
         "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
         "SWITCHYARD_CHECKPOINT_REQUIRE_LOCK": "false",  # the emulator forgets locks whenever it stops
@@ -167,6 +167,7 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
     parts = (
         (node == ROUTER or signers, {"SWITCHYARD_OPERATORS": _local_operator(endpoints)}),
         (signers, approvers),
+        (needed.reviews, {"SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key")}),
         (node == CASE_MANAGER, _case_manager(endpoints, app)),
         (needed.bedrock or "openai" in needed.egress, _models(endpoints)),
         (needed.writes_checkpoints, _CHECKPOINTS),
@@ -207,6 +208,8 @@ def _secret(endpoints: Endpoints, node: str, name: str) -> str:
             return endpoints.role_dsn(WORK_DATABASE, node)
         case "audit_login":
             return endpoints.role_dsn(AUDIT_DATABASE, node)
+        case "audit_reader_login":
+            return endpoints.role_dsn(AUDIT_DATABASE, READER)
         case "openai_api_key":
             return "local"
     key = endpoints.secret(name)

@@ -51,6 +51,9 @@ ROWS = {
 }
 """A row of each scoped table, as its role may write it for a case."""
 
+OF_THEIR_OWN = {"well_data.*"}
+"""Schemas whose tables state their own policies, and have tests for them."""
+
 USERS_ONLY = {"text_to_sql.warehouse_cost"}
 """Rows of a user in any session."""
 
@@ -131,31 +134,39 @@ def reasons_on_the_page() -> set[str]:
 
 TABLES = """
 select n.nspname || '.' || c.relname as name, c.relrowsecurity and c.relforcerowsecurity
-    and exists (select from pg_policy p where p.polrelid = c.oid) as forced
+    and exists (select from pg_policy p where p.polrelid = c.oid) as forced,
+  exists (select from pg_policy p where p.polrelid = c.oid and polname = 'session_scope') as scoped
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
 """
 
 
 async def test_table_of_the_work_database_has_a_forced_policy_or_a_reason_on_the_page(owner: Owner) -> None:
-    tables = {row["name"]: row["forced"] for row in await owner.fetch(TABLES)}
+    found = await owner.fetch(TABLES)
+    tables = {row["name"]: row["forced"] for row in found}
     reasons, schemas = reasons_on_the_page(), {name.partition(".")[0] for name in tables}
     excused = {each.replace("*", schema) for each in reasons for schema in schemas if "*" in each} | reasons
     ours = {name for name in tables if name.partition(".")[0] not in {"toy"}}
     assert {name for name in ours if not tables[name]} - excused == set()
-    assert {name for name in ours if tables[name]} == ROWS.keys(), "each scoped table is tried below"
-    assert not excused & ROWS.keys()
+    assert {row["name"] for row in found if row["scoped"]} == ROWS.keys(), "each scoped table is tried below"
+    assert {name for name in ours if tables[name]} & excused == set()
+    others = {name for name in ours if tables[name] and name not in ROWS}
+    assert {f"{name.partition('.')[0]}.*" for name in others} <= OF_THEIR_OWN, "the page names their policies"
+    assert all(f"`{each}` have policies of their own" in PAGE for each in OF_THEIR_OWN)
     named = {each for each in reasons if "*" not in each}
     assert named - tables.keys() == set(), "the page names tables that do not exist"
 
 
-async def test_table_with_a_tenant_in_an_agents_schema_is_scoped_without_a_line_of_its_own(owner: Owner) -> None:
-    columns = await owner.fetch(
-        "select table_schema || '.' || table_name as name from information_schema.columns where column_name = 'tenant'"
-        " and table_schema = any($1::text[])",
-        list(AGENT_CARDS),
+async def test_table_with_policies_of_its_own_gets_no_second_one_that_widens_them(owner: Owner) -> None:
+    policies = await owner.fetch(
+        "select c.oid::regclass::text as name, array_agg(p.polname::text) as names, bool_or(a.attnum > 0) as user"
+        " from pg_policy p join pg_class c on c.oid = p.polrelid"
+        " left join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant' and not a.atthasdef group by c.oid"
     )
-    assert {row["name"] for row in columns} == ROWS.keys()
+    own = {row["name"] for row in policies if row["user"]}
+    assert own
+    assert not own & ROWS.keys()
+    assert all("session_scope" not in row["names"] for row in policies if row["name"] in own)
 
 
 @pytest.mark.parametrize("table", ROWS)
@@ -222,6 +233,26 @@ async def test_interleaved_transactions_of_many_users_each_see_their_own_rows(po
         return [case_id]
 
     assert len(await asyncio.gather(*map(use, range(40)))) == 40
+
+
+async def test_owner_without_superuser_sees_rows_only_where_it_lifts_the_policy(
+    infrastructure: Infrastructure, plain_owners_database: str
+) -> None:
+    url = infrastructure.owner_url(plain_owners_database)
+    owner = await asyncpg.connect(re.sub(r"//[^@]*@", f"//{PLAIN_OWNER}:plain@", url))
+    count = "select count(*) from text_to_sql.warehouse_cost where tenant = $1"
+    tenant = fresh_id()
+    async with owner.transaction():
+        await owner.execute(SET_SCOPE, tenant, "ada", "s-1")
+        await owner.execute("insert into text_to_sql.warehouse_cost (day, ms, bytes) values (current_date, 1, 1)")
+    assert await owner.fetchval(count, tenant) == 0
+    transaction = owner.transaction()
+    await transaction.start()
+    await owner.execute("alter table text_to_sql.warehouse_cost no force row level security")
+    assert await owner.fetchval(count, tenant) == 1
+    await transaction.rollback()
+    assert await owner.fetchval(count, tenant) == 0
+    await owner.close()
 
 
 # Functions that run with the rights of their owner.

@@ -44,7 +44,9 @@ def rejection(event: Json) -> SubmissionRejected:
 
 
 async def test_valid_submission_opens_a_case_that_the_router_accepts(case_manager: CaseManager) -> None:
-    event = await case_manager.submit(idempotency_key="k-1", role="ANALYST")
+    intake = replace(case_manager.intake, upstreams={SOURCE: UpstreamPolicy(tenants=("acme",), roles=("ANALYST",))})
+    detail = submission(idempotency_key="k-1", role="ANALYST")
+    [event] = await intake.open_case(SOURCE, detail, "CaseSubmitted")
     received = read_event(bus_body(event), node="router")
     assert isinstance(received.payload, CaseOpened)
     assert (received.payload.agent, received.payload.submitted_by) == ("text_to_sql", SOURCE)
@@ -245,6 +247,14 @@ async def test_upstream_outside_its_grants_is_not_authorised(
     else:
         assert (event["payload"]["code"], event["payload"]["field"]) == ("not_authorised", field)
         assert given[field] not in json.dumps(event["payload"])
+
+
+async def test_source_that_configuration_gives_no_role_names_none(case_manager: CaseManager) -> None:
+    [event] = await case_manager.intake.open_case(SOURCE, submission(role="FIELD_PERMIAN"), "CaseSubmitted")
+    assert (event["payload"]["code"], event["payload"]["field"]) == ("not_authorised", "role")
+    assert "SWITCHYARD_UPSTREAMS" in event["payload"]["remedy"]
+    [event] = await case_manager.intake.open_case(SOURCE, submission(), "CaseSubmitted")
+    assert event["principal"].get("scopes", []) == []
 
 
 async def test_upstream_without_grants_is_not_authorised(case_manager: CaseManager) -> None:

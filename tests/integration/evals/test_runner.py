@@ -17,7 +17,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suite", ["text_to_sql", "triage"])
+@pytest.mark.parametrize("suite", ["text_to_sql", "triage", "well_data"])
 def test_committed_baseline_holds_on_the_simulator(suite: str, tmp_path: Path) -> None:
     baseline = BASELINES / f"{suite}.simulator.json"
     done = run(suite, "--out", str(tmp_path / "out.json"), "--baseline", str(baseline), "--gate")

@@ -10,7 +10,7 @@ import pytest
 from contracts.events.router import AnswerQuestion, ChooseAgent
 from contracts.events.specialists import FindingsReady
 from switchyard.protocol.events.failures import TaskFailed
-from switchyard.protocol.fields import Contract, Json, ModelCall, StorageRef
+from switchyard.protocol.fields import Access, Contract, Json, ModelCall, StorageRef
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, Unavailable
 from switchyard.runtime.core.task import Task
 from tests.integration.cloud import Cloud, Tap
@@ -59,6 +59,34 @@ async def test_redelivered_task_has_its_earlier_model_attempts(
     await cloud.put(command(case_id))
     await tap.next(NODE, case_id)
     assert [task.model_attempts for task in handler.tasks] == [(), (left,)]
+
+
+@pytest.mark.parametrize("ends", ["answered", "failed"])
+async def test_outcome_names_the_credentials_of_every_attempt_once(
+    ends: str, start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    attempts = [
+        RetryableTaskError("warehouse_unreachable", "no answer"),
+        Unavailable("warehouse_away", "not now", after_s=0.1),
+        None if ends == "answered" else PermanentTaskError("query_refused", "no"),
+    ]
+    subject, grant, tries = fresh_id(), fresh_id(), 0
+
+    async def handle(task: Task[AnswerQuestion]) -> FindingsReady:
+        nonlocal tries
+        tries += 1
+        task.accesses.append(
+            Access(subject=subject, agent=NODE, grant=grant, jti=f"tok-{tries}", audience="https://a", scopes=("read",))
+        )
+        if (error := attempts[tries - 1]) is not None:
+            raise error
+        return FOUND
+
+    await start_worker(handle)
+    await cloud.put(command(case_id))
+    [event] = await tap.next(NODE, case_id)
+    assert event["type"] == ("FindingsReady" if ends == "answered" else "TaskFailed")
+    assert [access["jti"] for access in event["access"]] == ["tok-1", "tok-2", "tok-3"]
 
 
 async def test_retryable_failure_uses_budget_then_ends_task_with_causes(

@@ -8,6 +8,7 @@ import pytest
 from services.specialists.well_data.field_data import FieldData
 from services.specialists.well_data.store import DataRequest, WellScope, WellStore
 from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.database.session_scope import SessionScope
 from tests.integration.conftest import PoolFor
 from tests.integration.well_data.conftest import HEADERS, PRODUCTION, Load
 
@@ -34,7 +35,7 @@ EVERYTHING = DataRequest(
 
 
 def scope(*basins: str, tenant: str = "northfork") -> WellScope:
-    return WellScope(tenant, "user-1", "session-1", basins)
+    return WellScope(SessionScope(tenant, "user-1", "session-1"), basins)
 
 
 def sizes(data: FieldData) -> tuple[int, ...]:

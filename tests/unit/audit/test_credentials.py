@@ -78,7 +78,6 @@ def test_credential_that_nobody_issued_is_found() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"jti": "tok-2"},
         {"agent": "drafter"},
         {"grant": BEN},
         {"audience": "https://other.example"},
@@ -92,6 +91,12 @@ def test_credential_recorded_otherwise_than_issued_is_found_both_ways(changes: d
         (GapKind.UNRECORDED, COMMAND),
         (GapKind.UNISSUED, OUTCOME),
     }
+
+
+def test_credential_lost_in_a_crash_is_no_gap_if_another_is_named() -> None:
+    again = replace(ISSUED, jti="tok-2")
+    assert gaps(command(), outcome(use(jti="tok-2")), issued=(ISSUED, again)) == []
+    assert gaps(command(), outcome(use(jti="tok-3")), issued=(ISSUED, again)) == [(GapKind.UNISSUED, OUTCOME)]
 
 
 def test_credential_that_another_agent_reports_does_not_count() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -12,14 +13,26 @@ import yaml
 
 from contracts.events.upstream import CaseSubmitted
 from demo.oil_field.warehouse import BASINS_BY_ROLE, open_warehouse
-from evals.cases import DATASETS, DatasetError, describe_choice, judge_cases, sql_cases, triage_cases
+from evals.cases import (
+    DATASETS,
+    DatasetError,
+    WellCase,
+    describe_choice,
+    judge_cases,
+    sql_cases,
+    triage_cases,
+    well_cases,
+)
 from evals.judge_suite import build_situation
 from evals.scripts import SCRIPT_FOLDER, SUITE_SCRIPTS
+from evals.well_suite import gold_of
 from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.review import evaluate_rules
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.triage.agent import AgentChoice
+from services.specialists.well_data.agent import WELL_PROMPT
+from services.specialists.well_data.tools import WELL_TOOLS
 from switchyard.devstack.simulators.models.answer import match_rule
 from switchyard.devstack.simulators.models.exchange import Prompt
 from switchyard.devstack.simulators.models.script import ScriptRule, load_scripts
@@ -85,7 +98,8 @@ def test_gold_query_passes_the_guard_and_runs(case: Any, snowflake_simulator: Sn
 
 def test_questions_all_have_a_scripted_query() -> None:
     questions = [case.question for case in sql_cases()] + [line["question"] for line in DEMO]
-    unscripted = [question for question in questions if sql_rule(question) is None]
+    wells = {line["question"] for line in DEMO if is_about_wells(line["question"])}
+    unscripted = [question for question in questions if question not in wells and sql_rule(question) is None]
     assert unscripted == []
 
 
@@ -93,6 +107,50 @@ def test_questions_all_have_a_scripted_choice() -> None:
     questions = [case.question for case in triage_cases()] + [line["question"] for line in DEMO if "agent" not in line]
     unscripted = [question for question in questions if triage_rule(question, "text_to_sql") is None]
     assert unscripted == []
+
+
+def well_rule(question: str) -> ScriptRule | None:
+    return first_rule(question, tools=tuple(WELL_TOOLS), system=WELL_PROMPT)
+
+
+def is_about_wells(question: str) -> bool:
+    """Whether the script has a computation for a question."""
+    rule = well_rule(question)
+    return rule is not None and bool(rule.reply.tools)
+
+
+def test_well_questions_are_enough_and_each_has_a_scripted_computation() -> None:
+    cases = well_cases()
+    assert sum(case.gold is not None for case in cases) >= 80
+    assert sum(case.refused is not None for case in cases) >= 12
+    tools: Counter[str] = Counter()
+    for case in cases:
+        rule = well_rule(case.question)
+        assert rule is not None, case.id
+        assert rule.name == f"well-{case.id}"
+        tools.update(tool.name for tool in rule.reply.tools)
+    assert set(tools) == set(WELL_TOOLS)
+    assert min(tools.values()) >= 4
+
+
+@pytest.mark.parametrize("case", [case for case in well_cases() if case.gold], ids=lambda case: case.id)
+def test_well_gold_has_a_value_for_each_well(case: WellCase) -> None:
+    rows = gold_of(case)
+    assert rows
+    assert all(value not in {"None", "nan", "inf"} for _, value in rows)
+    assert len({of for of, _ in rows}) == len(rows)
+
+
+def test_well_gold_is_computed_without_the_specialist() -> None:
+    imported = set()
+    for node in ast.walk(ast.parse((DATASETS.parent / "well_gold.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            imported |= {name.name for name in node.names}
+    assert not [
+        name for name in imported if name.startswith(("services", "numpy", "scipy", "petbox", "ruptures", "lasio"))
+    ]
 
 
 def test_script_chooses_no_agent_without_a_card() -> None:
@@ -185,4 +243,5 @@ def test_datasets_are_in_the_runners_folder() -> None:
         "sql_hostile.yaml",
         "text_to_sql.yaml",
         "triage.yaml",
+        "well_data.yaml",
     ]

@@ -63,6 +63,8 @@ WRONG: dict[str, Callable[[], str]] = {
     "another's signature": lambda: sign(STRANGER),
     "a shared key": lambda: sign(OctKey.import_key("k" * 32), alg="HS256"),
     "altered": lambda: sign()[:-6] + "AAAAAA",
+    "a refresh token": lambda: sign(token_use="refresh"),
+    "a refresh token of another kind of issuer": lambda: sign(typ="Offline"),
     "no token": lambda: "abc",
     "empty": lambda: "",
     "text": lambda: "ä.ö.ü",
@@ -90,10 +92,26 @@ def test_new_key_of_the_issuer_is_fetched_at_once() -> None:
 def test_unknown_key_ids_do_not_fetch_at_every_token() -> None:
     issuer = Issuer(OLD)
     issuer.verifier.verify(sign(), audience=AUDIENCE)
+    issuer.now += 1
     for _ in range(20):
-        with pytest.raises(InvalidJwt):
+        with pytest.raises(JwksUnavailable):
             issuer.verifier.verify(sign(NEW, alg="ES256", kid="new"), audience=AUDIENCE)
     assert issuer.fetched == 1
+    issuer.now += JWKS_MIN_REFETCH_S
+    with pytest.raises(InvalidJwt):
+        issuer.verifier.verify(sign(NEW, alg="ES256", kid="new"), audience=AUDIENCE)
+    assert issuer.fetched == 2
+
+
+def test_new_key_right_after_a_fetch_is_to_be_tried_again_and_then_accepted() -> None:
+    issuer = Issuer(OLD)
+    issuer.verifier.verify(sign(), audience=AUDIENCE)
+    issuer.keys, token = (OLD, NEW), sign(NEW, alg="ES256", kid="new")
+    issuer.now += 1
+    with pytest.raises(JwksUnavailable):
+        issuer.verifier.verify(token, audience=AUDIENCE)
+    issuer.now += JWKS_MIN_REFETCH_S
+    assert issuer.verifier.verify(token, audience=AUDIENCE)["sub"] == "ana"
 
 
 def test_key_that_was_withdrawn_is_refused_after_the_cache() -> None:

@@ -22,7 +22,7 @@ from tests.unit.terraform.rendering import rendered
 
 SETTINGS = process_settings(APP)
 KEY = "00" * 32
-VALUES = {"state_keys": f'{{"k": "{KEY}"}}', "optout_keys": f'{{"k": "{KEY}"}}'}
+VALUES = {"state_keys": f'{{"k": "{KEY}"}}', "console_keys": f'{{"2026": "{KEY}"}}', "optout_keys": f'{{"k": "{KEY}"}}'}
 
 
 def test_committed_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:

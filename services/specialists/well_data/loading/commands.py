@@ -1,10 +1,12 @@
-"""`switchyard wells`: loads well data from S3."""
+"""`switchyard wells`: loads well data from S3 or from files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,8 +17,13 @@ from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import EnvOption, JsonOption
 from switchyard.cli.app.target import Env, resolve_target
 
+if TYPE_CHECKING:
+    from services.specialists.well_data.loading.load import InputFile, LoadedFile
+
 app = CommandGroup()
 MAX_FILES = 10_000
+S3_SCHEME = "s3://"
+KINDS = (".csv", ".csv.gz", ".las")
 _FIELDS = (
     Field("file"),
     Field("kind"),
@@ -30,7 +37,9 @@ _FIELDS = (
 
 @app.command()
 async def load(  # noqa: PLR0917 - options, each by its name
-    source: Annotated[str, typer.Argument(help="s3://bucket/prefix: every .csv, .csv.gz and .las below it.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="s3://bucket/prefix, folders or files: every .csv, .csv.gz and .las there.")
+    ],
     tenant: Annotated[str, typer.Option(help="Whose wells they are.")],
     as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day up to which the files are complete.")],
     refused: Annotated[int, typer.Option(help="Refused lines to list per file.")] = 20,
@@ -44,11 +53,19 @@ async def load(  # noqa: PLR0917 - options, each by its name
     """
     from services.specialists.well_data.loading.load import load_files
 
-    bucket, prefix = _parse_source(source)
     target = resolve_target(env)
     async with open_aws_client(target, "s3") as s3, open_pool(target, "operator", "well_data") as pool:
-        files = await _fetch(s3, bucket, prefix)
+        files = [
+            file
+            for source in sources
+            for file in (await _fetch(s3, source) if source.startswith(S3_SCHEME) else _read_files(source))
+        ]
         reports = await load_files(pool, tenant, files, as_of=as_of.date())
+    print_reports(reports, refused=refused, as_json=as_json)
+
+
+def print_reports(reports: Sequence[LoadedFile], *, refused: int, as_json: bool) -> None:
+    """What was loaded and what was refused. Raises `typer.Exit` with status 1 if a whole file was refused."""
     rows: list[dict[str, Any]] = []
     for report in reports:
         state = "unchanged" if report.unchanged else report.accepted
@@ -71,24 +88,28 @@ async def load(  # noqa: PLR0917 - options, each by its name
         raise typer.Exit(1)
 
 
-def _parse_source(source: str) -> tuple[str, str]:
-    scheme, _, rest = source.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    if scheme != "s3" or not bucket:
-        raise InvalidArgument(f"{source} is no S3 address", remedy="give s3://bucket/prefix")
-    return bucket, prefix
+def _read_files(source: str) -> list[InputFile]:
+    """A file, or those below a folder."""
+    from services.specialists.well_data.loading.load import InputFile
+
+    path = Path(source)
+    paths = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.name.lower().endswith(KINDS))
+    if not paths:
+        raise InvalidArgument(f"{source} has no .csv, .csv.gz or .las file", remedy="give a folder, a file or s3://…")
+    return [InputFile(each.resolve().as_uri(), each.read_bytes()) for each in paths]
 
 
-async def _fetch(s3: Any, bucket: str, prefix: str) -> list[Any]:
+async def _fetch(s3: Any, source: str) -> list[InputFile]:
+    bucket, _, prefix = source.removeprefix(S3_SCHEME).partition("/")
     from botocore.exceptions import ClientError
 
     from services.specialists.well_data.loading.load import InputFile
 
-    files: list[Any] = []
+    files: list[InputFile] = []
     try:
         async for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for entry in page.get("Contents", ()):
-                if not entry["Key"].lower().endswith((".csv", ".csv.gz", ".las")):
+                if not entry["Key"].lower().endswith(KINDS):
                     continue
                 if len(files) >= MAX_FILES:
                     raise CommandFailed(f"more than {MAX_FILES:,} files", remedy="load one folder after another")

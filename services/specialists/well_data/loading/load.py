@@ -13,6 +13,7 @@ from services.specialists.well_data.loading.las_file import parse_las
 from services.specialists.well_data.loading.records import FileKind, FileRefused, ParsedFile, RefusedRow
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
+from switchyard.runtime.database.session_scope import SessionScope
 
 _SQL = load_queries(__file__)
 _WORK_DATABASE = "the work database"
@@ -78,8 +79,9 @@ def parse_file(file: InputFile) -> ParsedFile:
 
 async def _load(pool: Pool, tenant: str, file: InputFile, parsed: ParsedFile, as_of: date) -> LoadedFile:
     sha256 = hashlib.sha256(file.data).hexdigest()
-    async with Database(pool, _WORK_DATABASE, _SQL).transaction() as database:
-        await database.rows("scope", tenant)
+    scope = SessionScope(tenant, user="operator", session="load")
+    async with Database(pool, _WORK_DATABASE, _SQL).transaction(scope) as database:
+        await database.rows("all_basins")
         # One load of a tenant at a time: each sees the headers that the one before brought.
         await database.rows("lock", tenant)
         before = await database.row("loaded", tenant, file.uri)

@@ -1,5 +1,5 @@
--- name: scope
-select set_config('switchyard.tenant', $1, true), set_config('switchyard.well_basins', '{*}', true)
+-- name: all_basins
+select set_config('switchyard.well_basins', '{*}', true)
 
 -- name: lock
 select pg_advisory_xact_lock(hashtextextended('well_data load ' || $1, 0))

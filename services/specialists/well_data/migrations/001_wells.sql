@@ -1,9 +1,5 @@
--- Loaded well data. Rows are seen by tenant and by the basins that the asking user's role allows: both are set for one
--- transaction, and without them there are no rows.
-
-create function visible_tenant() returns text
-language sql stable as $$ select nullif(current_setting('switchyard.tenant', true), '') $$;
-comment on function visible_tenant is 'Whose rows this transaction may see; null shows none.';
+-- Loaded well data. A transaction sees the rows of its scope's tenant in the basins that the asking user's role allows,
+-- which it sets, too; without both there are no rows.
 
 create function basin_is_visible(the_basin text) returns boolean
 language sql stable as $$
@@ -144,20 +140,14 @@ begin
   foreach the_table in array array[
     'source_file', 'well', 'well_month', 'outage', 'lease_month', 'survey_station', 'log_curve'
   ] loop
-    execute format('alter table %I enable row level security', the_table);
-    execute format('alter table %I force row level security', the_table);
+    execute format('alter table %I enable row level security, force row level security', the_table);
   end loop;
 end $$;
-create policy of_tenant on source_file using (tenant = visible_tenant());
-create policy of_tenant_and_basin on well using (tenant = visible_tenant() and basin_is_visible(basin));
--- The sub-selects are under the policy of `well`.
-create policy of_visible_well on well_month
-  using (tenant = visible_tenant() and api in (select w.api from well w where w.tenant = visible_tenant()));
-create policy of_visible_well on outage
-  using (tenant = visible_tenant() and api in (select w.api from well w where w.tenant = visible_tenant()));
-create policy of_visible_well on survey_station
-  using (tenant = visible_tenant() and api in (select w.api from well w where w.tenant = visible_tenant()));
-create policy of_visible_well on log_curve
-  using (tenant = visible_tenant() and api in (select w.api from well w where w.tenant = visible_tenant()));
-create policy of_visible_lease on lease_month
-  using (tenant = visible_tenant() and lease in (select w.lease from well w where w.tenant = visible_tenant()));
+-- One policy per table, with tenant and basin: a second one would add rows. The sub-selects are under the policy of `well`.
+create policy of_tenant on source_file using (tenant = scope('tenant'));
+create policy of_tenant_and_basin on well using (tenant = scope('tenant') and basin_is_visible(basin));
+create policy of_visible_well on well_month using (tenant = scope('tenant') and api in (select w.api from well w));
+create policy of_visible_well on outage using (tenant = scope('tenant') and api in (select w.api from well w));
+create policy of_visible_well on survey_station using (tenant = scope('tenant') and api in (select w.api from well w));
+create policy of_visible_well on log_curve using (tenant = scope('tenant') and api in (select w.api from well w));
+create policy of_visible_lease on lease_month using (tenant = scope('tenant') and lease in (select w.lease from well w));

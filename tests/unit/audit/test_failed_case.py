@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.commands.case import find_failure
+from contracts.catalogue import CATALOGUE
+from switchyard.audit.verification.failed_case import NotRetryable, find_failure
 from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from tests.unit.audit.cases import answered, failed, first, follow
@@ -13,19 +13,19 @@ from tests.unit.audit.test_attempts import CLOSED, CLOSED_2, COMMAND, FAILURE, F
 
 
 def failure_message(events: list[Json]) -> str:
-    with pytest.raises(CommandFailed) as refused:
-        find_failure(events)
+    with pytest.raises(NotRetryable) as refused:
+        find_failure(events, CATALOGUE)
     assert refused.value.remedy
     return refused.value.message
 
 
 def test_failed_case_has_its_failure_and_command() -> None:
-    found = find_failure(ONCE)
+    found = find_failure(ONCE, CATALOGUE)
     assert (found.command, found.failed, found.close, found.ending) == (COMMAND, FAILURE, *CLOSED)
 
 
 def test_case_retried_once_has_its_second_failure() -> None:
-    assert (find_failure(TWICE).failed, find_failure(TWICE).ending) == (FAILURE_2, CLOSED_2[1])
+    assert (find_failure(TWICE, CATALOGUE).failed, find_failure(TWICE, CATALOGUE).ending) == (FAILURE_2, CLOSED_2[1])
 
 
 def test_case_without_a_failure_is_refused_with_its_state() -> None:

@@ -1,0 +1,56 @@
+"""Who may call what: every endpoint of the console once, with the roles that it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+ConsoleRole = Literal["viewer", "operator", "approver", "auditor"]
+ROLES: tuple[ConsoleRole, ...] = get_args(ConsoleRole)
+
+_ANY_ROLE = frozenset(ROLES)
+_OPERATOR: frozenset[ConsoleRole] = frozenset({"operator"})
+_APPROVER: frozenset[ConsoleRole] = frozenset({"approver"})
+_AUDITOR: frozenset[ConsoleRole] = frozenset({"auditor"})
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One route. Without `roles` it needs no log-in."""
+
+    path: str
+    method: Literal["GET", "POST"]
+    roles: frozenset[ConsoleRole] | None
+
+    def allows(self, held: Sequence[ConsoleRole]) -> bool:
+        """Whether one of these roles suffices."""
+        return self.roles is None or not self.roles.isdisjoint(held)
+
+
+ENDPOINTS: dict[str, Endpoint] = {
+    "login": Endpoint("/login", "GET", None),
+    "callback": Endpoint("/login/callback", "GET", None),
+    "logout": Endpoint("/logout", "POST", _ANY_ROLE),
+    "home": Endpoint("/", "GET", _ANY_ROLE),
+    "cases": Endpoint("/cases", "GET", _ANY_ROLE),
+    "case": Endpoint("/cases/{case_id}", "GET", _ANY_ROLE),
+    "event": Endpoint("/cases/{case_id}/events/{event_id}", "GET", _ANY_ROLE),
+    "open_sealed": Endpoint("/cases/{case_id}/sealed", "POST", _AUDITOR),
+    "tail": Endpoint("/tail", "GET", _ANY_ROLE),
+    "tail_events": Endpoint("/tail/events", "GET", _ANY_ROLE),
+    "failures": Endpoint("/failures", "GET", _ANY_ROLE),
+    "redrive_plan": Endpoint("/failures/plan", "POST", _OPERATOR),
+    "redrive": Endpoint("/failures/redrive", "POST", _OPERATOR),
+    "switches": Endpoint("/switches", "GET", _ANY_ROLE),
+    "command": Endpoint("/switches/command", "POST", _OPERATOR),
+    "approvals": Endpoint("/approvals", "GET", _APPROVER | _AUDITOR),
+    "approval": Endpoint("/approvals/{approval_id}", "GET", _APPROVER),
+    "approval_rendered": Endpoint("/approvals/{approval_id}/rendered", "GET", _APPROVER),
+    "decide": Endpoint("/approvals/{approval_id}", "POST", _APPROVER),
+    "dashboards": Endpoint("/dashboards", "GET", _ANY_ROLE),
+    "proof": Endpoint("/proof", "GET", _ANY_ROLE),
+    "verify": Endpoint("/proof/verify", "POST", _AUDITOR),
+    "signing_key": Endpoint("/signing-key", "GET", _OPERATOR | _APPROVER),
+}
+"""By name. What is not in this table does not exist: the application is built from it."""

@@ -1,0 +1,117 @@
+"""The list of cases: filters that are the URL, pages by key, and counts by outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from switchyard.console.app import BadInput
+from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.database.connections import Database
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__)
+PAGE_SIZE = 50
+DEFAULT_DAYS = 7
+MAX_COUNTED = 5_000
+"""Counts by outcome are of this many latest cases at most, so that a page of a large log is as fast."""
+
+TEXT_FILTERS = ("case", "session", "tenant", "user", "playbook", "agent", "type")
+
+
+@dataclass(frozen=True)
+class CaseFilter:
+    """What to list. `texts` has a value for each of `TEXT_FILTERS`, or None; `before` is the last row of the page
+    before."""
+
+    since: date
+    until: date
+    texts: Mapping[str, str | None]
+    outcome: str | None = None
+    before: tuple[date, datetime, UUID] | None = None
+
+    @classmethod
+    def parse(cls, query: Mapping[str, str], today: date) -> CaseFilter:
+        """The filter in a URL. Raises `BadInput` for an invalid value."""
+        until = _day(query, "until") or today
+        since = _day(query, "since") or until - timedelta(days=DEFAULT_DAYS - 1)
+        if since > until:
+            raise BadInput("since is later than until: exchange the two days")
+        texts = {name: (query.get(name) or "").strip() or None for name in TEXT_FILTERS}
+        if any("\0" in text for text in texts.values() if text):
+            raise BadInput("a filter contains a NUL: remove it")
+        if texts["case"]:
+            texts["case"] = texts["case"].lower()
+        return cls(since, until, texts, query.get("outcome") or None, _key(query.get("before")))
+
+    def link(self, **changes: str | None) -> str:
+        """The URL of this list with some parameters changed; None takes one away. Another filter begins at the top."""
+        found: dict[str, str | None] = {
+            "since": self.since.isoformat(),
+            "until": self.until.isoformat(),
+            **self.texts,
+            "outcome": self.outcome,
+            **changes,
+        }
+        return "/cases?" + urlencode({name: value for name, value in found.items() if value})
+
+    def arguments(self) -> list[Any]:
+        """What both statements begin with."""
+        order = ("case", "session", "tenant", "user", "playbook", "agent", "type")
+        return [self.since, self.until, *(self.texts[name] for name in order)]
+
+
+@dataclass(frozen=True)
+class CasePage:
+    """Rows of `case_summary`, the counts by outcome, and the link to older cases."""
+
+    rows: list[Any]
+    counts: list[Any]
+    counted: int
+    older: str | None
+
+
+@dataclass(frozen=True)
+class CaseList:
+    """Reads the audit log."""
+
+    database: Database
+
+    async def page(self, wanted: CaseFilter) -> CasePage:
+        """One page. Raises `Unavailable`."""
+        database = self.database.with_queries(_SQL)
+        before = wanted.before or (None, None, None)
+        found = await database.rows("page", *wanted.arguments(), wanted.outcome, *before, PAGE_SIZE + 1)
+        shown = found[:PAGE_SIZE]
+        days, ids = [row["opened_on"] for row in shown], [row["case_id"] for row in shown]
+        summaries = {row["case_id"]: row for row in await database.rows("summaries", days, ids)}
+        counts = await database.rows("counts", *wanted.arguments(), MAX_COUNTED)
+        older = None
+        if len(found) > PAGE_SIZE:
+            last = shown[-1]
+            key = f"{last['opened_on'].isoformat()}~{timestamp(last['opened_at'])}~{last['case_id']}"
+            older = wanted.link(before=key)
+        rows = [summaries[str(row["case_id"])] for row in shown if str(row["case_id"]) in summaries]
+        return CasePage(rows, counts, sum(row["cases"] for row in counts), older)
+
+
+def _day(query: Mapping[str, str], name: str) -> date | None:
+    text = (query.get(name) or "").strip()
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise BadInput(f"{name} is no day: write it as 2026-06-17") from None
+
+
+def _key(text: str | None) -> tuple[date, datetime, UUID] | None:
+    if not text:
+        return None
+    try:
+        day, time, case = text.split("~")
+        return date.fromisoformat(day), datetime.fromisoformat(time), UUID(case)
+    except ValueError:
+        raise BadInput("before is no position in the list: begin at its top again") from None

@@ -1,0 +1,69 @@
+-- name: page
+select clamped(f.opened_on) as opened_on, f.case_id, clamped(f.event_ts) as opened_at
+from transition f
+left join lateral (
+  -- As in case_summary: closed with more endings than retries; the latest ending has the outcome.
+  select
+    count(*) filter (where t.terminal) > count(*) filter (where t.transition = 'TaskRetried') as closed,
+    (array_agg(t.outcome order by t.seq desc, t.event_ts desc, t.recorded_at desc) filter (where t.terminal))[1] as outcome
+  from transition t
+  where t.opened_on = f.opened_on and t.case_id = f.case_id and (t.terminal or t.transition = 'TaskRetried')
+) e on true
+where f.parents = '{}' and f.opened_on between $1 and $2
+  -- A chain without a playbook and without an outcome is no case: a switch that was thrown, a suppressed address.
+  and (f.playbook_version <> 'none/0' or f.outcome is not null)
+  and ($3::text is null or starts_with(f.case_id::text, $3))
+  and ($4::text is null or f.session_id = $4)
+  and ($5::text is null or f.tenant = $5)
+  and ($6::text is null or f.principal_sub = $6 or f.subject::text = $6)
+  and ($7::text is null or split_part(f.playbook_version, '/', 1) = $7)
+  and ($8::text is null or exists (
+    select from transition a
+    where a.opened_on = f.opened_on and a.case_id = f.case_id and a.node_to = $8 and a.time_limit_ms is not null))
+  and ($9::text is null or exists (
+    select from transition a where a.opened_on = f.opened_on and a.case_id = f.case_id and a.transition = $9))
+  and ($10::text is null or $10 = case
+    when e.closed then e.outcome when f.case_deadline < clock_timestamp() then 'unended' else 'open' end)
+  and ($11::date is null or (f.opened_on, f.event_ts, f.case_id) < ($11, $12::timestamptz, $13::uuid))
+order by f.opened_on desc, f.event_ts desc, f.case_id desc
+limit $14
+
+-- name: counts
+select outcome, count(*) as cases
+from (
+  select case
+      when e.closed then e.outcome when f.case_deadline < clock_timestamp() then 'unended' else 'open' end as outcome
+  from (
+    select * from transition f
+    where f.parents = '{}' and f.opened_on between $1 and $2
+      and (f.playbook_version <> 'none/0' or f.outcome is not null)
+      and ($3::text is null or starts_with(f.case_id::text, $3))
+      and ($4::text is null or f.session_id = $4)
+      and ($5::text is null or f.tenant = $5)
+      and ($6::text is null or f.principal_sub = $6 or f.subject::text = $6)
+      and ($7::text is null or split_part(f.playbook_version, '/', 1) = $7)
+      and ($8::text is null or exists (
+        select from transition a
+        where a.opened_on = f.opened_on and a.case_id = f.case_id and a.node_to = $8 and a.time_limit_ms is not null))
+      and ($9::text is null or exists (
+        select from transition a where a.opened_on = f.opened_on and a.case_id = f.case_id and a.transition = $9))
+    order by f.opened_on desc, f.event_ts desc
+    limit $10
+  ) f
+  left join lateral (
+    select
+      count(*) filter (where t.terminal) > count(*) filter (where t.transition = 'TaskRetried') as closed,
+      (array_agg(t.outcome order by t.seq desc, t.event_ts desc, t.recorded_at desc) filter (where t.terminal))[1] as outcome
+    from transition t
+    where t.opened_on = f.opened_on and t.case_id = f.case_id and (t.terminal or t.transition = 'TaskRetried')
+  ) e on true
+) c
+group by 1
+order by 2 desc, 1
+
+-- name: summaries
+select
+  opened_on, case_id::text, tenant, session_id, playbook_version, agents, model_ids, hops, opened_at, closed_at,
+  duration_ms, status, coalesce(outcome, status) as outcome, code
+from case_summary
+where opened_on = any($1::date[]) and case_id = any($2::uuid[])

@@ -1,0 +1,158 @@
+"""Tokens, cost, latency, failover and goal success, with bars that the server draws."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from switchyard.runtime.database.connections import Database
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__)
+DASHBOARD_DAYS = (1, 7, 30)
+TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class ModelPrice:
+    """Dollars for a million tokens."""
+
+    input: float
+    output: float
+
+
+@dataclass
+class Usage:
+    """Tokens and what they cost; `unpriced` are tokens of models without a price."""
+
+    answers: int = 0
+    fallbacks: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    lost_tokens: int = 0
+    dollars: float = 0.0
+    unpriced: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Both directions."""
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def fallback_share(self) -> float:
+        """Of all answers, from 0 to 1."""
+        return self.fallbacks / self.answers if self.answers else 0.0
+
+
+@dataclass(frozen=True)
+class GoalSuccess:
+    """Of the cases that ended, or should have: the share that reached the goal, with its 95 % interval (Wilson)."""
+
+    playbook: str
+    cases: int
+    reached: int
+    stopped: int
+    failed: int
+    open: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float | None:
+        """From 0 to 1; None without an ended case."""
+        ended = self.cases - self.open
+        return self.reached / ended if ended else None
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """Everything on the page."""
+
+    since: date
+    until: date
+    total: Usage
+    by_agent: list[tuple[str, Usage]]
+    by_tenant: list[tuple[str, Usage]]
+    by_day: list[tuple[date, Usage]]
+    sessions: list[Any]
+    latency: list[Any]
+    whole_cases: list[Any]
+    goals: list[GoalSuccess]
+    failovers: list[Any]
+
+
+@dataclass(frozen=True)
+class DashboardReader:
+    """Reads the views of the audit log. `prices` are by model id."""
+
+    audit: Database
+    prices: Mapping[str, ModelPrice]
+
+    async def read(self, today: date, days: int) -> Dashboard:
+        """The last days. Raises `Unavailable`."""
+        since = today - timedelta(days=days - 1)
+        audit = self.audit.with_queries(_SQL)
+        usage = await audit.rows("usage", since, today)
+        goals = await audit.rows("goals", since, today)
+        return Dashboard(
+            since=since,
+            until=today,
+            total=self._sum(usage),
+            by_agent=self._grouped(usage, "agent"),
+            by_tenant=self._grouped(usage, "tenant"),
+            by_day=sorted(self._grouped(usage, "opened_on")),
+            sessions=await audit.rows("sessions", since, today),
+            latency=await audit.rows("latency", since, today),
+            whole_cases=await audit.rows("whole_cases", since, today),
+            goals=_goals(goals),
+            failovers=await audit.rows("failovers", since, today),
+        )
+
+    def _grouped(self, rows: Iterable[Any], name: str) -> list[tuple[Any, Usage]]:
+        groups: dict[Any, list[Any]] = defaultdict(list)
+        for row in rows:
+            groups[row[name]].append(row)
+        return sorted(((key, self._sum(found)) for key, found in groups.items()), key=lambda each: -each[1].tokens)
+
+    def _sum(self, rows: Iterable[Any]) -> Usage:
+        total = Usage()
+        for row in rows:
+            tokens_in, tokens_out = row["input_tokens"] or 0, row["output_tokens"] or 0
+            total.answers += row["answers"]
+            total.fallbacks += row["fallbacks"] or 0
+            total.input_tokens += tokens_in
+            total.output_tokens += tokens_out
+            total.lost_tokens += row["lost_tokens"] or 0
+            if (price := self.prices.get(row["model_id"])) is None:
+                total.unpriced += tokens_in + tokens_out
+            else:
+                total.dollars += (tokens_in * price.input + tokens_out * price.output) / 1e6
+        return total
+
+
+def _goals(rows: Iterable[Any]) -> list[GoalSuccess]:
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        groups[row["playbook"]].append(row)
+    made = []
+    for playbook, found in sorted(groups.items()):
+        total = {name: sum(row[name] for row in found) for name in ("cases", "reached", "stopped", "open")}
+        failed = sum(row["failed"] + row["unended"] for row in found)
+        low, high = wilson_interval(total["reached"], total["cases"] - total["open"])
+        made.append(GoalSuccess(playbook=playbook, failed=failed, low=low, high=high, **total))
+    return made
+
+
+def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+    """Where a share is with 95 % confidence (Wilson 1927), from 0 to 1; all of it without a trial."""
+    if trials == 0:
+        return 0.0, 1.0
+    share, square = successes / trials, z * z
+    middle = share + square / (2 * trials)
+    spread = z * math.sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
+    scale = 1 + square / trials
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)

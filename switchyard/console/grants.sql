@@ -1,0 +1,31 @@
+-- What the console may do in the schemas of others: read queues and views, hand in what people signed, and nothing else.
+do $$
+declare
+  role text := current_setting('switchyard.role');
+  agent text;
+  parts text[] := '{}';
+begin
+  execute format('revoke update, delete on disclosure from %I', role);
+  execute format('revoke insert on disclosure from %I', role);
+  execute format('grant insert (case_id, artefact, sha256, opened_by, reason) on disclosure to %I', role);
+
+  execute format('grant usage on schema case_manager, vault to %I', role);
+  execute format('grant select on case_manager.approval_queue, case_manager.halted to %I', role);
+  execute format(
+    'grant execute on function case_manager.command, case_manager.commanded, case_manager.decide, case_manager.decided to %I',
+    role);
+  execute format(
+    'grant select (request_id, code, why), insert (request_id, case_id, request) on case_manager.retry_request to %I', role);
+  execute format('grant execute on function vault.key_for_review to %I', role);
+
+  -- The inboxes of all agents as one view, without what a handler was given.
+  foreach agent in array string_to_array(current_setting('switchyard.agents'), ',') loop
+    parts := parts || format(
+      'select %L::text as node, event_id, case_id, type, claims, failures, last_error, claimed_at, completed_at, lease_until from %I.inbox',
+      agent, agent);
+  end loop;
+  drop view if exists task;
+  execute 'create view task as ' || array_to_string(parts, ' union all ');
+  comment on view task is 'Every task that some agent has or had in its inbox.';
+  execute format('grant select on task to %I', role);
+end $$;

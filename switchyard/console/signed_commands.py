@@ -1,0 +1,175 @@
+"""What people signed in the browser, handed in exactly as the command line does it.
+
+The statement is made twice from the same fields, in the browser and here, so a signature is valid only for what the
+person saw. The name is that of the log-in and never a field.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from switchyard.audit.verification.failed_case import FailedCaseEvents
+from switchyard.console.app import BadInput
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.operator_commands import OperatorCommand, retry_request_id
+from switchyard.protocol.signing import OperatorKeys
+from switchyard.protocol.statements import ApprovalAnswer, approval_statement, retry_statement
+from switchyard.runtime.core.clock import moment
+from switchyard.runtime.database.connections import Database
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__, "work.sql")
+POLL_S = 0.1
+WAIT_S = 8.0
+"""How long a page waits for the case manager's answer. What was handed in takes effect without it."""
+
+
+@dataclass(frozen=True)
+class SignedRetry:
+    """One case to retry, as it was signed."""
+
+    case_id: str
+    failure: FailedCaseEvents
+    signature: str
+
+
+@dataclass(frozen=True)
+class SignedCommands:
+    """Hands in commands, decisions and retries. `operators` and `approvers` are the keys that services check them
+    with: a signature that is invalid is refused here, before it is stored."""
+
+    work: Database
+    operators: OperatorKeys
+    approvers: OperatorKeys
+
+    @property
+    def _work(self) -> Database:
+        return self.work.with_queries(_SQL)
+
+    async def command(self, command: OperatorCommand) -> str | None:
+        """Halt, resume or cancel; what the case manager made of it, or None if it has not answered yet. Raises
+        `BadInput` for an invalid signature, and for a command that cannot be stored."""
+        _verified(self.operators, command.operator, command.statement(), command.signature)
+        fields = (command.action, command.target, command.operator, command.reason)
+        id_ = UUID(command.command_id)
+        with _StorageErrors():
+            await self._work.value("command", id_, *fields, signed_moment(command.signed_at), command.signature)
+        return await self._answer(lambda: self._work.value("commanded", id_))
+
+    async def decide(
+        self,
+        approval: Mapping[str, Any],
+        verdict: ApprovalAnswer,
+        *,
+        by: str,
+        reason: str,
+        signed_at: str,
+        signature: str,
+    ) -> str | None:
+        """Grant or deny exactly the content that the approval names; the result as in `command`."""
+        statement = approval_statement(
+            approval_id=approval["approval_id"],
+            case_id=approval["case_id"],
+            content_sha256=approval["content_sha256"],
+            pack=approval["pack"],
+            verdict=verdict,
+            approver=by,
+            reason=reason,
+            signed_at=signed_at,
+        )
+        _verified(self.approvers, by, statement, signature)
+        with _StorageErrors():
+            decision = await self._work.value(
+                "decide",
+                *(UUID(approval["approval_id"]), verdict, approval["content_sha256"], by, reason),
+                *(signed_moment(signed_at), signature),
+            )
+        return await self._answer(lambda: self._work.value("decided", decision))
+
+    async def retry(
+        self, retries: Sequence[SignedRetry], *, operator: str, reason: str, requested_at: str, per_second: float
+    ) -> list[tuple[str, str]]:
+        """Ask for each case, at this rate; the case manager's answer for each. All signatures are verified before the
+        first request is handed in."""
+        for each in retries:
+            statement = retry_statement(
+                case_id=each.case_id,
+                failed=each.failure.failed["digest"],
+                command=each.failure.command["digest"],
+                closed=each.failure.ending["digest"],
+                operator=operator,
+                reason=reason,
+                requested_at=requested_at,
+            )
+            _verified(self.operators, operator, statement, each.signature)
+        for number, each in enumerate(retries):
+            if number:
+                await asyncio.sleep(1 / per_second)
+            request = {
+                "operator": operator,
+                "reason": reason,
+                "requested_at": requested_at,
+                "signature": each.signature,
+                "command": each.failure.command,
+                "failed": each.failure.failed,
+                "close": each.failure.close,
+            }
+            with _StorageErrors():
+                await self._work.execute(
+                    "request_retry",
+                    retry_request_id(each.signature),
+                    UUID(each.case_id),
+                    json.dumps(request, ensure_ascii=False),
+                )
+        return [(each.case_id, await self._retry_answer(each)) for each in retries]
+
+    async def _retry_answer(self, retry: SignedRetry) -> str:
+        async def read() -> str | None:
+            row = await self._work.row("retry_answer", retry_request_id(retry.signature))
+            if row is None or row["code"] is None:
+                return None
+            return str(row["code"]) if row["why"] is None else f"{row['code']}: {row['why']}"
+
+        return await self._answer(read) or "handed in; the case manager has not answered yet"
+
+    async def _answer(self, read: Callable[[], Awaitable[str | None]]) -> str | None:
+        deadline = asyncio.get_running_loop().time() + WAIT_S
+        while (result := await read()) is None and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - another process answers
+            await asyncio.sleep(POLL_S)
+        return result
+
+
+def signed_moment(text: str) -> datetime:
+    """The time of a signature. Raises `BadInput` for another text than `timestamp` writes."""
+    try:
+        return moment(text)
+    except ValueError:
+        raise BadInput("the time of the signature is invalid: sign again") from None
+
+
+def _verified(keys: OperatorKeys, name: str, statement: bytes, signature: str) -> None:
+    try:
+        keys.verify(name, statement, signature)
+    except InvalidEvent as error:
+        raise BadInput(f"{error.message}. {error.remedy or ''}".strip(), 403) from error
+
+
+class _StorageErrors:
+    """Around a statement that stores what a person sent: what the table refuses is said in words."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, asyncpg.UniqueViolationError):
+            raise BadInput("this was handed in already: reload the page", 409) from error
+        if isinstance(error, asyncpg.CheckViolationError | asyncpg.DataError):
+            raise BadInput("the database refuses a value: a reason has at most 2000 characters") from error

@@ -1,0 +1,130 @@
+"""The live tail: one reader of the log for all viewers. The cursor is the log index, which has no gap."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.database.connections import Database
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__)
+log = structlog.get_logger(__name__)
+POLL_S = 0.5
+BATCH_SIZE = 500
+KEPT = 2_000
+"""Entries in memory. A viewer who was away for longer reads how many were missed."""
+
+HEARTBEAT_S = 10.0
+MAX_VIEWERS = 500
+
+
+@dataclass(frozen=True)
+class TailEntry:
+    """One entry of the log, as the browser gets it."""
+
+    log_index: int
+    shown: dict[str, Any]
+    data: str
+
+
+@dataclass
+class Tail:
+    """Follows the log. `run` is one loop per process; viewers only read what it has found."""
+
+    database: Database
+    entries: deque[TailEntry] = field(default_factory=lambda: deque(maxlen=KEPT))
+    newest: int | None = None
+    problem: str | None = None
+    viewers: int = 0
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def run(self) -> None:
+        """Read what is new, for ever."""
+        while True:
+            try:
+                found = await self._read()
+                problem = None
+            except Unavailable as error:
+                found, problem = 0, error.message
+            if found or problem != self.problem:
+                self.problem = problem
+                async with self._changed:
+                    self._changed.notify_all()
+            if found < BATCH_SIZE:
+                await asyncio.sleep(POLL_S)
+
+    async def _read(self) -> int:
+        database = self.database.with_queries(_SQL)
+        if self.newest is None:
+            self.newest = max(0, await database.value("newest") - KEPT)
+        rows = await database.rows("after", self.newest, BATCH_SIZE)
+        for row in rows:
+            self.entries.append(_entry(row))
+        if rows:
+            self.newest = rows[-1]["log_index"]
+        return len(rows)
+
+    async def follow(self, after: int | None) -> AsyncIterator[str]:
+        """Server-sent events from the entry after `after` on; without one, from now. Every entry is an event with its
+        log index as id; `lost` says how many entries are not sent, `away` and `back` that the log cannot be read."""
+        if self.viewers >= MAX_VIEWERS:
+            yield _event("full", {"message": "too many viewers: try again later"})
+            return
+        self.viewers += 1
+        try:
+            async for event in self._follow(after):
+                yield event
+        finally:
+            self.viewers -= 1
+
+    async def _follow(self, after: int | None) -> AsyncIterator[str]:
+        cursor = (self.newest or 0) if after is None else after
+        away: str | None = None
+        yield "retry: 2000\n\n" + _event("hello", {"cursor": cursor})
+        while True:
+            if self.problem != away:
+                away = self.problem
+                yield _event("away", {"message": away}) if away else _event("back", {})
+            if self.entries and self.entries[0].log_index > cursor + 1:
+                missed = self.entries[0].log_index - cursor - 1
+                cursor = self.entries[0].log_index - 1
+                yield _event("lost", {"missed": missed, "until": cursor})
+            elif self.newest is not None and cursor > self.newest:
+                # Another log, or one that was restored.
+                yield _event("lost", {"missed": None, "until": self.newest})
+                cursor = self.newest
+            ready = [entry for entry in self.entries if entry.log_index > cursor]
+            for entry in ready:
+                yield f"id: {entry.log_index}\nevent: entry\ndata: {entry.data}\n\n"
+                cursor = entry.log_index
+            if not ready and not await self._wait(cursor, away):
+                yield ": still here\n\n"
+
+    async def _wait(self, cursor: int, away: str | None) -> bool:
+        try:
+            async with self._changed:
+                changed = self._changed.wait_for(lambda: (self.newest or 0) > cursor or self.problem != away)
+                await asyncio.wait_for(changed, HEARTBEAT_S)
+        except TimeoutError:
+            return False
+        return True
+
+
+def _entry(row: Any) -> TailEntry:
+    shown = {name: row[name] for name in ("log_index", "case_id", "event_id", "tenant", "node_from", "node_to")}
+    shown |= {"transition": row["transition"], "outcome": row["outcome"], "at": timestamp(row["event_ts"])}
+    # JSON has no line break outside strings, where it is escaped: an entry cannot forge an event.
+    return TailEntry(row["log_index"], shown, json.dumps(shown))
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"

@@ -1,0 +1,40 @@
+-- name: tasks_of_case
+select node, event_id::text, claims, failures, last_error, (extract(epoch from completed_at - claimed_at) * 1000)::bigint as work_ms
+from console.task where case_id = $1
+
+-- name: unfinished_tasks
+select node, event_id::text, case_id::text, type, claims, failures, last_error, claimed_at, lease_until
+from console.task where completed_at is null order by claimed_at limit 200
+
+-- name: halted
+select playbook, by, why, since from case_manager.halted order by playbook
+
+-- name: approvals
+select
+  approval_id::text, case_id::text, tenant, playbook, content_sha256, pack, reason, requested_by, agreed_by, asked_at,
+  decide_by, command
+from case_manager.approval_queue where state = 'asked' order by decide_by
+
+-- name: command
+select case_manager.command($1, $2, $3, $4, $5, $6, $7)
+
+-- name: commanded
+select case_manager.commanded($1)
+
+-- name: decide
+select case_manager.decide($1, $2, $3, $4, $5, $6, $7)
+
+-- name: decided
+select case_manager.decided($1)
+
+-- name: request_retry
+insert into case_manager.retry_request (request_id, case_id, request) values ($1, $2, $3) on conflict do nothing
+
+-- name: retry_answer
+select code, why from case_manager.retry_request where request_id = $1
+
+-- name: record_disclosure
+insert into console.disclosure (case_id, artefact, sha256, opened_by, reason) values ($1, $2, $3, $4, $5)
+
+-- name: disclosures
+select artefact, sha256, opened_by, reason, opened_at from console.disclosure where case_id = $1 order by opened_at desc limit 50

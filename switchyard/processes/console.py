@@ -1,0 +1,160 @@
+"""Composition root of the console."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from urllib.request import urlopen
+
+import aiohttp
+
+from switchyard.app.application import App, load_reference
+from switchyard.audit.records.roles import AUDIT_DATABASE
+from switchyard.audit.verification.audit_reader import AuditReader
+from switchyard.audit.verification.case_verifier import RowTrust
+from switchyard.case_manager.openings import STATEMENT_ARTEFACT
+from switchyard.console.app import ConsoleApp
+from switchyard.console.approvals import ApprovalReader
+from switchyard.console.case_detail import CaseReader
+from switchyard.console.case_list import CaseList
+from switchyard.console.dashboards import DashboardReader, ModelPrice
+from switchyard.console.failures import FailureReader
+from switchyard.console.login import Login
+from switchyard.console.pages import Pages
+from switchyard.console.sealed import SealedArtefacts
+from switchyard.console.sessions import Sessions
+from switchyard.console.signed_commands import SignedCommands
+from switchyard.console.tail import Tail
+from switchyard.console.views import Views
+from switchyard.identity.jwt_verifier import JwtVerifier
+from switchyard.identity.token_exchange import HTTP_TIMEOUT_S
+from switchyard.processes.console_settings import ConsoleSettings
+from switchyard.protocol.catalogue import AUDIT
+from switchyard.runtime.core.clock import Clock, SystemClock
+from switchyard.runtime.crypto.signing import TrustedKeys, public_keys
+from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
+from switchyard.runtime.database.connections import Database, Pool
+from switchyard.runtime.process.process import ServiceProcess
+from switchyard.runtime.process.web import serve_web_app
+from switchyard.runtime.storage.artefacts import Artefacts
+from switchyard.runtime.storage.objects import ObjectStore
+
+CONSOLE = "console"
+"""The process, its schema and its role."""
+
+POOL_SIZE = 6
+READ_ONLY = {"default_transaction_read_only": "on"}
+
+
+@dataclass(frozen=True)
+class ConsoleParts:
+    """What the pages are made over. `work` is a pool of the console's own role, `audit` one of `audit_reader`."""
+
+    audit: Pool
+    work: Pool
+    objects: ObjectStore
+    keys: KeyWrapper
+    http: aiohttp.ClientSession
+    clock: Clock
+
+
+async def run_console(app: App) -> None:
+    """Serve the console."""
+    settings = ConsoleSettings()
+    async with ServiceProcess(app.catalogue, CONSOLE, settings) as process:
+        audit = await process.connect(settings.audit_db_url, schema=AUDIT, size=POOL_SIZE, server_settings=READ_ONLY)
+        breaker = DatabaseCircuitBreaker(audit)
+        await process.on_exit(breaker.close)
+        process.check("database", lambda: breaker.available)
+        http = aiohttp.ClientSession()
+        await process.on_exit(http.close)
+        parts = ConsoleParts(
+            audit=audit,
+            work=await process.connect(settings.work_db_url, schema=CONSOLE, size=POOL_SIZE),
+            objects=await process.objects(settings.objects_bucket),
+            keys=await _key_wrapper(process, settings),
+            http=http,
+            clock=process.clock,
+        )
+        views = build_views(app, settings, parts)
+        console = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url)
+        process.serve_in_background(
+            "console_pages", partial(serve_web_app, console.build(), settings.console_host, settings.console_port)
+        )
+        process.run_in_background(views.tail.run)
+        await process.run()
+
+
+def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Views:
+    """The pages of an application's console."""
+    audit, work = Database(parts.audit, AUDIT_DATABASE), Database(parts.work, "the work database")
+    log = AuditReader(
+        parts.audit, app.catalogue, clock=parts.clock, trusted=_receipt_keys(settings), rows=_row_trust(settings)
+    )
+    vault = Vault(parts.work, parts.keys, parts.clock, use="review")
+    sealed = SealedArtefacts(
+        Artefacts(parts.objects, vault, decrypts=(*app.decrypts, STATEMENT_ARTEFACT)),
+        work,
+        {name: load_reference(reader) for name, reader in app.artefact_texts.items()},
+        {name: load_reference(reader) for name, reader in app.artefact_pages.items()},
+    )
+    secure = settings.console_url.startswith("https://")
+    sessions = Sessions(settings.console_keys, secure, settings.console_session_s, SystemClock())
+    prices = {name: ModelPrice(each.input, each.output) for name, each in settings.console_prices.items()}
+    return Views(
+        pages=Pages(sessions, parts.clock, settings.console_name, app.all_outcomes),
+        login=_login(settings, parts.http),
+        clock=parts.clock,
+        log=log,
+        audit=audit,
+        work=work,
+        cases=CaseList(audit),
+        case_reader=CaseReader(log, audit, work),
+        failures=FailureReader(log, audit, work, app.catalogue),
+        approvals=ApprovalReader(audit, work, sealed),
+        dashboards=DashboardReader(audit, prices),
+        sealed=sealed,
+        commands=SignedCommands(work, settings.operator_keys(), settings.approver_keys()),
+        tail=Tail(audit),
+        playbooks=app.current,
+    )
+
+
+def _row_trust(settings: ConsoleSettings) -> RowTrust:
+    """Whose signatures are checked in a chain. The keys of the rows' MACs stay with audit."""
+    return RowTrust(signers={"approvers": settings.approver_keys(), "operators": settings.operator_keys()})
+
+
+def _receipt_keys(settings: ConsoleSettings) -> TrustedKeys:
+    """Who may have signed the receipts of retired cases. Raises `ValueError` for an invalid key."""
+    return TrustedKeys(public_keys(settings.receipt_public_keys))
+
+
+def _login(settings: ConsoleSettings, http: aiohttp.ClientSession) -> Login:
+    # By the machine's clock, which is the identity provider's, too.
+    verifier = JwtVerifier(issuer=settings.idp_issuer, fetch=partial(_fetch, settings.idp_jwks_url))
+    return Login(
+        http=http,
+        verifier=verifier,
+        client_id=settings.console_client_id,
+        client_secret=settings.console_client_secret.get_secret_value(),
+        authorize_url=settings.idp_authorize_url,
+        token_url=settings.idp_token_url,
+        redirect_url=f"{settings.console_url}/login/callback",
+        role_claim=settings.console_role_claim,
+    )
+
+
+async def _key_wrapper(process: ServiceProcess, settings: ConsoleSettings) -> KeyWrapper:
+    if settings.kms_key_id is not None:
+        return KmsKeyWrapper(await process.client("kms"), settings.kms_key_id)
+    if settings.vault_key is None:
+        raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY in the local stack")
+    return LocalKeyWrapper(settings.vault_key)
+
+
+def _fetch(url: str) -> bytes:
+    with urlopen(url, timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310 - the address is the operator's
+        body: bytes = answer.read(1_000_000)
+        return body

@@ -1,0 +1,69 @@
+"""The console's environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from switchyard.runtime.core.settings import (
+    ApproverSettings,
+    HexKey,
+    KeyRing,
+    ObjectsBucket,
+    OperatorSettings,
+    ProcessSettings,
+)
+
+
+class TokenPrice(BaseModel):
+    """Dollars for a million tokens of a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):
+    """Where browsers find the console, who logs them in, and what it reads."""
+
+    work_db_url: SecretStr = Field(description="The work database, as the role of the console.")
+    audit_db_url: SecretStr = Field(description="The audit database, as the role audit_reader.")
+    objects_bucket: ObjectsBucket = "switchyard-objects"
+    vault_key: HexKey | None = Field(
+        default=None, description="The key that wraps people's keys, 32 bytes in hex; for the local stack only."
+    )
+    kms_key_id: str | None = Field(default=None, description="The KMS key that wraps people's keys.")
+    receipt_public_keys: str = Field(
+        default="", description="Public keys of retention receipts, base64, separated by commas."
+    )
+    console_host: str = Field(default="127.0.0.1", description="Address of the console.")
+    console_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=0, description="Port of the console; 0 picks a free port."
+    )
+    console_url: str = Field(
+        pattern=r"^https?://[^/?#\s]+$",
+        description="Where browsers find the console, without a slash at the end. With https, cookies need TLS.",
+    )
+    console_name: str = Field(default="local", description="The deployment's name, on every page.")
+    console_keys: KeyRing = Field(
+        min_length=1,
+        description='Keys that sign sessions, as JSON {"name": "hex of 32 bytes or more"}.',
+    )
+    console_session_s: Annotated[int, Field(ge=60, le=86_400)] = Field(
+        default=3_600, description="How long a session lasts, in seconds; then the identity provider is asked again."
+    )
+    console_client_id: str = Field(default="console", description="The console's client at the identity provider.")
+    console_client_secret: SecretStr = Field(description="That client's secret.")
+    console_role_claim: str = Field(
+        default="roles", description="The claim that holds a person's roles: viewer, operator, approver, auditor."
+    )
+    console_prices: dict[str, TokenPrice] = Field(
+        default_factory=dict,
+        description='What a million tokens cost in dollars, as JSON {"model id": {"input": 3, "output": 15}}.',
+    )
+    idp_issuer: str = Field(description="The identity provider, as `iss` names it.")
+    idp_jwks_url: str = Field(description="The identity provider's keys.")
+    idp_authorize_url: str = Field(description="The identity provider's page for logging in.")
+    idp_token_url: str = Field(description="The identity provider's token endpoint.")

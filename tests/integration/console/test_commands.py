@@ -1,0 +1,238 @@
+"""What people do in the console is what the command line does: the same signed rows, and none without a signature."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from switchyard.case_manager.retry import read_request
+from switchyard.console.access import ROLES
+from switchyard.console.signed_commands import SignedCommands
+from switchyard.protocol.signing import sign_statement
+from switchyard.protocol.statements import approval_statement, command_statement, retry_statement
+from switchyard.runtime.core.clock import timestamp
+from tests.integration.console.conftest import Console, NewApproval
+from tests.integration.console.served import APPROVED, KnownCase, visiting
+from tests.integration.infrastructure import Infrastructure
+from tests.operators import OPERATOR, OPERATOR_KEY, OPERATORS
+
+pytestmark = pytest.mark.integration
+REASON = "a bad prompt"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No case manager answers in these tests."""
+    monkeypatch.setattr("switchyard.console.signed_commands.WAIT_S", 0.2)
+
+
+@pytest.fixture
+async def work(infrastructure: Infrastructure) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(infrastructure.owner_url(), server_settings={"search_path": "case_manager"})
+    yield connection
+    await connection.close()
+
+
+def signed_form(action: str, target: str, *, operator: str = OPERATOR, key: bytes = OPERATOR_KEY) -> dict[str, str]:
+    """What the browser sends."""
+    form = {"command_id": str(uuid.uuid4()), "reason": REASON, "signed_at": timestamp(datetime.now(UTC))}
+    statement = command_statement(action=action, target=target, operator=operator, **form)
+    return form | {"action": action, "target": target, "signature": sign_statement(key, statement)}
+
+
+async def test_halt_is_the_row_that_the_command_line_writes(console: Console, work: Any) -> None:
+    form = signed_form("halt", "assist")
+    with visiting(console.app, console.views, "operator") as visitor:
+        answer = await visitor.post("/switches/command", **form)
+    assert answer.status_code == 200, answer.text
+    row = await work.fetchrow("select * from operator_command where command_id = $1", uuid.UUID(form["command_id"]))
+    assert (row["action"], row["target"], row["operator"], row["reason"]) == ("halt", "assist", OPERATOR, REASON)
+    statement = command_statement(
+        command_id=form["command_id"],
+        action="halt",
+        target="assist",
+        operator=OPERATOR,
+        reason=REASON,
+        signed_at=timestamp(row["signed_at"]),
+    )
+    OPERATORS.verify(OPERATOR, statement, row["signature"])
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"reason": "another reason"}, 403),
+        ({"target": "outbound_email"}, 403),
+        ({"action": "resume"}, 403),
+        ({"action": "delete"}, 400),
+        ({"signature": "00" * 64}, 403),
+        ({"signature": "no hex"}, 403),
+        ({"signed_at": "yesterday"}, 403),
+        ({"command_id": "1"}, 400),
+        ({"reason": ""}, 400),
+        ({"signed_at": "0001-01-01T00:00:00.000000Z"}, 403),
+    ],
+)
+async def test_command_that_differs_from_what_was_signed_is_not_stored(
+    console: Console, work: Any, change: dict[str, str], status: int
+) -> None:
+    form = signed_form("halt", "assist")
+    before = await work.fetchval("select count(*) from operator_command")
+    with visiting(console.app, console.views, "operator") as visitor:
+        answer = await visitor.post("/switches/command", **form | change)
+    assert answer.status_code == status, answer.text
+    assert await work.fetchval("select count(*) from operator_command") == before
+
+
+async def test_name_of_a_signer_is_that_of_the_log_in(console: Console, work: Any) -> None:
+    """Another person with a valid form of the operator's cannot hand it in, with any fields."""
+    form = signed_form("halt", "assist")
+    with visiting(console.app, console.views, *ROLES, name="mallory") as visitor:
+        answer = await visitor.post("/switches/command", **form, operator=OPERATOR, name=OPERATOR)
+    assert answer.status_code == 403
+    assert not await work.fetchval(
+        "select count(*) from operator_command where command_id = $1", uuid.UUID(form["command_id"])
+    )
+
+
+async def test_command_that_is_sent_twice_is_stored_once(console: Console) -> None:
+    form = signed_form("cancel", str(uuid.uuid4()))
+    with visiting(console.app, console.views, "operator") as visitor:
+        assert (await visitor.post("/switches/command", **form)).status_code == 200
+        assert (await visitor.post("/switches/command", **form)).status_code == 409
+
+
+def decision(row: dict[str, Any], verdict: str, **changes: str) -> dict[str, str]:
+    """What the browser sends of a decision."""
+    signed: dict[str, Any] = {
+        "approval_id": str(row["approval_id"]),
+        "case_id": str(row["case_id"]),
+        "content_sha256": row["content"],
+        "pack": "2026.05",
+        "verdict": verdict,
+        "approver": OPERATOR,
+        "reason": REASON,
+        "signed_at": timestamp(datetime.now(UTC)),
+        **changes,
+    }
+    form = {name: signed[name] for name in ("verdict", "reason", "signed_at")}
+    return form | {"signature": sign_statement(OPERATOR_KEY, approval_statement(**signed))}
+
+
+@pytest.mark.parametrize("verdict", ["granted", "denied"])
+async def test_decision_is_the_row_that_the_command_line_writes(
+    console: Console, work: Any, new_approval: NewApproval, verdict: str
+) -> None:
+    row = await new_approval()
+    with visiting(console.app, console.views, "approver") as visitor:
+        shown = await visitor.get(f"/approvals/{row['approval_id']}")
+        answer = await visitor.post(f"/approvals/{row['approval_id']}", **decision(row, verdict))
+    assert "Dear Ana" in shown.text
+    assert row["content"] in shown.text
+    assert answer.status_code == 200, answer.text
+    stored = await work.fetchrow("select * from approval_decision where approval_id = $1", row["approval_id"])
+    assert (stored["verdict"], stored["approver"], stored["content_sha256"]) == (verdict, OPERATOR, row["content"])
+
+
+async def test_decision_on_other_content_is_not_stored(console: Console, work: Any, new_approval: NewApproval) -> None:
+    row = await new_approval()
+    with visiting(console.app, console.views, "approver") as visitor:
+        answer = await visitor.post(
+            f"/approvals/{row['approval_id']}", **decision(row, "granted", content_sha256="0" * 64)
+        )
+    assert answer.status_code == 403
+    assert not await work.fetchval("select count(*) from approval_decision where approval_id = $1", row["approval_id"])
+
+
+async def test_content_that_differs_from_the_approval_is_not_shown(
+    console: Console, work: Any, new_approval: NewApproval
+) -> None:
+    row = await new_approval()
+    await work.execute("update approval set content_sha256 = $2 where approval_id = $1", row["approval_id"], "0" * 64)
+    with visiting(console.app, console.views, "approver") as visitor:
+        answer = await visitor.get(f"/approvals/{row['approval_id']}")
+    assert answer.status_code == 409
+    assert "Dear Ana" not in answer.text
+    assert "incident" in answer.text
+
+
+async def test_content_is_rendered_apart_where_nothing_of_it_runs(console: Console) -> None:
+    approval = console.log.approval["approval_id"]
+    with visiting(console.app, console.views, "approver") as visitor:
+        answer = await visitor.get(f"/approvals/{approval}/rendered")
+    assert answer.text.encode() in APPROVED
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("sandbox;")
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+
+
+def signed_retry(cases: list[KnownCase], reason: str, *, key: bytes = OPERATOR_KEY) -> dict[str, Any]:
+    """What the browser sends of a redrive."""
+    at, signatures = timestamp(datetime.now(UTC)), []
+    for case in cases:
+        by_type = {event["type"]: event for event in case.events}
+        statement = retry_statement(
+            case_id=case.case_id,
+            failed=by_type["TaskFailed"]["digest"],
+            command=by_type["AnswerQuestion"]["digest"],
+            closed=by_type["CaseClosed"]["digest"],
+            operator=OPERATOR,
+            reason=reason,
+            requested_at=at,
+        )
+        signatures.append(sign_statement(key, statement))
+    ids = [case.case_id for case in cases]
+    return {"reason": reason, "signed_at": at, "rate": "20", "case_id": ids, "signature": signatures}
+
+
+async def test_redrive_of_ten_cases_asks_for_ten_retries_with_their_evidence(console: Console, work: Any) -> None:
+    chosen = console.log.failed[:10]
+    with visiting(console.app, console.views, "operator") as visitor:
+        plan = await visitor.post("/failures/plan", case=[case.case_id for case in chosen])
+        assert plan.text.count("data-retry=") == 10
+        answer = await visitor.post("/failures/redrive", **signed_retry(chosen, "incident 12: the driver is fixed"))
+    assert answer.status_code == 200, answer.text
+    rows = await work.fetch(
+        "select case_id, request from retry_request where case_id = any($1)", [case.case_id for case in chosen]
+    )
+    assert len(rows) == 10
+    for row in rows:
+        # The case manager's own reader finds the evidence complete.
+        evidence = read_request(row["request"], str(row["case_id"]))
+        assert evidence.request.operator == OPERATOR
+        assert json.loads(row["request"])["reason"] == "incident 12: the driver is fixed"
+
+
+async def test_plan_says_why_a_case_is_left_out_and_changes_nothing(console: Console, work: Any) -> None:
+    before = await work.fetchval("select count(*) from retry_request")
+    chosen = [console.log.answered[0].case_id, console.log.failed[11].case_id]
+    with visiting(console.app, console.views, "operator") as visitor:
+        plan = await visitor.post("/failures/plan", case=chosen)
+    assert "ended as answered" in plan.text
+    assert plan.text.count("data-retry=") == 1
+    assert await work.fetchval("select count(*) from retry_request") == before
+
+
+async def test_redrive_with_one_invalid_signature_asks_for_nothing(console: Console, work: Any) -> None:
+    before = await work.fetchval("select count(*) from retry_request")
+    form = signed_retry(console.log.failed[10:], "incident 13")
+    form["signature"][-1] = form["signature"][0]
+    with visiting(console.app, console.views, "operator") as visitor:
+        answer = await visitor.post("/failures/redrive", **form)
+    assert answer.status_code == 403
+    assert await work.fetchval("select count(*) from retry_request") == before
+
+
+def test_commands_have_no_other_way_in() -> None:
+    """Each way to change something takes a signature."""
+    public = {
+        name for name in vars(SignedCommands) if not name.startswith("_") and callable(vars(SignedCommands)[name])
+    }
+    assert public == {"command", "decide", "retry"}

@@ -1,0 +1,276 @@
+"""What pages show, and what they never do: no markup of others, nothing sealed, no page that is too heavy."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+
+import asyncpg
+import pytest
+
+from switchyard.console.access import ROLES
+from switchyard.console.case_list import PAGE_SIZE
+from tests.integration.console.conftest import Console
+from tests.integration.console.served import HOSTILE, SECRET, SECRET_TEXT, encoded, visiting
+from tests.integration.infrastructure import Infrastructure
+from tests.operators import OPERATOR
+
+pytestmark = pytest.mark.integration
+MAX_PAGE_BYTES = 150_000
+LISTS = ("/cases", "/failures", "/approvals", "/switches", "/tail", "/dashboards", "/dashboards?days=30", "/proof")
+
+
+class Markup(HTMLParser):
+    """What a browser would run of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.scripts: list[str | None] = []
+        self.dangerous: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "script":
+            self.scripts.append(found.get("src"))
+        self.dangerous += [name for name in found if name.startswith("on") or name in {"style", "srcdoc", "formaction"}]
+        if tag in {"style", "object", "embed", "base"}:
+            self.dangerous.append(tag)
+        if (found.get("href") or found.get("src") or "").strip().lower().startswith("javascript:"):
+            self.dangerous.append("javascript:")
+
+
+async def every_page(console: Console) -> dict[str, str]:
+    """All pages with a case of each kind, for somebody who may see everything."""
+    log, case, waiting = console.log, console.log.hostile, console.log.approval["approval_id"]
+    hostile = HOSTILE.replace("&", "%26").replace("#", "%23")
+    paths = [
+        *LISTS,
+        "/signing-key",
+        f"/approvals/{waiting}",
+        *(f"/cases/{each.case_id}" for each in (case, log.sealed, log.waiting, log.answered[0])),
+        *(f"/cases/{case.case_id}/events/{event['event_id']}" for event in case.events),
+        *(f"/cases/{log.sealed.case_id}/events/{event['event_id']}" for event in log.sealed.events),
+        f"/cases?tenant={hostile}&type={hostile}",
+        f"/failures?node={hostile}&code=x",
+    ]
+    found = {}
+    with visiting(console.app, console.views, *ROLES) as visitor:
+        for path in paths:
+            answer = await visitor.get(path)
+            assert answer.status_code == 200, (path, answer.text[-800:])
+            found[path] = answer.text
+    return found
+
+
+async def test_hostile_text_is_shown_as_text_on_every_page(console: Console, infrastructure: Infrastructure) -> None:
+    owner = await asyncpg.connect(infrastructure.owner_url("audit_console"))
+    await owner.execute(
+        """insert into audit.integrity_alarm (kind, case_id, reason, field, body_sha256)
+           values ('malformed', $1, $2, $2, $3) on conflict do nothing""",
+        *(console.log.hostile.case_id, HOSTILE, b"\x01" * 32),
+    )
+    await owner.close()
+    work = await asyncpg.connect(infrastructure.owner_url())
+    await work.execute(
+        """insert into drafter.inbox (event_id, digest, case_id, type, token, claims, last_error, lease_until)
+           values (gen_random_uuid(), '', $1, $2, 1, 1, $2, now())""",
+        *(console.log.hostile.case_id, HOSTILE),
+    )
+    await work.execute(
+        "insert into case_manager.control (kind, key, by, why) values ('halted_playbook', 'assist', $1, $1)", HOSTILE
+    )
+    try:
+        pages = await every_page(console)
+    finally:
+        await work.execute("delete from case_manager.control where by = $1", HOSTILE)
+        await work.execute("delete from drafter.inbox where last_error = $1", HOSTILE)
+        await work.close()
+    shown = [path for path, page in pages.items() if "&lt;script&gt;alert(1)" in page]
+    assert {"/failures", "/switches"} < set(shown)
+    assert any(path.startswith("/cases/") for path in shown)
+    for path, page in pages.items():
+        markup = Markup(page)
+        assert markup.dangerous == [], path
+        assert all(src and src.startswith("/static/") for src in markup.scripts), path
+        assert "982007569" not in page, path
+
+
+async def test_page_weighs_less_than_150_kb_and_names_no_other_host(console: Console) -> None:
+    for path, page in (await every_page(console)).items():
+        assert len(page.encode()) < MAX_PAGE_BYTES, path
+        assert not re.findall(r'(?:src|href)="(?:https?:)?//', page), path
+
+
+async def test_sealed_bytes_are_in_no_page_without_a_reason(console: Console) -> None:
+    sealed = next(
+        place["inline"]
+        for event in console.log.sealed.events
+        for sha256, place in event["storage_refs"].items()
+        if event["payload"].get("answer", {}).get("sha256") == sha256
+    )
+    for path, page in (await every_page(console)).items():
+        assert not any(text in page for text in encoded(SECRET)), path
+        assert sealed not in page, path
+
+
+def opening_form(console: Console) -> dict[str, Any]:
+    event = console.log.sealed.events[-1]
+    return {"event_id": event["event_id"], "sha256": event["payload"]["answer"]["sha256"]}
+
+
+async def disclosures(infrastructure: Infrastructure, case_id: str) -> list[Any]:
+    owner = await asyncpg.connect(infrastructure.owner_url())
+    try:
+        return list(await owner.fetch("select * from console.disclosure where case_id = $1 order by 1", case_id))
+    finally:
+        await owner.close()
+
+
+async def test_sealed_artefact_is_opened_with_a_reason_that_is_recorded(
+    console: Console, infrastructure: Infrastructure
+) -> None:
+    case_id = console.log.sealed.case_id
+    before = len(await disclosures(infrastructure, case_id))
+    with visiting(console.app, console.views, "auditor") as visitor:
+        answer = await visitor.post(f"/cases/{case_id}/sealed", **opening_form(console), reason="complaint 4711")
+    assert answer.status_code == 200
+    assert SECRET_TEXT in answer.text
+    row = (await disclosures(infrastructure, case_id))[before:][0]
+    assert (row["opened_by"], row["reason"], row["artefact"]) == (OPERATOR, "complaint 4711", "answer")
+    assert "complaint 4711" in answer.text
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 2_001])
+async def test_sealed_artefact_stays_sealed_without_a_usable_reason(
+    console: Console, infrastructure: Infrastructure, reason: str
+) -> None:
+    case_id = console.log.sealed.case_id
+    before = len(await disclosures(infrastructure, case_id))
+    with visiting(console.app, console.views, *ROLES) as visitor:
+        answer = await visitor.post(f"/cases/{case_id}/sealed", **opening_form(console), reason=reason)
+    assert answer.status_code == 400
+    assert SECRET_TEXT not in answer.text
+    assert len(await disclosures(infrastructure, case_id)) == before
+
+
+async def test_artefact_of_another_case_is_not_opened(console: Console) -> None:
+    other = console.log.waiting.case_id
+    with visiting(console.app, console.views, *ROLES) as visitor:
+        answer = await visitor.post(f"/cases/{other}/sealed", **opening_form(console), reason="curious")
+    assert answer.status_code == 404
+    assert SECRET_TEXT not in answer.text
+
+
+async def test_console_may_add_disclosures_and_change_none(console: Console) -> None:
+    for statement in ("update console.disclosure set reason = 'x'", "delete from console.disclosure"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await console.views.work._pool.execute(statement)
+
+
+async def test_console_reads_the_log_and_cannot_write_it(console: Console) -> None:
+    with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError)):
+        await console.views.audit._pool.execute("delete from audit.transition")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await console.views.work._pool.execute("select * from vault.subject_key")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await console.views.work._pool.execute("select * from drafter.outbox")
+
+
+async def test_list_of_cases_reaches_each_case_once_page_by_page(console: Console) -> None:
+    found: list[str] = []
+    with visiting(console.app, console.views, "viewer") as visitor:
+        path: str | None = "/cases?tenant=acme"
+        while path:
+            page = (await visitor.get(path)).text
+            ids = re.findall(r'class="mono" href="/cases/([0-9a-f-]{36})"', page)
+            assert len(ids) <= PAGE_SIZE
+            found += ids
+            older = re.search(r'href="(/cases\?[^"]*before=[^"]*)"', page)
+            path = older[1].replace("&amp;", "&") if older else None
+    known = [*console.log.answered, *console.log.failed, console.log.sealed, console.log.hostile, console.log.waiting]
+    assert {case.case_id for case in known} <= set(found)
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("query", "kinds"),
+    [
+        ("outcome=failed", {"failed", "hostile"}),
+        ("outcome=answered", {"answered"}),
+        ("agent=text_to_sql&outcome=failed", {"failed", "hostile"}),
+        ("type=AskApproval", {"waiting"}),
+        ("session=no-such-session", set()),
+        ("playbook=outbound_email", set()),
+    ],
+)
+async def test_filter_shows_the_cases_that_match(console: Console, query: str, kinds: set[str]) -> None:
+    log = console.log
+    by_kind = {
+        "answered": log.answered,
+        "failed": log.failed,
+        "hostile": [log.hostile],
+        "waiting": [log.waiting],
+    }
+    with visiting(console.app, console.views, "viewer") as visitor:
+        page = (await visitor.get(f"/cases?{query}")).text
+    ids = set(re.findall(r'class="mono" href="/cases/([0-9a-f-]{36})"', page))
+    known = {case.case_id: kind for kind, cases in by_kind.items() for case in cases}
+    assert {known[case_id] for case_id in ids if case_id in known} == kinds
+
+
+async def test_case_whose_row_was_altered_says_that_its_chain_is_broken(
+    console: Console, infrastructure: Infrastructure
+) -> None:
+    case = console.log.answered[-1]
+    owner = await asyncpg.connect(infrastructure.owner_url("audit_console"))
+    await owner.execute("alter table audit.transition disable trigger all")
+    change = (
+        "update audit.transition set body = replace(body, 'us-east-1', 'us-east-1'), model_id = $2 where case_id = $1"
+    )
+    try:
+        await owner.execute(f"{change} and transition = 'AnswerDrafted'", case.case_id, "another-model")
+        with visiting(console.app, console.views, "viewer") as visitor:
+            page = (await visitor.get(f"/cases/{case.case_id}")).text
+    finally:
+        await owner.execute(f"{change} and transition = 'AnswerDrafted'", case.case_id, "claude-test")
+        await owner.execute("alter table audit.transition enable trigger all")
+        await owner.close()
+    assert "chain BROKEN" in page
+
+
+async def test_console_cut_off_from_its_database_says_so_and_comes_back(
+    console: Console, infrastructure: Infrastructure
+) -> None:
+    with visiting(console.app, console.views, *ROLES) as visitor:
+        assert (await visitor.get("/cases")).status_code == 200
+        await infrastructure.stop("postgres")
+        try:
+            for path in LISTS:
+                answer = await visitor.get(path)
+                if path == "/tail":
+                    continue  # it shows what it has; its stream says that the log is away
+                assert answer.status_code == 503, path
+                assert "Out of reach" in answer.text
+                assert answer.headers["retry-after"]
+        finally:
+            await infrastructure.start("postgres")
+        for path in LISTS:
+            assert (await visitor.get(path)).status_code == 200, path
+
+
+async def test_case_is_shown_while_the_work_database_is_away(console: Console) -> None:
+    await console.views.work._pool.close()
+    with visiting(console.app, console.views, "viewer") as visitor:
+        answer = await visitor.get(f"/cases/{console.log.answered[0].case_id}")
+    assert answer.status_code == 200
+    assert "is unreachable" in answer.text
+
+
+async def test_proof_page_verifies_a_day_on_request(console: Console) -> None:
+    with visiting(console.app, console.views, "auditor") as visitor:
+        answer = await visitor.post("/proof/verify", day=datetime.now(UTC).date().isoformat())
+    assert answer.status_code == 200
+    assert re.search(r"holds:</strong> \d+", answer.text)
