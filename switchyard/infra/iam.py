@@ -121,7 +121,9 @@ def _database(needed: NodeNeeds) -> list[IamStatement]:
     if needed.database is None:
         return []
     users: list[tuple[DatabaseName, str]] = [(needed.database, needed.node)]
-    return [database_logins([*users, *([("audit", READER)] if needed.reviews else [])])]
+    if needed.reviews:
+        users.append(("audit", READER))
+    return [database_logins(users)]
 
 
 def database_logins(users: Iterable[tuple[DatabaseName, str]]) -> IamStatement:
