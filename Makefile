@@ -41,6 +41,8 @@ $(READY): requirements.lock $(BOOTSTRAP) $(IDENTITY_LOCK) pyproject.toml
 
 # One image per service, and those of the tools: the names in the generated list.
 IMAGES = $(shell $(PYTHON) -c 'import json; print(*json.load(open("terraform/generated/images.json")))')
+# The function behind the API is packaged like an image, and runs from a zip.
+BUILT := $(filter-out ingress,$(IMAGES))
 
 .PHONY: lock
 lock: ## Resolve pyproject.toml into requirements.lock and docker/requirements again, and what installs and scans them
@@ -265,15 +267,12 @@ provider-schema: $(READY) ## Extract the part of the AWS provider's schema that 
 	$(BIN)/python -m tests.unit.terraform.provider.extract dist/provider/*.whl
 
 .PHONY: ingress-package
-ingress-package: $(READY) ## Build the ingress function's zip for AWS Lambda (Python 3.13, arm64)
+FUNCTION_PLATFORM ?= aarch64-manylinux2014
+ingress-package: $(READY) ## Build the ingress function's zip for AWS Lambda (Python 3.13; FUNCTION_PLATFORM=x86_64-manylinux2014 for X86_64)
 	rm -rf dist/ingress dist/ingress.zip && mkdir -p dist/ingress
-	$(BIN)/uv pip install --quiet --target dist/ingress --python-version 3.13 \
-	  --python-platform aarch64-manylinux2014 --only-binary :all: --constraint <(sed 's/ \\$$//; /^ *--hash/d' requirements.lock) \
-	  'joserfc' 'pydantic' 'rfc8785'
-	mkdir -p dist/ingress/services dist/ingress/switchyard
-	cp -r contracts dist/ingress/
-	cp -r services/__init__.py services/ingress dist/ingress/services/
-	cp -r switchyard/__init__.py switchyard/app switchyard/identity switchyard/protocol dist/ingress/switchyard/
+	$(BIN)/uv pip install --quiet --target dist/ingress --python-version 3.13 --python-platform $(FUNCTION_PLATFORM) \
+	  --only-binary :all: --require-hashes --no-deps -r docker/requirements/ingress.txt -c requirements.lock
+	$(PYTHON) docker/assemble.py ingress . dist/ingress
 	find dist/ingress -name __pycache__ -prune -exec rm -rf {} +
 	cd dist/ingress && find . -type f -exec touch -t 202601010000 {} + && zip -qrX ../ingress.zip .
 	@ls -l dist/ingress.zip
@@ -284,10 +283,15 @@ REVISION ?= dev
 images: ## Build one image per service; print the size and the number of packages of each (needs Docker)
 	@docker version --format 'Docker {{.Server.Version}}' \
 	  || { echo "No Docker engine answers. Remedy: install Docker 25 or newer and start it"; exit 1; }
-	@for image in $(IMAGES); do echo "building switchyard/$$image:$(REVISION)"; \
+	@for image in $(BUILT); do echo "building switchyard/$$image:$(REVISION)"; \
 	  docker build --quiet $$(test $$image != cli || echo --target cli) --build-arg SERVICE=$$image \
 	    --build-arg REVISION=$(REVISION) --tag switchyard/$$image:$(REVISION) . >/dev/null || exit 1; done
-	@docker/report.sh $(REVISION) $(IMAGES)
+	@docker/report.sh $(REVISION) $(BUILT)
+
+.PHONY: release
+RELEASED = $(filter-out simulators,$(BUILT))
+release: ## Build, push by digest and sign the images of an account: REGISTRY, REVISION, ARCHITECTURE (see docker/release.sh)
+	@mkdir -p dist && docker/release.sh $(REGISTRY) $(REVISION) $(ARCHITECTURE) $(RELEASED)
 
 .PHONY: format
 format: $(READY) ## Format and fix what can be fixed

@@ -9,9 +9,12 @@ create_github_provider = true
 
 cidr  = "10.40.0.0/16"
 zones = 2
+# For trials without real data: no list of hosts but DNS's, one NAT, endpoints in one zone. It saves two thirds.
+firewall       = false
+endpoint_zones = 1
 hosts = {
   openai      = ["api.openai.com"]
-  snowflake   = [".snowflakecomputing.com"]
+  snowflake   = ["acme-dev.snowflakecomputing.com"] # this account only: another one is a way out
   work_orders = ["work-orders.acme.example"]
   identity    = ["login.acme.example", "exchange.acme.example"]
 }
@@ -21,18 +24,19 @@ db_ca_file          = "/etc/ssl/certs/rds-global-bundle.pem"
 multi_az            = false
 backup_days         = 7
 deletion_protection = false
-work_db             = { instance_class = "db.t4g.medium", storage_gb = 20, max_connections = 400 }
-audit_db            = { instance_class = "db.t4g.medium", storage_gb = 20, max_connections = 100 }
+work_db             = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 200 }
+audit_db            = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 60 }
 
 objects_bucket  = "acme-switchyard-dev-objects"
 quarantine_days = 90
 checkpoints     = { bucket = "acme-switchyard-dev-checkpoints", lock_mode = "GOVERNANCE", keep_days = 30 }
 
 models = {
-  bedrock            = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-  bedrock_foundation = "anthropic.claude-sonnet-4-5-20250929-v1:0"
-  bedrock_regions    = ["us-east-1", "us-east-2", "us-west-2"]
-  openai             = "gpt-5.2"
+  bedrock                   = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+  bedrock_foundation        = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+  bedrock_guardrail         = ""
+  bedrock_guardrail_version = ""
+  openai                    = "gpt-5.2"
 }
 
 snowflake      = { account = "acme-dev", warehouse = "SWITCHYARD", audience = "https://acme-dev.snowflakecomputing.com" }
@@ -86,6 +90,11 @@ console = {
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
 # service checks signatures itself, so all need the same keys.
 settings = {
+  # Every task of people and jobs.
+  operations = {
+    SWITCHYARD_OPERATORS = "{}"
+    SWITCHYARD_APPROVERS = "{}"
+  }
   router = {
     SWITCHYARD_OPERATORS = "{}"
   }
@@ -141,7 +150,8 @@ settings = {
   }
 }
 
-default_size = { cpu = 256, memory = 1024, fewest = 1, most = 2, backlog_per_task = 40 }
+default_size = { cpu = 256, memory = 512, fewest = 1, most = 1, backlog_per_task = 40 }
+agent_size   = { cpu = 256, memory = 1024, fewest = 1, most = 1, backlog_per_task = 40 }
 sizes = {
   # Only one task assigns log indexes at a time; a second one takes over if it stops.
   audit = { cpu = 512, memory = 1024, fewest = 1, most = 2, backlog_per_task = 2000 }
@@ -164,6 +174,17 @@ images = {
   "well-data"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "triage"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 }
+
+# A question waits for seconds, an email may wait for an hour.
+oldest_message_s = { default = 30, audit = 300, compliance = 3600, email_sender = 3600, email_feedback = 300 }
+
+objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000 }
+
+architecture = "ARM64"
+keep_images  = 60
+alert_emails = ["oncall@acme.example"]
+upstreams    = {}
+trail        = { bucket = "acme-switchyard-dev-trail", keep_days = 90 }
 
 collectors = 1
 log_days   = 30

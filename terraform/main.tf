@@ -31,6 +31,7 @@ module "github_oidc" {
   environment     = var.environment
   create_provider = var.create_github_provider
   images          = toset(concat(["cli", "collector"], [for process in local.processes : process.name]))
+  keep_images     = var.keep_images
 }
 
 module "secrets" {
@@ -39,8 +40,11 @@ module "secrets" {
 }
 
 module "bus" {
-  source = "./modules/bus"
-  name   = local.topology.bus
+  source           = "./modules/bus"
+  name             = local.topology.bus
+  sources          = local.topology.sources
+  upstreams        = var.upstreams
+  alerts_topic_arn = module.telemetry.alerts_topic_arn
 }
 
 module "objects" {
@@ -62,6 +66,8 @@ module "network" {
   zones             = var.zones
   egress            = merge({ for node, process in local.processes : node => process.egress }, { ingress = ["identity"] })
   hosts             = var.hosts
+  firewall          = var.firewall
+  endpoint_zones    = var.endpoint_zones
   delete_protection = var.deletion_protection
   logs_key_arn      = module.telemetry.logs_key_arn
   log_days          = var.log_days
@@ -71,6 +77,8 @@ module "telemetry" {
   source          = "./modules/telemetry"
   collector_image = local.images.collector
   collectors      = var.collectors
+  architecture    = var.architecture
+  alert_emails    = var.alert_emails
   log_days        = var.log_days
   network = {
     vpc_id             = module.network.vpc_id
@@ -120,7 +128,7 @@ module "audit_db" {
 module "email" {
   source              = "./modules/email"
   domain              = var.email.domain
-  sending_enabled     = var.email.sending_enabled
+  sending_enabled     = var.email.sending_enabled && !contains(local.frozen, "email_sender")
   certificate_arn     = var.email.certificate_arn
   vpc_id              = module.network.vpc_id
   vpc_cidr            = module.network.cidr
@@ -129,7 +137,7 @@ module "email" {
   alerts_topic_arn    = module.telemetry.alerts_topic_arn
   deletion_protection = var.deletion_protection
   logs_key_arn        = module.telemetry.logs_key_arn
-  log_days            = var.log_days
+  log_days            = min(var.log_days, 30) # unknown outcomes are resolved within days
 }
 
 # Each consumer of the catalogue has a queue, a service and a role; none is listed by hand.
@@ -139,12 +147,14 @@ module "agent" {
   node              = each.key
   consumer          = each.value
   queues            = local.topology.queues
-  health_port       = local.topology.health_port
   generated         = local.generated
   facts             = local.facts
   extra_environment = lookup(var.settings, each.key, {})
   image             = local.images[each.value.name]
-  size              = lookup(var.sizes, each.key, var.default_size)
+  architecture      = var.architecture
+  size              = local.sizes[each.key]
+  frozen            = contains(local.frozen, each.key)
+  oldest_message_s  = lookup(var.oldest_message_s, each.key, var.oldest_message_s["default"])
   queues_key_arn    = module.bus.queues_key_arn
   logs_key_arn      = module.telemetry.logs_key_arn
   alerts_topic_arn  = module.telemetry.alerts_topic_arn
@@ -171,8 +181,9 @@ module "identity" {
   facts             = local.facts
   extra_environment = lookup(var.settings, "identity", {})
   image             = local.images[local.topology.servers.identity.name]
-  size              = lookup(var.sizes, "identity", var.default_size)
-  health_port       = local.topology.health_port
+  architecture      = var.architecture
+  size              = local.sizes["identity"]
+  frozen            = contains(local.frozen, "identity")
   logs_key_arn      = module.telemetry.logs_key_arn
   alerts_topic_arn  = module.telemetry.alerts_topic_arn
   log_days          = var.log_days
@@ -188,18 +199,36 @@ module "identity" {
   }
 }
 
-module "migrate" {
-  source             = "./modules/migrate"
-  facts              = local.facts
-  image              = local.images.cli
-  database_group_ids = { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }
-  logs_key_arn       = module.telemetry.logs_key_arn
-  log_days           = var.log_days
+# People, scheduled jobs and `switchyard migrate`.
+module "operations" {
+  source              = "./modules/operations"
+  operations          = local.topology.operations
+  generated           = local.generated
+  facts               = local.facts
+  extra_environment   = lookup(var.settings, "operations", {})
+  image               = local.images.cli
+  architecture        = var.architecture
+  jobs_enabled        = length(var.frozen) == 0
+  database_group_ids  = { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }
+  stop_publishing_arn = module.bus.stop_publishing_arn
+  alerts_topic_arn    = module.telemetry.alerts_topic_arn
+  logs_key_arn        = module.telemetry.logs_key_arn
+  log_days            = var.log_days
+  cluster             = module.telemetry.cluster
   network = {
     vpc_id             = module.network.vpc_id
+    subnet_ids         = module.network.subnet_ids["private"]
     endpoints_group_id = module.network.endpoints_group_id
     s3_prefix_list_id  = module.network.s3_prefix_list_id
   }
+}
+
+module "trail" {
+  source    = "./modules/trail"
+  bucket    = var.trail.bucket
+  keep_days = var.trail.keep_days
+  bus_arn   = module.bus.arn
+  buckets   = [module.objects.bucket, module.checkpoints.bucket]
 }
 
 module "ingress" {
@@ -214,6 +243,7 @@ module "ingress" {
   stage            = var.environment
   rate             = var.ingress.rate
   concurrency      = var.ingress.concurrency
+  architecture     = var.architecture
   alerts_topic_arn = module.telemetry.alerts_topic_arn
   logs_key_arn     = module.telemetry.logs_key_arn
   log_days         = var.log_days
@@ -225,10 +255,14 @@ module "ingress" {
 }
 
 module "dashboards" {
-  source       = "./modules/dashboards"
-  bus          = module.bus.name
-  region       = var.region
-  consumers    = { for node, consumer in local.topology.consumers : node => { queues = concat([consumer.queue], consumer.lanes), dead_letter_queue = consumer.dead_letter_queue } }
-  logs_key_arn = module.telemetry.logs_key_arn
-  log_days     = var.log_days
+  source           = "./modules/dashboards"
+  agents           = toset([for node, consumer in local.topology.consumers : node if consumer.calls_models])
+  outcomes         = local.topology.outcomes
+  objectives       = var.objectives
+  alerts_topic_arn = module.telemetry.alerts_topic_arn
+  bus              = module.bus.name
+  region           = var.region
+  consumers        = { for node, consumer in local.topology.consumers : node => { queues = concat([consumer.queue], consumer.lanes), dead_letter_queue = consumer.dead_letter_queue } }
+  logs_key_arn     = module.telemetry.logs_key_arn
+  log_days         = var.log_days
 }

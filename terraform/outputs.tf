@@ -10,6 +10,16 @@ output "repositories" {
   value = module.github_oidc.repositories
 }
 
-output "migrate" {
-  value = { task_definition = module.migrate.task_definition, security_group = module.migrate.security_group_id, subnets = module.network.subnet_ids["private"], cluster = module.telemetry.cluster.name }
+output "operations" {
+  description = "SWITCHYARD_OPERATIONS of people's shells, as JSON."
+  value       = module.operations.place
+}
+
+output "public_keys" {
+  value = module.checkpoints.public_keys
+}
+
+output "push_role" {
+  description = "AWS_PUSH_ROLE of the GitHub environment."
+  value       = module.github_oidc.push_role_arn
 }

@@ -7,11 +7,13 @@ code_version           = "unreleased"
 repository             = "example/switchyard"
 create_github_provider = true
 
-cidr  = "10.60.0.0/16"
-zones = 3
+cidr           = "10.60.0.0/16"
+zones          = 3
+firewall       = true
+endpoint_zones = 3
 hosts = {
   openai      = ["api.openai.com"]
-  snowflake   = [".snowflakecomputing.com"]
+  snowflake   = ["acme-prod.snowflakecomputing.com"] # this account only: another one is a way out
   work_orders = ["work-orders.acme.example"]
   identity    = ["login.acme.example", "exchange.acme.example"]
 }
@@ -29,10 +31,11 @@ quarantine_days = 90
 checkpoints     = { bucket = "acme-switchyard-prod-checkpoints", lock_mode = "COMPLIANCE", keep_days = 3653 }
 
 models = {
-  bedrock            = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-  bedrock_foundation = "anthropic.claude-sonnet-4-5-20250929-v1:0"
-  bedrock_regions    = ["us-east-1", "us-east-2", "us-west-2"]
-  openai             = "gpt-5.2"
+  bedrock                   = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+  bedrock_foundation        = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+  bedrock_guardrail         = ""
+  bedrock_guardrail_version = ""
+  openai                    = "gpt-5.2"
 }
 
 snowflake      = { account = "acme-prod", warehouse = "SWITCHYARD", audience = "https://acme-prod.snowflakecomputing.com" }
@@ -86,6 +89,11 @@ console = {
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
 # service checks signatures itself, so all need the same keys.
 settings = {
+  # Every task of people and jobs.
+  operations = {
+    SWITCHYARD_OPERATORS = "{}"
+    SWITCHYARD_APPROVERS = "{}"
+  }
   router = {
     SWITCHYARD_OPERATORS = "{}"
   }
@@ -141,7 +149,8 @@ settings = {
   }
 }
 
-default_size = { cpu = 256, memory = 1024, fewest = 2, most = 8, backlog_per_task = 40 }
+default_size = { cpu = 256, memory = 1024, fewest = 2, most = 6, backlog_per_task = 40 }
+agent_size   = { cpu = 1024, memory = 2048, fewest = 2, most = 6, backlog_per_task = 40 }
 sizes = {
   # Only one task assigns log indexes at a time; a second one takes over if it stops.
   audit = { cpu = 512, memory = 1024, fewest = 2, most = 4, backlog_per_task = 2000 }
@@ -164,6 +173,17 @@ images = {
   "well-data"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "triage"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 }
+
+# A question waits for seconds, an email may wait for an hour.
+oldest_message_s = { default = 30, audit = 300, compliance = 3600, email_sender = 3600, email_feedback = 300 }
+
+objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000 }
+
+architecture = "ARM64"
+keep_images  = 60
+alert_emails = ["oncall@acme.example"]
+upstreams    = {}
+trail        = { bucket = "acme-switchyard-prod-trail", keep_days = 400 }
 
 collectors = 2
 log_days   = 400

@@ -42,6 +42,16 @@ variable "zones" {
   type = number
 }
 
+variable "firewall" {
+  description = "Whether a firewall limits the hosts that agents may call: true wherever real data is. Without it the network costs a tenth."
+  type        = bool
+}
+
+variable "endpoint_zones" {
+  description = "In how many zones each endpoint of AWS is."
+  type        = number
+}
+
 variable "hosts" {
   description = "The hosts of each vendor that tasks may reach."
   type        = map(list(string))
@@ -90,12 +100,13 @@ variable "checkpoints" {
 }
 
 variable "models" {
-  description = "The inference profile, its foundation model, and the three regions of the profile."
+  description = "The inference profile and its foundation model, a guardrail of every call (empty for none), and OpenAI's model."
   type = object({
-    bedrock            = string
-    bedrock_foundation = string
-    bedrock_regions    = list(string)
-    openai             = string
+    bedrock                   = string
+    bedrock_foundation        = string
+    bedrock_guardrail         = string
+    bedrock_guardrail_version = string
+    openai                    = string
   })
 }
 
@@ -162,6 +173,56 @@ variable "settings" {
 
 variable "default_size" {
   type = object({ cpu = number, memory = number, fewest = number, most = number, backlog_per_task = number })
+}
+
+variable "agent_size" {
+  description = "The size of a process that calls models."
+  type        = object({ cpu = number, memory = number, fewest = number, most = number, backlog_per_task = number })
+}
+
+variable "oldest_message_s" {
+  description = "Per process, and for every other one under `default`: the age of a message, in seconds, that raises an alarm."
+  type        = map(number)
+}
+
+variable "objectives" {
+  description = "Service objectives: the share of answers that another model than the primary may give, of cases that may fail or expire, and the P95 of a model call."
+  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number })
+}
+
+variable "frozen" {
+  description = "Processes that are stopped and stay stopped, or `all` but audit: for an emergency and a restore. Email sending is off while email_sender is among them, and no job runs."
+  type        = set(string)
+  default     = []
+}
+
+variable "architecture" {
+  description = "Of every image and of the function: X86_64 or ARM64. release.yml builds for it."
+  type        = string
+
+  validation {
+    condition     = contains(["X86_64", "ARM64"], var.architecture)
+    error_message = "Fargate runs X86_64 and ARM64."
+  }
+}
+
+variable "keep_images" {
+  type = number
+}
+
+variable "alert_emails" {
+  description = "Who is paged. Without an entry no alarm reaches anybody."
+  type        = list(string)
+}
+
+variable "upstreams" {
+  description = "Systems that publish submissions, by source (`upstream.billing`): the role that may, also of another account, and the types."
+  type        = map(object({ role_arn = string, types = list(string) }))
+}
+
+variable "trail" {
+  description = "The bucket of CloudTrail's records, and how long they are kept."
+  type        = object({ bucket = string, keep_days = number })
 }
 
 variable "sizes" {

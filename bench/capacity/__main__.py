@@ -31,6 +31,13 @@ def cost_per_million(way: CasePath) -> dict[str, float]:
         "SQS": way.messages * SENT_RECEIVED_DELETED * PRICE_USD["sqs_million"],
         # A key of a person is unwrapped once a process and half a minute: at most once a task.
         "KMS": (len(way.steps) + 1) * PRICE_USD["kms_million"],
+        "traces and logs": (
+            ASSUMPTIONS["spans_per_step"] * ASSUMPTIONS["span_bytes"] * PRICE_USD["span_gb"]
+            + ASSUMPTIONS["log_bytes_per_step"] * PRICE_USD["log_gb"]
+        )
+        * way.events
+        / 1e9
+        * 1e6,
         "figures' log": calls * ASSUMPTIONS["event_bytes"] / 1e9 * 1e6 * PRICE_USD["log_gb"],
         "SES": PRICE_USD["email_million"] if any(step.node == "email_sender" for step in way.steps) else 0.0,
         "models": calls
@@ -46,7 +53,12 @@ def idle_cost(environment: str) -> dict[str, float]:
     text = (GENERATED_FOLDER.parent / f"{environment}.tfvars").read_text()
     values: dict[str, Any] = loads(text)
     consumers = topology(APP)["consumers"]
-    sizes = {node: values["sizes"].get(node, values["default_size"]) for node in consumers}
+    sizes = {
+        node: values["sizes"].get(node, values["agent_size" if consumer["calls_models"] else "default_size"])
+        for node, consumer in consumers.items()
+    }
+    sizes |= {node: values["sizes"].get(node, values["default_size"]) for node in topology(APP)["servers"]}
+    nats = values["zones"] if values["firewall"] else 1
     zones, modules = values["zones"], GENERATED_FOLDER.parent / "modules"
     databases = 2 if values["multi_az"] else 1
     keys = len(re.findall(r'resource "aws_kms_key"', "".join(_sources(modules)))) + 1  # the database's is used twice
@@ -68,12 +80,17 @@ def idle_cost(environment: str) -> dict[str, float]:
             )
             for name in ("work_db", "audit_db")
         ),
-        "endpoints": _interfaces(modules) * zones * HOURS_PER_MONTH * PRICE_USD["endpoint_hour"],
-        "firewall and NAT": zones * HOURS_PER_MONTH * (PRICE_USD["firewall_hour"] + PRICE_USD["nat_hour"]),
+        "endpoints": _interfaces(modules) * values["endpoint_zones"] * HOURS_PER_MONTH * PRICE_USD["endpoint_hour"],
+        "firewall and NAT": HOURS_PER_MONTH
+        * nats
+        * (PRICE_USD["nat_hour"] + (PRICE_USD["firewall_hour"] if values["firewall"] else 0)),
+        # Of each NAT, and of the load balancer in each zone.
+        "public addresses": HOURS_PER_MONTH * (nats + zones) * PRICE_USD["address_hour"],
+        "Container Insights": (len(sizes) + 1) * ASSUMPTIONS["insights_series_per_service"] * PRICE_USD["metric_month"],
         "load balancer and WAF": HOURS_PER_MONTH * PRICE_USD["load_balancer_hour"] + 2 * PRICE_USD["web_acl_month"],
         "keys, secrets, alarms, dashboards": keys * PRICE_USD["key_month"]
         + len(topology(APP)["secrets"]) * PRICE_USD["secret_month"]
-        + (4 * len(consumers) + 2 * rules + 6) * PRICE_USD["alarm_month"]
+        + (5 * len(consumers) + 2 * rules + 40) * PRICE_USD["alarm_month"]
         + PRICE_USD["dashboard_month"],
     }
 

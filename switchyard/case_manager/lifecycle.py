@@ -95,7 +95,9 @@ class CaseCloser:
         kept = {payload.answer.sha256} if payload.answer else set()
         places = {sha256: place for sha256, place in cause.storage_refs.items() if sha256 in kept}
         event = derive_event(self.catalogue, cause, payload, node_from=CASE_MANAGER, storage_refs=places)
-        stamped = stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
+        stamped = stamp_event(
+            event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context(cause.trace)
+        )
         closed = await self.store.close(cause.case_id, cause.attempt or "", payload.outcome, stamped)
         await self.store.stop_timers([cause.case_id])
         return closed

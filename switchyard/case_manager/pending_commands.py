@@ -82,7 +82,7 @@ class PendingCommands:
             state_seal=cause.state_seal,
             storage_refs=cause.storage_refs,
         )
-        return stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
+        return stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context(cause.trace))
 
 
 def decision_deadline(event: ReceivedEvent[Contract], now: datetime) -> datetime:

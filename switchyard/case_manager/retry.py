@@ -208,7 +208,7 @@ class CaseRetrier:
             raise PermanentTaskError(
                 "key_erased", "the person's key was erased, and with it what the task works on", "principal"
             )
-        event = stamp_event(event, occurred_at=timestamp(now), trace=telemetry.trace_context())
+        event = stamp_event(event, occurred_at=timestamp(now), trace=telemetry.trace_context(failed.trace))
         attempt, operator = event["attempt"], evidence.request.operator
         async with self._database.transaction() as transaction:
             stops: Any = await transaction.row("stops", case_id)

@@ -18,6 +18,13 @@ from switchyard.app.generated_files import run_generator
 from switchyard.infra.iam import execution_policy, ingress_policy, task_policy
 from switchyard.infra.images import images
 from switchyard.infra.nodes import HEALTH_PORT, INGRESS, NodeNeeds, environment, ingress_permissions, needs, secrets
+from switchyard.infra.operations import (
+    operations,
+    operations_container,
+    operations_execution_policy,
+    operations_policy,
+    operations_topology,
+)
 from switchyard.infra.settings_page import COMPOSE_FILE, settings_page
 from switchyard.protocol.topology import (
     BUS,
@@ -42,6 +49,10 @@ def terraform_files(app: App) -> dict[str, str]:
         made[f"containers/{node}.json"] = container(needed)
         made[f"iam/{node}.task.json"] = task_policy(needed)
         made[f"iam/{node}.execution.json"] = execution_policy(needed)
+    made["iam/operations.execution.json"] = operations_execution_policy()
+    for name, role in operations(app).items():
+        made[f"containers/operations/{name}.json"] = operations_container(role)
+        made[f"iam/operations/{name}.task.json"] = operations_policy(role)
     return {name: json.dumps(made[name], indent=2) + "\n" for name in sorted(made)}
 
 
@@ -57,6 +68,10 @@ def topology(app: App) -> dict[str, Any]:
             "max_receives": MAX_RECEIVES,
         },
         "ingress_source": ingress_permissions(app)[0],
+        "sources": {node: needed.source for node, needed in needs(app).items() if needed.emits}
+        | {INGRESS: ingress_permissions(app)[0]},
+        "operations": operations_topology(app),
+        "outcomes": dict(sorted(app.all_outcomes.items())),
         "secrets": secrets(app),
         "consumers": {
             node: {

@@ -1,4 +1,5 @@
-"""The container images: which code each one holds and which command it runs. Pure. `generate` writes them to
+"""The container images, and the package of the function behind the API: which code each one holds and which command
+it runs. Pure. `generate` writes them to
 `terraform/generated/images.json`, which `docker/assemble.py` and the Makefile read."""
 
 from __future__ import annotations
@@ -6,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from switchyard.app.application import App
-from switchyard.infra.nodes import NodeNeeds, needs
+from switchyard.infra.nodes import INGRESS, NodeNeeds, needs
 
 _ENGINE = ["packages/faststream-sqs/faststream_sqs", "switchyard"]
 _FAILOVER = "packages/latency-failover/latency_failover"
@@ -25,6 +26,10 @@ def images(app: App) -> dict[str, dict[str, Any]]:
             "command": "python -m switchyard.devstack.simulators.models --host 0.0.0.0 --port 8080",
         },
     }
+    if settings := app.settings.get(INGRESS):
+        # No image: Lambda runs it from a zip.
+        package = settings.partition(":")[0].rpartition(".")[0]
+        tools[INGRESS] = {"code": [*app.code, "switchyard", *_code_of(package)], "command": f"python -m {package}"}
     return {node.replace("_", "-"): _service_image(app, needed) for node, needed in needs(app).items()} | tools
 
 

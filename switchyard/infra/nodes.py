@@ -22,6 +22,8 @@ INGRESS_KEY = "principal_key"
 
 HEALTH_PORT = 8080
 HTTP_PORT = 8081
+DRAIN_S = 100
+"""How long a stop may take: a call of a model that ends in time is not paid for twice. ECS kills after 120 s."""
 
 _SECRETS = {
     "state_keys": "Keys that seal the router's state, as JSON.",
@@ -180,10 +182,16 @@ _COMMON = {
     "AWS_REGION": "${region}",
     "SWITCHYARD_HEALTH_PORT": str(HEALTH_PORT),
     "SWITCHYARD_CODE_VERSION": "${code_version}",
+    "SWITCHYARD_DRAIN_S": str(DRAIN_S),
     "SWITCHYARD_OTLP_ENDPOINT": "${otlp_endpoint}",
 }
 _LOGIN = {"SWITCHYARD_DB_AUTH": "iam", "SWITCHYARD_DB_CA_FILE": "${db_ca_file}"}
-_BEDROCK = {"SWITCHYARD_MODEL_BEDROCK_ID": "${bedrock_model}", "SWITCHYARD_MODEL_BEDROCK_REGION": "${region}"}
+_BEDROCK = {
+    "SWITCHYARD_MODEL_BEDROCK_ID": "${bedrock_model}",
+    "SWITCHYARD_MODEL_BEDROCK_REGION": "${region}",
+    "SWITCHYARD_MODEL_BEDROCK_GUARDRAIL_ID": "${bedrock_guardrail}",
+    "SWITCHYARD_MODEL_BEDROCK_GUARDRAIL_VERSION": "${guardrail_version}",
+}
 _OPENAI = {
     "SWITCHYARD_MODEL_OPENAI_ID": "${openai_model}",
     "SWITCHYARD_MODEL_OPENAI_SECRET_ARN": "${secret_openai_api_key}",
@@ -191,6 +199,8 @@ _OPENAI = {
 _CHECKPOINTS = {
     "SWITCHYARD_CHECKPOINT_BUCKET": "${checkpoints_bucket}",
     "SWITCHYARD_CHECKPOINT_KMS_KEY_ID": "${checkpoints_key_arn}",
+    "SWITCHYARD_CHECKPOINT_LOCK_MODE": "${checkpoint_lock_mode}",
+    "SWITCHYARD_CHECKPOINT_KEEP_DAYS": "${checkpoint_keep_days}",
     "SWITCHYARD_ROW_KMS_KEY_ID": "${rows_key_arn}",
 }
 

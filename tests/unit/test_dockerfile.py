@@ -25,7 +25,7 @@ from switchyard.devstack.stack.local_stack import list_services
 from tests.reference import images, needs
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = {"cli", "simulators"}
+TOOLS = {"cli", "ingress", "simulators"}
 OURS = {"contracts", "demo", "evals", "faststream_sqs", "latency_failover", "services", "switchyard"}
 LIBRARIES = {"faststream_sqs": "packages/faststream-sqs", "latency_failover": "packages/latency-failover"}
 ENTRIES = {
@@ -43,6 +43,7 @@ ENTRIES = {
         # The demo runs in a checkout only.
         *(reference.partition(":")[0] for reference, _ in COMMANDS.values() if not reference.startswith("demo.")),
     },
+    "ingress": {"services.ingress.handler"},
     "simulators": {
         "switchyard.devstack.simulators.models.__main__",
         "switchyard.devstack.simulators.ses",
@@ -298,6 +299,18 @@ def test_identity_servers_are_installed_by_the_hashes_of_their_own_lock() -> Non
         copies=["--from=identity-build /opt/identity /opt/identity"],
         rest=["ENV SWITCHYARD_LOCAL_IDENTITY_SERVERS=/opt/identity/bin"],
     )
+
+
+def test_package_of_the_function_is_built_from_the_lock_by_hash() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    [recipe] = re.findall(r"^ingress-package:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    assert "docker/assemble.py ingress . dist/ingress" in recipe
+    assert "--require-hashes --no-deps" in recipe
+    assert "-r docker/requirements/ingress.txt -c requirements.lock" in recipe
+    # What Lambda's runtime brings is not pinned: the package brings its own.
+    assert {"boto3", "botocore"} <= set(requirements("ingress"))
+    [built] = re.findall(r"^BUILT := (.*)$", makefile, re.MULTILINE)
+    assert built == "$(filter-out ingress,$(IMAGES))"
 
 
 def test_image_of_a_service_without_a_model_has_no_model_client() -> None:

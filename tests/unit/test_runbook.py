@@ -44,10 +44,14 @@ def test_alarms_and_runbook_sections_correspond() -> None:
 _PLACES = {
     "${var.consumer.name}": "NODE",
     "${var.server.name}": "NODE",
-    "${each.key}": "RULE",
     "${each.value.name}": "QUEUE",
+    "${each.value}": "AGENT",
     "${var.name}": "DATABASE",
 }
+
+
+_EACH = {"dashboards": "OBJECTIVE", "database": "MEASURE", "operations": "JOB"}
+"""What alarms of a module are repeated for, where it is no rule of the bus."""
 
 
 def made_by_terraform() -> list[str]:
@@ -57,7 +61,7 @@ def made_by_terraform() -> list[str]:
         for (type_, _), body in resources(module).items():
             if type_.endswith("_alarm"):
                 name = body["alarm_name"]
-                for place, word in _PLACES.items():
+                for place, word in {**_PLACES, "${each.key}": _EACH.get(module.name, "RULE")}.items():
                     name = name.replace(place, word)
                 named.append(name)
     return named

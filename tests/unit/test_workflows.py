@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,17 @@ def steps(path: Path) -> list[dict[str, Any]]:
     return [step for job in workflow(path)["jobs"].values() for step in job["steps"]]
 
 
-def test_workflows_are_ci_and_nightly() -> None:
-    assert [path.name for path in FILES] == ["ci.yml", "nightly.yml"]
+def test_workflows_are_ci_nightly_and_release() -> None:
+    assert [path.name for path in FILES] == ["ci.yml", "nightly.yml", "release.yml"]
 
 
 @each
 def test_workflow_has_read_permission_only(path: Path) -> None:
     assert workflow(path)["permissions"] == {"contents": "read"}
-    assert all("permissions" not in job for job in workflow(path)["jobs"].values())
+    own = {name: job["permissions"] for name, job in workflow(path)["jobs"].items() if "permissions" in job}
+    # The release gets a token of its run, and nothing of the repository but its content.
+    released = {"images": {"contents": "read", "id-token": "write"}}
+    assert own == (released if path.name == "release.yml" else {})
     checkouts = [step for step in steps(path) if step.get("uses", "").startswith("actions/checkout@")]
     assert checkouts
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
@@ -72,6 +76,58 @@ def test_make_targets_of_the_workflow_exist(path: Path) -> None:
     made = {word for line in re.findall(r"make ([^\n]*)", commands) for word in line.split() if "=" not in word}
     made |= {str(value) for job in workflow(path)["jobs"].values() for value in _parts(job)}
     assert made - {"${{", "matrix.part", "}}"} <= TARGETS
+
+
+def test_release_runs_by_hand_in_a_protected_environment_that_terraform_trusts() -> None:
+    release = ROOT / ".github" / "workflows" / "release.yml"
+    assert list(workflow(release)["on"]) == ["workflow_dispatch"]
+    [job] = workflow(release)["jobs"].values()
+    assert job["environment"] == "${{ inputs.environment }}"
+    trust = (ROOT / "terraform" / "modules" / "github_oidc" / "main.tf").read_text(encoding="utf-8")
+    assert "repo:${var.repository}:environment:${var.environment}" in trust
+    assert "${var.repository}/.github/workflows/release.yml@refs/heads/main" in trust
+
+
+def test_release_builds_for_terraforms_architectures_and_signs_what_it_pushed() -> None:
+    inputs = workflow(ROOT / ".github" / "workflows" / "release.yml")["on"]["workflow_dispatch"]["inputs"]
+    variables = (ROOT / "terraform" / "variables.tf").read_text(encoding="utf-8")
+    assert set(inputs["architecture"]["options"]) == set(re.findall(r"\"(X86_64|ARM64)\"", variables))
+    script = (ROOT / "docker" / "release.sh").read_text(encoding="utf-8")
+    assert all(f"{name})" in script for name in inputs["architecture"]["options"])
+    assert "--push --sbom=true --provenance=mode=max" in script
+    assert "cosign sign" in script
+    assert '"$registry/$image@$pushed"' in script
+    keys = (ROOT / "terraform" / "modules" / "github_oidc" / "main.tf").read_text(encoding="utf-8")
+    assert "awskms:///alias/switchyard-images" in script
+    assert '"alias/switchyard-images"' in keys
+
+
+def test_release_script_prints_tfvars_of_digests(tmp_path: Path) -> None:
+    digest = "sha256:" + "0a" * 32
+    fake = {
+        "docker": f"""if [ "$2" = imagetools ]; then echo {digest}; exit; fi
+          while [ "$1" != --metadata-file ]; do shift; done
+          echo '{{"containerimage.digest": "{digest}"}}' > "$2\"""",
+        "cosign": 'echo "$@" >> signed',
+    }
+    for name, body in fake.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "dist").mkdir()
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    command = [str(ROOT / "docker" / "release.sh"), "1.dkr.ecr/switchyard", "0a1b", "ARM64", "router", "cli"]
+    done = subprocess.run(command, cwd=tmp_path, env=path, check=True, capture_output=True, text=True)
+    assert f'  "router" = "{digest}"\n  "cli" = "{digest}"\n' in done.stdout
+    assert 'code_version = "0a1b"' in done.stdout
+    assert f"1.dkr.ecr/switchyard/cli@{digest}" in (tmp_path / "signed").read_text()
+    refused = subprocess.run([*command[:3], "arm"], cwd=tmp_path, env=path, check=False, capture_output=True, text=True)
+    assert (refused.returncode, "Remedy: X86_64 or ARM64" in refused.stderr) == (2, True)
+
+
+def test_ci_validates_with_the_real_provider_and_builds_for_both_processors() -> None:
+    jobs = workflow(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
+    assert "make terraform-validate" in [step.get("run") for step in jobs["terraform"]["steps"]]
+    assert jobs["images"]["strategy"]["matrix"]["runner"] == ["ubuntu-24.04", "ubuntu-24.04-arm"]
 
 
 def test_nightly_fuzzes_on_each_python_and_scans_the_dependencies() -> None:

@@ -49,6 +49,8 @@ _SLOW_DOWN_S, _OPERATOR_S = 5.0, 60.0
 
 # Meaning of a 4xx (SES v2 API reference, SendEmail): the message was not accepted.
 _REFUSED = {"MessageRejected": "message_rejected", "BadRequestException": "bad_request"}
+# SES's answer in its sandbox, and before it has seen an identity's DNS records: the account's fault, not the email's.
+_NOT_VERIFIED = "not verified"
 _THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling", "RequestThrottled"})
 
 # Raised before a byte of the request is sent.
@@ -94,7 +96,8 @@ class SesProvider:
             )
         except aws.ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            return classify_ses_error(status, error.response.get("Error", {}).get("Code", ""))
+            answered = error.response.get("Error", {})
+            return classify_ses_error(status, answered.get("Code", ""), answered.get("Message", ""))
         except _BEFORE_SENDING as error:
             return TransientSendError(f"not_asked_{type(error).__name__.lower()}", _SLOW_DOWN_S)
         except aws.EndpointConnectionError as error:
@@ -108,10 +111,12 @@ class SesProvider:
         return SendAccepted(message_id) if message_id else SendUnanswered("no_message_id")
 
 
-def classify_ses_error(status: int, code: str) -> SendResult:
+def classify_ses_error(status: int, code: str, message: str = "") -> SendResult:
     """The result that an error of SES stands for. Pure."""
     if not 400 <= status < 500:
         return SendUnanswered(f"status_{status}")
+    if code == "MessageRejected" and _NOT_VERIFIED in message.lower():
+        return TransientSendError("not_verified", _OPERATOR_S)
     if code in _REFUSED:
         return PermanentSendError(_REFUSED[code])
     if code in _THROTTLED or status == 429:

@@ -109,7 +109,7 @@ class ResolutionPublisher:
                     fields["signed_at"] = timestamp(row["signed_at"])
                 cause = Envelope.model_validate_json(row["outcome"])
                 derived = derive_event(CATALOGUE, cause, SendingResolved(**fields), node_from=EMAIL_SENDER_CARD.name)
-                event = stamp_event(derived, occurred_at=now, trace=telemetry.trace_context())
+                event = stamp_event(derived, occurred_at=now, trace=telemetry.trace_context(cause.trace))
                 # Stored first: a row that is marked is reported. Its event has one id, however often it is stored.
                 if await database.execute("store_report", event_text(event)):
                     events.append(event)

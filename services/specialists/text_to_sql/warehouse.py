@@ -20,6 +20,7 @@ from services.specialists.text_to_sql.rows import TYPE_NAMES, Rows, clean_text, 
 from switchyard.identity.client import UserToken
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
+from switchyard.runtime.core.telemetry import client_span
 
 LOGIN_TIMEOUT_S = 15
 MAX_RESULT_BYTES = 4_000_000
@@ -123,7 +124,8 @@ class SnowflakeWarehouse:
         work = partial(self._run, query, self._arguments(token, case_id, role, limits), limits)
         try:
             async with asyncio.timeout(limits.timeout_s + LOGIN_TIMEOUT_S + CANCEL_GRACE_S):
-                return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+                with client_span("snowflake", "query"):
+                    return await asyncio.get_running_loop().run_in_executor(self.executor, work)
         except TimeoutError as error:
             # The thread goes on until Snowflake ends the statement at its own timeout.
             raise _unreachable() from error

@@ -32,7 +32,8 @@ Watch = Callable[[Database], Awaitable[None]]
 
 @dataclass
 class Sequencer:
-    """Runs until cancelled. Without `checkpointer` it only gives log indexes, which a database's owner can rewrite.
+    """Runs until cancelled. Without `checkpointer` it only gives log indexes, which a database's owner can rewrite;
+    `opening` makes one as soon as S3 and KMS can be reached, so that recording does not wait for them.
 
     The leader also runs `watch`, so that each alarm is raised by one process only.
     """
@@ -44,12 +45,13 @@ class Sequencer:
     _: KW_ONLY
     every_s: float = 1.0
     again_s: float = SEQUENCER_RETRY_S
+    opening: Callable[[], Awaitable[Checkpointer]] | None = None
     _rest_until: float = field(default=0.0, init=False)
     _aside: SetAside = field(default_factory=lambda: SetAside("sequencer"), init=False)
 
     async def run(self) -> None:
         """Sequence whenever the lock is free, until cancelled. After a failure the next attempt follows."""
-        if self.checkpointer is None:
+        if self.checkpointer is None and self.opening is None:
             log.warning("checkpoint.off", reason="SWITCHYARD_CHECKPOINT_BUCKET is not set")
         await run_periodically("sequencer", self._lead, every_s=self.every_s)
 
@@ -92,9 +94,13 @@ class Sequencer:
     ) -> None:
         """Write the checkpoints that are due. If S3 or KMS cannot be reached, only checkpoints are delayed."""
         loop = asyncio.get_running_loop()
-        if self.checkpointer is None or loop.time() < self._rest_until:
+        if loop.time() < self._rest_until:
             return
         try:
+            if self.checkpointer is None:
+                if self.opening is None:
+                    return
+                self.checkpointer, takeover = await self.opening(), True
             if takeover:
                 await self.checkpointer.adopt(transparency_log)
             while await self.checkpointer.write_if_due(transparency_log, now=now):

@@ -42,6 +42,7 @@ class Commands(LazyGroup):
         **application_commands(),
         "audit": CommandReference(f"{_MODULES}.audit:app", "Verify, export, replay and reconcile the audit log."),
         "operator": CommandReference(f"{_MODULES}.operator:app", "Operators' keys."),
+        "remote": CommandReference(f"{_MODULES}.remote:run_in_deployment", "Run a command inside a deployment in AWS."),
         "migrate": CommandReference(f"{_MODULES}.migrate:migrate_databases", "Bring both databases up to date."),
         "stack": CommandReference(f"{_MODULES}.stack:app", "The local stack: every service as its own process."),
     }

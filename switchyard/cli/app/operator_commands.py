@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ from switchyard.cli.app.keys import load_operator_key
 from switchyard.cli.app.target import Target
 
 if TYPE_CHECKING:
-    from switchyard.protocol.operator_commands import CommandAction
+    from switchyard.protocol.operator_commands import CommandAction, OperatorCommand
 
 POLL_S = 0.1
+RESULT = "result: "
 
 
 async def submit_command(
@@ -30,19 +32,44 @@ async def submit_command(
     wait_s: float = 10.0,
 ) -> str | None:
     """Sign a command, hand it in and return what the case manager made of it; None without an answer in `wait_s`.
-    Raises `CommandFailed` for a command that was refused."""
+    Raises `CommandFailed` for a command that was refused.
+
+    A deployment in AWS is reached by a task of the role `operator` if SWITCHYARD_OPERATIONS says where: what it gets is
+    signed already, and the key stays here."""
     from switchyard.protocol.operator_commands import OperatorCommand
     from switchyard.runtime.core.clock import timestamp
 
     now = target.clock.now()
     command = OperatorCommand(str(uuid.uuid4()), action, what, operator, reason, timestamp(now))
     command = replace(command, signature=command.sign(load_operator_key(target, key_file)))
+    if target.environment.get("SWITCHYARD_OPERATIONS"):
+        return await _hand_in_remotely(target, command, wait_s)
+    return await hand_in(target, command, wait_s)
+
+
+async def hand_in(target: Target, command: OperatorCommand, wait_s: float) -> str | None:
+    """Hand in a signed command; what the case manager made of it, as `submit_command` returns it."""
+    from switchyard.runtime.core.clock import moment
+
+    signed_at = moment(command.signed_at)
     async with open_pool(target, "operator") as pool:
         await pool.execute(
             "select command($1, $2, $3, $4, $5, $6, $7)",
-            *(command.command_id, action, what, operator, reason, now, command.signature),
+            *(command.command_id, command.action, command.target, command.operator, command.reason),
+            *(signed_at, command.signature),
         )
         return await await_result(lambda: pool.fetchval("select commanded($1)", command.command_id), wait_s)
+
+
+async def _hand_in_remotely(target: Target, command: OperatorCommand, wait_s: float) -> str | None:
+    from switchyard.cli.app.remote_task import run_remotely
+
+    text = json.dumps(asdict(command))
+    ended = await run_remotely(target, "operator", ["operator", "hand-in", text, "--wait", str(wait_s)])
+    last = ended.lines[-1] if ended.lines else ""
+    if ended.exit_code:
+        raise CommandFailed("\n".join(ended.lines) or f"the task ended with {ended.exit_code}")
+    return last.removeprefix(RESULT) if last.startswith(RESULT) else None
 
 
 async def await_result(read: Callable[[], Awaitable[str | None]], wait_s: float) -> str | None:

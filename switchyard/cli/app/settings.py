@@ -67,6 +67,10 @@ class CliSettings(TargetSettings):
 
     work_db_owner_url: str = needed("the address of the work database, for its owner", secret=True)
     audit_db_owner_url: str = needed("the address of the audit database, for its owner", secret=True)
+    work_db_owner_secret_arn: str | None = Field(
+        default=None, description="The secret with the first password of the work database's owner: RDS's own."
+    )
+    audit_db_owner_secret_arn: str | None = Field(default=None, description="The same, of the audit database's owner.")
     audit_db_url: str = needed("the address of the audit database, for the role audit_reader", secret=True)
     audit_retention_db_url: str = needed("the address of the audit database, for the role audit_retention", secret=True)
     operator_db_url: str = needed("the address of the work database, for the role operator", secret=True)
@@ -114,6 +118,7 @@ class CliSettings(TargetSettings):
     row_kms_key_id: str | None = Field(default=None, description="The KMS key that wraps the keys of the rows' MACs.")
     objects_bucket: str = Field(default="switchyard-objects", description="The S3 bucket of large artefacts.")
 
+    operations: str = needed("where tasks of people start, as `terraform output -json operations` prints it")
     bus: str = Field(default=BUS, description="The EventBridge bus.")
     clock_file: Path | None = Field(
         default=None, description="A file with seconds by which the clock is shifted; for emulators only."

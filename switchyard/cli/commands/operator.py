@@ -8,15 +8,17 @@ from typing import Annotated
 
 import typer
 
+from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.lazy import CommandGroup
-from switchyard.cli.app.target import Target
+from switchyard.cli.app.options import EnvOption, WaitOption
+from switchyard.cli.app.target import Env, Target, resolve_target
 
 app = CommandGroup()
 
 
 @app.callback()
 def operator() -> None:
-    """Operators' keys."""
+    """Operators' keys and signed commands."""
 
 
 @app.command("public-key")
@@ -28,3 +30,26 @@ def print_public_key(
     from switchyard.protocol.signing import derive_public_key
 
     typer.echo(derive_public_key(load_operator_key(Target(os.environ), key)))
+
+
+@app.command("hand-in")
+async def hand_in_command(
+    command: Annotated[str, typer.Argument(metavar="JSON", help="A signed command, as `playbook halt` sends it.")],
+    wait: WaitOption = 10.0,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Hand in a command that an operator signed elsewhere; prints what the case manager made of it."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from switchyard.cli.app.operator_commands import RESULT, hand_in
+    from switchyard.protocol.operator_commands import OperatorCommand
+
+    try:
+        signed = TypeAdapter(OperatorCommand).validate_json(command)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"])) or "it"
+        raise InvalidArgument(
+            f"the command is invalid: {where}", remedy="hand in what `playbook halt` signed"
+        ) from error
+    result = await hand_in(resolve_target(env), signed, wait)
+    typer.echo("stored, not confirmed" if result is None else f"{RESULT}{result}")

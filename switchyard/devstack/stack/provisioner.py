@@ -34,7 +34,7 @@ from switchyard.runtime.core.aws import create_aws_client
 from switchyard.runtime.core.logs import configure_logs
 from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.core.settings import EnvironmentSettings
-from switchyard.runtime.process.web import WebServer, build_health_app
+from switchyard.runtime.process.web import Readiness, WebServer, build_health_app
 
 log = structlog.get_logger(__name__)
 BUS_CHECK_INTERVAL_S = 5.0
@@ -114,7 +114,7 @@ async def serve_provisioner() -> None:
     configure_logs("provisioner", "INFO")
     provisioner = Provisioner(settings, os.environ)
     checks = {"databases": lambda: provisioner.migrated, "bus": lambda: provisioner.provisioned}
-    health = WebServer(build_health_app(checks), settings.health_host, settings.health_port)
+    health = WebServer(build_health_app(Readiness(checks)), settings.health_host, settings.health_port)
     provisioning = asyncio.ensure_future(provisioner.run())
     expire = partial(expire_quarantine, os.environ)
     expiring = asyncio.ensure_future(run_periodically("quarantine", expire, every_s=EXPIRY_INTERVAL_S))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from traceback import walk_tb
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict
@@ -73,6 +74,19 @@ def strip_exception_text(_logger: object, _method: str, line: EventDict) -> Even
             # A library's own line about an exception repeats what it says.
             line["event"] = f"{record.name}: {chain[0]['type']}"
     return line
+
+
+class BrokerLog:
+    """FastStream's logger: the broker's own warnings (polling refused, a lease lost), as structured lines."""
+
+    def log(self, level: int, message: Any, /, *, exc_info: Any = None, extra: Mapping[str, Any] | None = None) -> None:
+        """Write a line. FastStream's lines about a message quote errors: `message.failed` stands for them."""
+        fields = dict(extra or {})
+        if level < logging.WARNING or fields.pop("message_id", ""):
+            return
+        structlog.get_logger("faststream_sqs").log(
+            level, "broker.warning", text=str(message), exc_info=exc_info, **fields
+        )
 
 
 @contextmanager

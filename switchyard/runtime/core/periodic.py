@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 LONGEST_BACKOFF_S = 60.0
 DEFERRED_S = 30.0
 """How soon at the latest a tick is repeated that something unavailable prevented."""
+DEFERRED_ALARM_S = 60.0
+"""How long ticks may be prevented without an alarm; the database's circuit breaker has an alarm of its own."""
 
 _now = time.monotonic
 
@@ -102,15 +104,20 @@ async def run_periodically(
     alarm, and the next tick follows after a back-off, which starts over after a tick that ran for `LONGEST_BACKOFF_S`.
     """
     failures = 0
+    deferred_since: float | None = None
     while True:
         delay, ticked = every_s, False
         if breaker is None or breaker.available:
             started = _now()
             try:
                 await tick()
-                failures, ticked = 0, True
+                failures, ticked, deferred_since = 0, True, None
             except Unavailable as error:
-                log.warning("tick.deferred", of=name, code=error.code)
+                deferred_since = _now() if deferred_since is None else deferred_since
+                if _now() - deferred_since >= DEFERRED_ALARM_S and error.code != "database_unreachable":
+                    log.error("tick.deferred", alarm="deferred", of=name, code=error.code)  # noqa: TRY400 - the code is the whole of it
+                else:
+                    log.warning("tick.deferred", of=name, code=error.code)
                 if breaker is not None and error.code == "database_unreachable":
                     breaker.trip()
                 delay = min(every_s, DEFERRED_S)

@@ -5,38 +5,52 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
-from opentelemetry import context, propagate, trace
-from opentelemetry.trace import Status, StatusCode, TracerProvider
+from opentelemetry import context, metrics, propagate, trace
+from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
 
 from switchyard.protocol.envelope import Envelope
 
+_client_spans = False
+"""Whether calls to databases have spans: their cost is for processes that export them."""
+
 
 def configure_telemetry(node: str, *, otlp_endpoint: str | None, code_version: str) -> None:
-    """Export spans over OTLP and trace AWS calls; do nothing without an endpoint."""
+    """Export spans and metrics over OTLP and trace AWS calls; do nothing without an endpoint."""
+    global _client_spans  # noqa: PLW0603 - what a process's one provider is made with
     if otlp_endpoint is None:
         return
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.botocore import AiobotocoreInstrumentor, BotocoreInstrumentor
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
     resource = Resource.create({"service.name": f"switchyard-{node}", "service.version": code_version})
-    provider = SdkTracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{otlp_endpoint.rstrip('/')}/v1/traces")))
+    base = otlp_endpoint.rstrip("/")
+    # A caller that samples (X-Ray at the API does) must not decide that a whole case has no trace.
+    provider = SdkTracerProvider(resource=resource, sampler=ALWAYS_ON)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/traces")))
     trace.set_tracer_provider(provider)
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=f"{base}/v1/metrics"))
+    metrics.set_meter_provider(MeterProvider([reader], resource=resource))
+    _client_spans = True
     AiobotocoreInstrumentor().instrument()
     BotocoreInstrumentor().instrument()  # Bedrock goes through boto3: this adds the gen_ai attributes
 
 
 def shutdown_telemetry() -> None:
     """Flush what has not been exported."""
-    provider = trace.get_tracer_provider()
-    shutdown = getattr(provider, "shutdown", None)
-    if shutdown is not None:
-        shutdown()
+    for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
+        shutdown = getattr(provider, "shutdown", None)
+        if shutdown is not None:
+            shutdown()
 
 
 def broker_middlewares(*, otlp_endpoint: str | None, tracer_provider: TracerProvider | None = None) -> tuple[Any, ...]:
@@ -87,8 +101,31 @@ def mark_span_failed(code: str) -> None:
     trace.get_current_span().set_status(Status(StatusCode.ERROR, code))
 
 
-def trace_context() -> dict[str, str]:
-    """The current trace context, for the envelope; empty when tracing is off."""
+def trace_context(cause: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """The current trace context, for the envelope; without one, as in a timer's tick, that of the event's cause. Empty
+    when tracing is off."""
     headers: dict[str, str] = {}
     propagate.inject(headers)
-    return headers
+    return headers or dict(cause)
+
+
+@contextmanager
+def client_span(system: str, operation: str) -> Iterator[None]:
+    """A span of a call to a database or a warehouse, named by what is done and never by its text; nothing when tracing
+    is off, and outside a span of a message or a tick."""
+    if not _client_spans or not trace.get_current_span().get_span_context().is_valid:
+        yield
+        return
+    attributes = {"db.system.name": system, "db.operation.name": operation}
+    with trace.get_tracer(__name__).start_as_current_span(
+        f"{system} {operation}",
+        kind=SpanKind.CLIENT,
+        attributes=attributes,
+        record_exception=False,  # an error's text may quote a payload
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield
+        except Exception as error:
+            span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            raise

@@ -22,6 +22,10 @@ LONGEST_WAIT_S = 120.0
 LONGEST_DELAY_S = 900.0
 """Upper limit of a delay that an error itself names."""
 
+DEFERRED_RECEIVES_ALARM = 6
+"""After how many receives, which is about a minute, it is an alarm that something stays unavailable: the bus, S3, KMS.
+In AWS that is a policy or an endpoint more often than an outage, and nothing else would say so."""
+
 
 class Pausable(Protocol):
     """A subscriber that can stop and resume polling."""
@@ -106,7 +110,12 @@ async def nack_when_unavailable(message: SQSMessage, breaker: DatabaseCircuitBre
     except Unavailable as error:
         if breaker is not None and error.code == "database_unreachable":
             breaker.trip()
-        log.warning("message.deferred", code=error.code, reason=error.message)
+        # A database has an alarm of its own, and who names a delay knows what it waits for.
+        planned = error.code == "database_unreachable" or error.after_s is not None
+        if message.receive_count < DEFERRED_RECEIVES_ALARM or planned:
+            log.warning("message.deferred", code=error.code, reason=error.message)
+        else:
+            log.error("message.deferred", alarm="deferred", code=error.code, reason=error.message)  # noqa: TRY400 - the message is the whole of it
         if error.after_s is not None:
             await message.nack(delay=min(error.after_s, LONGEST_DELAY_S))
             return

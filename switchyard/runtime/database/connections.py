@@ -9,6 +9,7 @@ from typing import Any, Self, TypeAlias
 import asyncpg
 
 from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.core.telemetry import client_span
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
 from switchyard.runtime.database.queries import Queries
 from switchyard.runtime.database.session_scope import SET_SCOPE, SessionScope
@@ -98,23 +99,23 @@ class Database:
 
     async def rows(self, statement: str, *arguments: Any, timeout_s: float | None = None) -> list[Any]:
         """All rows of a statement."""
-        with translate_errors(self._name):
+        with translate_errors(self._name), client_span("postgresql", statement):
             found: list[Any] = await self._target.fetch(self._queries[statement], *arguments, timeout=timeout_s)
             return found
 
     async def row(self, statement: str, *arguments: Any, timeout_s: float | None = None) -> Any:
         """The first row, or None."""
-        with translate_errors(self._name):
+        with translate_errors(self._name), client_span("postgresql", statement):
             return await self._target.fetchrow(self._queries[statement], *arguments, timeout=timeout_s)
 
     async def value(self, statement: str, *arguments: Any, timeout_s: float | None = None) -> Any:
         """The first column of the first row, or None."""
-        with translate_errors(self._name):
+        with translate_errors(self._name), client_span("postgresql", statement):
             return await self._target.fetchval(self._queries[statement], *arguments, timeout=timeout_s)
 
     async def execute(self, statement: str, *arguments: Any, timeout_s: float | None = None) -> int:
         """Run a statement; return how many rows it touched."""
-        with translate_errors(self._name):
+        with translate_errors(self._name), client_span("postgresql", statement):
             done: str = await self._target.execute(self._queries[statement], *arguments, timeout=timeout_s)
             return int(count) if (count := done.rpartition(" ")[2]).isdecimal() else 0
 

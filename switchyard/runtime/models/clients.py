@@ -18,6 +18,7 @@ from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskErro
 from switchyard.runtime.core.settings import EnvironmentSettings
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.models.budget import data_labels, task_model_budget
+from switchyard.runtime.models.model_spans import TracedDecisions
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -137,6 +138,8 @@ async def model_budget(
     from pydantic_ai.exceptions import ModelAPIError
 
     with model.budget(task_model_budget(task, margin_ms=margin_ms), labels=data_labels(task)) as record:
+        # The command goes to the agent that asks.
+        record.decisions = TracedDecisions(task.envelope.node_to, task.envelope.session_id)
         try:
             yield record.decisions
         except AllModelsFailed as error:

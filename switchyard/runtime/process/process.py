@@ -21,7 +21,7 @@ from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.aws import create_aws_client
 from switchyard.runtime.core.clock import Clock
-from switchyard.runtime.core.logs import configure_logs
+from switchyard.runtime.core.logs import BrokerLog, configure_logs
 from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.core.settings import ProcessSettings, WorkSettings
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
@@ -35,7 +35,7 @@ from switchyard.runtime.messaging.outbox import RELAY_INTERVAL_S, Outbox
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.messaging.quarantine import ObjectQuarantine
 from switchyard.runtime.messaging.rollout import Rollout
-from switchyard.runtime.process.web import HealthCheck, WebServer, build_health_app
+from switchyard.runtime.process.web import HealthCheck, Readiness, WebServer, build_health_app
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectStore, S3Objects
 
@@ -68,7 +68,7 @@ class ServiceProcess:
             session=self._session,
             graceful_timeout=settings.drain_s,
             middlewares=telemetry.broker_middlewares(otlp_endpoint=settings.otlp_endpoint),
-            logger=None,
+            logger=BrokerLog(),
         )
         self.rollout = Rollout(self.clock, grace_s=settings.deploy_grace_s)
         self.publisher = BusPublisher(self.broker.event_publisher(bus=settings.bus))
@@ -227,11 +227,12 @@ class ServiceProcess:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
-        health = WebServer(build_health_app(self._checks), self.settings.health_host, self.settings.health_port)
+        readiness = Readiness(self._checks)
+        health = WebServer(build_health_app(readiness), self.settings.health_host, self.settings.health_port)
         self._stack.push_async_callback(health.stop)
         await self.broker.start()
         log.info("process.ready", health_port=health.port)
-        tasks = [asyncio.ensure_future(run()) for run in self._background]
+        tasks = [asyncio.ensure_future(run()) for run in (readiness.watch, *self._background)]
         stopping = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)

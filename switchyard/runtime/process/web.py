@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,22 +23,62 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 log = structlog.get_logger(__name__)
 WEB_STOP_TIMEOUT_S = 5
+STARTED_PATH = "/health/started"
+WATCH_INTERVAL_S = 5.0
+UNREADY_ALARM_S = 120.0
 
 HealthCheck = Callable[[], bool]
 
 
-def build_health_app(checks: Mapping[str, HealthCheck]) -> Starlette:
-    """`/health/live` and `/health/ready`; ready answers 503 with the names of the checks that fail."""
+class Readiness:
+    """The checks of a process. Each change of what fails is a log line, with an alarm once it lasted."""
+
+    def __init__(self, checks: Mapping[str, HealthCheck], *, now: Callable[[], float] = time.monotonic) -> None:
+        self._checks = checks
+        self._now = now
+        self._failing: list[str] | None = None
+        self._since = now()
+        self._alarmed = False
+        self.started = False
+        """Whether it was ever ready."""
+
+    def look(self) -> list[str]:
+        """The names of the checks that fail now."""
+        failing = [name for name, check in self._checks.items() if not check()]
+        if not failing:
+            self.started = True
+            if self._failing != []:
+                log.info("process.is_ready")
+            self._since, self._alarmed = self._now(), False
+        elif failing != self._failing:
+            log.warning("process.unready", failing=failing)
+        if failing and not self._alarmed and self._now() - self._since >= UNREADY_ALARM_S:
+            self._alarmed = True
+            log.error("process.unready", alarm="unready", failing=failing, for_s=round(self._now() - self._since))
+        self._failing = failing
+        return failing
+
+    async def watch(self) -> None:
+        """Look every few seconds until cancelled, so that a change is logged without a request."""
+        while True:
+            self.look()
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+
+def build_health_app(readiness: Readiness) -> Starlette:
+    """`/health/live`; `/health/ready`, which answers 503 with the names of the checks that fail; `/health/started`,
+    which does so until the first time that none fails."""
 
     async def live(_: Request) -> JSONResponse:
         return JSONResponse({"status": "live"})
 
-    async def ready(_: Request) -> JSONResponse:
-        failing = [name for name, check in checks.items() if not check()]
+    async def ready(request: Request) -> JSONResponse:
+        failing = readiness.look()
+        serves = readiness.started if request.url.path == STARTED_PATH else not failing
         body = {"status": "unready" if failing else "ready", "failing": failing}
-        return JSONResponse(body, status_code=503 if failing else 200)
+        return JSONResponse(body, status_code=200 if serves else 503)
 
-    return Starlette(routes=[Route("/health/live", live), Route("/health/ready", ready)])
+    return Starlette(routes=[Route("/health/live", live), Route("/health/ready", ready), Route(STARTED_PATH, ready)])
 
 
 class _Server(uvicorn.Server):

@@ -64,6 +64,24 @@ resource "aws_cloudwatch_metric_alarm" "backlog" {
   ok_actions          = [var.alerts_topic_arn]
 }
 
+# A message that no task receives has been received less than three times, and so it counts here.
+resource "aws_cloudwatch_metric_alarm" "age" {
+  for_each            = aws_sqs_queue.this
+  alarm_name          = "switchyard-age-${each.value.name}"
+  alarm_description   = "The oldest message of ${each.key} has waited longer than ${var.oldest_message_s} s for three minutes."
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateAgeOfOldestMessage"
+  dimensions          = { QueueName = each.value.name }
+  statistic           = "Minimum"
+  period              = 60
+  evaluation_periods  = 3
+  threshold           = var.oldest_message_s
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
+}
+
 resource "aws_cloudwatch_metric_alarm" "tasks" {
   alarm_name          = "switchyard-${var.consumer.name}-tasks"
   alarm_description   = "For 5 minutes ${var.consumer.name} has had fewer tasks than its minimum."
@@ -73,7 +91,7 @@ resource "aws_cloudwatch_metric_alarm" "tasks" {
   statistic           = "Maximum"
   period              = 60
   evaluation_periods  = 5
-  threshold           = var.size.fewest
+  threshold           = var.frozen ? 0 : var.size.fewest
   comparison_operator = "LessThanThreshold"
   treat_missing_data  = "breaching"
   alarm_actions       = [var.alerts_topic_arn]

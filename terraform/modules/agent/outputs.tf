@@ -13,3 +13,8 @@ output "security_group_id" {
 output "log_group" {
   value = aws_cloudwatch_log_group.this.name
 }
+
+output "bounds" {
+  description = "The fewest and the most tasks that autoscaling may run."
+  value       = "${aws_appautoscaling_target.this.min_capacity}..${aws_appautoscaling_target.this.max_capacity}${aws_appautoscaling_target.this.suspended_state[0].dynamic_scaling_out_suspended ? " suspended" : ""}"
+}

@@ -1,9 +1,17 @@
+# Registering the target moves the count of tasks into its bounds at once. While it is frozen, no alarm and no backlog
+# can start a task.
 resource "aws_appautoscaling_target" "this" {
   service_namespace  = "ecs"
   scalable_dimension = "ecs:service:DesiredCount"
   resource_id        = "service/${var.cluster.name}/${aws_ecs_service.this.name}"
-  min_capacity       = var.size.fewest
-  max_capacity       = var.size.most
+  min_capacity       = var.frozen ? 0 : var.size.fewest
+  max_capacity       = var.frozen ? 0 : var.size.most
+
+  suspended_state {
+    dynamic_scaling_in_suspended  = var.frozen
+    dynamic_scaling_out_suspended = var.frozen
+    scheduled_scaling_suspended   = var.frozen
+  }
 }
 
 # Backlog per task by metric math: without a custom metric, no process has to publish one.

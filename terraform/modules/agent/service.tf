@@ -22,7 +22,7 @@ resource "aws_ecs_task_definition" "this" {
 
   runtime_platform {
     operating_system_family = "LINUX"
-    cpu_architecture        = "ARM64"
+    cpu_architecture        = var.architecture
   }
 
   volume {
@@ -45,14 +45,15 @@ resource "aws_ecs_task_definition" "this" {
     portMappings           = [for port in local.ports : { containerPort = port, protocol = "tcp" }]
     # ECS ignores the image's HEALTHCHECK.
     healthCheck = {
-      command     = ["CMD", "python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:${var.health_port}/health/live', timeout=3)"]
+      # Healthy once it was ready: a deployment replaces no task by one that reaches nothing, and an outage restarts none.
+      command     = ["CMD", "python", "-S", "-E", "/usr/local/lib/healthcheck.py", "/health/started"]
       interval    = 15
       timeout     = 5
       retries     = 3
-      startPeriod = 30
+      startPeriod = 120
     }
-    # At SIGTERM the process stops polling and drains for 20 s.
-    stopTimeout = 30
+    # At SIGTERM the process stops polling and drains: SWITCHYARD_DRAIN_S is shorter.
+    stopTimeout = 120
     logConfiguration = {
       logDriver = "awslogs"
       options = {
@@ -68,13 +69,14 @@ resource "aws_ecs_service" "this" {
   name                               = "switchyard-${var.consumer.name}"
   cluster                            = var.cluster.arn
   task_definition                    = aws_ecs_task_definition.this.arn
-  desired_count                      = var.size.fewest
+  desired_count                      = var.frozen ? 0 : var.size.fewest
   launch_type                        = "FARGATE"
   platform_version                   = "LATEST"
   propagate_tags                     = "SERVICE"
   enable_execute_command             = false
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
+  health_check_grace_period_seconds  = var.load_balancer == null ? null : 120
 
   deployment_circuit_breaker {
     enable   = true

@@ -104,10 +104,21 @@ variable "size" {
   })
 }
 
-variable "health_port" {
+variable "log_days" {
   type = number
 }
 
-variable "log_days" {
-  type = number
+variable "frozen" {
+  description = "Stop every task, and keep autoscaling from starting one."
+  type        = bool
+}
+
+variable "architecture" {
+  description = "X86_64 or ARM64: that of the images."
+  type        = string
+}
+
+variable "oldest_message_s" {
+  description = "The age of the oldest message, in seconds, from which people or the log wait too long."
+  type        = number
 }

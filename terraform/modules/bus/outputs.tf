@@ -9,3 +9,7 @@ output "arn" {
 output "queues_key_arn" {
   value = aws_kms_key.queues.arn
 }
+
+output "stop_publishing_arn" {
+  value = aws_iam_policy.stop_publishing.arn
+}

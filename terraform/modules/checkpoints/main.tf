@@ -33,6 +33,28 @@ resource "aws_kms_alias" "rows" {
   target_key_id = aws_kms_key.rows.key_id
 }
 
+# Signs the receipts of retention and erasure; not the checkpoints' key, so that no job can sign a checkpoint.
+resource "aws_kms_key" "receipts" {
+  description              = "Signs the receipts of retention and erasure"
+  customer_master_key_spec = "ECC_NIST_P256"
+  key_usage                = "SIGN_VERIFY"
+  deletion_window_in_days  = 30
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "aws_kms_alias" "receipts" {
+  name          = "alias/switchyard-receipts"
+  target_key_id = aws_kms_key.receipts.key_id
+}
+
+data "aws_kms_public_key" "this" {
+  for_each = { checkpoints = aws_kms_key.this.arn, receipts = aws_kms_key.receipts.arn }
+  key_id   = each.value
+}
+
 resource "aws_s3_bucket" "this" {
   bucket              = var.bucket
   object_lock_enabled = true
@@ -87,7 +109,39 @@ resource "aws_s3_bucket_ownership_controls" "this" {
   }
 }
 
+# Each checkpoint is put with a lock of its own, which overrides the default. These limits bind it to this environment's
+# values: a lock in COMPLIANCE mode cannot be undone by anybody.
 data "aws_iam_policy_document" "bucket" {
+  statement {
+    sid       = "LockOfThisEnvironmentOnly"
+    effect    = "Deny"
+    actions   = ["s3:PutObject", "s3:PutObjectRetention"]
+    resources = ["${aws_s3_bucket.this.arn}/*"]
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+    condition {
+      test     = "StringNotEquals"
+      variable = "s3:object-lock-mode"
+      values   = [var.lock_mode]
+    }
+  }
+  statement {
+    sid       = "NoLongerThanKept"
+    effect    = "Deny"
+    actions   = ["s3:PutObject", "s3:PutObjectRetention"]
+    resources = ["${aws_s3_bucket.this.arn}/*"]
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+    condition {
+      test     = "NumericGreaterThan"
+      variable = "s3:object-lock-remaining-retention-days"
+      values   = [var.keep_days + 1]
+    }
+  }
   statement {
     sid       = "NothingInTheClear"
     effect    = "Deny"

@@ -10,6 +10,7 @@ resource "aws_cloudwatch_log_group" "events" {
 locals {
   figures = {
     calls   = { source = [{ prefix = "switchyard." }], detail = { model_call = { model_id = [{ exists = true }] } } }
+    failed  = { source = [{ prefix = "switchyard." }], detail-type = ["TaskFailed"], detail = { payload = { code = ["models_failed"] } } }
     endings = { source = ["switchyard.case_manager"], detail-type = ["CaseClosed"] }
   }
 }
@@ -59,17 +60,121 @@ resource "aws_cloudwatch_log_resource_policy" "events" {
   policy_document = data.aws_iam_policy_document.events.json
 }
 
-resource "aws_cloudwatch_log_metric_filter" "outcomes" {
-  name           = "switchyard-outcomes"
+# Objectives are measured on the events, which are what happened. Each filter is one series, or one per value of its
+# dimension; a session or a case is never one.
+locals {
+  outcomes = { for outcome, class in var.outcomes : class => outcome... }
+  counts = {
+    CasesClosed    = { pattern = "{ $.detail-type = \"CaseClosed\" }" }
+    CasesReached   = { pattern = "{ ($.detail-type = \"CaseClosed\") && (${join(" || ", [for outcome in local.outcomes.reached : "($.detail.payload.outcome = \"${outcome}\")"])}) }" }
+    CasesFailed    = { pattern = "{ ($.detail-type = \"CaseClosed\") && (${join(" || ", [for outcome in local.outcomes.failed : "($.detail.payload.outcome = \"${outcome}\")"])}) }" }
+    ModelAnswers   = { pattern = "{ $.detail.model_call.model_id = \"*\" }" }
+    ModelFailovers = { pattern = "{ ($.detail.model_call.model_id = \"*\") && ($.detail.model_call.reason != \"primary\") }" }
+    ModelsFailed   = { pattern = "{ ($.detail-type = \"TaskFailed\") && ($.detail.payload.code = \"models_failed\") }" }
+  }
+}
+
+resource "aws_cloudwatch_log_metric_filter" "counts" {
+  for_each       = local.counts
+  name           = "switchyard-${each.key}"
   log_group_name = aws_cloudwatch_log_group.events.name
-  pattern        = "{ $.detail-type = \"CaseClosed\" }"
+  pattern        = each.value.pattern
+
+  metric_transformation {
+    namespace     = "Switchyard"
+    name          = each.key
+    value         = "1"
+    default_value = "0"
+  }
+}
+
+resource "aws_cloudwatch_log_metric_filter" "latency" {
+  name           = "switchyard-ModelLatency"
+  log_group_name = aws_cloudwatch_log_group.events.name
+  pattern        = "{ $.detail.model_call.latency_ms = * }"
 
   metric_transformation {
     namespace  = "Switchyard"
-    name       = "CasesClosed"
-    value      = "1"
-    dimensions = { outcome = "$.detail.payload.outcome" }
+    name       = "ModelLatency"
+    value      = "$.detail.model_call.latency_ms"
+    unit       = "Milliseconds"
+    dimensions = { agent = "$.detail.node_from" }
   }
+}
+
+# A share counts only from ten in the period on: one of two is no outage.
+resource "aws_cloudwatch_metric_alarm" "share" {
+  for_each = {
+    failovers    = { part = "ModelFailovers", of = "ModelAnswers", above = var.objectives.failover_percent, text = "answers did not come from the primary model" }
+    failed-cases = { part = "CasesFailed", of = "CasesClosed", above = var.objectives.failed_percent, text = "cases failed or expired" }
+  }
+  alarm_name          = "switchyard-slo-${each.key}"
+  alarm_description   = "For ten minutes more than ${each.value.above} % of ${each.value.text}."
+  evaluation_periods  = 2
+  threshold           = each.value.above
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
+
+  metric_query {
+    id          = "share"
+    label       = each.key
+    expression  = "IF(all >= 10, 100 * part / all, 0)"
+    return_data = true
+  }
+  metric_query {
+    id = "part"
+    metric {
+      namespace   = "Switchyard"
+      metric_name = each.value.part
+      period      = 300
+      stat        = "Sum"
+    }
+  }
+  metric_query {
+    id = "all"
+    metric {
+      namespace   = "Switchyard"
+      metric_name = each.value.of
+      period      = 300
+      stat        = "Sum"
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "models_failed" {
+  alarm_name          = "switchyard-slo-models-failed"
+  alarm_description   = "For ten minutes tasks have ended because no model answered."
+  namespace           = "Switchyard"
+  metric_name         = "ModelsFailed"
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 2
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "latency" {
+  for_each            = var.agents
+  alarm_name          = "switchyard-slo-latency-${each.value}"
+  alarm_description   = "For 15 minutes the 95th percentile of ${each.key}'s model calls was above ${var.objectives.model_p95_ms} ms."
+  namespace           = "Switchyard"
+  metric_name         = "ModelLatency"
+  dimensions          = { agent = each.key }
+  extended_statistic  = "p95"
+  period              = 300
+  evaluation_periods  = 3
+  threshold           = var.objectives.model_p95_ms
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  # A percentile of few values is one of them.
+  evaluate_low_sample_count_percentiles = "ignore"
+  alarm_actions                         = [var.alerts_topic_arn]
+  ok_actions                            = [var.alerts_topic_arn]
 }
 
 locals {

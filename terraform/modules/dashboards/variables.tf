@@ -18,3 +18,22 @@ variable "logs_key_arn" {
 variable "log_days" {
   type = number
 }
+
+variable "agents" {
+  description = "The nodes that call models."
+  type        = set(string)
+}
+
+variable "outcomes" {
+  description = "The class of each outcome (reached, stopped, failed), from generated/topology.json."
+  type        = map(string)
+}
+
+variable "objectives" {
+  description = "From when on an alarm is raised."
+  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number })
+}
+
+variable "alerts_topic_arn" {
+  type = string
+}

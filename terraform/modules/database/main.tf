@@ -52,6 +52,7 @@ resource "aws_db_parameter_group" "this" {
       "log_disconnections"                  = "1"
       "log_min_duration_statement"          = "1000"
       "log_parameter_max_length"            = "0" # a statement's parameters may be personal
+      "log_statement"                       = "ddl"
       "idle_in_transaction_session_timeout" = "60000"
     }
     content {
@@ -109,7 +110,7 @@ resource "aws_db_instance" "this" {
   delete_automated_backups  = false
   deletion_protection       = var.deletion_protection
   skip_final_snapshot       = false
-  final_snapshot_identifier = "switchyard-${var.name}-final"
+  final_snapshot_identifier = "switchyard-${var.name}-${aws_kms_key.this.key_id}" # another one for each instance
 
   auto_minor_version_upgrade      = true
   enabled_cloudwatch_logs_exports = keys(aws_cloudwatch_log_group.exports)
@@ -126,30 +127,67 @@ resource "aws_db_instance" "this" {
   }
 }
 
-resource "aws_cloudwatch_metric_alarm" "connections" {
-  alarm_name          = "switchyard-${var.name}-db-connections"
-  alarm_description   = "The ${var.name} database has used 80 % of its connections."
-  namespace           = "AWS/RDS"
-  metric_name         = "DatabaseConnections"
-  dimensions          = { DBInstanceIdentifier = aws_db_instance.this.identifier }
-  statistic           = "Maximum"
-  period              = 60
-  evaluation_periods  = 5
-  threshold           = floor(var.max_connections * 0.8)
-  comparison_operator = "GreaterThanThreshold"
-  alarm_actions       = [var.alerts_topic_arn]
+locals {
+  # By alarm: what to compare, and why it matters.
+  alarms = {
+    connections     = { metric = "DatabaseConnections", statistic = "Maximum", above = floor(var.max_connections * 0.8), text = "has used 80 % of its connections" }
+    cpu             = { metric = "CPUUtilization", statistic = "Average", above = 80, text = "has used more than 80 % of its processors" }
+    transaction-age = { metric = "MaximumUsedTransactionIDs", statistic = "Maximum", above = 500000000, text = "is not vacuumed: transactions are half a billion old, and at two billion it stops" }
+    storage         = { metric = "FreeStorageSpace", statistic = "Minimum", below = 5368709120, text = "has less than 5 GB left" }
+    memory          = { metric = "FreeableMemory", statistic = "Minimum", below = 134217728, text = "has less than 128 MB of memory left" }
+  }
 }
 
-resource "aws_cloudwatch_metric_alarm" "storage" {
-  alarm_name          = "switchyard-${var.name}-db-storage"
-  alarm_description   = "The ${var.name} database has less than 5 GB left."
+resource "aws_cloudwatch_metric_alarm" "this" {
+  for_each            = local.alarms
+  alarm_name          = "switchyard-${var.name}-db-${each.key}"
+  alarm_description   = "For 5 minutes the ${var.name} database ${each.value.text}."
   namespace           = "AWS/RDS"
-  metric_name         = "FreeStorageSpace"
+  metric_name         = each.value.metric
   dimensions          = { DBInstanceIdentifier = aws_db_instance.this.identifier }
-  statistic           = "Minimum"
-  period              = 300
-  evaluation_periods  = 2
-  threshold           = 5368709120
-  comparison_operator = "LessThanThreshold"
+  statistic           = each.value.statistic
+  period              = 60
+  evaluation_periods  = 5
+  threshold           = try(each.value.above, each.value.below)
+  comparison_operator = can(each.value.above) ? "GreaterThanThreshold" : "LessThanThreshold"
   alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
+}
+
+# The owner can rewrite the log. Only `switchyard migrate` logs in as the owner; every other time is an incident.
+resource "aws_cloudwatch_log_metric_filter" "owner" {
+  name           = "switchyard-${var.name}-db-owner-login"
+  log_group_name = aws_cloudwatch_log_group.exports["postgresql"].name
+  pattern        = "\"connection authorized: user=switchyard_owner\""
+
+  metric_transformation {
+    namespace     = "Switchyard"
+    name          = "OwnerLogins-${var.name}"
+    value         = "1"
+    default_value = "0"
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "owner" {
+  alarm_name          = "switchyard-${var.name}-db-owner-login"
+  alarm_description   = "Somebody logged in to the ${var.name} database as its owner."
+  namespace           = "Switchyard"
+  metric_name         = aws_cloudwatch_log_metric_filter.owner.metric_transformation[0].name
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 1
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
+}
+
+# Failover, low storage, maintenance: what RDS says itself.
+resource "aws_db_event_subscription" "this" {
+  name             = "switchyard-${var.name}"
+  sns_topic        = var.alerts_topic_arn
+  source_type      = "db-instance"
+  source_ids       = [aws_db_instance.this.identifier]
+  event_categories = ["availability", "failover", "failure", "low storage", "recovery"]
 }

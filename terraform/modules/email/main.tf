@@ -50,7 +50,8 @@ resource "aws_sesv2_configuration_set_event_destination" "this" {
   }
 }
 
-# The evidence for an email whose delivery status is unknown: SES tags its events with case_id and content_sha256.
+# The evidence for an email whose delivery status is unknown: SES tags its events with case_id and content_sha256. SES's
+# whole event names recipients and subjects, and no erasure reaches this log, so only what follows is kept.
 resource "aws_cloudwatch_log_group" "events" {
   name              = "/aws/events/switchyard-email-feedback"
   retention_in_days = var.log_days
@@ -66,6 +67,18 @@ resource "aws_cloudwatch_event_target" "events" {
   rule      = aws_cloudwatch_event_rule.events.name
   target_id = "log"
   arn       = aws_cloudwatch_log_group.events.arn
+
+  # A log group takes a timestamp and a message, which is text.
+  input_transformer {
+    input_paths = {
+      time       = "$.time"
+      event_type = "$.detail.eventType"
+      message_id = "$.detail.mail.messageId"
+      case_id    = "$.detail.mail.tags.case_id[0]"
+      content    = "$.detail.mail.tags.content_sha256[0]"
+    }
+    input_template = "{\"timestamp\": <time>, \"message\": \"<event_type> message=<message_id> case_id=<case_id> content_sha256=<content>\"}"
+  }
 }
 
 # Without these events an unknown delivery status cannot be resolved.

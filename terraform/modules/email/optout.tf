@@ -1,4 +1,5 @@
-# The opt-out page. The path of the link is a credential, so the load balancer has no access log.
+# The opt-out page. The path of the link is a credential, so the load balancer has no access log. Between it and the task,
+# inside the VPC, a request is plain HTTP: a reader of that traffic can opt people out.
 
 resource "aws_security_group" "this" {
   name        = "switchyard-optout"

@@ -18,3 +18,7 @@ output "records" {
     opt_out = aws_lb.this.dns_name
   }
 }
+
+output "sending_enabled" {
+  value = aws_sesv2_configuration_set.this.sending_options[0].sending_enabled
+}

@@ -21,6 +21,19 @@ resource "aws_kms_key" "images" {
   deletion_window_in_days = 30
 }
 
+# Signs the images, so that a person or a policy can check who built one: cosign verify --key awskms:///alias/switchyard-images
+resource "aws_kms_key" "signing" {
+  description              = "Signs Switchyard's images"
+  customer_master_key_spec = "ECC_NIST_P256"
+  key_usage                = "SIGN_VERIFY"
+  deletion_window_in_days  = 30
+}
+
+resource "aws_kms_alias" "signing" {
+  name          = "alias/switchyard-images"
+  target_key_id = aws_kms_key.signing.key_id
+}
+
 resource "aws_ecr_repository" "this" {
   for_each             = var.images
   name                 = "switchyard/${each.key}"
@@ -33,6 +46,20 @@ resource "aws_ecr_repository" "this" {
     encryption_type = "KMS"
     kms_key         = aws_kms_key.images.arn
   }
+}
+
+# The digests that are deployed are among the newest. ECR removes nothing else: a task that starts needs its image.
+resource "aws_ecr_lifecycle_policy" "this" {
+  for_each   = aws_ecr_repository.this
+  repository = each.value.name
+  policy = jsonencode({
+    rules = [{
+      rulePriority = 1
+      description  = "Keep the newest"
+      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = var.keep_images }
+      action       = { type = "expire" }
+    }]
+  })
 }
 
 data "aws_iam_policy_document" "assume" {
@@ -52,6 +79,11 @@ data "aws_iam_policy_document" "assume" {
       test     = "StringEquals"
       variable = "token.actions.githubusercontent.com:sub"
       values   = ["repo:${var.repository}:environment:${var.environment}"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "token.actions.githubusercontent.com:job_workflow_ref"
+      values   = ["${var.repository}/.github/workflows/release.yml@refs/heads/main"]
     }
   }
 }
@@ -76,6 +108,11 @@ data "aws_iam_policy_document" "push" {
       "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
     ]
     resources = [for repository in aws_ecr_repository.this : repository.arn]
+  }
+  statement {
+    sid       = "SignImages"
+    actions   = ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"]
+    resources = [aws_kms_key.signing.arn]
   }
 }
 

@@ -17,3 +17,8 @@ variable "create_provider" {
   description = "False if the account already has GitHub's identity provider: there can be only one."
   type        = bool
 }
+
+variable "keep_images" {
+  description = "How many images each repository keeps; signatures and SBOMs count, too."
+  type        = number
+}

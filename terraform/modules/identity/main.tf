@@ -36,7 +36,7 @@ resource "aws_ecs_task_definition" "this" {
 
   runtime_platform {
     operating_system_family = "LINUX"
-    cpu_architecture        = "ARM64"
+    cpu_architecture        = var.architecture
   }
 
   volume {
@@ -59,14 +59,14 @@ resource "aws_ecs_task_definition" "this" {
     portMappings           = [{ containerPort = var.server.port, protocol = "tcp" }]
     # ECS ignores the image's HEALTHCHECK.
     healthCheck = {
-      command     = ["CMD", "python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:${var.health_port}/health/live', timeout=3)"]
+      command     = ["CMD", "python", "-S", "-E", "/usr/local/lib/healthcheck.py", "/health/started"]
       interval    = 15
       timeout     = 5
       retries     = 3
-      startPeriod = 30
+      startPeriod = 120
     }
     # At SIGTERM the process stops listening and finishes its answers for 20 s.
-    stopTimeout = 30
+    stopTimeout = 120
     logConfiguration = {
       logDriver = "awslogs"
       options = {
@@ -82,7 +82,7 @@ resource "aws_ecs_service" "this" {
   name                               = "switchyard-${var.server.name}"
   cluster                            = var.cluster.arn
   task_definition                    = aws_ecs_task_definition.this.arn
-  desired_count                      = var.size.fewest
+  desired_count                      = var.frozen ? 0 : var.size.fewest
   launch_type                        = "FARGATE"
   platform_version                   = "LATEST"
   propagate_tags                     = "SERVICE"

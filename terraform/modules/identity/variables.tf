@@ -44,8 +44,13 @@ variable "size" {
   type        = object({ cpu = number, memory = number, fewest = number })
 }
 
-variable "health_port" {
-  type = number
+variable "frozen" {
+  type = bool
+}
+
+variable "architecture" {
+  description = "X86_64 or ARM64: that of the images."
+  type        = string
 }
 
 variable "logs_key_arn" {

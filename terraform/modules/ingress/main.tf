@@ -75,7 +75,7 @@ resource "aws_lambda_function" "this" {
   function_name                  = "switchyard-ingress"
   role                           = aws_iam_role.this.arn
   runtime                        = "python3.13"
-  architectures                  = ["arm64"]
+  architectures                  = [lower(var.architecture)]
   handler                        = "services.ingress.handler.handle"
   filename                       = var.package
   source_code_hash               = filebase64sha256(var.package)
@@ -122,7 +122,9 @@ resource "aws_lambda_permission" "this" {
 }
 
 resource "aws_api_gateway_rest_api" "this" {
-  name = "switchyard"
+  name                 = "switchyard"
+  security_policy      = "SecurityPolicy_TLS13_1_2_2021_06"
+  endpoint_access_mode = "STRICT"
   endpoint_configuration {
     types = ["REGIONAL"]
   }

@@ -64,3 +64,8 @@ variable "log_days" {
 variable "alerts_topic_arn" {
   type = string
 }
+
+variable "architecture" {
+  description = "X86_64 or ARM64: that of the package."
+  type        = string
+}

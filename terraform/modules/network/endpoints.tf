@@ -51,7 +51,7 @@ resource "aws_vpc_endpoint" "interface" {
   private_dns_enabled = true
   subnet_ids = [
     for key, subnet in local.subnets : aws_subnet.this[key].id
-    if subnet.kind == "private" && contains(data.aws_vpc_endpoint_service.interface[each.key].availability_zones, subnet.zone)
+    if subnet.kind == "private" && contains(slice(local.zones, 0, var.endpoint_zones), subnet.zone) && contains(data.aws_vpc_endpoint_service.interface[each.key].availability_zones, subnet.zone)
   ]
   security_group_ids = [aws_security_group.endpoints.id]
   policy             = data.aws_iam_policy_document.endpoints.json

@@ -34,3 +34,13 @@ variable "logs_key_arn" {
 variable "log_days" {
   type = number
 }
+
+variable "firewall" {
+  description = "Whether a firewall limits the hosts that agents may call. Without it there is one NAT for all zones, too."
+  type        = bool
+}
+
+variable "endpoint_zones" {
+  description = "In how many zones each endpoint of AWS is; tasks of the other zones use those."
+  type        = number
+}

@@ -9,6 +9,7 @@ resource "aws_kms_key" "objects" {
 # Deleting this key erases the data of every data subject. This policy denies that until it is changed.
 resource "aws_kms_key" "vault" {
   description             = "Wraps the keys of data subjects"
+  multi_region            = true # cannot be changed later; without this key a copy in another region is unreadable
   enable_key_rotation     = true
   deletion_window_in_days = 30
   policy                  = data.aws_iam_policy_document.vault_key.json

@@ -78,6 +78,19 @@ data "aws_iam_policy_document" "collector" {
   }
 }
 
+data "aws_iam_policy_document" "collector_metrics" {
+  statement {
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.metrics.arn}:*"]
+  }
+}
+
+resource "aws_iam_role_policy" "collector_metrics" {
+  name   = "metrics"
+  role   = aws_iam_role.collector.id
+  policy = data.aws_iam_policy_document.collector_metrics.json
+}
+
 resource "aws_iam_role_policy" "collector" {
   role   = aws_iam_role.collector.id
   policy = data.aws_iam_policy_document.collector.json
@@ -109,6 +122,12 @@ resource "aws_iam_role_policy" "collector_start" {
   policy = data.aws_iam_policy_document.collector_start.json
 }
 
+resource "aws_cloudwatch_log_group" "metrics" {
+  name              = "/switchyard/metrics"
+  retention_in_days = var.log_days
+  kms_key_id        = aws_kms_key.logs.arn
+}
+
 resource "aws_cloudwatch_log_group" "collector" {
   name              = "/switchyard/collector"
   retention_in_days = var.log_days
@@ -122,16 +141,30 @@ locals {
       health_check = { endpoint = "0.0.0.0:13133" }
     }
     receivers  = { otlp = { protocols = { http = { endpoint = "0.0.0.0:4318" } } } }
-    processors = { batch = {}, memory_limiter = { check_interval = "1s", limit_percentage = 75 } }
+    processors = { batch = { send_batch_size = 1000, send_batch_max_size = 1000 }, memory_limiter = { check_interval = "1s", limit_percentage = 75 } }
     exporters = {
       "otlphttp/xray" = {
         traces_endpoint = "https://xray.${data.aws_region.current.region}.amazonaws.com/v1/traces"
         auth            = { authenticator = "sigv4auth" }
       }
+      # Metrics as log lines of a format from which CloudWatch makes metrics; only these dimensions become series.
+      awsemf = {
+        namespace               = "Switchyard/Telemetry"
+        region                  = data.aws_region.current.region
+        log_group_name          = aws_cloudwatch_log_group.metrics.name
+        dimension_rollup_option = "NoDimensionRollup"
+        metric_declarations = [
+          { dimensions = [["gen_ai.agent.name"], ["gen_ai.agent.name", "switchyard.failover.reason"]], metric_name_selectors = ["^gen_ai\\.client\\..*"] },
+          { dimensions = [["service.name"]], metric_name_selectors = ["^messaging\\..*"] },
+        ]
+      }
     }
     service = {
       extensions = ["sigv4auth", "health_check"]
-      pipelines  = { traces = { receivers = ["otlp"], processors = ["memory_limiter", "batch"], exporters = ["otlphttp/xray"] } }
+      pipelines = {
+        traces  = { receivers = ["otlp"], processors = ["memory_limiter", "batch"], exporters = ["otlphttp/xray"] }
+        metrics = { receivers = ["otlp"], processors = ["memory_limiter", "batch"], exporters = ["awsemf"] }
+      }
     }
   })
 }
@@ -147,7 +180,7 @@ resource "aws_ecs_task_definition" "collector" {
 
   runtime_platform {
     operating_system_family = "LINUX"
-    cpu_architecture        = "ARM64"
+    cpu_architecture        = var.architecture
   }
 
   container_definitions = jsonencode([{
@@ -187,4 +220,49 @@ resource "aws_ecs_service" "collector" {
   service_registries {
     registry_arn = aws_service_discovery_service.collector.arn
   }
+}
+
+resource "aws_cloudwatch_metric_alarm" "collector" {
+  alarm_name          = "switchyard-collector-tasks"
+  alarm_description   = "For 5 minutes fewer collectors have run than should: spans and metrics are lost."
+  namespace           = "ECS/ContainerInsights"
+  metric_name         = "RunningTaskCount"
+  dimensions          = { ClusterName = aws_ecs_cluster.this.name, ServiceName = aws_ecs_service.collector.name }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 5
+  threshold           = var.collectors
+  comparison_operator = "LessThanThreshold"
+  treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alerts.arn]
+  ok_actions          = [aws_sns_topic.alerts.arn]
+}
+
+# The collector is the only one that says so when AWS refuses what it exports.
+resource "aws_cloudwatch_log_metric_filter" "refused" {
+  name           = "switchyard-collector-refused"
+  log_group_name = aws_cloudwatch_log_group.collector.name
+  pattern        = "\"Exporting failed\""
+
+  metric_transformation {
+    namespace     = "Switchyard"
+    name          = "CollectorRefused"
+    value         = "1"
+    default_value = "0"
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "refused" {
+  alarm_name          = "switchyard-collector-refused"
+  alarm_description   = "AWS refuses what the collector exports: see ${aws_cloudwatch_log_group.collector.name}."
+  namespace           = "Switchyard"
+  metric_name         = aws_cloudwatch_log_metric_filter.refused.metric_transformation[0].name
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 3
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alerts.arn]
+  ok_actions          = [aws_sns_topic.alerts.arn]
 }

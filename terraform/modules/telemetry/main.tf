@@ -41,7 +41,7 @@ data "aws_iam_policy_document" "logs_key" {
     resources = ["*"]
     principals {
       type        = "Service"
-      identifiers = ["cloudwatch.amazonaws.com"]
+      identifiers = ["cloudwatch.amazonaws.com", "events.rds.amazonaws.com"]
     }
     condition {
       test     = "StringEquals"
@@ -54,6 +54,63 @@ data "aws_iam_policy_document" "logs_key" {
 resource "aws_sns_topic" "alerts" {
   name              = "switchyard-alerts"
   kms_master_key_id = aws_kms_key.logs.arn
+}
+
+data "aws_iam_policy_document" "alerts" {
+  statement {
+    sid       = "AlarmsAndDatabasesPublish"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.alerts.arn]
+    principals {
+      type        = "Service"
+      identifiers = ["cloudwatch.amazonaws.com", "events.rds.amazonaws.com"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+  }
+}
+
+resource "aws_sns_topic_policy" "alerts" {
+  arn    = aws_sns_topic.alerts.arn
+  policy = data.aws_iam_policy_document.alerts.json
+}
+
+# Each person confirms by a link in the first email.
+resource "aws_sns_topic_subscription" "alerts" {
+  for_each  = toset(var.alert_emails)
+  topic_arn = aws_sns_topic.alerts.arn
+  protocol  = "email"
+  endpoint  = each.key
+}
+
+# X-Ray keeps spans in a log group of its own; without this policy it rejects them.
+data "aws_iam_policy_document" "spans" {
+  statement {
+    actions   = ["logs:PutLogEvents"]
+    resources = [for group in ["aws/spans", "/aws/application-signals/data"] : "arn:${data.aws_partition.current.partition}:logs:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:log-group:${group}:*"]
+    principals {
+      type        = "Service"
+      identifiers = ["xray.amazonaws.com"]
+    }
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = ["arn:${data.aws_partition.current.partition}:xray:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:*"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+  }
+}
+
+resource "aws_cloudwatch_log_resource_policy" "spans" {
+  policy_name     = "switchyard-spans"
+  policy_document = data.aws_iam_policy_document.spans.json
 }
 
 resource "aws_ecs_cluster" "this" {

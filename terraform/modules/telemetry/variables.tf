@@ -20,3 +20,13 @@ variable "collectors" {
 variable "log_days" {
   type = number
 }
+
+variable "alert_emails" {
+  description = "Who is paged, by email; more subscriptions (a pager, a chat) are made beside terraform."
+  type        = list(string)
+}
+
+variable "architecture" {
+  description = "X86_64 or ARM64: that of the collector's image."
+  type        = string
+}

@@ -16,11 +16,11 @@ from switchyard.audit.export.bundle import Exporter
 from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.checkpoint import checkpoint_key
-from switchyard.audit.transparency.checkpointer import CheckpointConflict
+from switchyard.audit.transparency.checkpointer import CheckpointConflict, Checkpointer
 from switchyard.audit.transparency.sequencer import Sequencer
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, OBJECT_BUCKET
-from switchyard.runtime.core.errors import PermanentTaskError
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner
 from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.storage.locked_objects import LockedObjects, ObjectLock
@@ -285,6 +285,34 @@ async def test_sequencer_indexes_checkpoints_and_stops_clean(
     report = await proof.verify()
     assert report.ok
     assert (report.covered_rows, report.uncovered_rows) == (10, 0)
+
+
+async def test_recording_starts_without_kms_and_checkpoints_follow(
+    store: AuditStore, proof: Proof, owner: Owner, writer: Pool, row_keys: MacKeys
+) -> None:
+    tried = 0
+
+    async def opening() -> Checkpointer:
+        nonlocal tried
+        tried += 1
+        if tried < 3:
+            raise Unavailable("signing_key", "KMS gave no answer (ConnectTimeoutError)")
+        return proof.checkpoints(rows=9)
+
+    sequencer = Sequencer(writer, row_keys, None, every_s=0.02, again_s=0.1, opening=opening)
+    with structlog.testing.capture_logs() as logged:
+        running = asyncio.create_task(sequencer.run())
+        await store.record(cases.bodies(cases.answered()))
+
+        async def covered_rows() -> bool:
+            return (await proof.verify()).covered_rows == 9
+
+        await until(covered_rows, "nine rows checkpointed")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert tried == 3
+    assert [line["event"] for line in logged if line.get("alarm") == "checkpoint"] == ["checkpoint.deferred"] * 2
+    assert await owner.fetchval("select count(*) from log_entry") == 9
 
 
 async def _forget_copies(owner: Owner, *, from_number: int) -> None:

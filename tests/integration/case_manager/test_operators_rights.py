@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import asyncpg
 import pytest
 
+from switchyard.cli.app.target import Env
+from switchyard.cli.commands.operator import hand_in_command
 from tests.integration.conftest import PoolFor
-from tests.integration.infrastructure import Owner
+from tests.integration.infrastructure import Infrastructure, Owner
 from tests.operators import OPERATOR, hand_in, signed_command
 
 pytestmark = pytest.mark.integration
@@ -74,3 +79,16 @@ async def test_operator_text_invalid_in_an_event_is_refused_by_the_database(pool
     pool = await pool_for("operator")
     with pytest.raises(asyncpg.CheckViolationError):
         await pool.fetchval(call)
+
+
+async def test_command_signed_elsewhere_is_handed_in_by_the_command_line(
+    infrastructure: Infrastructure, owner: Owner, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = signed_command("halt", "assist")
+    monkeypatch.setenv("SWITCHYARD_OPERATOR_DB_URL", infrastructure.role_url("operator"))
+    await hand_in_command(json.dumps(asdict(signed)), wait=0.0, env=Env.AWS)
+    assert "stored, not confirmed" in capsys.readouterr().out
+    row = await owner.fetchrow("select command_id, action, target, signature from case_manager.operator_command")
+    assert row is not None
+    assert (str(row["command_id"]), row["action"], row["target"]) == (signed.command_id, "halt", "assist")
+    assert row["signature"] == signed.signature

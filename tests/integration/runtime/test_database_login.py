@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,7 @@ from switchyard.runtime.database.login import (
     parse_endpoint,
     rds_token_source,
 )
+from switchyard.runtime.database.owner_login import let_owner_use_iam
 from switchyard.runtime.process.process import ServiceProcess
 from tests.integration.infrastructure import Infrastructure, Owner
 
@@ -234,3 +236,37 @@ def test_login_of_processes_follows_their_settings(monkeypatch: pytest.MonkeyPat
     assert isinstance(ServiceProcess(CATALOGUE, "toy", ProcessSettings()).login(), PasswordLogin)
     monkeypatch.setenv("SWITCHYARD_DB_AUTH", "iam")
     assert isinstance(ServiceProcess(CATALOGUE, "toy", ProcessSettings()).login(), IamLogin)
+
+
+async def test_owner_grants_itself_iam_with_rdss_password_once(
+    tls_port: int, certificate: tuple[Path, Path], owner: Owner
+) -> None:
+    first, name = "the password that RDS keeps", f"{ROLE}_owner"
+    await owner.execute(f"drop role if exists {name}; drop role if exists rds_iam; create role rds_iam")
+    await owner.execute(f"create role {name} login superuser password '{first}'")
+    read: list[str] = []
+
+    async def token_for(place: DatabaseEndpoint) -> str:
+        return "a token"
+
+    async def read_secret(arn: str) -> str:
+        read.append(arn)
+        return json.dumps({"username": name, "password": first})
+
+    async def allow() -> bool:
+        return await let_owner_use_iam(
+            f"postgresql://{name}@127.0.0.1:{tls_port}/postgres",
+            IamLogin(token_for, ca_file=certificate[0]),
+            secret_arn="arn:rds",
+            read_secret=read_secret,
+            ca_file=certificate[0],
+        )
+
+    assert await allow()
+    [row] = await owner.fetch(f"select pg_has_role('{name}', 'rds_iam', 'member') as member")
+    assert row["member"]
+    # From now on RDS takes tokens and no password.
+    await owner.execute(f"alter role {name} password 'a token'")
+    assert not await allow()
+    assert read == ["arn:rds"]
+    await owner.execute(f"drop role {name}; drop role rds_iam")

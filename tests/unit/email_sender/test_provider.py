@@ -54,3 +54,15 @@ def test_sdk_calls_once_without_retry() -> None:
     config = client_config(10.0)
     assert config.retries["total_max_attempts"] == 1
     assert config.connector_args["force_close"] is True
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Email address is not verified. The following identities failed the check in region US-EAST-1: a@bank.example",
+        "Email address not verified: sender@harborline.example",
+    ],
+)
+def test_email_from_the_sandbox_or_an_unverified_identity_waits(message: str) -> None:
+    assert classify_ses_error(400, "MessageRejected", message) == TransientSendError("not_verified", 60.0)
+    assert isinstance(classify_ses_error(400, "MessageRejected", "Illegal content"), PermanentSendError)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from switchyard.runtime.core.logs import MAX_CHAIN, MAX_FRAMES, strip_exception_text
+from switchyard.runtime.core.logs import MAX_CHAIN, MAX_FRAMES, BrokerLog, strip_exception_text
 
 MARKER = "Zanzibar-4711"
 
@@ -100,3 +101,14 @@ def test_exc_info_true_logs_the_handled_exception() -> None:
 def test_line_without_an_exception_is_unchanged() -> None:
     assert strip_exception_text(None, "info", {"event": "task.done"}) == {"event": "task.done"}
     assert strip_exception_text(None, "info", {"event": "task.done", "exc_info": None}) == {"event": "task.done"}
+
+
+def test_broker_warning_is_logged_without_lines_about_messages() -> None:
+    broker = BrokerLog()
+    with capture_logs() as lines:
+        broker.log(30, "polling `q` failed, 3 in a row: AccessDenied", extra={"queue": "q", "message_id": ""})
+        broker.log(20, "Received", extra={"queue": "q", "message_id": "m"})
+        broker.log(40, f"ValueError: {MARKER}", extra={"queue": "q", "message_id": "m"}, exc_info=caught(fail))
+    [line] = lines
+    assert (line["event"], line["queue"], line["log_level"]) == ("broker.warning", "q", "warning")
+    assert "AccessDenied" in line["text"]

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from switchyard.runtime.core.errors import InboxLeaseLost, Unavailable
-from switchyard.runtime.database.circuit_breaker import LONGEST_DELAY_S, nack_when_unavailable
+from switchyard.runtime.database.circuit_breaker import DEFERRED_RECEIVES_ALARM, LONGEST_DELAY_S, nack_when_unavailable
 
 
 @dataclass
@@ -43,3 +44,20 @@ async def test_unavailable_without_a_delay_is_retried_by_its_receives() -> None:
 
 async def test_lost_lease_is_retried_at_once() -> None:
     assert await left_alone(InboxLeaseLost("lease_lost", "taken over")) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "receives", "alarms"),
+    [
+        (Unavailable("publish_failed", "the bus refused an event"), DEFERRED_RECEIVES_ALARM, ["deferred"]),
+        (Unavailable("publish_failed", "the bus refused an event"), DEFERRED_RECEIVES_ALARM - 1, []),
+        (Unavailable("database_unreachable", "away"), 50, []),
+        (Unavailable("halted", "waits", after_s=60.0), 50, []),
+    ],
+)
+async def test_message_that_stays_deferred_raises_an_alarm(
+    error: Unavailable, receives: int, alarms: list[str]
+) -> None:
+    with capture_logs() as lines:
+        await left_alone(error, receives)
+    assert [line["alarm"] for line in lines if "alarm" in line] == alarms

@@ -131,3 +131,15 @@ def test_rows_set_aside_are_bounded() -> None:
 def test_backoff_doubles_up_to_its_limit_and_is_jittered() -> None:
     assert [backoff_s(n, longest=10.0, jitter=False) for n in range(6)] == [1.0, 1.0, 2.0, 4.0, 8.0, 10.0]
     assert all(5.0 <= backoff_s(1_000_000, longest=10.0) <= 10.0 for _ in range(100))
+
+
+async def test_tick_that_stays_deferred_raises_an_alarm(delays: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    time = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(periodic, "_now", lambda: float(next(time)))
+    away: list[Exception | None] = [Unavailable("publish_failed", "the bus refused an event") for _ in range(9)]
+    with capture_logs() as lines, pytest.raises(asyncio.CancelledError):
+        await run_periodically("outbox", Ticks(away), every_s=1.0)
+    alarms = [line.get("alarm") for line in lines]
+    assert alarms[0] is None
+    assert alarms[-1] == "deferred"
+    assert lines[-1]["of"] == "outbox"

@@ -12,7 +12,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from faststream_sqs import SQSBroker, SQSMessage, TestSQSBroker
 from switchyard.protocol.envelope import Envelope
-from switchyard.runtime.core.telemetry import broker_middlewares, mark_span_failed, tag_span, trace_context
+from switchyard.runtime.core import telemetry
+from switchyard.runtime.core.telemetry import broker_middlewares, client_span, mark_span_failed, tag_span, trace_context
 from tests.unit.protocol.bus_events import golden
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -78,3 +79,31 @@ async def test_message_is_one_span_and_its_publishes_share_the_trace() -> None:
 
 def test_tracing_without_an_endpoint_is_off() -> None:
     assert broker_middlewares(otlp_endpoint=None) == ()
+
+
+def test_event_of_a_timer_goes_on_with_the_trace_of_its_cause() -> None:
+    kept = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+    assert trace_context(kept) == kept
+    with tag_span("drafter", envelope({"traceparent": f"00-{'1' * 32}-00f067aa0ba902b7-01"})):
+        assert trace_context(kept)["traceparent"].split("-")[1] == "1" * 32, "a span at hand is nearer"
+
+
+def test_database_call_has_a_span_named_by_its_statement_inside_a_trace_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr("opentelemetry.trace.get_tracer", provider.get_tracer)
+    with client_span("postgresql", "claim"):
+        assert spans.get_finished_spans() == ()
+    monkeypatch.setattr(telemetry, "_client_spans", True)
+    with client_span("postgresql", "claim"):
+        pass
+    with provider.get_tracer("test").start_as_current_span("message"):
+        with client_span("postgresql", "claim"):
+            pass
+        with pytest.raises(ValueError, match="payload"), client_span("postgresql", "complete"):
+            raise ValueError("payload")
+    claim, complete, _message = spans.get_finished_spans()
+    assert (claim.name, dict(claim.attributes or {})["db.operation.name"]) == ("postgresql claim", "claim")
+    assert (complete.status.status_code, complete.status.description) == (StatusCode.ERROR, "ValueError")
+    assert not complete.events

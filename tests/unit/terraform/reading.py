@@ -12,6 +12,9 @@ from switchyard.infra.generate import GENERATED_FOLDER
 
 ROOT = GENERATED_FOLDER.parent
 MODULES = sorted(path for path in (ROOT / "modules").iterdir() if path.is_dir())
+EXAMPLE = ROOT.parent / "examples" / "upstream"
+"""For the account of an upstream."""
+
 ENVIRONMENTS = ("dev", "prod")
 """Each has a `.tfvars` file and a backend file; the `.tf` files are the same for both."""
 

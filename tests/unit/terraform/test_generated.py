@@ -10,6 +10,7 @@ import pytest
 from services.app import APP
 from switchyard.app.generated_files import stale_files
 from switchyard.case_manager.principals import PrincipalKeys
+from switchyard.cli.app.settings import CliSettings
 from switchyard.infra.generate import GENERATED_FOLDER, main, terraform_files
 from switchyard.infra.settings_page import process_settings, variable_name
 from switchyard.processes.settings import CaseManagerSettings
@@ -81,7 +82,9 @@ def test_secrets_of_a_process_are_those_that_its_settings_name(node: str) -> Non
 def test_settings_of_an_environment_are_valid_for_their_process(
     environment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for node, own in values(environment)["settings"].items():
+    given = dict(values(environment)["settings"])
+    assert set(given.pop("operations")) <= set(map(CliSettings.variable_of, CliSettings.model_fields))
+    for node, own in given.items():
         for variable in rendered(f"containers/{node}.json")["environment"]:
             monkeypatch.setenv(variable["name"], variable["value"])
         for secret in needs()[node].secrets:
@@ -105,8 +108,8 @@ def test_case_manager_requires_signatures_of_the_ingress(environment: str, monke
 
 
 def test_plain_variables_have_no_secret() -> None:
-    for path in (GENERATED_FOLDER / "containers").glob("*.json"):
+    for path in (GENERATED_FOLDER / "containers").rglob("*.json"):
         for variable in json.loads(path.read_text())["environment"]:
-            assert "KEYS" not in variable["name"]
+            assert "KEYS" not in variable["name"].replace("PUBLIC_KEYS", "")
             assert "TOKEN" not in variable["name"].removesuffix("_TOKEN_URL")
             assert "@" not in variable["value"] or ":" not in variable["value"].split("//")[1].split("@")[0]

@@ -8,8 +8,11 @@ import botocore.session
 import pytest
 
 from tests.unit.terraform.provider.uses import Body, bodies
+from tests.unit.terraform.reading import ENVIRONMENTS, values
 
 WORDS = {
+    "aws_api_gateway_rest_api.endpoint_access_mode": ("apigateway", "EndpointAccessMode"),
+    "aws_api_gateway_rest_api.security_policy": ("apigateway", "SecurityPolicy"),
     "aws_appautoscaling_policy.policy_type": ("application-autoscaling", "PolicyType"),
     "aws_appautoscaling_target.scalable_dimension": ("application-autoscaling", "ScalableDimension"),
     "aws_appautoscaling_target.service_namespace": ("application-autoscaling", "ServiceNamespace"),
@@ -24,13 +27,11 @@ WORDS = {
     "aws_ecs_service.propagate_tags": ("ecs", "PropagateTags"),
     "aws_ecs_task_definition.network_mode": ("ecs", "NetworkMode"),
     "aws_ecs_task_definition.requires_compatibilities": ("ecs", "Compatibility"),
-    "aws_ecs_task_definition.runtime_platform.cpu_architecture": ("ecs", "CPUArchitecture"),
     "aws_ecs_task_definition.runtime_platform.operating_system_family": ("ecs", "OSFamily"),
     "aws_eip.domain": ("ec2", "DomainType"),
     "aws_flow_log.traffic_type": ("ec2", "TrafficType"),
     "aws_kms_key.customer_master_key_spec": ("kms", "CustomerMasterKeySpec"),
     "aws_kms_key.key_usage": ("kms", "KeyUsageType"),
-    "aws_lambda_function.architectures": ("lambda", "Architecture"),
     "aws_lambda_function.logging_config.log_format": ("lambda", "LogFormat"),
     "aws_lambda_function.runtime": ("lambda", "Runtime"),
     "aws_lb.load_balancer_type": ("elbv2", "LoadBalancerTypeEnum"),
@@ -56,13 +57,23 @@ WORDS = {
     ),
     "aws_networkfirewall_rule_group.rule_group.stateful_rule_options.rule_order": ("network-firewall", "RuleOrder"),
     "aws_networkfirewall_rule_group.type": ("network-firewall", "RuleGroupType"),
+    "aws_route53_resolver_firewall_rule.action": ("route53resolver", "Action"),
+    "aws_route53_resolver_firewall_rule.block_response": ("route53resolver", "BlockResponse"),
+    "aws_route53_resolver_firewall_rule.firewall_domain_redirection_action": (
+        "route53resolver",
+        "FirewallDomainRedirectionAction",
+    ),
     "aws_s3_bucket_lifecycle_configuration.rule.status": ("s3", "ExpirationStatus"),
+    "aws_s3_bucket_object_lock_configuration.rule.default_retention.mode": ("s3", "ObjectLockRetentionMode"),
     "aws_s3_bucket_ownership_controls.rule.object_ownership": ("s3", "ObjectOwnership"),
     "aws_s3_bucket_server_side_encryption_configuration.rule.apply_server_side_encryption_by_default.sse_algorithm": (
         "s3",
         "ServerSideEncryption",
     ),
     "aws_s3_bucket_versioning.versioning_configuration.status": ("s3", "BucketVersioningStatus"),
+    "aws_scheduler_schedule.flexible_time_window.mode": ("scheduler", "FlexibleTimeWindowMode"),
+    "aws_scheduler_schedule.target.ecs_parameters.launch_type": ("scheduler", "LaunchType"),
+    "aws_scheduler_schedule.target.ecs_parameters.propagate_tags": ("scheduler", "PropagateTags"),
     "aws_service_discovery_service.dns_config.dns_records.type": ("servicediscovery", "RecordType"),
     "aws_service_discovery_service.dns_config.routing_policy": ("servicediscovery", "RoutingPolicy"),
     "aws_sesv2_configuration_set.delivery_options.tls_policy": ("sesv2", "TlsPolicy"),
@@ -131,3 +142,10 @@ def test_value_in_capitals_is_listed() -> None:
 
 def test_unknown_value_is_not_in_the_enumeration() -> None:
     assert "RSA_4096_BIT" not in words("sesv2", "DkimSigningKeyLength")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_architecture_is_one_of_ecs_and_lambda(environment: str) -> None:
+    architecture = values(environment)["architecture"]
+    assert architecture in words("ecs", "CPUArchitecture")
+    assert architecture.lower() in words("lambda", "Architecture")

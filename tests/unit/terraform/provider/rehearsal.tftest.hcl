@@ -17,6 +17,9 @@ mock_provider "aws" {
   mock_data "aws_vpc_endpoint_service" {
     defaults = { availability_zones = ["us-east-1a", "us-east-1b"] }
   }
+  mock_resource "aws_db_instance" {
+    defaults = { master_user_secret = [{ kms_key_id = "key", secret_arn = "arn:aws:secretsmanager:us-east-1:111122223333:secret:rds", secret_status = "active" }] }
+  }
   mock_resource "aws_networkfirewall_firewall" {
     defaults = {
       firewall_status = [{
@@ -40,5 +43,25 @@ run "apply" {
   assert {
     condition     = length(module.agent) == length(jsondecode(file("generated/topology.json")).consumers)
     error_message = "There must be an agent for each consumer of the catalogue."
+  }
+}
+
+run "frozen" {
+  command = apply
+  variables {
+    frozen = ["all"]
+  }
+
+  assert {
+    condition     = alltrue([for node, agent in module.agent : agent.bounds == (node == "audit" ? module.agent["audit"].bounds : "0..0 suspended")])
+    error_message = "A frozen process must have room for no task, and autoscaling suspended."
+  }
+  assert {
+    condition     = module.agent["audit"].bounds == "${var.sizes["audit"].fewest}..${var.sizes["audit"].most}"
+    error_message = "Audit must go on recording."
+  }
+  assert {
+    condition     = !module.email.sending_enabled
+    error_message = "SES must not send while the email sender is frozen."
   }
 }

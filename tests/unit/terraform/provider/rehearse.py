@@ -17,10 +17,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.unit.terraform.provider.evaluated import problems, resources
+from tests.unit.terraform.provider.order import DEPLOY, documented_steps, order_problems, plan_file
 from tests.unit.terraform.provider.plugin import attached
 
 HERE = Path(__file__).parent
 TERRAFORM = HERE.parents[3] / "terraform"
+EXAMPLE = HERE.parents[3] / "examples" / "upstream"
 
 
 class TerraformFailed(Exception):
@@ -42,20 +44,41 @@ def main() -> int:
         try:
             _terraform(copy, environment, "init", "-backend=false", "-input=false")
             _terraform(copy, environment, "validate")
-            return max(
-                _rehearse(copy, environment, name) for name in sorted(path.stem for path in copy.glob("*.tfvars"))
-            )
+            example = copy.parent / "example"
+            shutil.copytree(EXAMPLE, example)
+            _terraform(example, environment, "init", "-backend=false", "-input=false")
+            _terraform(example, environment, "validate")
+            names = sorted(path.stem for path in copy.glob("*.tfvars"))
+            codes = [_rehearse(copy, environment, name) for name in names]
+            return max(*codes, *(_rehearse_order(copy, environment, name) for name in names))
         except TerraformFailed as error:
             sys.stdout.write(f"{error}\n")
             return 1
 
 
 def _rehearse(root: Path, environment: Mapping[str, str], name: str) -> int:
-    output = _terraform(root, environment, "test", "-json", "-verbose", f"-var-file={name}.tfvars")
+    output = _terraform(
+        root, environment, "test", "-json", "-verbose", "-filter=rehearsal.tftest.hcl", f"-var-file={name}.tfvars"
+    )
     found = list(resources(output))
     wrong = list(problems(found))
     sys.stdout.write("".join(f"{name}: {each}\n" for each in wrong))
     sys.stdout.write(f"{name}: {len(found)} resources planned and applied with mock values\n")
+    return 1 if wrong else 0
+
+
+def _rehearse_order(root: Path, environment: Mapping[str, str], name: str) -> int:
+    """Plan the documented steps one by one."""
+    mocks = (HERE / "rehearsal.tftest.hcl").read_text().partition("\nrun ")[0]
+    steps = documented_steps(DEPLOY.read_text())
+    (root / "order.tftest.hcl").write_text(plan_file(mocks, steps))
+    output = _terraform(
+        root, environment, "test", "-json", "-verbose", "-filter=order.tftest.hcl", f"-var-file={name}.tfvars"
+    )
+    images = set(json.loads((root / "generated" / "images.json").read_text())) - {"ingress", "simulators"}
+    wrong = list(order_problems(output, steps, images))
+    sys.stdout.write("".join(f"{name}: {each}\n" for each in wrong))
+    sys.stdout.write(f"{name}: {len(steps)} documented steps planned one by one\n")
     return 1 if wrong else 0
 
 

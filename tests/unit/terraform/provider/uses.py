@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.unit.terraform.reading import BLOCK, MODULES, ROOT, marked, plain
+from tests.unit.terraform.reading import BLOCK, EXAMPLE, MODULES, ROOT, marked, plain
 
 Uses = dict[str, Any]
 """The names of the blocks used, each with its nested blocks."""
@@ -28,7 +28,7 @@ class Body:
 
 def bodies() -> Iterator[tuple[str, str, Body]]:
     """Every resource and data source: `resource` or `data`, its type, its body."""
-    for folder in (*MODULES, ROOT):
+    for folder in (*MODULES, ROOT, EXAMPLE):
         for path in sorted(folder.glob("*.tf")):
             for kind in ("resource", "data"):
                 for block in marked(path).get(kind, []):

@@ -1,15 +1,21 @@
-# `switchyard migrate` as a one-off task, started by an operator or a deployment.
+# The command line as ECS tasks: `switchyard migrate`, what people run, and the jobs on a schedule. Each role has a login
+# and permissions of its own; nothing runs in between. The roles come from switchyard/infra/operations.py.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  owner = "switchyard_owner"
-  login = "arn:${data.aws_partition.current.partition}:rds-db:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:dbuser"
+  here = "${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}"
+  # A family of task definitions for each role, and one for each job.
+  families = merge(
+    { for name, role in var.operations.roles : name => { role = name, command = role.command } },
+    { for name, job in var.operations.jobs : "job-${name}" => { role = job.role, command = job.command } },
+  )
+  people = { for name, role in var.operations.roles : name => role if role.people }
 }
 
-data "aws_iam_policy_document" "assume" {
+data "aws_iam_policy_document" "ecs_assumes" {
   statement {
     actions = ["sts:AssumeRole"]
     principals {
@@ -25,59 +31,41 @@ data "aws_iam_policy_document" "assume" {
 }
 
 resource "aws_iam_role" "task" {
-  name               = "switchyard-migrate"
+  for_each           = var.operations.roles
+  name               = "switchyard-${each.key}"
   path               = "/switchyard/operations/"
-  assume_role_policy = data.aws_iam_policy_document.assume.json
-}
-
-data "aws_iam_policy_document" "task" {
-  statement {
-    sid       = "LogInAsOwner"
-    actions   = ["rds-db:connect"]
-    resources = [for id in [var.facts.work_db_resource_id, var.facts.audit_db_resource_id] : "${local.login}:${id}/${local.owner}"]
-  }
+  description        = each.value.purpose
+  assume_role_policy = data.aws_iam_policy_document.ecs_assumes.json
 }
 
 resource "aws_iam_role_policy" "task" {
-  role   = aws_iam_role.task.id
-  policy = data.aws_iam_policy_document.task.json
+  for_each = aws_iam_role.task
+  name     = "generated"
+  role     = each.value.id
+  policy   = templatefile("${var.generated}/iam/operations/${each.key}.task.json", var.facts)
 }
 
 resource "aws_iam_role" "execution" {
-  name               = "switchyard-migrate-start"
+  name               = "switchyard-operations-start"
   path               = "/switchyard/execution/"
-  assume_role_policy = data.aws_iam_policy_document.assume.json
-}
-
-data "aws_iam_policy_document" "execution" {
-  statement {
-    actions   = ["ecr:GetAuthorizationToken"]
-    resources = ["*"] # the action knows no resources
-  }
-  statement {
-    actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-    resources = ["arn:${data.aws_partition.current.partition}:ecr:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:repository/switchyard/cli"]
-  }
-  statement {
-    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
-  }
+  assume_role_policy = data.aws_iam_policy_document.ecs_assumes.json
 }
 
 resource "aws_iam_role_policy" "execution" {
+  name   = "generated"
   role   = aws_iam_role.execution.id
-  policy = data.aws_iam_policy_document.execution.json
+  policy = templatefile("${var.generated}/iam/operations.execution.json", var.facts)
 }
 
 resource "aws_cloudwatch_log_group" "this" {
-  name              = "/switchyard/migrate"
+  name              = "/switchyard/operations"
   retention_in_days = var.log_days
   kms_key_id        = var.logs_key_arn
 }
 
 resource "aws_security_group" "this" {
-  name        = "switchyard-migrate"
-  description = "The task that migrates both databases"
+  name        = "switchyard-operations"
+  description = "Tasks of people and jobs"
   vpc_id      = var.network.vpc_id
 }
 
@@ -92,7 +80,7 @@ resource "aws_vpc_security_group_egress_rule" "endpoints" {
 
 resource "aws_vpc_security_group_egress_rule" "s3" {
   security_group_id = aws_security_group.this.id
-  description       = "Image layers"
+  description       = "S3, through its gateway"
   prefix_list_id    = var.network.s3_prefix_list_id
   ip_protocol       = "tcp"
   from_port         = 443
@@ -112,7 +100,7 @@ resource "aws_vpc_security_group_egress_rule" "databases" {
 resource "aws_vpc_security_group_ingress_rule" "databases" {
   for_each                     = var.database_group_ids
   security_group_id            = each.value
-  description                  = "migrate"
+  description                  = "People and jobs"
   referenced_security_group_id = aws_security_group.this.id
   ip_protocol                  = "tcp"
   from_port                    = 5432
@@ -120,17 +108,18 @@ resource "aws_vpc_security_group_ingress_rule" "databases" {
 }
 
 resource "aws_ecs_task_definition" "this" {
-  family                   = "switchyard-migrate"
+  for_each                 = local.families
+  family                   = "switchyard-${each.key}"
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
-  cpu                      = 256
-  memory                   = 512
-  task_role_arn            = aws_iam_role.task.arn
+  cpu                      = 512
+  memory                   = 1024
+  task_role_arn            = aws_iam_role.task[each.value.role].arn
   execution_role_arn       = aws_iam_role.execution.arn
 
   runtime_platform {
     operating_system_family = "LINUX"
-    cpu_architecture        = "ARM64"
+    cpu_architecture        = var.architecture
   }
 
   volume {
@@ -138,28 +127,27 @@ resource "aws_ecs_task_definition" "this" {
   }
 
   container_definitions = jsonencode([{
-    name                   = "migrate"
+    name                   = "cli"
     image                  = var.image
     essential              = true
-    command                = ["switchyard", "migrate", "--env", "aws"]
+    command                = each.value.command
     readonlyRootFilesystem = true
     user                   = "10001"
     linuxParameters        = { initProcessEnabled = true, capabilities = { drop = ["ALL"], add = [] } }
     mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
-    environment = [
-      { name = "AWS_REGION", value = data.aws_region.current.region },
-      { name = "SWITCHYARD_DB_AUTH", value = "iam" },
-      { name = "SWITCHYARD_DB_CA_FILE", value = var.facts.db_ca_file },
-      { name = "SWITCHYARD_WORK_DB_OWNER_URL", value = "postgresql://${local.owner}@${var.facts.work_db_host}:5432/work" },
-      { name = "SWITCHYARD_AUDIT_DB_OWNER_URL", value = "postgresql://${local.owner}@${var.facts.audit_db_host}:5432/audit" },
-    ]
+    environment = concat(
+      jsondecode(templatefile("${var.generated}/containers/operations/${each.value.role}.json", var.facts)).environment,
+      [for name, value in var.extra_environment : { name = name, value = value }],
+    )
     logConfiguration = {
       logDriver = "awslogs"
       options = {
         awslogs-group         = aws_cloudwatch_log_group.this.name
         awslogs-region        = data.aws_region.current.region
-        awslogs-stream-prefix = "migrate"
+        awslogs-stream-prefix = each.key
       }
     }
   }])
+
+  depends_on = [aws_iam_role_policy.task, aws_iam_role_policy.execution]
 }
