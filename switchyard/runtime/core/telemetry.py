@@ -111,7 +111,7 @@ def trace_context(cause: Mapping[str, str] = MappingProxyType({})) -> dict[str, 
 
 @contextmanager
 def client_span(system: str, operation: str) -> Iterator[None]:
-    """A span of a call to a database or a warehouse, named by what is done and never by its text; nothing when tracing
+    """A span of a call to a database of any kind, named by what is done and never by its text; nothing when tracing
     is off, and outside a span of a message or a tick."""
     if not _client_spans or not trace.get_current_span().get_span_context().is_valid:
         yield

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 from starlette.responses import Response
 
 from contracts.events.drafter import AnswerDrafted
@@ -63,16 +63,16 @@ def console_settings(**changes: Any) -> ConsoleSettings:
 class Visitor:
     """Somebody with a session, or without one."""
 
-    client: httpx.AsyncClient
+    client: httpx2.AsyncClient
     views: Views
     user: User | None
 
-    async def get(self, path: str, **options: Any) -> httpx.Response:
+    async def get(self, path: str, **options: Any) -> httpx2.Response:
         return await self.client.get(path, **options)
 
     async def post(
         self, path: str, *, token: str | None = None, origin: str | None = BASE, **form: Any
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """Send a form; with the session's own token unless another is given."""
         own = self.views.pages.sessions.form_token(self.user) if self.user else ""
         headers = {"Origin": origin} if origin else {}
@@ -92,8 +92,8 @@ def session_cookies(views: Views, roles: Sequence[ConsoleRole], name: str = OPER
 def visiting(app: Any, views: Views, *roles: ConsoleRole, name: str = OPERATOR) -> Iterator[Visitor]:
     """A visitor with these roles; without any, there is no session."""
     cookies = session_cookies(views, roles, name) if roles else {}
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    client = httpx.AsyncClient(transport=transport, base_url=BASE, cookies=cookies)
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    client = httpx2.AsyncClient(transport=transport, base_url=BASE, cookies=cookies)
     yield Visitor(client, views, views.pages.sessions.user(cookies))
 
 

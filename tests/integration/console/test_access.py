@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-import httpx
+import httpx2
 import pytest
 
 from switchyard.console.access import ENDPOINTS, ROLES, ConsoleRole
@@ -26,7 +26,7 @@ def path_of(console: Console, name: str) -> str:
     )
 
 
-async def ask(console: Console, name: str, *roles: ConsoleRole, token: str | None = None) -> httpx.Response:
+async def ask(console: Console, name: str, *roles: ConsoleRole, token: str | None = None) -> httpx2.Response:
     with visiting(console.app, console.views, *roles) as visitor:
         path = path_of(console, name)
         return await (visitor.get(path) if ENDPOINTS[name].method == "GET" else visitor.post(path, token=token))

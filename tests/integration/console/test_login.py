@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 import aiohttp
-import httpx
+import httpx2
 import pytest
 
 from services.app import APP
@@ -98,16 +98,16 @@ async def app(console: Console, provider: str) -> AsyncIterator[Any]:
         yield ConsoleApp(views.pages, views.handlers(), views.open_handlers(), BASE).build()
 
 
-def browser(app: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE)
+def browser(app: Any) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=BASE)
 
 
-async def log_in(client: httpx.AsyncClient, user: str, then: str = "/cases?tenant=acme") -> str:
+async def log_in(client: httpx2.AsyncClient, user: str, then: str = "/cases?tenant=acme") -> str:
     """Go to a page, log in at the provider, and return the address that it sends the browser back to."""
     asked = await client.get(then)
     assert asked.status_code == 303
     started = await client.get(asked.headers["location"])
-    async with httpx.AsyncClient(follow_redirects=False) as outside:
+    async with httpx2.AsyncClient(follow_redirects=False) as outside:
         page = await outside.get(started.headers["location"])
         assert page.status_code == 200, page.text[:500]
         fields = dict(re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]+)"[^>]*value="([^"]*)"', page.text))
