@@ -151,10 +151,13 @@ settings = {
 }
 
 default_size = { cpu = 256, memory = 512, fewest = 1, most = 1, backlog_per_task = 40 }
-agent_size   = { cpu = 256, memory = 1024, fewest = 1, most = 1, backlog_per_task = 40 }
+agent_size   = { cpu = 256, memory = 512, fewest = 1, most = 1, backlog_per_task = 40 }
 sizes = {
   # Only one task assigns log indexes at a time; a second one takes over if it stops.
-  audit = { cpu = 512, memory = 1024, fewest = 1, most = 2, backlog_per_task = 2000 }
+  audit = { cpu = 256, memory = 512, fewest = 1, most = 2, backlog_per_task = 2000 }
+  # Numeric libraries.
+  field_routing = { cpu = 256, memory = 1024, fewest = 1, most = 1, backlog_per_task = 40 }
+  well_data     = { cpu = 256, memory = 1024, fewest = 1, most = 1, backlog_per_task = 40 }
 }
 
 images = {

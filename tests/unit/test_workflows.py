@@ -132,7 +132,7 @@ def test_ci_validates_with_the_real_provider_and_builds_for_both_processors() ->
 
 def test_nightly_fuzzes_on_each_python_and_scans_the_dependencies() -> None:
     checks = workflow(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"]["checks"]
-    assert _parts(checks) == ["fuzz", "scan-dependencies", "test-broker-conformance"]
+    assert _parts(checks) == ["fuzz", "scan-dependencies", "test-broker-conformance", "test-packages"]
     assert checks["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "HYPOTHESIS_PROFILE=nightly $(BIN)/pytest $(FUZZ) " in makefile

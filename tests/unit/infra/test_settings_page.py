@@ -56,7 +56,7 @@ def test_page_has_every_variable_that_the_repository_names() -> None:
     ("variable", "readers", "default"),
     [
         ("SWITCHYARD_BUS", "every process, `switchyard`", "`switchyard`"),
-        ("SWITCHYARD_IDENTITY_URL", "text_to_sql, well_data", "required"),
+        ("SWITCHYARD_IDENTITY_URL", "text_to_sql, field_routing, well_data", "required"),
         ("SWITCHYARD_MODEL_POLICIES", "agents that call a model", ""),
         ("SWITCHYARD_SNOWFLAKE_ACCOUNT", "text_to_sql", "required"),
         ("SWITCHYARD_REVIEWER_DB_URL", "`switchyard`", "needed"),

@@ -105,14 +105,19 @@ def test_card_equals_the_catalogue(card: AgentCard) -> None:
     assert set(card.emits) == {type_.name for type_ in CATALOGUE.types_emitted_by(card.name)}
 
 
+HELD_BY = {"charts": ("chart",), "files": ("plan", "plan_table")}
+"""The names of the artefacts in fields that are not named after one."""
+
+
 @each_card
 def test_card_decrypts_only_artefacts_of_its_events(card: AgentCard) -> None:
     handled = [*CATALOGUE.types_for(card.name), *CATALOGUE.types_emitted_by(card.name)]
     artefacts = {
         name
         for type_ in handled
-        for name, field in type_.payload.model_fields.items()
+        for field_name, field in type_.payload.model_fields.items()
         if Artefact.__name__ in str(field.annotation)
+        for name in HELD_BY.get(field_name, (field_name,))
     }
     effects = (
         {ADDRESS_FACT} if "address_key" in {name for type_ in handled for name in type_.payload.model_fields} else set()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from services.app import LOCAL_IDENTITY
 from services.ingress.settings import IngressSettings
 from switchyard.infra.generate import GENERATED_FOLDER
 from tests.reference import topology
@@ -155,7 +156,7 @@ def test_identity_service_is_reached_by_its_callers_on_its_port_only() -> None:
     assert rule["from_port"] == rule["to_port"] == "${var.server.port}"
     [used] = [block["identity"] for block in blocks(ROOT, "module") if "identity" in block]
     assert "module.ingress.security_group_id" in str(used["callers"])
-    assert topology()["servers"]["identity"]["callers"] == ["text_to_sql", "well_data"]
+    assert topology()["servers"]["identity"]["callers"] == list(LOCAL_IDENTITY.agents)
     service = of("aws_ecs_service")["identity.this"]
     assert "load_balancer" not in service, "it terminates mutual TLS itself"
 

@@ -107,7 +107,7 @@ def test_late_months_do_not_bend_the_fit() -> None:
         ),
         (field_data(wells=(well(),)), "no_data", "no reported oil"),
         (field_data(*declining(arps(5, 1, 1)), wells=(well(status="plugged"),)), "plugged", "no future production"),
-        (field_data(*declining(arps(500, 1.2, 0.9), noise=0.6)), "no_single_decline", "scatter too much"),
+        (field_data(*declining(arps(500, 1.2, 0.9), noise=0.8)), "no_single_decline", "scatter too much"),
     ],
 )  # fmt: skip
 def test_data_that_cannot_bear_a_fit_are_refused_with_the_reason(data: FieldData, code: str, reason: str) -> None:
