@@ -72,7 +72,7 @@ def foreign_sentences(folded: str, unknown_share: float) -> tuple[str, ...]:
     """The sentences of an own text in which more than a share of the words is not English."""
     found = []
     for sentence in re.split(r"[.!?]", folded):
-        words = [word.strip("'") for word in _WORDS.findall(sentence) if word != GAP]
+        words = [bare for word in _WORDS.findall(sentence) if word != GAP and (bare := word.strip("'"))]
         if len(words) >= 4 and sum(not is_known(each, lang="en") for each in words) > unknown_share * len(words):
             found.append(sentence.strip())
     return tuple(found)
