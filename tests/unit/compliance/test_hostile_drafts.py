@@ -59,6 +59,8 @@ def test_hostile_headers_get_a_verdict(values: list[str], tail: bytes) -> None:
     judge(situation(email=b"".join(name + b": " + value + b"\r\n" for name in names) + GOOD))
 
 
+@example("0", "0", "0", "0", "<p style=''>")
+@example("0", "0", "0", "0", "the 's 's '' ''' 's.")
 @given(line, line, line, line, hostile)
 def test_hostile_names_on_file_get_a_verdict(first: str, last: str, agency: str, creditor: str, text: str) -> None:
     account = facts(
