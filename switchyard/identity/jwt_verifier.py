@@ -13,7 +13,7 @@ from joserfc.jwk import Key, KeySet, import_key
 
 from switchyard.protocol.canonical import parse_foreign_json
 from switchyard.protocol.errors import InvalidEvent, malformed
-from switchyard.protocol.principal_jws import read_jws_header
+from switchyard.protocol.principal_jws import read_jws_claims, read_jws_header
 
 ALGORITHMS = ["RS256", "ES256"]
 """Asymmetric only: with a shared key, a verifier could also sign (RFC 8725, 3.1)."""
@@ -52,9 +52,12 @@ class JwtVerifier:
 
     def verify(self, text: str, *, audience: str) -> Mapping[str, Any]:
         """The claims of a token for this audience; `sub` is text. Raises `InvalidJwt` or `JwksUnavailable`."""
-        kid, asked = _key_id(text), self._now()
+        (kid, issuer), asked = _key_id_and_issuer(text), self._now()
+        if issuer != self._issuer:
+            # Not verified, and enough to refuse it: its key is not looked for.
+            raise InvalidJwt("the token is of another issuer")
         keys = self._key_set()
-        if kid not in {key.kid for key in keys.keys} and self._tried < asked:
+        if kid is not None and kid not in {key.kid for key in keys.keys} and self._tried < asked:
             if asked - self._tried < JWKS_MIN_REFETCH_S:
                 # The issuer may have a new key since: to say that the token is invalid would lose a valid one.
                 raise JwksUnavailable("the token names a key that the issuer did not have a moment ago")
@@ -120,12 +123,12 @@ def _read_key(document: Any) -> Key | None:
         return None
 
 
-def _key_id(token: str) -> str | None:
-    """The key that a token names. Raises `InvalidJwt`."""
+def _key_id_and_issuer(token: str) -> tuple[str | None, object]:
+    """The key and the issuer that a token names, not verified. Raises `InvalidJwt`."""
     if len(token) > MAX_TOKEN_CHARS:
         raise InvalidJwt("the token is too long")
     try:
-        kid = read_jws_header(token).get("kid")
+        kid, issuer = read_jws_header(token).get("kid"), read_jws_claims(token).get("iss")
     except InvalidEvent:
         raise InvalidJwt("the token is not a JWT") from None
-    return kid if isinstance(kid, str) else None
+    return kid if isinstance(kid, str) else None, issuer

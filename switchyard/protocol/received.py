@@ -126,7 +126,8 @@ def read_payload(type_: EventType, raw: dict[str, Any]) -> Contract:
         return type_.payload.model_validate_json(json.dumps(raw["payload"]))
     except ValidationError as error:
         field, message = first_validation_error(error)
-        raise invalid(message, f"payload.{field}", f"send {type_.name} as its JSON Schema has it") from None
+        field = "payload" if field == WHOLE else f"payload.{field}"
+        raise invalid(message, field, f"send {type_.name} as its JSON Schema has it") from None
 
 
 def read_event(catalogue: Catalogue, body: str, *, node: str) -> ReceivedEvent[Contract]:
@@ -148,9 +149,13 @@ def attach_envelope(envelope: Envelope) -> Iterator[None]:
         raise
 
 
+WHOLE = "(whole)"
+"""The field of a problem that is no single field's."""
+
+
 def first_validation_error(error: ValidationError) -> tuple[str, str]:
     """The dotted field and the message of a validation error's first problem, without the offending value."""
     problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    field = ".".join(safe_field_name(part) for part in problem["loc"]) or "(whole)"
+    field = ".".join(safe_field_name(part) for part in problem["loc"]) or WHOLE
     message = problem["msg"][0].lower() + problem["msg"][1:]
     return field, message

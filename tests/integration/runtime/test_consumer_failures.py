@@ -212,7 +212,7 @@ async def test_outcome_too_large_fails_task_before_storing(
 
 BEYOND: dict[str, tuple[Json, str, str]] = {
     "a field": ({"payload": {"question": {"name": MARKER}}}, "invalid_event", "payload.question.name"),
-    "no field": ({"payload": {}}, "invalid_event", "payload.question"),
+    "no field": ({"payload": {}}, "invalid_event", "payload"),
     "its version": ({"version": 9}, "unknown_event", "version"),
     "its type": ({"type": "AskOracle"}, "unknown_event", "type"),
 }
