@@ -56,8 +56,8 @@ ingress = {
   concurrency = 100
   # Until when an agent may act for a user who has logged in, and for what.
   grant_policy = {
-    agents    = ["text_to_sql", "field_routing"]
-    audiences = ["https://acme-prod.snowflakecomputing.com", "https://work-orders.acme.example"]
+    agents    = ["text_to_sql", "well_data", "field_routing"]
+    audiences = ["https://acme-prod.snowflakecomputing.com", "https://wells.acme-prod.example", "https://work-orders.acme.example"]
     scopes    = ["work_orders:read", "technicians:read"]
     hours     = 8
   }
@@ -128,6 +128,10 @@ settings = {
     # The public key of the ingress, which signs grants: without it none is accepted.
     SWITCHYARD_PRINCIPAL_KEYS = <<-JSON
       {"upstream.ingress": {}}
+    JSON
+    # What every user has: the scopes of `grant_policy`.
+    SWITCHYARD_BASE_SCOPES = <<-JSON
+      ["work_orders:read", "technicians:read"]
     JSON
     # Without a ceiling an agent obtains no token.
     SWITCHYARD_IDENTITY_CEILINGS = <<-JSON

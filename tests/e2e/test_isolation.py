@@ -7,9 +7,10 @@ import os
 import psutil
 import pytest
 
-from services.app import APP
+from services.app import APP, CONSOLE
+from switchyard.audit.records.roles import READER
 from switchyard.devstack.identity.exchange import EXCHANGE_SECRET_VARIABLE
-from switchyard.devstack.identity.provider import FRONT_END_SECRET_VARIABLE
+from switchyard.devstack.identity.provider import CONSOLE_SECRET_VARIABLE, FRONT_END_SECRET_VARIABLE
 from switchyard.devstack.stack.identity import EXCHANGE, PROVIDER
 from switchyard.infra.settings_page import process_settings, variable_name
 from tests.e2e.conftest import Deployment
@@ -53,7 +54,7 @@ async def test_data_key_of_each_user_is_their_own(deployment: Deployment) -> Non
 
 
 OF_THE_IDENTITY_SERVERS = {
-    PROVIDER: {FRONT_END_SECRET_VARIABLE},
+    PROVIDER: {FRONT_END_SECRET_VARIABLE, CONSOLE_SECRET_VARIABLE},
     EXCHANGE: {EXCHANGE_SECRET_VARIABLE, "AUTHGENT_SECRET_KEY"},
 }
 """Secrets of programs that are no processes of ours; the second is the first, as the program calls it."""
@@ -94,16 +95,19 @@ def test_secret_of_a_role_is_held_by_no_process_of_another(deployment: Deploymen
     for row in deployment.stack.status():
         for variable, texts in secrets_in(psutil.Process(row.pid).environ()).items():
             if variable.endswith("_DB_URL"):
-                assert {text.partition(":")[0] for text in texts} == {row.name}, "a role each"
+                # The console reads the log as its readers do, and has a role of its own for all else.
+                reads = (row.name, variable) == (CONSOLE, "SWITCHYARD_AUDIT_DB_URL")
+                assert {text.partition(":")[0] for text in texts} == {READER if reads else row.name}, "a role each"
             for text in texts if not SIMULATED.fullmatch(variable) else ():
                 shared.setdefault(text, set()).add(row.name)
-    # The vault's key is that of all who seal persons' data; who signs opt-out links and who checks them share theirs.
+    # The vault's key is that of all who seal persons' data, or open it for a person; who signs opt-out links and who checks them share theirs.
     with_inbox = {node for node, needed in needs().items() if needed.has_inbox}
     assert {frozenset(names) for names in shared.values() if len(names) > 1} == {
-        frozenset(with_inbox),
+        frozenset({*with_inbox, CONSOLE}),
         frozenset({"drafter", "email_feedback"}),
         # A client and the server that it logs in to.
         frozenset({"identity", PROVIDER}),
+        frozenset({CONSOLE, PROVIDER}),
     }
 
 

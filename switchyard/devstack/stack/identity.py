@@ -149,6 +149,7 @@ def identity_environment(endpoints: Endpoints, identity: IdentityDescriptor) -> 
         "SWITCHYARD_IDENTITY_CALLERS": json.dumps(identity.callers),
         "SWITCHYARD_IDENTITY_CEILINGS": json.dumps(ceilings),
         "SWITCHYARD_ROLE_SCOPE": identity.role_scope,
+        "SWITCHYARD_BASE_SCOPES": json.dumps(identity.grant.get("scopes", ())),
         "SWITCHYARD_SERVICE_GRANTS": json.dumps({source: dict(grant) for source, grant in identity.sources.items()}),
         "SWITCHYARD_PRINCIPAL_KEYS": ingress_keys(endpoints),
         "SWITCHYARD_IDP_ISSUER": _address(PROVIDER),
