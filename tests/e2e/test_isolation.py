@@ -100,7 +100,8 @@ def test_secret_of_a_role_is_held_by_no_process_of_another(deployment: Deploymen
                 assert {text.partition(":")[0] for text in texts} == {READER if reads else row.name}, "a role each"
             for text in texts if not SIMULATED.fullmatch(variable) else ():
                 shared.setdefault(text, set()).add(row.name)
-    # The vault's key is that of all who seal persons' data, or open it for a person; who signs opt-out links and who checks them share theirs.
+    # The vault's key is that of all who seal persons' data, or open it for a person; who signs opt-out links and who
+    # checks them share theirs.
     with_inbox = {node for node, needed in needs().items() if needed.has_inbox}
     assert {frozenset(names) for names in shared.values() if len(names) > 1} == {
         frozenset({*with_inbox, CONSOLE}),
