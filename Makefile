@@ -57,7 +57,7 @@ lock: ## Resolve pyproject.toml into requirements.lock and docker/requirements a
 SLOW := --timeout=300
 
 .PHONY: demo
-demo: $(READY) ## Run the demo: a stack of its own, 31 questions, 35 emails, the log (no Docker, no account, no key)
+demo: $(READY) ## Run the demo: a stack of its own, 34 questions, 35 emails, the log (no Docker, no account, no key)
 	@$(BIN)/switchyard demo $(if $(JSON),--figures $(JSON))
 
 .PHONY: compose-up
