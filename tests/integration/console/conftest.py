@@ -75,9 +75,9 @@ class Log:
             await pool.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def console_log(infrastructure: Infrastructure) -> Log:
-    """Recorded once: tests only add to it."""
+    """Recorded once a module, whose tests only add to it; tests of others empty the work database."""
     return asyncio.run(_make_log(infrastructure))
 
 
@@ -100,21 +100,23 @@ async def _make_log(infrastructure: Infrastructure) -> Log:
     )
     every = [*log.answered, *log.failed, log.sealed, log.hostile, log.waiting]
     await log.record([text for case in every for text in cases.bodies(case.events)])
+    owner = await asyncpg.connect(infrastructure.owner_url())
+    await ask_for_approval(owner, approval)
+    await owner.close()
     return log
 
 
 async def ask_for_approval(owner: Any, row: dict[str, Any]) -> None:
-    """Write what the case manager writes when the router asks for an approval; nothing if it is there."""
+    """Write what the case manager writes when the router asks for an approval."""
     await owner.execute(
         """insert into case_manager.approval
              (approval_id, case_id, tenant, playbook, content_sha256, pack, reason, requested_by, asked_at, decide_by)
-           values ($1, $2, 'acme', 'assist', $3, '2026.05', 'first_contact', 'somebody', $4, $5)
-           on conflict do nothing""",
+           values ($1, $2, 'acme', 'assist', $3, '2026.05', 'first_contact', 'somebody', $4, $5)""",
         *(row["approval_id"], row["case_id"], row["content"], row["asked_at"], row["decide_by"]),
     )
     await owner.execute(
         """insert into case_manager.pending_command (task_id, case_id, kind, playbook, command, due_at)
-           values ($1, $2, 'approval', 'assist', $3, $4) on conflict do nothing""",
+           values ($1, $2, 'approval', 'assist', $3, $4)""",
         *(row["approval_id"], row["case_id"], json.dumps(row["command"]), row["decide_by"]),
     )
 
@@ -130,10 +132,7 @@ class Console:
 
 @pytest.fixture
 async def console(infrastructure: Infrastructure, console_log: Log, cloud: Cloud) -> AsyncIterator[Console]:
-    """As its process makes it, in the test's own loop. Tests of others may have emptied the work database."""
-    owner = await asyncpg.connect(infrastructure.owner_url())
-    await ask_for_approval(owner, console_log.approval)
-    await owner.close()
+    """As its process makes it, in the test's own loop."""
     audit = await connect_pool(console_log.url(READER), schema=SCHEMA, server_settings=READ_ONLY)
     work = await connect_pool(infrastructure.role_url(CONSOLE), schema=CONSOLE)
     http = aiohttp.ClientSession()
