@@ -88,13 +88,14 @@ async def _make_log(infrastructure: Infrastructure) -> Log:
     await admin.close()
     await migrate_audit(infrastructure.owner_url(DATABASE), password_for=password)
     _, _, place = infrastructure.owner_url(DATABASE).partition("@")
-    waiting, approval = approval_case(700)
+    fresh = uuid.uuid4().int % 10**9  # the work database keeps what the last module's cases have there
+    waiting, approval = approval_case(fresh)
     log = Log(
         url=lambda role: f"postgresql://{role}:{password(role)}@{place}",
         answered=[KnownCase(cases.answered(number, tenant="acme")) for number in ANSWERED],
         failed=[failed_case(number) for number in FAILED],
-        sealed=sealed_case(701),
-        hostile=hostile_case(702),
+        sealed=sealed_case(fresh + 1),
+        hostile=hostile_case(fresh + 2),
         waiting=waiting,
         approval=approval,
     )
