@@ -45,7 +45,7 @@ PLACES = {
 }
 # What the document's words ask for besides: a name in a list.
 NAMED = {
-    "contracts/cards.py": (r"(for card in \([^)]*)\)", r"\1, UNIT_CONVERTER_CARD)"),
+    "contracts/cards.py": (r"(for card in \([^)]*\w),?\s*\)", r"\1, UNIT_CONVERTER_CARD)"),
 }
 BASELINE = "evals/baseline/triage.simulator.json"
 GENERATED = {
@@ -57,6 +57,7 @@ GENERATED = {
     "terraform/generated/containers/unit_converter.json",
     "terraform/generated/iam/unit_converter.task.json",
     "terraform/generated/iam/unit_converter.execution.json",
+    "terraform/generated/iam/operations/reconciler.task.json",
 }
 IGNORED = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()}
 
