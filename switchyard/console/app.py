@@ -159,7 +159,12 @@ class ConsoleApp:
         message = error.message if isinstance(error, Unavailable) else str(error)
         log.warning("console.unavailable", why=message)
         answer = self.pages.page(
-            "unavailable.html", self._user(request), status=503, why=message, retry_s=RETRY_AFTER_S
+            "unavailable.html",
+            self._user(request),
+            status=503,
+            why=message,
+            retry_s=RETRY_AFTER_S,
+            sent=request.method == "POST",
         )
         answer.headers["Retry-After"] = str(RETRY_AFTER_S)
         if request.method == "GET" and "text/event-stream" not in request.headers.get("accept", ""):
