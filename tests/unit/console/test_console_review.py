@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any, cast
@@ -48,7 +48,7 @@ def test_enter_in_a_field_of_a_signed_form_does_not_sign() -> None:
 
 
 async def test_answer_that_cannot_be_read_at_first_is_read_later() -> None:
-    answers = iter([Unavailable("database", "away"), "done"])
+    answers: Iterator[Unavailable | str] = iter([Unavailable("database", "away"), "done"])
 
     async def read() -> str | None:
         found = next(answers)
@@ -143,7 +143,7 @@ async def test_second_day_is_not_verified_at_the_same_time() -> None:
     made = DayVerifier(cast("Any", SlowLog()))
     running = asyncio.create_task(made.verify(date(2026, 6, 17)))
     await asyncio.sleep(0)
-    with pytest.raises(BadInput, match="switchyard audit verify") as caught:
+    with pytest.raises(BadInput, match="a day is being verified: wait, or run switchyard audit verify") as caught:
         await made.verify(date(2026, 6, 18))
     assert caught.value.status == 409
     running.cancel()
