@@ -6,6 +6,8 @@ import json
 from email import message_from_bytes
 from email.policy import default
 
+SHOWN_HEADERS = ("From", "To", "Cc", "Bcc", "Reply-To", "Subject")
+
 
 def read_answer(data: bytes) -> str:
     """An answer without its citations."""
@@ -13,11 +15,17 @@ def read_answer(data: bytes) -> str:
 
 
 def read_email(data: bytes) -> str:
-    """The email's addresses, subject and plain text."""
+    """The email's addresses, every one of them, subject and plain text."""
     message = message_from_bytes(data, policy=default)
     part = message.get_body(("plain",))
     text = part.get_content() if part is not None else ""
-    return "\n".join((*(f"{name}: {message[name]}" for name in ("From", "To", "Subject")), "", text))
+    headers = [f"{name}: {_one_line(value)}" for name in SHOWN_HEADERS for value in message.get_all(name, ())]
+    return "\n".join((*headers, "", text))
+
+
+def _one_line(value: object) -> str:
+    """A header without line breaks of its own, with which it could pass for other headers."""
+    return " ".join(str(value).split())
 
 
 def read_email_page(data: bytes) -> str | None:

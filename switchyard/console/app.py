@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import asyncpg
 import structlog
 from starlette.applications import Starlette
 from starlette.datastructures import FormData
@@ -18,13 +19,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from switchyard.console.access import ENDPOINTS, ConsoleRole, Endpoint
-from switchyard.console.pages import HEADERS, STATIC_FOLDER, Pages
+from switchyard.console.pages import HEADERS, HEADERS_OVER_TLS, STATIC_FOLDER, Pages
 from switchyard.console.sessions import FORM_FIELD, User
 from switchyard.runtime.core.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 MAX_FORM_BYTES = 2_000_000
 RETRY_AFTER_S = 5
+MAX_FILTER_CHARS = 200
 
 
 class BadInput(Exception):
@@ -58,6 +60,14 @@ class Call:
         if len(text) > most or "\0" in text:
             raise BadInput(f"the field {name} has {len(text)} characters: write at most {most}, without NUL")
         return text
+
+
+def read_filter(query: Mapping[str, str], name: str) -> str | None:
+    """A filter of the URL, without blanks around it; None without one. Raises `BadInput` if it cannot be used."""
+    text = (query.get(name) or "").strip()
+    if len(text) > MAX_FILTER_CHARS or "\0" in text:
+        raise BadInput(f"{name} has {len(text)} characters: write at most {MAX_FILTER_CHARS}, without NUL")
+    return text or None
 
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -94,7 +104,7 @@ class ConsoleApp:
                 Exception: self._defect,
             },
         )
-        return _with_headers(app)
+        return _with_headers(app, HEADERS_OVER_TLS if self.base_url.startswith("https://") else HEADERS)
 
     def _route(self, name: str, endpoint: Endpoint) -> OpenHandler:
         if endpoint.roles is None:
@@ -155,14 +165,26 @@ class ConsoleApp:
         status = error.status if isinstance(error, BadInput) else 400
         return self._message(status, str(error), self._user(request))
 
+    def _tries_again(self, request: Request, error: Exception) -> bool:
+        """Whether the page reloads itself: not what was sent, what takes too long, and what records each opening."""
+        is_page = request.method == "GET" and "text/event-stream" not in request.headers.get("accept", "")
+        took_too_long = isinstance(error.__cause__, TimeoutError | asyncpg.QueryCanceledError)
+        return is_page and not took_too_long and not request.url.path.startswith("/approvals/")
+
     async def _unavailable(self, request: Request, error: Exception) -> Response:
         message = error.message if isinstance(error, Unavailable) else str(error)
         log.warning("console.unavailable", why=message)
         answer = self.pages.page(
-            "unavailable.html", self._user(request), status=503, why=message, retry_s=RETRY_AFTER_S
+            "unavailable.html",
+            self._user(request),
+            status=503,
+            why=message,
+            retry_s=RETRY_AFTER_S,
+            sent=request.method == "POST",
+            again=(again := self._tries_again(request, error)),
         )
         answer.headers["Retry-After"] = str(RETRY_AFTER_S)
-        if request.method == "GET" and "text/event-stream" not in request.headers.get("accept", ""):
+        if again:
             answer.headers["Refresh"] = str(RETRY_AFTER_S)
         return answer
 
@@ -187,7 +209,7 @@ def _needed_role(roles: Sequence[ConsoleRole] | frozenset[ConsoleRole]) -> str:
     return f"This needs the role {' or '.join(sorted(roles))}. Your administrator gives roles at the identity provider."
 
 
-def _with_headers(app: Starlette) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def _with_headers(app: Starlette, headers: Mapping[str, str]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """Every answer has the security headers; static files may be kept, because their addresses change with them."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
@@ -196,7 +218,7 @@ def _with_headers(app: Starlette) -> Callable[[Scope, Receive, Send], Awaitable[
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 keep = static and message["status"] == 200
-                ours = HEADERS | ({"Cache-Control": "public, max-age=31536000, immutable"} if keep else {})
+                ours = dict(headers) | ({"Cache-Control": "public, max-age=31536000, immutable"} if keep else {})
                 names = {name.lower().encode() for name in ours}
                 # Content that is not ours has a policy of its own, a stricter one.
                 own = {name for name, _ in message["headers"] if name == b"content-security-policy"}

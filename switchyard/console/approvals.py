@@ -60,22 +60,24 @@ class ApprovalReader:
         """Everything about one approval; that its content was opened is recorded. Raises `BadInput` if the content is
         not the one that the approval names."""
         row = await self.find(approval_id)
-        command, content = await self._content(row, opened_by)
+        command = parse_json(row["command"])
         audit, case_id = self.audit.with_queries(_SQL), UUID(row["case_id"])
         verdicts = await audit.row("verdicts", case_id, row["content_sha256"])
         subject = command["principal"].get("subject")
         history = await audit.rows("history", UUID(subject), row["tenant"], case_id) if subject else []
         results = _results(parse_json(verdicts["results"]) if verdicts else None)
+        # Last: what was opened is recorded, and the rest may not be there to decide by.
+        content = await self._content(row, opened_by)
         return ApprovalDetail(row, content, results, tuple(history))
 
     async def rendered(self, approval_id: UUID, *, opened_by: str) -> str:
         """The content as a mail program shows it: HTML that is not ours. Raises `BadInput` if it has none."""
-        _, content = await self._content(await self.find(approval_id), opened_by)
+        content = await self._content(await self.find(approval_id), opened_by)
         if content.html is None:
             raise BadInput("this content has no part in HTML", 404)
         return content.html
 
-    async def _content(self, row: Any, opened_by: str) -> tuple[Any, OpenedArtefact]:
+    async def _content(self, row: Any, opened_by: str) -> OpenedArtefact:
         command = parse_json(row["command"])
         reason = f"to decide on approval {row['approval_id']}"
         opened, data = await self.sealed.open(
@@ -87,7 +89,7 @@ class ApprovalReader:
                 "Treat it as an incident: the case manager's table and the command disagree",
                 409,
             )
-        return command, opened
+        return opened
 
 
 def _results(found: Any) -> tuple[RuleResult, ...]:

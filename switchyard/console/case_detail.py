@@ -20,6 +20,7 @@ from switchyard.runtime.database.queries import load_queries
 _SQL = load_queries(__file__)
 _WORK_SQL = load_queries(__file__, "work.sql")
 MAX_STEPS = 500
+_UNSHOWN = frozenset({"storage_refs", "state_seal"})
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class CaseDetail:
     report: VerifyReport
     alarms: tuple[Mapping[str, Any], ...]
     disclosures: tuple[Mapping[str, Any], ...]
+    step_count: int
+    """How many steps the case has; `steps` are the first of them."""
     work_unavailable: str | None
     """Why the work database did not answer: the page is shown without what it knows."""
 
@@ -97,23 +100,24 @@ class CaseReader:
         if summary is None:
             return None
         audit = self.audit.with_queries(_SQL)
-        rows = (await audit.rows("steps", case_id))[:MAX_STEPS]
+        rows = await audit.rows("steps", case_id)
         alarms = await audit.rows("alarms", case_id)
         report = await self.log.verify(case_id=str(case_id))
         tasks, disclosures, away = await self._work(case_id)
-        steps = tuple(_step(row, tasks) for row in rows)
-        return CaseDetail(summary, steps, _waterfall(steps, tasks), report, tuple(alarms), tuple(disclosures), away)
+        steps = tuple(_step(row, tasks) for row in rows[:MAX_STEPS])
+        return CaseDetail(
+            summary, steps, _waterfall(steps, tasks), report, tuple(alarms), tuple(disclosures), len(rows), away
+        )
 
     async def event(self, case_id: UUID, event_id: UUID) -> Mapping[str, Any] | None:
-        """One event without its storage references, which hold sealed bytes; None for an unknown one."""
+        """One event without its storage references, which hold sealed bytes, and the seal of its state; empty if its
+        body is retired, None for an unknown one."""
         row = await self.audit.with_queries(_SQL).row("event", case_id, event_id)
         if row is None:
             return None
         detail = parse_json(row["detail"])
         return (
-            {name: value for name, value in detail.items() if name != "storage_refs"}
-            if isinstance(detail, dict)
-            else {}
+            {name: value for name, value in detail.items() if name not in _UNSHOWN} if isinstance(detail, dict) else {}
         )
 
     async def sealed_event(self, case_id: UUID, event_id: UUID) -> Mapping[str, Any] | None:

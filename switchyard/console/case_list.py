@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from switchyard.console.app import BadInput
+from switchyard.console.app import BadInput, read_filter
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
@@ -17,6 +17,8 @@ from switchyard.runtime.database.queries import load_queries
 _SQL = load_queries(__file__)
 PAGE_SIZE = 50
 DEFAULT_DAYS = 7
+MAX_DAYS = 92
+LIST_TIMEOUT_S = 5.0
 MAX_COUNTED = 5_000
 """Counts by outcome are of this many latest cases at most, so that a page of a large log is as fast."""
 
@@ -38,15 +40,15 @@ class CaseFilter:
     def parse(cls, query: Mapping[str, str], today: date) -> CaseFilter:
         """The filter in a URL. Raises `BadInput` for an invalid value."""
         until = _day(query, "until") or today
-        since = _day(query, "since") or until - timedelta(days=DEFAULT_DAYS - 1)
+        since = _day(query, "since") or _week_before(until)
         if since > until:
             raise BadInput("since is later than until: exchange the two days")
-        texts = {name: (query.get(name) or "").strip() or None for name in TEXT_FILTERS}
-        if any("\0" in text for text in texts.values() if text):
-            raise BadInput("a filter contains a NUL: remove it")
+        if (until - since).days >= MAX_DAYS:
+            raise BadInput(f"since is too early: ask for at most {MAX_DAYS} days at once, with a later since")
+        texts = {name: read_filter(query, name) for name in TEXT_FILTERS}
         if texts["case"]:
             texts["case"] = texts["case"].lower()
-        return cls(since, until, texts, query.get("outcome") or None, _key(query.get("before")))
+        return cls(since, until, texts, read_filter(query, "outcome"), _key(query.get("before")))
 
     def link(self, **changes: str | None) -> str:
         """The URL of this list with some parameters changed; None takes one away. Another filter begins at the top."""
@@ -85,11 +87,13 @@ class CaseList:
         """One page. Raises `Unavailable`."""
         database = self.database.with_queries(_SQL)
         before = wanted.before or (None, None, None)
-        found = await database.rows("page", *wanted.arguments(), wanted.outcome, *before, PAGE_SIZE + 1)
+        found = await database.rows(
+            "page", *wanted.arguments(), wanted.outcome, *before, PAGE_SIZE + 1, timeout_s=LIST_TIMEOUT_S
+        )
         shown = found[:PAGE_SIZE]
         days, ids = [row["opened_on"] for row in shown], [row["case_id"] for row in shown]
         summaries = {row["case_id"]: row for row in await database.rows("summaries", days, ids)}
-        counts = await database.rows("counts", *wanted.arguments(), MAX_COUNTED)
+        counts = await database.rows("counts", *wanted.arguments(), MAX_COUNTED, timeout_s=LIST_TIMEOUT_S)
         older = None
         if len(found) > PAGE_SIZE:
             last = shown[-1]
@@ -107,11 +111,18 @@ def _day(query: Mapping[str, str], name: str) -> date | None:
         raise BadInput(f"{name} is no day: write it as 2026-06-17") from None
 
 
+def _week_before(until: date) -> date:
+    try:
+        return until - timedelta(days=DEFAULT_DAYS - 1)
+    except OverflowError:
+        raise BadInput("until is too early: write a later day") from None
+
+
 def _key(text: str | None) -> tuple[date, datetime, UUID] | None:
     if not text:
         return None
     try:
         day, time, case = text.split("~")
-        return date.fromisoformat(day), datetime.fromisoformat(time), UUID(case)
-    except ValueError:
+        return date.fromisoformat(day), datetime.fromisoformat(time).astimezone(UTC), UUID(case)
+    except (ValueError, OverflowError):
         raise BadInput("before is no position in the list: begin at its top again") from None

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.failed_case import FailedCaseEvents, NotRetryable, find_failure
+from switchyard.console.case_list import LIST_TIMEOUT_S
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Database
@@ -20,6 +22,9 @@ from switchyard.runtime.database.queries import load_queries
 _SQL = load_queries(__file__)
 _WORK_SQL = load_queries(__file__, "work.sql")
 MAX_FAILURES = 200
+_MOST = {"cases": MAX_FAILURES, "groups": MAX_FAILURES, "tasks": 200, "quarantined": 50}
+"""Rows on the page. The statements read one more, which says that there are more."""
+
 FAILURE_DAYS = 7
 MAX_REDRIVE = 100
 """Cases in one run."""
@@ -43,6 +48,8 @@ class Failures:
     tasks: Sequence[Any]
     quarantined: Sequence[Any]
     work_unavailable: str | None
+    more: frozenset[str] = frozenset()
+    """Which of them were cut."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +76,20 @@ class FailureReader:
         """The failures of the last week. Raises `Unavailable` if the audit database is away."""
         audit = self.audit.with_queries(_SQL)
         since = today - timedelta(days=FAILURE_DAYS - 1)
-        every = await audit.rows("failed_cases", since, today, None, None, MAX_FAILURES)
-        cases = await audit.rows("failed_cases", since, today, node, code, MAX_FAILURES) if node or code else every
-        counted = Counter((row["node"], row["code"] or "") for row in every)
+        read = partial(audit.rows, "failed_cases", since, today, timeout_s=LIST_TIMEOUT_S)
+        every = await read(None, None, MAX_FAILURES + 1)
+        cases = await read(node, code, MAX_FAILURES + 1) if node or code else every
+        counted = Counter((row["node"], row["code"] or "") for row in every[:MAX_FAILURES])
         groups = [FailureGroup(*key, count) for key, count in counted.most_common()]
         quarantined = await audit.rows("quarantined")
         try:
             tasks, away = await self.work.with_queries(_WORK_SQL).rows("unfinished_tasks"), None
         except Unavailable as error:
             tasks, away = [], error.message
-        return Failures(cases, groups, tasks, quarantined, away)
+        found = {"cases": cases, "groups": every, "tasks": tasks, "quarantined": quarantined}
+        more = frozenset(name for name, rows in found.items() if len(rows) > _MOST[name])
+        cut = {name: rows[: _MOST[name]] for name, rows in found.items()}
+        return Failures(cut["cases"], groups, cut["tasks"], cut["quarantined"], away, more)
 
     async def plan(self, case_ids: Sequence[UUID]) -> list[RedriveStep]:
         """What a redrive of these cases would do; nothing is changed. Raises `Unavailable`."""

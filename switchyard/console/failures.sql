@@ -22,4 +22,4 @@ limit $5
 
 -- name: quarantined
 select alarm_id, kind, event_id::text, case_id::text, reason, field, clamped(recorded_at) as recorded_at
-from integrity_alarm order by alarm_id desc limit 50
+from integrity_alarm order by alarm_id desc limit 51

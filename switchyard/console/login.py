@@ -110,8 +110,10 @@ class Login:
         headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
         timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
         try:
-            async with self.http.post(self.token_url, data=form, headers=headers, timeout=timeout) as response:
-                body = await response.content.read(MAX_ANSWER_BYTES)
+            # A redirect would take the client's secret and the code elsewhere.
+            options: dict[str, Any] = {"headers": headers, "timeout": timeout, "allow_redirects": False}
+            async with self.http.post(self.token_url, data=form, **options) as response:
+                body = await _read_all(response.content)
                 status = response.status
         except (aiohttp.ClientError, TimeoutError) as error:
             why = f"the identity provider cannot be reached ({type(error).__name__})"
@@ -126,3 +128,13 @@ class Login:
         if not isinstance(token, str):
             raise LoginFailed("the identity provider does not accept the code: start again")
         return token
+
+
+async def _read_all(content: aiohttp.StreamReader) -> bytes:
+    """The whole answer, in however many parts it comes. Raises `LoginFailed` if it is too long."""
+    body = bytearray()
+    async for part in content.iter_any():
+        body += part
+        if len(body) > MAX_ANSWER_BYTES:
+            raise LoginFailed("the identity provider's answer is too long")
+    return bytes(body)

@@ -28,9 +28,14 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 """Of every answer. `data:` images are the charts of artefacts: an image runs no script."""
+
+
+HEADERS_OVER_TLS = HEADERS | {"Strict-Transport-Security": "max-age=31536000"}
+"""The same where browsers come over TLS: they never come without it again."""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,15 @@ class OpenedArtefact:
     source: str | None = None
     html: str | None = None
     cut: bool = False
+    exact: bool = False
+    """Whether `source` is every byte as it is."""
+    unrendered: bool = False
+    """Whether it holds HTML that is not shown as its reader sees it."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether a person sees all that would take effect."""
+        return not self.cut and not self.unrendered
 
 
 @dataclass(frozen=True)
@@ -76,14 +85,24 @@ class SealedArtefacts:
         if media_type == "image/svg+xml":
             # As an image, in which no script runs and nothing is loaded.
             address = "data:image/svg+xml;base64," + base64.b64encode(data).decode()
-            return OpenedArtefact(name, media_type, "image", address, source[:MAX_SHOWN_CHARS])
+            return OpenedArtefact(
+                name, media_type, "image", address, source[:MAX_SHOWN_CHARS], exact=_is_exact(data, source)
+            )
         text = self._text(name, media_type, data, source)
         if text is None:
             return OpenedArtefact(name, media_type, "binary", f"{len(data)} bytes that are no text")
         html = self._page(name, data)
         shown_source = source[:MAX_SHOWN_CHARS] if source != text else None
         return OpenedArtefact(
-            name, media_type, "text", text[:MAX_SHOWN_CHARS], shown_source, html, cut=len(source) > MAX_SHOWN_CHARS
+            name,
+            media_type,
+            "text",
+            text[:MAX_SHOWN_CHARS],
+            shown_source,
+            html,
+            cut=max(len(source), len(text)) > MAX_SHOWN_CHARS,
+            exact=_is_exact(data, source),
+            unrendered=name in self.pages and html is None and b"text/html" in data.lower(),
         )
 
     def _page(self, name: str, data: bytes) -> str | None:
@@ -106,3 +125,7 @@ class SealedArtefacts:
             except (ValueError, RecursionError):
                 return source
         return source if media_type.startswith(("text/", "message/")) else None
+
+
+def _is_exact(data: bytes, source: str) -> bool:
+    return len(source) <= MAX_SHOWN_CHARS and source.encode() == data

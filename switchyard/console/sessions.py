@@ -75,7 +75,11 @@ class Sessions:
             user = User.model_validate(self._read(cookies, "session", self.lifetime_s))
         except (BadData, ValidationError):
             return None
-        return user if user.until > self.clock.now().timestamp() else None
+        return None if self.has_ended(user) else user
+
+    def has_ended(self, user: User) -> bool:
+        """Whether the user must log in again."""
+        return user.until <= self.clock.now().timestamp()
 
     def begin_login(self, response: Response, login: Mapping[str, str]) -> None:
         """Remember what the answer of the identity provider is compared with."""

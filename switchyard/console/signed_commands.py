@@ -23,6 +23,7 @@ from switchyard.protocol.operator_commands import OperatorCommand, retry_request
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import ApprovalAnswer, approval_statement, retry_statement
 from switchyard.runtime.core.clock import moment
+from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 
@@ -141,10 +142,19 @@ class SignedCommands:
         return await self._answer(read) or "handed in; the case manager has not answered yet"
 
     async def _answer(self, read: Callable[[], Awaitable[str | None]]) -> str | None:
-        deadline = asyncio.get_running_loop().time() + WAIT_S
-        while (result := await read()) is None and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - another process answers
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + WAIT_S
+        while (result := await _read_or_none(read)) is None and clock() < deadline:  # noqa: ASYNC110 - another process answers
             await asyncio.sleep(POLL_S)
         return result
+
+
+async def _read_or_none(read: Callable[[], Awaitable[str | None]]) -> str | None:
+    """The answer; None also while the database is away: what was sent is stored, only the answer cannot be read."""
+    try:
+        return await read()
+    except Unavailable:
+        return None
 
 
 def signed_moment(text: str) -> datetime:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
-from collections.abc import AsyncIterator
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ KEPT = 2_000
 
 HEARTBEAT_S = 10.0
 MAX_VIEWERS = 500
+MAX_VIEWERS_PER_USER = 10
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class Tail:
     entries: deque[TailEntry] = field(default_factory=lambda: deque(maxlen=KEPT))
     newest: int | None = None
     problem: str | None = None
-    viewers: int = 0
+    viewers: Counter[str] = field(default_factory=Counter)
+    """How many streams each user has."""
+
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def run(self) -> None:
@@ -73,24 +76,32 @@ class Tail:
             self.newest = rows[-1]["log_index"]
         return len(rows)
 
-    async def follow(self, after: int | None) -> AsyncIterator[str]:
+    async def follow(self, after: int | None, *, user: str, ended: Callable[[], bool]) -> AsyncIterator[str]:
         """Server-sent events from the entry after `after` on; without one, from now. Every entry is an event with its
-        log index as id; `lost` says how many entries are not sent, `away` and `back` that the log cannot be read."""
-        if self.viewers >= MAX_VIEWERS:
-            yield _event("full", {"message": "too many viewers: try again later"})
+        log index as id; `lost` says how many entries are not sent, `away` and `back` that the log cannot be read,
+        `ended` that the user's session is over, as `ended()` says."""
+        if (why := self._full(user)) is not None:
+            yield _event("full", {"message": why})
             return
-        self.viewers += 1
+        self.viewers[user] += 1
         try:
-            async for event in self._follow(after):
+            async for event in self._follow(after, ended):
                 yield event
+            yield _event("ended", {"message": "your session has ended: log in again"})
         finally:
-            self.viewers -= 1
+            self.viewers[user] -= 1
+            self.viewers += Counter()  # without users who have none
 
-    async def _follow(self, after: int | None) -> AsyncIterator[str]:
+    def _full(self, user: str) -> str | None:
+        if self.viewers[user] >= MAX_VIEWERS_PER_USER:
+            return f"you have {MAX_VIEWERS_PER_USER} live pages open: close one and reload"
+        return "too many viewers: try again later" if self.viewers.total() >= MAX_VIEWERS else None
+
+    async def _follow(self, after: int | None, ended: Callable[[], bool]) -> AsyncIterator[str]:
         cursor = (self.newest or 0) if after is None else after
         away: str | None = None
         yield "retry: 2000\n\n" + _event("hello", {"cursor": cursor})
-        while True:
+        while not ended():
             if self.problem != away:
                 away = self.problem
                 yield _event("away", {"message": away}) if away else _event("back", {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
@@ -12,12 +13,12 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
-from switchyard.audit.verification.audit_reader import AuditReader
-from switchyard.console.app import BadInput, Call, Handler, OpenHandler
+from switchyard.console.app import BadInput, Call, Handler, OpenHandler, read_filter
 from switchyard.console.approvals import ApprovalReader
 from switchyard.console.case_detail import CaseReader
 from switchyard.console.case_list import MAX_COUNTED, TEXT_FILTERS, CaseFilter, CaseList
 from switchyard.console.dashboards import DASHBOARD_DAYS, DashboardReader
+from switchyard.console.day_verifier import DayVerifier
 from switchyard.console.failures import MAX_REDRIVE, FailureReader
 from switchyard.console.login import Login, LoginFailed
 from switchyard.console.pages import Pages
@@ -39,7 +40,6 @@ RENDERED_POLICY = (
 )
 """For content that is not ours: no script, no form, nothing loaded, in a frame of ours only."""
 
-
 TIMELINE_SQL = """select step, event_ts, node_from, node_to, transition, model_id, outcome
 from audit.case_timeline
 where case_id = '{case_id}'
@@ -54,7 +54,7 @@ class Views:
     pages: Pages
     login: Login
     clock: Clock
-    log: AuditReader
+    days: DayVerifier
     audit: Database
     work: Database
     cases: CaseList
@@ -144,14 +144,13 @@ class Views:
         detail = await self.case_reader.read(case_id)
         if detail is None:
             raise BadInput("the log has no such case: search for it in the list", 404)
-        sql = f"select step, event_ts, node_from, node_to, transition, model_id, outcome\nfrom audit.case_timeline\nwhere case_id = '{case_id}'\norder by step;"  # noqa: E501 - for a person to copy; the id is a UUID
         return self.pages.page(
             "case.html",
             call.user,
             here="cases",
             case=detail,
             opened=opened,
-            sql=sql,
+            sql=TIMELINE_SQL.format(case_id=case_id),
             legend=LEGEND,
         )
 
@@ -184,11 +183,12 @@ class Views:
         text = call.request.headers.get("last-event-id") or call.query.get("after") or ""
         if text and not (text.isdecimal() and len(text) < 19):
             raise BadInput("after is no log index: write a number")
-        events = self.tail.follow(int(text) if text else None)
+        ended = partial(self.pages.sessions.has_ended, call.user)
+        events = self.tail.follow(int(text) if text else None, user=call.user.name, ended=ended)
         return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     async def show_failures(self, call: Call) -> Response:
-        node, code = call.query.get("node") or None, call.query.get("code") or None
+        node, code = read_filter(call.query, "node"), read_filter(call.query, "code")
         found = await self.failures.read(self._today(), node, code)
         return self.pages.page("failures.html", call.user, here="failures", found=found, node=node, code=code)
 
@@ -306,7 +306,7 @@ class Views:
             day = date.fromisoformat(call.field("day", most=10))
         except ValueError:
             raise BadInput("day is no day: write it as 2026-06-17") from None
-        report = await self.log.verify(day=day)
+        report = await self.days.verify(day)
         log.info("console.verified", user=call.user.name, day=day.isoformat(), ok=report.ok)
         return await self._proof_page(call, report)
 

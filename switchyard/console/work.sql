@@ -4,7 +4,7 @@ from console.task where case_id = $1
 
 -- name: unfinished_tasks
 select node, event_id::text, case_id::text, type, claims, failures, last_error, claimed_at, lease_until
-from console.task where completed_at is null order by claimed_at limit 200
+from console.task where completed_at is null order by claimed_at limit 201
 
 -- name: halted
 select playbook, by, why, since from case_manager.halted order by playbook

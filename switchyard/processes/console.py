@@ -18,6 +18,7 @@ from switchyard.console.approvals import ApprovalReader
 from switchyard.console.case_detail import CaseReader
 from switchyard.console.case_list import CaseList
 from switchyard.console.dashboards import DashboardReader, ModelPrice
+from switchyard.console.day_verifier import DayVerifier
 from switchyard.console.failures import FailureReader
 from switchyard.console.login import Login
 from switchyard.console.pages import Pages
@@ -106,7 +107,7 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
         pages=Pages(sessions, parts.clock, settings.console_name, app.all_outcomes),
         login=_login(settings, parts.http),
         clock=parts.clock,
-        log=log,
+        days=DayVerifier(log),
         audit=audit,
         work=work,
         cases=CaseList(audit),

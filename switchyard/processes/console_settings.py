@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from switchyard.runtime.core.settings import (
     ApproverSettings,
@@ -14,6 +15,8 @@ from switchyard.runtime.core.settings import (
     OperatorSettings,
     ProcessSettings,
 )
+
+_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class TokenPrice(BaseModel):
@@ -44,7 +47,7 @@ class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):
     )
     console_url: str = Field(
         pattern=r"^https?://[^/?#\s]+$",
-        description="Where browsers find the console, without a slash at the end. With https, cookies need TLS.",
+        description="Where browsers find the console, without a slash at the end. Plain http is for this machine only.",
     )
     console_name: str = Field(default="local", description="The deployment's name, on every page.")
     console_keys: KeyRing = Field(
@@ -67,3 +70,10 @@ class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):
     idp_jwks_url: str = Field(description="The identity provider's keys.")
     idp_authorize_url: str = Field(description="The identity provider's page for logging in.")
     idp_token_url: str = Field(description="The identity provider's token endpoint.")
+
+    @field_validator("console_url")
+    @classmethod
+    def _is_protected(cls, url: str) -> str:
+        if not url.startswith("https://") and urlsplit(url).hostname not in _THIS_MACHINE:
+            raise ValueError("plain http is for 127.0.0.1, localhost and [::1] only: write an address with https://")
+        return url

@@ -85,6 +85,10 @@ async function submit(form, submitter) {
 for (const note of document.querySelectorAll("[data-without-script]")) note.hidden = true;
 for (const form of document.querySelectorAll("form[data-sign]")) {
   for (const button of form.querySelectorAll("button[disabled]")) button.disabled = false;
+  // Enter in a field would press the form's first button, which may be the one that grants.
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.tagName === "INPUT") event.preventDefault();
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     submit(form, event.submitter).catch((error) => explain(form, String(error.message || error)));

@@ -44,7 +44,9 @@ const source = new EventSource("/tail/events?after=" + last);
 source.addEventListener("hello", () => say("live", "ok"));
 source.addEventListener("back", () => say("live", "ok"));
 source.addEventListener("away", (event) => say("the log cannot be read: " + JSON.parse(event.data).message, "broken"));
-source.addEventListener("full", (event) => { say(JSON.parse(event.data).message, "broken"); source.close(); });
+for (const name of ["full", "ended"]) {
+  source.addEventListener(name, (event) => { say(JSON.parse(event.data).message, "broken"); source.close(); });
+}
 source.addEventListener("lost", (event) => {
   const { missed, until } = JSON.parse(event.data);
   note(missed === null ? "another log: it begins again" : missed + " entries were not shown, up to " + until);

@@ -230,6 +230,29 @@ async def test_redrive_with_one_invalid_signature_asks_for_nothing(console: Cons
     assert await work.fetchval("select count(*) from retry_request") == before
 
 
+async def test_command_sent_while_the_database_is_away_may_have_been_stored(console: Console) -> None:
+    await console.views.work._pool.close()
+    with visiting(console.app, console.views, "operator") as visitor:
+        answer = await visitor.post("/switches/command", **signed_form("halt", "assist"))
+    assert answer.status_code == 503
+    assert "may have been stored" in answer.text
+    assert "tries again" not in answer.text
+    assert "refresh" not in answer.headers
+
+
+async def test_approval_of_content_that_is_not_shown_whole_has_no_form(
+    console: Console, new_approval: NewApproval, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/approvals/{(await new_approval())['approval_id']}"
+    with visiting(console.app, console.views, "approver") as visitor:
+        assert "Sign and grant" in (await visitor.get(path)).text
+        monkeypatch.setattr("switchyard.console.sealed.MAX_SHOWN_CHARS", 10)
+        cut = (await visitor.get(path)).text
+    assert "Sign and grant" not in cut
+    assert "does not show all of the content" in cut
+    assert "exactly these bytes" not in cut
+
+
 def test_commands_have_no_other_way_in() -> None:
     """Each way to change something takes a signature."""
     public = {

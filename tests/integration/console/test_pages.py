@@ -12,6 +12,7 @@ import pytest
 
 from switchyard.console.access import ROLES
 from switchyard.console.case_list import PAGE_SIZE
+from switchyard.console.failures import _MOST
 from tests.integration.console.conftest import Console
 from tests.integration.console.served import HOSTILE, SECRET, SECRET_TEXT, encoded, visiting
 from tests.integration.infrastructure import Infrastructure
@@ -274,3 +275,58 @@ async def test_proof_page_verifies_a_day_on_request(console: Console) -> None:
         answer = await visitor.post("/proof/verify", day=datetime.now(UTC).date().isoformat())
     assert answer.status_code == 200
     assert re.search(r"holds:</strong> \d+", answer.text)
+
+
+async def test_page_of_a_retired_event_says_so(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("switchyard.console.case_detail.parse_json", lambda _: None)
+    case = console.log.answered[0]
+    with visiting(console.app, console.views, "viewer") as visitor:
+        answer = await visitor.get(f"/cases/{case.case_id}/events/{case.events[0]['event_id']}")
+    assert answer.status_code == 200
+    assert "The body is retired" in answer.text
+
+
+async def test_page_of_an_event_is_without_the_seal_of_its_state(console: Console) -> None:
+    case = console.log.answered[0]
+    with visiting(console.app, console.views, "viewer") as visitor:
+        answer = await visitor.get(f"/cases/{case.case_id}/events/{case.events[1]['event_id']}")
+    assert "transition" in answer.text or "payload" in answer.text
+    assert "state_seal" not in answer.text
+
+
+async def test_list_that_takes_too_long_does_not_reload_itself(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("switchyard.console.case_list.LIST_TIMEOUT_S", 1e-6)
+    with visiting(console.app, console.views, "viewer") as visitor:
+        answer = await visitor.get("/cases")
+    assert answer.status_code == 503
+    assert "refresh" not in answer.headers
+
+
+async def test_content_is_not_opened_while_its_circumstances_cannot_be_read(
+    console: Console, infrastructure: Infrastructure
+) -> None:
+    row = console.log.approval
+    before = len(await disclosures(infrastructure, str(row["case_id"])))
+    await console.views.audit._pool.close()
+    with visiting(console.app, console.views, "approver") as visitor:
+        answer = await visitor.get(f"/approvals/{row['approval_id']}")
+    assert answer.status_code == 503
+    assert "refresh" not in answer.headers
+    assert len(await disclosures(infrastructure, str(row["case_id"]))) == before
+
+
+async def test_page_says_that_rows_were_left_out(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = console.log.answered[0]
+    monkeypatch.setattr("switchyard.console.case_detail.MAX_STEPS", 3)
+    monkeypatch.setattr("switchyard.console.failures.MAX_FAILURES", 2)
+    monkeypatch.setitem(_MOST, "cases", 2)
+    monkeypatch.setitem(_MOST, "groups", 2)
+    with visiting(console.app, console.views, "viewer") as visitor:
+        steps = (await visitor.get(f"/cases/{case.case_id}")).text
+        failures = (await visitor.get("/failures")).text
+    assert f"The first 3 of {len(case.events)} steps" in steps
+    assert f"chain verified: {len(case.events)} events" in steps
+    assert "2+ cases" in failures
+    assert failures.count('name="case"') <= 2

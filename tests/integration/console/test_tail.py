@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from uuid import uuid4
 
 import pytest
 
@@ -38,7 +39,7 @@ async def read(tail: Tail, after: int | None, *, most: int, within_s: float = 5.
     found: list[Event] = []
 
     async def collect() -> None:
-        async for text in tail.follow(after):
+        async for text in tail.follow(after, user=str(uuid4()), ended=lambda: False):
             for block in filter(None, text.split("\n\n")):
                 fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
                 if "data" in fields and fields.get("event") != "hello":
@@ -104,8 +105,8 @@ async def test_two_hundred_viewers_cost_one_reader(console: Console) -> None:
     async with following(console.views.tail) as tail:
         waiting = [asyncio.create_task(read(tail, None, most=9)) for _ in range(200)]
         await asyncio.sleep(0.2)
-        assert tail.viewers == 200
+        assert tail.viewers.total() == 200
         await console.log.record(cases.bodies(cases.answered(802)))
         found = await asyncio.gather(*waiting)
     assert {len(each) for each in found} == {9}
-    assert tail.viewers == 0
+    assert tail.viewers.total() == 0

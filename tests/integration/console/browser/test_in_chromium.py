@@ -167,6 +167,20 @@ async def test_approval_is_granted_in_the_browser(visit: NewVisit, work: Any, ne
     OPERATORS.verify(OPERATOR, statement, stored["signature"])
 
 
+async def test_enter_in_the_reason_of_an_approval_signs_nothing(
+    visit: NewVisit, work: Any, new_approval: NewApproval
+) -> None:
+    row = await new_approval()
+    window = await visit("approver")
+    await window.store_key()
+    await window.go(f"/approvals/{row['approval_id']}")
+    await window.page.locator("input[name=reason]").fill(REASON)
+    await window.page.keyboard.press("Enter")
+    await asyncio.sleep(0.5)
+    assert await window.page.locator("input[name=reason]").input_value() == REASON
+    assert not await work.fetchval("select count(*) from approval_decision where approval_id = $1", row["approval_id"])
+
+
 async def test_redrive_of_ten_cases_is_planned_signed_and_handed_in(
     console: Console, visit: NewVisit, work: Any
 ) -> None:
