@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from itertools import permutations
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -156,6 +156,28 @@ def test_agent_that_is_not_deployed_is_a_failed_branch_of_its_own() -> None:
     assert results(draft) == [("palmist", "unknown_agent"), ("text_to_sql", "")]
 
 
+@pytest.mark.parametrize(("mode", "causes"), [("parallel", 2), ("sequence", 1)])
+def test_gather_whose_agents_are_all_not_deployed_fails_the_case(
+    mode: Literal["parallel", "sequence"], causes: int
+) -> None:
+    gather, *ends = followed(chosen(2, mode, agents=("palmist", "astrologer")))
+    assert [end["type"] for end in ends] == ["JoinBranch"] * causes
+    joined = join(gather, ends)
+    assert joined["seq"] == gather["seq"] + 1
+    (close,) = followed(joined)
+    assert (close["type"], payload(close).code) == ("CloseCase", "branches_failed")
+    assert payload(close).message.count("unknown_agent") == causes
+
+
+def test_second_step_of_an_agent_not_deployed_keeps_the_findings_of_the_first() -> None:
+    gather, first = followed(chosen(2, "sequence", agents=("text_to_sql", "palmist")))
+    answer = findings(first)
+    second_gather, unknown = followed(join(gather, followed(answer)))
+    (draft,) = followed(join(second_gather, [unknown]))
+    assert results(draft) == [("text_to_sql", ""), ("palmist", "unknown_agent")]
+    assert payload(answer).findings[0].sha256 in draft["storage_refs"]
+
+
 def test_more_branches_than_the_playbook_allows_are_refused() -> None:
     first = chosen(1)
     planned = tuple(PlannedBranch(agent="text_to_sql", part=PARTS[0]) for _ in range(4))
@@ -288,7 +310,7 @@ FORGED_JOINS: dict[str, Callable[[Json, Json], Json]] = {
     "from an agent": lambda joined, _: joined | {"node_from": "text_to_sql"},
     "another id": lambda joined, _: joined | {"event_id": GRANT},
     "altered state": lambda joined, _: changed(joined, "state.artefacts", {}),
-    "before its branches": lambda joined, _: joined | {"seq": 3},
+    "in its gather's place": lambda joined, _: joined | {"seq": 3},
     "another case": lambda joined, _: joined | {"case_id": GRANT},
     "in a branch": lambda joined, _: joined | {"branch": {"gather": GRANT, "number": 0}},
 }
