@@ -23,7 +23,7 @@ from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.events.case_manager import BranchesJoined, ConsentExpired, ConsentGranted
 from switchyard.protocol.events.failures import ReauthNeeded, TaskFailed
 from switchyard.protocol.events.router import AskConsent, CloseCase, JoinBranch
-from switchyard.protocol.fields import Json
+from switchyard.protocol.fields import Artefact, Json
 from switchyard.router.case_state import NOT_STARTED
 from tests.reference import replay_case
 from tests.unit.protocol.bus_events import changed, delivered, with_digest
@@ -240,6 +240,52 @@ def test_failed_first_step_of_a_sequence_fails_the_case() -> None:
     gather, first = followed(chosen(3, "sequence"))
     (close,) = followed(join(gather, followed(failed(first))))
     assert payload(close).code == "branches_failed"
+
+
+def findings_of_size(command: Json, size: int) -> Json:
+    """A specialist's findings, of so many bytes as canonical JSON."""
+    written = [artefact("findings", str(number)).model_copy(update={"media_type": "t"}) for number in range(20)]
+    surplus = size - len(encoded(written))
+    for number in range(20):
+        length = min(surplus, 99)
+        written[number] = written[number].model_copy(update={"media_type": "t" * (1 + length)})
+        surplus -= length
+    assert len(encoded(written)) == size
+    return reply(command, FindingsReady(findings=tuple(written)), written=tuple(written))
+
+
+def encoded(written: list[Artefact]) -> bytes:
+    return canonical_json(FindingsReady(findings=tuple(written)).model_dump(mode="json", exclude_none=True))
+
+
+@pytest.mark.parametrize(("size", "code"), [(4_000, ""), (4_001, "too_large")])
+def test_answer_of_a_branch_over_its_size_is_a_failure_of_that_branch_alone(size: int, code: str) -> None:
+    gather, first, second = followed(chosen(2))
+    (end,) = followed(findings_of_size(first, size))
+    (draft,) = followed(join(gather, [end, *followed(findings(second))]))
+    assert results(draft) == [("text_to_sql", code), ("text_to_sql", "")]
+
+
+@pytest.mark.parametrize("mode", ["parallel", "sequence"])
+def test_largest_answers_of_three_branches_fit_into_the_state(mode: Literal["parallel", "sequence"]) -> None:
+    waiting = chosen(3, mode)
+    while waiting["type"] != "DraftAnswer":
+        following = followed(waiting)
+        if following[0]["type"] == "GatherBranches":
+            gather, *commands = following
+            waiting = join(gather, [followed(findings_of_size(command, 4_000))[0] for command in commands])
+        else:
+            (waiting,) = following
+    assert results(waiting) == [("text_to_sql", "")] * 3
+    assert 3 * 4_000 < len(canonical_json(waiting["state"])) < MAX_STATE_BYTES
+
+
+def test_state_of_an_unfinished_sequence_has_each_result_once() -> None:
+    gather, first = followed(chosen(2, "sequence"))
+    answer = findings(first)
+    second_gather, _ = followed(join(gather, followed(answer)))
+    assert second_gather["state"].get("facts") is None
+    assert text(second_gather["state"]).count(payload(answer).findings[0].sha256) == 1
 
 
 def asked_for_consent(command: Json) -> Json:
