@@ -37,6 +37,9 @@ D = TypeVar("D", bound=BaseModel)
 DRAFTER_MARGIN_MS = 1_000
 """Part of the task's time limit that is reserved for sealing and storing the result."""
 
+MAX_REASON_CHARS = 200
+"""Of why a part is missing, in the answer's text; the document has all of it."""
+
 
 async def draft_answer(
     task: Task[DraftAnswer], *, artefacts: Artefacts, model: FailoverModel, agent: Agent[frozenset[str], str]
@@ -94,9 +97,8 @@ async def _read_answer(task: Task[DraftAnswer], artefacts: Artefacts, result: Br
 
 def describe_missing(part: dict[str, str]) -> str:
     """What the answer lacks, for its reader."""
-    return (
-        f"Not answered: {part['part'] or 'a part of the question'} ({part['agent']}: {part['message'] or part['code']})"
-    )
+    why = " ".join(part["message"].split())[:MAX_REASON_CHARS] or part["code"]
+    return f"Not answered: {part['part'] or 'a part of the question'} ({part['agent']}: {why})"
 
 
 def read_finding(data: bytes) -> dict[str, Any]:

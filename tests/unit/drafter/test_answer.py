@@ -16,7 +16,7 @@ from contracts.events.drafter import AnswerDrafted
 from contracts.events.router import DraftAnswer
 from latency_failover import FailoverModel
 from services.drafter.agent import build_answer_agent
-from services.drafter.handlers import draft_answer, load_findings
+from services.drafter.handlers import describe_missing, draft_answer, load_findings
 from switchyard.protocol.branches import BranchFailure, BranchResult
 from switchyard.protocol.fields import Artefact, Json
 from switchyard.protocol.received import ReceivedEvent
@@ -213,3 +213,17 @@ async def test_command_without_any_finding_is_refused(results: Callable[[Written
     write = Written()
     with pytest.raises(PermanentTaskError):
         await load_findings(task(write, results(write)), ARTEFACTS)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("x" * 201, "x" * 200),
+        ("no\nresult\u2028 found", "no result found"),
+        (" \n", "time_limit"),
+        ("", "time_limit"),
+    ],
+)
+def test_reason_of_a_missing_part_is_one_short_line(message: str, shown: str) -> None:
+    part = {"agent": "well_data", "part": "Who fell?", "code": "time_limit", "message": message}
+    assert describe_missing(part) == f"Not answered: Who fell? (well_data: {shown})"
