@@ -450,6 +450,23 @@ def test_replay_reports_a_branch_that_was_left_out() -> None:
     assert "recorded GatherBranches to case_manager" in str(replay_case(without).divergence)
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_replay_of_a_fan_out_that_is_recorded_in_part_is_undecided(count: int) -> None:
+    event = chosen()
+    whole = followed(event)
+    for recorded in permutations(whole, count):
+        found = replay_case([delivered(each) for each in (event, *recorded)])
+        assert (found.decisions, found.undecided, found.divergence) == (0, 1, None)
+    assert replay_case([delivered(each) for each in (event, *whole)]).undecided == 0
+
+
+def test_replay_of_a_fan_out_in_part_reports_what_differs() -> None:
+    event = chosen()
+    gather, first, *_ = followed(event)
+    other = with_digest(changed(first, "time_limit_ms", 1))
+    assert replay_case([delivered(each) for each in (event, gather, other)]).divergence is not None
+
+
 def test_join_that_quotes_another_part_is_seen_by_the_state() -> None:
     _, first = followed(chosen(1))
     stranger = artefact("question", "another")
