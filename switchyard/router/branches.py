@@ -28,7 +28,10 @@ from switchyard.router.state_seal import StateSeal
 
 _REFERENCE = {"name", "sha256", "size", "media_type"}
 MAX_ANSWER_BYTES = 4_000
-"""Of a branch, as canonical JSON: those of three branches fit into the state, together with the rest of it."""
+"""Of a branch, as canonical JSON: those of three branches fit into the state, together with the rest of it. The texts
+of a failure that is larger are cut short."""
+
+_SHORT_CHARS = 200
 
 _TOO_LARGE = BranchFailure(
     code="too_large",
@@ -124,6 +127,9 @@ def end_branch(catalogue: Catalogue, event: ReceivedEvent[Contract], edge: Playb
     answer = None if failure else payload.model_dump(mode="json", exclude_none=True)
     if answer is not None and len(canonical_json(answer)) > MAX_ANSWER_BYTES:
         answer, failure = None, _TOO_LARGE
+    if failure is not None and len(canonical_json(failure.model_dump(mode="json"))) > MAX_ANSWER_BYTES:
+        remedy = failure.remedy and failure.remedy[:_SHORT_CHARS]
+        failure = failure.model_copy(update={"message": failure.message[:_SHORT_CHARS], "remedy": remedy})
     end = JoinBranch(answer=answer, failure=failure)
     return _branch_end(catalogue, event, end, tokens=_tokens_left(event.envelope))
 

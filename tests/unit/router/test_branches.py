@@ -280,6 +280,19 @@ def test_largest_answers_of_three_branches_fit_into_the_state(mode: Literal["par
     assert 3 * 4_000 < len(canonical_json(waiting["state"])) < MAX_STATE_BYTES
 
 
+@pytest.mark.parametrize("character", ["a", "å", "漢", "\x01"])
+def test_failures_with_long_texts_fit_into_the_state_with_the_largest_answer(character: str) -> None:
+    gather, *commands = followed(chosen(3))
+    long = {"message": character * 2_000, "remedy": character * 2_000, "field": character * 200}
+    ends = []
+    for command in commands[:2]:
+        task = {"task": command["event_id"], "task_type": command["type"]}
+        failure = TaskFailed.model_validate(task | long | {"code": "no_result", "attempts": 1})
+        ends += followed(reply(command, failure))
+    (draft,) = followed(join(gather, [*ends, *followed(findings_of_size(commands[2], 4_000))]))
+    assert [code for _, code in results(draft)] == ["no_result", "no_result", ""]
+
+
 def test_state_of_an_unfinished_sequence_has_each_result_once() -> None:
     gather, first = followed(chosen(2, "sequence"))
     answer = findings(first)
