@@ -20,6 +20,7 @@ from latency_failover import FailoverModel
 from services.drafter import email
 from services.drafter.agent import ANSWER_PROMPT_VERSION, write_answer
 from services.drafter.mime import InvalidEmailText, compose, extract_words
+from switchyard.protocol.branches import BranchFailure, BranchResult
 from switchyard.protocol.canonical import parse_foreign_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.received import first_validation_error
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 D = TypeVar("D", bound=BaseModel)
 DRAFTER_MARGIN_MS = 1_000
 """Part of the task's time limit that is reserved for sealing and storing the result."""
+
+MAX_REASON_CHARS = 200
+"""Of why a part is missing, in the answer's text; the document has all of it."""
 
 
 async def draft_answer(
@@ -59,18 +63,25 @@ async def load_findings(
     task: Task[DraftAnswer], artefacts: Artefacts
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """The findings in the order of the branches, each with its agent and part where there are several; and the parts
-    that are missing. Raises `PermanentTaskError` for an unreadable one, or without any."""
+    that are missing, with those of several that cannot be read. Raises `PermanentTaskError` for the only one if it is
+    unreadable, or without any."""
     found = [read_finding(await artefacts.read(task, artefact)) for artefact in task.payload.findings or ()]
     missing = []
-    for result in task.payload.results or ():
-        part = "" if result.part is None else (await artefacts.read(task, result.part)).decode()
-        if result.failure is not None:
-            why = {"code": result.failure.code, "message": result.failure.message}
-            missing.append({"agent": result.agent, "part": part} | why)
-            continue
-        ready = read_input_document(FindingsReady, json.dumps(result.answer).encode(), "results")
-        of = {"agent": result.agent, "part": part}
-        found += [read_finding(await artefacts.read(task, artefact)) | of for artefact in ready.findings]
+    results = task.payload.results or ()
+    for result in results:
+        of = {"agent": result.agent, "part": ""}
+        why: BranchFailure | PermanentTaskError | None = result.failure
+        try:
+            if result.part is not None:
+                of["part"] = (await artefacts.read(task, result.part)).decode(errors="replace")
+            if why is None:
+                found += [each | of for each in await _read_answer(task, artefacts, result)]
+        except PermanentTaskError as problem:
+            if why is None and len(results) == 1:
+                raise
+            why = why or problem
+        if why is not None:
+            missing.append(of | {"code": why.code, "message": why.message})
     if not found:
         raise PermanentTaskError(
             "no_findings", "no specialist found anything", "results", "see the specialists' errors"
@@ -78,11 +89,16 @@ async def load_findings(
     return found, missing
 
 
+async def _read_answer(task: Task[DraftAnswer], artefacts: Artefacts, result: BranchResult) -> list[dict[str, Any]]:
+    """All findings of a result; with one that cannot be read, none of them counts."""
+    ready = read_input_document(FindingsReady, json.dumps(result.answer).encode(), "results")
+    return [read_finding(await artefacts.read(task, artefact)) for artefact in ready.findings]
+
+
 def describe_missing(part: dict[str, str]) -> str:
     """What the answer lacks, for its reader."""
-    return (
-        f"Not answered: {part['part'] or 'a part of the question'} ({part['agent']}: {part['message'] or part['code']})"
-    )
+    why = " ".join(part["message"].split())[:MAX_REASON_CHARS] or part["code"]
+    return f"Not answered: {part['part'] or 'a part of the question'} ({part['agent']}: {why})"
 
 
 def read_finding(data: bytes) -> dict[str, Any]:

@@ -95,10 +95,15 @@ class Gathers:
         return [json.loads(row["joined"])] if row is not None and row["joined"] is not None else []
 
     async def _places(self, case_id: str, causes: Sequence[Envelope]) -> Json:
-        """The places of all artefacts. Together they may be more than one event can carry."""
-        places: Mapping[str, StorageRef] = {sha256: ref for each in causes for sha256, ref in each.storage_refs.items()}
-        if sum(len(place.inline or "") for place in places.values()) > MAX_INLINE_TOTAL:
+        """The places of all artefacts; no branch replaces one of the gather's or of an earlier branch's. Together they
+        may be more than one event can carry."""
+        places: Mapping[str, StorageRef] = {
+            sha256: ref for each in reversed(causes) for sha256, ref in each.storage_refs.items()
+        }
+        if _inline_size(places) > MAX_INLINE_TOTAL:
             places = {sha256: await move_inline(self.objects, case_id, sha256, ref) for sha256, ref in places.items()}
+        if _inline_size(places) > MAX_INLINE_TOTAL:  # what was not moved is not what it should be
+            places = {sha256: ref for sha256, ref in places.items() if ref.inline is None}
         return {sha256: place.model_dump(mode="json", exclude_none=True) for sha256, place in places.items()}
 
 
@@ -131,6 +136,10 @@ def build_joined(
     return derive_event(
         catalogue, gather, joined, node_from=CASE_MANAGER, state=state, state_seal=gather.state_seal, joined=ends
     )
+
+
+def _inline_size(places: Mapping[str, StorageRef]) -> int:
+    return sum(len(place.inline or "") for place in places.values())
 
 
 def _read_end(event: Envelope) -> JoinBranch:

@@ -22,6 +22,8 @@ from switchyard.runtime.messaging.outbox import event_text
 
 _SQL = load_queries(__file__)
 PENDING_BATCH_SIZE = 100
+JOIN_MARGIN = timedelta(seconds=5)
+"""What a branch that waits leaves, beside the later steps' P95s, for its timer, its end and the join."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,10 @@ class PendingCommands:
 
 
 def decision_deadline(event: ReceivedEvent[Contract], now: datetime) -> datetime:
-    """Until when a decision is awaited: as long as the graph allows, and never past the case's deadline."""
+    """Until when a decision is awaited: as long as the graph allows, and never past the case's deadline. In a branch,
+    until what the others found can still be joined and used."""
     limit = event.envelope.time_limit_ms
     deadline = moment(event.envelope.case_deadline)
+    if event.envelope.branch is not None:
+        deadline -= timedelta(milliseconds=event.envelope.later_p95_ms or 0) + JOIN_MARGIN
     return min(deadline, now.astimezone(UTC) + timedelta(milliseconds=limit)) if limit is not None else deadline

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from switchyard.protocol.branches import Branch, BranchFailure, PlannedBranch, split_tokens
+from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.catalogue import ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event
 from switchyard.protocol.envelope import Envelope
@@ -26,6 +27,17 @@ from switchyard.router.playbook import SPECIALIST, Playbook, PlaybookEdge, Playb
 from switchyard.router.state_seal import StateSeal
 
 _REFERENCE = {"name", "sha256", "size", "media_type"}
+MAX_ANSWER_BYTES = 4_000
+"""Of a branch, as canonical JSON: those of three branches fit into the state, together with the rest of it. The texts
+of a failure that is larger are cut short."""
+
+_SHORT_CHARS = 200
+
+_TOO_LARGE = BranchFailure(
+    code="too_large",
+    message=f"The answer is larger than {MAX_ANSWER_BYTES} bytes.",
+    remedy="put the large part in an artefact",
+)
 _UNKNOWN_AGENT = BranchFailure(code="unknown_agent", message="The chosen agent is not deployed.")
 
 
@@ -113,6 +125,11 @@ def end_branch(catalogue: Catalogue, event: ReceivedEvent[Contract], edge: Playb
         code = edge.end.code or str(getattr(payload, "code", edge.end.outcome))
         failure = BranchFailure(code=code, message=edge.end.message or getattr(payload, "message", ""))
     answer = None if failure else payload.model_dump(mode="json", exclude_none=True)
+    if answer is not None and len(canonical_json(answer)) > MAX_ANSWER_BYTES:
+        answer, failure = None, _TOO_LARGE
+    if failure is not None and len(canonical_json(failure.model_dump(mode="json"))) > MAX_ANSWER_BYTES:
+        remedy = failure.remedy and failure.remedy[:_SHORT_CHARS]
+        failure = failure.model_copy(update={"message": failure.message[:_SHORT_CHARS], "remedy": remedy})
     end = JoinBranch(answer=answer, failure=failure)
     return _branch_end(catalogue, event, end, tokens=_tokens_left(event.envelope))
 
@@ -122,7 +139,9 @@ def join_results(state: CaseState, joined: BranchesJoined) -> CaseState:
     plan = state.plan or BranchPlan(mode="parallel", branches=())
     plan = plan.model_copy(update={"results": (*plan.results, *joined.results)})
     if plan.next_branches:
-        return state.model_copy(update={"plan": plan})
+        # The plan has these results, too.
+        left = {name: value for name, value in (state.facts or {}).items() if name != "results"}
+        return state.model_copy(update={"plan": plan, "facts": left or None})
     facts: dict[str, JsonValue] = {**(state.facts or {}), "results": list(plan.all_results())}
     return state.model_copy(update={"plan": None, "facts": facts})
 

@@ -40,7 +40,8 @@ class Divergence:
 
 @dataclass(frozen=True)
 class CaseReplay:
-    """One case. `undecided` events are for the router and nothing follows from them: they may be on their way."""
+    """One case. `undecided` events are for the router and nothing follows from them, or only a part of what does: the
+    rest may be on its way."""
 
     decisions: int
     undecided: int
@@ -61,6 +62,7 @@ def replay_case(
     for event, _ in texts:
         if event["node_from"] == ROUTER:
             followed[event["parents"][0] if event["parents"] else ""].append(event)
+    causes = {parent for event, _ in texts for parent in event["parents"]}
     decisions = undecided = 0
     for event, body in texts:
         recorded = followed.get(event["digest"], [])
@@ -69,13 +71,21 @@ def replay_case(
                 return CaseReplay(decisions, undecided, _divergence(event, recorded, RoutingDecision(())))
             continue
         decision = decide_routing(body, trusted, table, operators=operators)
-        if not recorded and decision.events:
+        if _is_partial(recorded, decision.events, causes):
             undecided += 1
             continue
         decisions += 1
         if not _same_events(recorded, decision.events):
             return CaseReplay(decisions, undecided, _divergence(event, recorded, decision))
     return CaseReplay(decisions, undecided, None)
+
+
+def _is_partial(recorded: Sequence[Json], decided: Sequence[Json], causes: set[str]) -> bool:
+    """Whether what is recorded is a part of what was decided, and nothing has followed yet from the rest."""
+    wanted = {event["event_id"]: event["digest"] for event in decided}
+    found = {event["event_id"]: event["digest"] for event in recorded}
+    missing = {digest for event_id, digest in wanted.items() if event_id not in found}
+    return bool(missing) and found.items() <= wanted.items() and not (found and missing & causes)
 
 
 def _same_events(recorded: Sequence[Json], decided: Sequence[Json]) -> bool:

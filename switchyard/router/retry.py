@@ -38,7 +38,7 @@ def quoted_command(event: ReceivedEvent[Contract], seal: StateSeal) -> tuple[Env
     failed = event_id_for(command.event_id, command.node_to, TaskFailed.__name__)
     here, seq = event_id_for(failed, CASE_MANAGER, TaskRetried.__name__), event.envelope.seq
     # The failure of a gather follows from its branches, too.
-    in_place = seq > command.seq + 2 if command.type == GatherBranches.__name__ else seq == command.seq + 2
+    in_place = seq >= command.seq + 2 if command.type == GatherBranches.__name__ else seq == command.seq + 2
     if event.envelope.event_id != here or not in_place:
         raise _forged("the retry does not follow from a failure of the command that it quotes", "event_id")
     return command, quoted

@@ -37,10 +37,16 @@ class ArtefactCipher(Protocol):
 
 
 async def move_inline(objects: ObjectStore, case_id: str, sha256: str, place: StorageRef) -> StorageRef:
-    """The place of an artefact in the object store, where its bytes are moved if they travelled with the event."""
+    """The place of an artefact in the object store, where its bytes are moved if they travelled with the event. A place
+    with other bytes, or with none that can be decoded, stays as it is: its reader refuses it."""
     if place.inline is None:
         return place
-    data = base64.b64decode(place.inline)
+    try:
+        data = base64.b64decode(place.inline, validate=True)
+    except ValueError:
+        return place
+    if hashlib.sha256(data).hexdigest() != sha256:
+        return place
     return StorageRef(uri=await objects.put(_key(case_id, sha256), data, content_type=_CONTENT_TYPE))
 
 

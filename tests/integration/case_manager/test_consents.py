@@ -12,6 +12,7 @@ from contracts.events.triage import AgentsChosen
 from contracts.events.upstream import CaseSubmitted
 from services.ingress.principal import PrincipalSigner, bus_payload
 from switchyard.case_manager.intake import CaseIntake
+from switchyard.case_manager.pending_commands import JOIN_MARGIN
 from switchyard.protocol.branches import PlannedBranch
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.events.failures import ReauthNeeded
@@ -19,6 +20,7 @@ from switchyard.protocol.fields import Json
 from switchyard.protocol.grants import GrantClaims, service_grant_id
 from switchyard.protocol.principal_jws import import_private_key, sign_grant
 from switchyard.protocol.received import ReceivedEvent
+from switchyard.runtime.core.clock import moment
 from tests.integration.case_manager.conftest import (
     CONSENT_KEYS,
     CONSENT_SEED,
@@ -183,14 +185,19 @@ async def test_consent_that_is_not_given_in_time_ends_the_case(
     )
 
 
+async def two_branches(intake: CaseIntake, jti: str) -> list[Json]:
+    """The gather of two branches, and the first command of each."""
+    changes = {"agent": None, "grant": grant(jti), "idempotency_key": fresh_id()}
+    [opening] = await intake.open_case(CONSENT_SOURCE, signed(**changes), "CaseSubmitted")
+    planned = tuple(PlannedBranch(agent="text_to_sql", part=part) for part in PARTS[:2])
+    return followed(reply(routed(opening), AgentsChosen(branches=planned), written=PARTS[:2]))
+
+
 async def test_branch_waits_for_consent_alone_and_is_joined_when_it_is_given(
     case_manager: CaseManager, intake: CaseIntake
 ) -> None:
     jti = fresh_id()
-    changes = {"agent": None, "grant": grant(jti), "idempotency_key": fresh_id()}
-    [opening] = await intake.open_case(CONSENT_SOURCE, signed(**changes), "CaseSubmitted")
-    planned = tuple(PlannedBranch(agent="text_to_sql", part=part) for part in PARTS[:2])
-    gather, first, second = followed(reply(routed(opening), AgentsChosen(branches=planned), written=PARTS[:2]))
+    gather, first, second = await two_branches(intake, jti)
     gathers: Any = case_manager.gathers
     assert await gathers.open(received(gather)) == []
     [consent] = followed(reply(first, ReauthNeeded(audience=WAREHOUSE)))
@@ -205,3 +212,39 @@ async def test_branch_waits_for_consent_alone_and_is_joined_when_it_is_given(
     [joined] = await gathers.end_branch(received(followed(findings(again))[0]))
     assert joined["type"] == "BranchesJoined"
     assert [result["answer"]["rows"] for result in joined["payload"]["results"]] == [1, 1]
+
+
+async def test_branch_without_consent_ends_while_the_findings_of_the_others_can_be_used(
+    case_manager: CaseManager, intake: CaseIntake, clock: ManualClock
+) -> None:
+    gather, first, second = await two_branches(intake, fresh_id())
+    gathers: Any = case_manager.gathers
+    await gathers.open(received(gather))
+    [consent] = followed(reply(first, ReauthNeeded(audience=WAREHOUSE)))
+    [requested] = await request(case_manager, consent)
+    await gathers.end_branch(received(followed(findings(second))[0]))
+    deadline = moment(consent["case_deadline"])
+    left = timedelta(milliseconds=consent["later_p95_ms"]) + JOIN_MARGIN
+    assert consent["later_p95_ms"] > 0
+    assert moment(requested["payload"]["until"]) == deadline - left
+
+    clock.advance((deadline - left - clock.now()).total_seconds() - 1)
+    await case_manager.timers.tick()
+    assert await case_manager.pending.due() == []
+    clock.advance(1)
+    [pending] = await case_manager.pending.due()
+    [expired] = await case_manager.consents.expire(pending)
+    [end] = followed(expired)
+    [joined] = await gathers.end_branch(received(end))
+    [draft] = followed(joined)
+    assert (draft["type"], clock.now() < deadline) == ("DraftAnswer", True)
+    codes = [result.get("failure", {}).get("code") for result in draft["payload"]["results"]]
+    assert codes == ["needs_reauth", None]
+
+
+async def test_consent_outside_every_branch_is_awaited_until_the_deadline(
+    case_manager: CaseManager, intake: CaseIntake
+) -> None:
+    command = await asked(intake, fresh_id())
+    [requested] = await request(case_manager, command)
+    assert moment(requested["payload"]["until"]) == moment(command["case_deadline"])

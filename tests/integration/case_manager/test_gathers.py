@@ -236,3 +236,35 @@ async def test_large_results_of_several_branches_fit_on_the_bus(case_manager: Ca
     sha256 = received(draft).payload.results[1].answer["findings"][2]["sha256"]  # type: ignore[attr-defined]
     stored = await case_manager.gathers.objects.get(draft["storage_refs"][sha256]["uri"])
     assert hashlib.sha256(stored).hexdigest() == sha256
+
+
+def other_places(event: Json, *digests: str) -> Json:
+    """The event with other bytes at these artefacts' places; no digest shows it."""
+    return event | {"storage_refs": event["storage_refs"] | {each: {"inline": "b3RoZXI="} for each in digests}}
+
+
+async def test_branch_does_not_replace_places_of_the_gather_or_of_earlier_branches(case_manager: CaseManager) -> None:
+    foreign = (*GATHER["storage_refs"], *ENDS[0]["storage_refs"])
+    *_, [event] = [
+        await deliver(case_manager.gathers, each) for each in (other_places(ENDS[2], *foreign), *ENDS[:2], GATHER)
+    ]
+    assert event["storage_refs"] == JOINED["storage_refs"]
+
+
+@pytest.mark.parametrize("bad", ["!", "A"])
+@pytest.mark.parametrize(("count", "kept"), [(1, True), (6, False)])
+async def test_places_with_bad_bytes_are_left_for_their_reader_or_dropped(
+    case_manager: CaseManager, bad: str, count: int, kept: bool
+) -> None:
+    good = {}
+    for number in range(5):
+        data = hashlib.sha256(str(number).encode()).digest() * 512
+        good[hashlib.sha256(data).hexdigest()] = {"inline": base64.b64encode(data).decode()}
+    names = [hashlib.sha256(f"bad {number}".encode()).hexdigest() for number in range(count)]
+    wrong = {sha256: {"inline": bad * 21_848} for sha256 in names}
+    ends = [ENDS[0] | {"storage_refs": good}, ENDS[1] | {"storage_refs": wrong}, ENDS[2]]
+    *_, [event] = [await deliver(case_manager.gathers, each) for each in (GATHER, *ends)]
+    places = event["storage_refs"]
+    assert all("uri" in places[sha256] for sha256 in good)
+    assert {sha256: places[sha256] for sha256 in wrong if sha256 in places} == (wrong if kept else {})
+    serialize_detail(event)

@@ -16,7 +16,7 @@ from contracts.events.drafter import AnswerDrafted
 from contracts.events.router import DraftAnswer
 from latency_failover import FailoverModel
 from services.drafter.agent import build_answer_agent
-from services.drafter.handlers import draft_answer, load_findings
+from services.drafter.handlers import describe_missing, draft_answer, load_findings
 from switchyard.protocol.branches import BranchFailure, BranchResult
 from switchyard.protocol.fields import Artefact, Json
 from switchyard.protocol.received import ReceivedEvent
@@ -134,6 +134,64 @@ async def test_answer_without_a_part_says_what_is_missing_and_why() -> None:
     assert "Who fell?" not in prompt
 
 
+def _spoilt(write: Written, reference: Artefact, data: bytes | None) -> None:
+    """The artefact has no place, or other bytes."""
+    write.places.pop(reference.sha256)
+    if data is not None:
+        write.places[reference.sha256] = {"inline": base64.b64encode(data).decode()}
+
+
+@pytest.mark.parametrize(("data", "code"), [(None, "artefact_missing"), (b"{}", "artefact_altered")])
+async def test_finding_of_several_that_cannot_be_read_is_a_missing_part(data: bytes | None, code: str) -> None:
+    write = Written()
+    bad = result(write, "well_data", "Who fell?", {"summary": "A fell"}, {"summary": "B fell"})
+    _spoilt(write, Artefact.model_validate_json(json.dumps(bad.answer["findings"][1])), data)  # type: ignore[index]
+    found, missing = await load_findings(
+        task(write, [bad, result(write, "text_to_sql", "How many?", {"summary": "12"})]), ARTEFACTS
+    )
+    assert [each["summary"] for each in found] == ["12"]
+    assert [(each["agent"], each["part"], each["code"]) for each in missing] == [("well_data", "Who fell?", code)]
+    assert missing[0]["message"]
+    with pytest.raises(PermanentTaskError) as refused:
+        await load_findings(task(write, [bad]), ARTEFACTS)
+    assert refused.value.code == code
+    with pytest.raises(PermanentTaskError) as refused:
+        await load_findings(task(write, [bad, bad]), ARTEFACTS)
+    assert refused.value.code == "no_findings"
+
+
+@pytest.mark.parametrize("finding", ["not JSON", "[]", '{"rows": 1}'])
+async def test_finding_of_several_that_is_no_finding_is_a_missing_part(finding: str) -> None:
+    write = Written()
+    reference = write("findings", finding).model_dump(mode="json", exclude_none=True)
+    bad = BranchResult(agent="b", part=write("question", "b"), answer={"findings": [reference], "rows": 1})
+    found, missing = await load_findings(task(write, [result(write, "a", "a", {"summary": "x"}), bad]), ARTEFACTS)
+    assert ([each["summary"] for each in found], [each["code"] for each in missing]) == (["x"], ["bad_finding"])
+
+
+async def test_part_of_several_that_cannot_be_read_is_missing_without_its_text() -> None:
+    write = Written()
+    results = [result(write, name, name, {"summary": name}) for name in ("a", "b")]
+    failed = result(write, "c", "c", failure=FAILURE)
+    for each in (results[0], failed):
+        assert each.part is not None
+        _spoilt(write, each.part, None)
+    found, missing = await load_findings(task(write, [*results, failed]), ARTEFACTS)
+    assert [each["summary"] for each in found] == ["b"]
+    assert [(each["part"], each["code"]) for each in missing] == [("", "artefact_missing"), ("", "time_limit")]
+
+
+async def test_part_that_is_no_utf8_is_answered_with_replaced_characters() -> None:
+    write = Written()
+    data = b"Who fell\xff?"
+    sha256 = hashlib.sha256(data).hexdigest()
+    write.places[sha256] = {"inline": base64.b64encode(data).decode()}
+    part = Artefact(name="question", sha256=sha256, size=len(data), media_type="text/plain", subject=SUBJECT)
+    odd = result(write, "a", "a", {"summary": "x"}).model_copy(update={"part": part})
+    found, missing = await load_findings(task(write, [odd]), ARTEFACTS)
+    assert ([each["part"] for each in found], missing) == (["Who fell\ufffd?"], [])
+
+
 async def test_model_that_cites_a_missing_part_is_corrected_or_fails() -> None:
     from switchyard.runtime.core.errors import RetryableTaskError
 
@@ -155,3 +213,17 @@ async def test_command_without_any_finding_is_refused(results: Callable[[Written
     write = Written()
     with pytest.raises(PermanentTaskError):
         await load_findings(task(write, results(write)), ARTEFACTS)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("x" * 201, "x" * 200),
+        ("no\nresult\u2028 found", "no result found"),
+        (" \n", "time_limit"),
+        ("", "time_limit"),
+    ],
+)
+def test_reason_of_a_missing_part_is_one_short_line(message: str, shown: str) -> None:
+    part = {"agent": "well_data", "part": "Who fell?", "code": "time_limit", "message": message}
+    assert describe_missing(part) == f"Not answered: Who fell? (well_data: {shown})"

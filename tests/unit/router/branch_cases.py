@@ -69,7 +69,7 @@ def join(gather: Json, ends: Sequence[Json]) -> Json:
     envelopes = [received(end).envelope for end in sorted(ends, key=lambda end: end["branch"]["number"])]
     event = build_joined(CATALOGUE, command.envelope, gather.get("state"), asked, envelopes)
     places: dict[str, Any] = {}
-    for each in (gather, *ends):
+    for each in (*sorted(ends, key=lambda end: int(end["branch"]["number"]), reverse=True), gather):
         places |= each["storage_refs"]
     return stamped(event | {"storage_refs": places})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from itertools import permutations
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.events.case_manager import BranchesJoined, ConsentExpired, ConsentGranted
 from switchyard.protocol.events.failures import ReauthNeeded, TaskFailed
 from switchyard.protocol.events.router import AskConsent, CloseCase, JoinBranch
-from switchyard.protocol.fields import Json
+from switchyard.protocol.fields import Artefact, Json
 from switchyard.router.case_state import NOT_STARTED
 from tests.reference import replay_case
 from tests.unit.protocol.bus_events import changed, delivered, with_digest
@@ -156,6 +156,28 @@ def test_agent_that_is_not_deployed_is_a_failed_branch_of_its_own() -> None:
     assert results(draft) == [("palmist", "unknown_agent"), ("text_to_sql", "")]
 
 
+@pytest.mark.parametrize(("mode", "causes"), [("parallel", 2), ("sequence", 1)])
+def test_gather_whose_agents_are_all_not_deployed_fails_the_case(
+    mode: Literal["parallel", "sequence"], causes: int
+) -> None:
+    gather, *ends = followed(chosen(2, mode, agents=("palmist", "astrologer")))
+    assert [end["type"] for end in ends] == ["JoinBranch"] * causes
+    joined = join(gather, ends)
+    assert joined["seq"] == gather["seq"] + 1
+    (close,) = followed(joined)
+    assert (close["type"], payload(close).code) == ("CloseCase", "branches_failed")
+    assert payload(close).message.count("unknown_agent") == causes
+
+
+def test_second_step_of_an_agent_not_deployed_keeps_the_findings_of_the_first() -> None:
+    gather, first = followed(chosen(2, "sequence", agents=("text_to_sql", "palmist")))
+    answer = findings(first)
+    second_gather, unknown = followed(join(gather, followed(answer)))
+    (draft,) = followed(join(second_gather, [unknown]))
+    assert results(draft) == [("text_to_sql", ""), ("palmist", "unknown_agent")]
+    assert payload(answer).findings[0].sha256 in draft["storage_refs"]
+
+
 def test_more_branches_than_the_playbook_allows_are_refused() -> None:
     first = chosen(1)
     planned = tuple(PlannedBranch(agent="text_to_sql", part=PARTS[0]) for _ in range(4))
@@ -218,6 +240,65 @@ def test_failed_first_step_of_a_sequence_fails_the_case() -> None:
     gather, first = followed(chosen(3, "sequence"))
     (close,) = followed(join(gather, followed(failed(first))))
     assert payload(close).code == "branches_failed"
+
+
+def findings_of_size(command: Json, size: int) -> Json:
+    """A specialist's findings, of so many bytes as canonical JSON."""
+    written = [artefact("findings", str(number)).model_copy(update={"media_type": "t"}) for number in range(20)]
+    surplus = size - len(encoded(written))
+    for number in range(20):
+        length = min(surplus, 99)
+        written[number] = written[number].model_copy(update={"media_type": "t" * (1 + length)})
+        surplus -= length
+    assert len(encoded(written)) == size
+    return reply(command, FindingsReady(findings=tuple(written)), written=tuple(written))
+
+
+def encoded(written: list[Artefact]) -> bytes:
+    return canonical_json(FindingsReady(findings=tuple(written)).model_dump(mode="json", exclude_none=True))
+
+
+@pytest.mark.parametrize(("size", "code"), [(4_000, ""), (4_001, "too_large")])
+def test_answer_of_a_branch_over_its_size_is_a_failure_of_that_branch_alone(size: int, code: str) -> None:
+    gather, first, second = followed(chosen(2))
+    (end,) = followed(findings_of_size(first, size))
+    (draft,) = followed(join(gather, [end, *followed(findings(second))]))
+    assert results(draft) == [("text_to_sql", code), ("text_to_sql", "")]
+
+
+@pytest.mark.parametrize("mode", ["parallel", "sequence"])
+def test_largest_answers_of_three_branches_fit_into_the_state(mode: Literal["parallel", "sequence"]) -> None:
+    waiting = chosen(3, mode)
+    while waiting["type"] != "DraftAnswer":
+        following = followed(waiting)
+        if following[0]["type"] == "GatherBranches":
+            gather, *commands = following
+            waiting = join(gather, [followed(findings_of_size(command, 4_000))[0] for command in commands])
+        else:
+            (waiting,) = following
+    assert results(waiting) == [("text_to_sql", "")] * 3
+    assert 3 * 4_000 < len(canonical_json(waiting["state"])) < MAX_STATE_BYTES
+
+
+@pytest.mark.parametrize("character", ["a", "å", "漢", "\x01"])
+def test_failures_with_long_texts_fit_into_the_state_with_the_largest_answer(character: str) -> None:
+    gather, *commands = followed(chosen(3))
+    long = {"message": character * 2_000, "remedy": character * 2_000, "field": character * 200}
+    ends = []
+    for command in commands[:2]:
+        task = {"task": command["event_id"], "task_type": command["type"]}
+        failure = TaskFailed.model_validate(task | long | {"code": "no_result", "attempts": 1})
+        ends += followed(reply(command, failure))
+    (draft,) = followed(join(gather, [*ends, *followed(findings_of_size(commands[2], 4_000))]))
+    assert [code for _, code in results(draft)] == ["no_result", "no_result", ""]
+
+
+def test_state_of_an_unfinished_sequence_has_each_result_once() -> None:
+    gather, first = followed(chosen(2, "sequence"))
+    answer = findings(first)
+    second_gather, _ = followed(join(gather, followed(answer)))
+    assert second_gather["state"].get("facts") is None
+    assert text(second_gather["state"]).count(payload(answer).findings[0].sha256) == 1
 
 
 def asked_for_consent(command: Json) -> Json:
@@ -288,7 +369,7 @@ FORGED_JOINS: dict[str, Callable[[Json, Json], Json]] = {
     "from an agent": lambda joined, _: joined | {"node_from": "text_to_sql"},
     "another id": lambda joined, _: joined | {"event_id": GRANT},
     "altered state": lambda joined, _: changed(joined, "state.artefacts", {}),
-    "before its branches": lambda joined, _: joined | {"seq": 3},
+    "in its gather's place": lambda joined, _: joined | {"seq": 3},
     "another case": lambda joined, _: joined | {"case_id": GRANT},
     "in a branch": lambda joined, _: joined | {"branch": {"gather": GRANT, "number": 0}},
 }
@@ -380,6 +461,23 @@ def test_replay_reports_a_branch_that_was_left_out() -> None:
     log = answered(parallel())
     without = [delivered(event) for event in log if event is not log[3]]
     assert "recorded GatherBranches to case_manager" in str(replay_case(without).divergence)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_replay_of_a_fan_out_that_is_recorded_in_part_is_undecided(count: int) -> None:
+    event = chosen()
+    whole = followed(event)
+    for recorded in permutations(whole, count):
+        found = replay_case([delivered(each) for each in (event, *recorded)])
+        assert (found.decisions, found.undecided, found.divergence) == (0, 1, None)
+    assert replay_case([delivered(each) for each in (event, *whole)]).undecided == 0
+
+
+def test_replay_of_a_fan_out_in_part_reports_what_differs() -> None:
+    event = chosen()
+    gather, first, *_ = followed(event)
+    other = with_digest(changed(first, "time_limit_ms", 1))
+    assert replay_case([delivered(each) for each in (event, gather, other)]).divergence is not None
 
 
 def test_join_that_quotes_another_part_is_seen_by_the_state() -> None:

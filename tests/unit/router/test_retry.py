@@ -169,6 +169,18 @@ def test_retry_of_a_sequence_begins_with_the_step_that_failed() -> None:
     assert second_gather["attempt"] == "retry-1"
 
 
+def test_retry_of_a_gather_without_deployed_agents_fails_again_with_the_reason() -> None:
+    gather, *ends = followed(chosen(2, agents=("palmist", "astrologer")))
+    event = retried(gather, join(gather, ends))
+    again, *unknown = followed(event)
+    assert again["payload"] == gather["payload"]
+    (close,) = followed(join(again, unknown))
+    assert (close["type"], close["payload"]["code"], close["attempt"]) == ("CloseCase", "branches_failed", "retry-1")
+    early = with_digest(event | {"seq": event["seq"] - 1})
+    with pytest.raises(InvalidEvent, match="does not follow from a failure"):
+        followed(early)
+
+
 def test_retry_of_a_gather_that_quotes_other_branches_is_forged() -> None:
     gather, *commands = followed(chosen(2))
     failure = join(gather, [followed(failed(command))[0] for command in commands])
