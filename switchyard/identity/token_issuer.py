@@ -67,7 +67,7 @@ class TaskEvidence(Protocol):
 @dataclass
 class TokenIssuer:
     """What issuing depends on. `ceilings` has the agents' limits by name, `services` the grants of sources that act for
-    themselves, by source."""
+    themselves, by source; `role_scope` is what a scope that names a role begins with."""
 
     store: GrantStore
     evidence: TaskEvidence
@@ -76,6 +76,7 @@ class TokenIssuer:
     keys: GrantKeys
     ceilings: AgentCeilings
     services: Mapping[str, ServiceGrant]
+    role_scope: str
     clock: Clock
     _cache: OrderedDict[_CacheKey, IssuedToken] = field(default_factory=OrderedDict)
     _running: dict[_CacheKey, asyncio.Task[IssuedToken]] = field(default_factory=dict)
@@ -97,6 +98,7 @@ class TokenIssuer:
             revoked=registered is not None and registered.revoked,
             task=task,
             ceiling=self.ceilings.get(agent, AgentCeiling()),
+            role_scope=self.role_scope,
             now=now,
         )
         if denied is not None or claims is None:

@@ -72,6 +72,7 @@ async def run_identity(catalogue: Catalogue) -> None:
             keys=keys,
             ceilings=settings.identity_ceilings,
             services=settings.service_grants,
+            role_scope=settings.role_scope,
             clock=process.clock,
         )
         users = UserTokens(

@@ -108,11 +108,18 @@ class Service:
         return await self.post("ingress", "/grants", body)
 
     async def open_task(
-        self, grant: str, *, agent: str = "text_to_sql", tenant: str = "operator", lease: str = "1 hour"
+        self,
+        grant: str,
+        *,
+        agent: str = "text_to_sql",
+        tenant: str = "operator",
+        lease: str = "1 hour",
+        scopes: tuple[str, ...] = ("role:NORTH",),
     ) -> dict[str, Any]:
         """A case of that grant's user and a task of it that the agent holds; as a request for a token."""
         case_id, task_id = str(uuid.uuid4()), str(uuid.uuid4())
-        facts = {"pinned": {"tenant": tenant, "principal": {"grant_ref": grant}}, "payload": {}}
+        principal = {"grant_ref": grant, "scopes": scopes}
+        facts = {"pinned": {"tenant": tenant, "principal": principal}, "payload": {}}
         await self.owner.execute(
             "insert into case_manager.submission (case_id, payload_mac, playbook, facts, opened_id)"
             " values ($1, '', 'assist', $2, $1)",
@@ -165,6 +172,7 @@ async def service(
                 tenants=("operator",), agents=("text_to_sql",), audiences=(WAREHOUSE,), scopes=NORTH
             )
         },
+        role_scope="session:role:",
         clock=clock,
     )
     users = UserTokens(user_tokens, AUDIENCE, "tenant", "roles", "session:role:", frozenset({"work_orders:read"}))
@@ -281,6 +289,16 @@ async def test_stolen_agent_cannot_use_another_users_grant(service: Service, ide
     own_task = await service.open_task(await granted(service, identity_servers, "ana"))
     status, answer = await service.post("text_to_sql", "/token", own_task | {"grant": bens, "scopes": list(SOUTH)})
     assert (status, answer["error"]) == (403, "grant_foreign")
+
+
+@pytest.mark.parametrize("scopes", [("role:SOUTH",), ("role:NORTH", "role:SOUTH"), ()])
+async def test_role_that_the_case_was_not_opened_in_is_denied(
+    service: Service, identity_servers: IdentityServers, scopes: tuple[str, ...]
+) -> None:
+    for grant in (await granted(service, identity_servers), service_grant_id("upstream.jobs")):
+        request = await service.open_task(grant, scopes=scopes)
+        status, answer = await service.post("text_to_sql", "/token", request)
+        assert (status, answer["error"]) == (403, "role_of_another_case")
 
 
 async def test_agent_without_the_lease_is_denied(service: Service, identity_servers: IdentityServers) -> None:
