@@ -103,7 +103,7 @@ class JwtVerifier:
             raise JwksUnavailable(f"the issuer's keys cannot be fetched ({type(error).__name__})") from error
         with self._storing:
             if self._keys is None or tried >= self._fetched:
-                # In this order: whoever sees the time sees keys that are at least as new.
+                # In this order: a reader that sees the time sees keys that are at least as new.
                 self._keys, self._fetched = keys, tried
         return keys
 

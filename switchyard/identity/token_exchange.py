@@ -179,7 +179,11 @@ class IdentityProvider:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         status, answer = await _post(self._http, self._endpoint, form, self._client)
         if status != 200:
-            raise SubjectTokenRejected(f"the identity provider did not refresh ({str(answer.get('error'))[:60]})")
+            error = str(answer.get("error"))[:60]
+            if error == "invalid_grant":
+                raise SubjectTokenRejected("the identity provider does not accept the user's refresh token")
+            # Of this client, or of the moment: the user could change nothing.
+            raise Unavailable("identity_provider", f"the identity provider answered {status} ({error})")
         try:
             found = _Answer.model_validate(answer)
         except ValidationError:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,14 @@ from switchyard.identity.jwt_verifier import JwtVerifier
 from switchyard.identity.permissions import AgentCeiling, ServiceGrant
 from switchyard.identity.task_evidence import WorkDatabaseEvidence
 from switchyard.identity.tls import client_tls
-from switchyard.identity.token_exchange import IdentityProvider, TokenExchange
-from switchyard.identity.token_issuer import TokenIssuer
+from switchyard.identity.token_exchange import (
+    IdentityProvider,
+    IssuedToken,
+    SubjectTokenRejected,
+    TokenExchange,
+    UserCredential,
+)
+from switchyard.identity.token_issuer import MAX_REFRESHES, TokenIssuer
 from switchyard.protocol.events.router import Wait
 from switchyard.protocol.grants import GrantClaims, service_grant_id
 from switchyard.protocol.principal_jws import import_private_key, import_public_key, sign_grant
@@ -357,6 +363,102 @@ async def test_grant_that_the_users_token_does_not_permit_is_refused(
 ) -> None:
     status, answer = await service.grant(identity_servers, "ana", **changed)
     assert (status, answer["field"]) == (403, field)
+
+
+async def test_service_credential_that_is_rejected_needs_no_consent(
+    service: Service, exchange: TokenExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def altered(client: Any, scopes: tuple[str, ...], *, now: float) -> UserCredential:
+        return UserCredential("a.b.c", int(now) + 60, service=True)
+
+    async def rejected(*_: Any, **__: Any) -> IssuedToken:
+        raise SubjectTokenRejected("no")
+
+    monkeypatch.setattr(exchange, "service_credential", altered)
+    monkeypatch.setattr(exchange, "exchange", rejected)
+    status, answer = await service.post(
+        "text_to_sql", "/token", await service.open_task(service_grant_id("upstream.jobs"))
+    )
+    assert (status, answer["error"]) == (403, "exchange_denied")
+
+
+def while_exchanging(
+    exchange: TokenExchange, monkeypatch: pytest.MonkeyPatch, change: Callable[[], Awaitable[object]]
+) -> list[str]:
+    """Have something happen while the first exchange runs; the tokens of all exchanges."""
+    ask, issued = exchange.exchange, list[str]()
+
+    async def slow(*arguments: Any, **named: Any) -> IssuedToken:
+        token = await ask(*arguments, **named)
+        issued.append(token.jti)
+        if len(issued) == 1:
+            await change()
+        return token
+
+    monkeypatch.setattr(exchange, "exchange", slow)
+    return issued
+
+
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        ("update identity.user_grant set revoked_at = now(), wrapped_key = null, credential = null", "needs_reauth"),
+        ("update text_to_sql.inbox set outputs = '{}'", "task_not_open"),
+    ],
+)
+async def test_grant_or_task_that_ends_during_the_exchange_gets_no_token(
+    service: Service,
+    identity_servers: IdentityServers,
+    exchange: TokenExchange,
+    monkeypatch: pytest.MonkeyPatch,
+    sql: str,
+    code: str,
+) -> None:
+    request = await service.open_task(await granted(service, identity_servers))
+    [(column, value)] = [("grant_id", request["grant"])] if "user_grant" in sql else [("event_id", request["task_id"])]
+    issued = while_exchanging(exchange, monkeypatch, lambda: service.owner.execute(f"{sql} where {column} = $1", value))
+    status, answer = await service.post("text_to_sql", "/token", request)
+    assert (status in {401, 403}, answer["error"]) == (True, code)
+    assert await service.owner.fetchval("select count(*) from identity.issued_token where jti = any($1)", issued) == 0
+
+
+async def test_grant_renewed_during_the_exchange_is_exchanged_anew(
+    service: Service, identity_servers: IdentityServers, exchange: TokenExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = await granted(service, identity_servers)
+    request = await service.open_task(grant)
+    await next_second()
+
+    async def renew() -> None:
+        await granted(service, identity_servers, jti=grant)
+
+    issued = while_exchanging(exchange, monkeypatch, renew)
+    status, answer = await service.post("text_to_sql", "/token", request)
+    assert (status, len(issued)) == (200, 2)
+    assert answer["jti"] == issued[1]
+
+
+async def test_refreshes_leave_connections_for_other_requests(
+    service: Service, identity_servers: IdentityServers, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh, running, most = provider.refresh, 0, 0
+
+    async def slow(refresh_token: str, *, now: float) -> UserCredential:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.3)
+        running -= 1
+        return await refresh(refresh_token, now=now)
+
+    monkeypatch.setattr(provider, "refresh", slow)
+    ends = int(time.time()) + 86_400
+    grants = [await granted(service, identity_servers, refresh=True, exp=ends) for _ in range(4)]
+    requests = [await service.open_task(grant, lease="3 hours") for grant in grants]
+    service.clock.shift_s = 3_600
+    answers = await asyncio.gather(*(service.post("text_to_sql", "/token", request) for request in requests))
+    assert [status for status, _ in answers] == [200] * 4
+    assert most == MAX_REFRESHES
 
 
 async def test_grant_of_another_user_cannot_be_renewed(service: Service, identity_servers: IdentityServers) -> None:
