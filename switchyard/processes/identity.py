@@ -96,8 +96,13 @@ async def run_identity(catalogue: Catalogue) -> None:
         process.serve_in_background(
             "identity_api", partial(serve_web_app, api.app(), settings.identity_host, settings.identity_port, tls=tls)
         )
-        process.run_periodically("credentials", store.forget_expired, breaker, every_s=FORGET_INTERVAL_S)
+        process.run_periodically("credentials", partial(_forget, store), breaker, every_s=FORGET_INTERVAL_S)
         await process.run()
+
+
+async def _forget(store: GrantStore) -> None:
+    await store.forget_expired()
+    await store.forget_grants()
 
 
 async def _key_wrapper(process: ServiceProcess, settings: IdentitySettings) -> KeyWrapper:

@@ -33,6 +33,7 @@ from switchyard.identity.token_exchange import (
     UserCredential,
 )
 from switchyard.identity.token_issuer import MAX_REFRESHES, TokenIssuer
+from switchyard.processes.identity import _forget
 from switchyard.protocol.events.router import Wait
 from switchyard.protocol.grants import GrantClaims, service_grant_id
 from switchyard.protocol.principal_jws import import_private_key, import_public_key, sign_grant
@@ -78,6 +79,7 @@ class Service:
     owner: Owner
     clock: ShiftedNow
     http: aiohttp.ClientSession
+    store: GrantStore
     cases: list[str] = field(default_factory=list)
 
     async def post(self, caller: str, path: str, body: Any) -> Answer:
@@ -185,7 +187,7 @@ async def service(
     api = IdentityApi(issuer, store, users, keys, frozenset({"ingress"}), frozenset({"text_to_sql", "drafter"}), clock)
     tls = MutualTls(certificates / CA_FILE, certificates / "identity.pem", certificates / "identity.key")
     server = WebServer(api.app(), "127.0.0.1", 0, tls=tls)
-    yield Service(f"https://127.0.0.1:{server.port}", certificates, owner, clock, http)
+    yield Service(f"https://127.0.0.1:{server.port}", certificates, owner, clock, http, store)
     await server.stop()
 
 
@@ -541,6 +543,24 @@ async def test_unexpected_failure_is_answered_and_raises_an_alarm(
         status, answer = await service.post("text_to_sql", "/token", request)
     assert (status, answer["error"]) == (500, "failed")
     assert [line["alarm"] for line in lines if line["event"] == "identity.failed"] == ["tick"]
+
+
+async def test_grant_is_forgotten_sixty_days_after_its_expiry(
+    service: Service, identity_servers: IdentityServers
+) -> None:
+    old, recent = [await granted(service, identity_servers) for _ in range(2)]
+    request = await service.open_task(old)
+    issued = (await service.post("text_to_sql", "/token", request))[1]["jti"]
+    for grant, days in ((old, 61), (recent, 59)):
+        await service.owner.execute(
+            f"update identity.user_grant set expires_at = now() - interval '{days} days' where grant_id = $1", grant
+        )
+    await _forget(service.store)
+    rows = await service.owner.fetch(
+        "select grant_id::text, credential from identity.user_grant where grant_id = any($1::uuid[])", [old, recent]
+    )
+    assert [tuple(row) for row in rows] == [(recent, None)]
+    assert await service.owner.fetchval("select count(*) from identity.issued_token where jti = $1", issued) == 1
 
 
 async def test_database_holds_no_token(
