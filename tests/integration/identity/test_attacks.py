@@ -86,6 +86,7 @@ async def test_thief_of_login_and_certificate_gets_the_cases_role_and_is_reporte
     issued = await Producers(await pool_for("reconciler"), ()).issued([invented["case_id"]])
     now = datetime.now(UTC) + timedelta(minutes=1)
     ending = RecordedEvent("case_manager", invented["case_id"], "e", "e" * 64, "CaseClosed", now, (), terminal=True)
+    assert issued is not None
     gaps = compare_credentials(issued, [ending], settled_before=now + timedelta(minutes=1))
     assert [(gap.kind, gap.event_id) for gap in gaps] == [(GapKind.UNRECORDED, invented["task_id"])]
 
