@@ -59,6 +59,8 @@ class UserCredential:
     refresh_token: str | None = None
     service: bool = False
     """Whether it is a service's own, issued by the token exchange itself."""
+    refreshed: bool = False
+    """Whether it came from a refresh: it is compared with the grant before each exchange."""
 
 
 class _Answer(BaseModel):
@@ -189,7 +191,7 @@ class IdentityProvider:
         except ValidationError:
             raise Unavailable("identity_provider", "the identity provider's answer is invalid") from None
         expires = int(now) + (found.expires_in or 0)
-        return UserCredential(found.access_token, expires, found.refresh_token or refresh_token)
+        return UserCredential(found.access_token, expires, found.refresh_token or refresh_token, refreshed=True)
 
 
 async def _post(

@@ -13,6 +13,7 @@ import structlog
 from joserfc.jwk import OKPKey
 
 from switchyard.identity.grant_store import GrantStore, RegisteredGrant
+from switchyard.identity.jwt_verifier import JwksUnavailable
 from switchyard.identity.permissions import (
     AgentCeiling,
     AgentCeilings,
@@ -33,6 +34,7 @@ from switchyard.identity.token_exchange import (
 from switchyard.protocol.grants import GrantClaims, service_grant_id
 from switchyard.protocol.principal_jws import PrincipalStatementInvalid, verify_grant
 from switchyard.runtime.core.clock import Clock
+from switchyard.runtime.core.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 MIN_REMAINING_S = 60
@@ -67,6 +69,13 @@ class TaskEvidence(Protocol):
         """The task, if this agent holds it now and its case is open. Raises `Unavailable`."""
 
 
+class UserRights(Protocol):
+    """What users' tokens permit."""
+
+    def permits(self, claims: GrantClaims, token: str) -> bool:
+        """Whether a token permits a grant; it blocks. Raises `JwksUnavailable`."""
+
+
 @dataclass
 class TokenIssuer:
     """What issuing depends on. `ceilings` has the agents' limits by name, `services` the grants of sources that act for
@@ -76,6 +85,7 @@ class TokenIssuer:
     evidence: TaskEvidence
     exchange: TokenExchange
     provider: IdentityProvider
+    users: UserRights
     keys: GrantKeys
     ceilings: AgentCeilings
     services: Mapping[str, ServiceGrant]
@@ -184,11 +194,25 @@ class TokenIssuer:
             raise SubjectTokenRejected("the user's credential was deleted")
         if credential.expires_at - self.clock.now().timestamp() > REFRESH_BEFORE_S:
             try:
-                return await self._exchange(credential, claims.sub, agent, request)
+                return await self._exchange_permitted(credential, claims, agent, request)
             except SubjectTokenRejected:
                 if credential.refresh_token is None:
                     raise
-        return await self._exchange(await self._refreshed(request.grant, credential), claims.sub, agent, request)
+        fresh = await self._refreshed(request.grant, credential)
+        return await self._exchange_permitted(fresh, claims, agent, request)
+
+    async def _exchange_permitted(
+        self, credential: UserCredential, claims: GrantClaims, agent: str, request: TokenRequest
+    ) -> IssuedToken:
+        """Exchange a user's credential, unless a refresh showed that the user may no longer do what the grant says."""
+        if credential.refreshed:
+            try:
+                permitted = await asyncio.to_thread(self.users.permits, claims, credential.token)
+            except JwksUnavailable as error:
+                raise Unavailable("identity_provider", str(error)) from error
+            if not permitted:
+                raise SubjectTokenRejected("the user's refreshed token does not permit the grant any more")
+        return await self._exchange(credential, claims.sub, agent, request)
 
     async def _refreshed(self, grant_id: str, used: UserCredential) -> UserCredential:
         """A fresh credential: another process's, if it has just refreshed this grant's."""

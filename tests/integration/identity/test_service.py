@@ -165,11 +165,13 @@ async def service(
     pool, clock = await pool_for("identity"), ShiftedNow()
     store = GrantStore(pool, LocalKeyWrapper(bytes(32)), clock)
     keys = {SOURCE: {"k1": import_public_key(bytes.fromhex(derive_public_key(SEED)))}}
+    users = UserTokens(user_tokens, AUDIENCE, "tenant", "roles", "session:role:", frozenset({"work_orders:read"}))
     issuer = TokenIssuer(
         store=store,
         evidence=WorkDatabaseEvidence(pool),
         exchange=exchange,
         provider=provider,
+        users=users,
         keys=keys,
         ceilings={
             "text_to_sql": AgentCeiling(audiences={WAREHOUSE: ("session:role:*",)}),
@@ -183,7 +185,6 @@ async def service(
         role_scope="session:role:",
         clock=clock,
     )
-    users = UserTokens(user_tokens, AUDIENCE, "tenant", "roles", "session:role:", frozenset({"work_orders:read"}))
     api = IdentityApi(issuer, store, users, keys, frozenset({"ingress"}), frozenset({"text_to_sql", "drafter"}), clock)
     tls = MutualTls(certificates / CA_FILE, certificates / "identity.pem", certificates / "identity.key")
     server = WebServer(api.app(), "127.0.0.1", 0, tls=tls)
@@ -504,6 +505,31 @@ async def test_expired_token_without_a_refresh_token_needs_consent(
     service.clock.shift_s = 3_600
     status, answer = await service.post("text_to_sql", "/token", request)
     assert (status, answer["error"]) == (401, "needs_reauth")
+
+
+async def test_refreshed_token_that_does_not_permit_the_grant_needs_consent(
+    service: Service, identity_servers: IdentityServers, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = await granted(service, identity_servers, refresh=True, exp=int(time.time()) + 86_400)
+    request = await service.open_task(grant, lease="3 hours")
+    service.clock.shift_s = 3_600
+    refreshes = 0
+
+    async def other(refresh_token: str, *, now: float) -> UserCredential:
+        nonlocal refreshes
+        refreshes += 1
+        return UserCredential(identity_servers.log_in("ben").token, int(now) + 3_600, "rotated", refreshed=True)
+
+    monkeypatch.setattr(provider, "refresh", other)
+    for _ in range(2):
+        status, answer = await service.post("text_to_sql", "/token", request)
+        assert (status, answer["error"]) == (401, "needs_reauth")
+    assert refreshes == 2, "each request asks whether the user has the right again"
+    registered = await service.store.find(grant)
+    assert registered is not None
+    kept = await service.store.open(grant, registered)
+    assert kept is not None
+    assert kept.refresh_token == "rotated"
 
 
 async def test_source_that_acts_for_itself_reads_with_its_own_grant(
