@@ -91,7 +91,8 @@ class Asker:
     async def open_task(self, grant: str) -> dict[str, Any]:
         """A case of this grant's user and a task that the agent holds, as a request for a token."""
         case_id, task_id = str(uuid.uuid4()), str(uuid.uuid4())
-        facts = {"pinned": {"tenant": "northfork", "principal": {"grant_ref": grant}}, "payload": {}}
+        principal = {"grant_ref": grant, "scopes": ["role:FIELD_PERMIAN"]}
+        facts = {"pinned": {"tenant": "northfork", "principal": principal}, "payload": {}}
         await self.owner.execute(
             "insert into case_manager.submission (case_id, payload_mac, playbook, facts, opened_id)"
             " values ($1, '', 'assist', $2, $1)",

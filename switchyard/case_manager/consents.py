@@ -67,8 +67,9 @@ class ConsentWaits:
         return [requested] if answer is None else [json.loads(answer)]
 
     async def renew(self, source: str, detail: Json) -> list[Json]:
-        """Answer the commands that wait for this grant. Raises `InvalidEvent` for an invalid report, and (forged) for
-        one that its source did not sign. Whether the user may go on is still the identity service's decision."""
+        """Answer the commands of this tenant and source that wait for this grant. Raises `InvalidEvent` for an invalid
+        report or a grant that has expired, and (forged) for one that its source did not sign. Whether the user may go
+        on is still the identity service's decision."""
         try:
             renewed = GrantRenewed.model_validate_json(json.dumps(detail))
         except ValidationError as error:
@@ -80,9 +81,11 @@ class ConsentWaits:
             raise forged(error.message, "grant", error.remedy or "let the ingress sign the grant") from None
         if claims.tenant != renewed.tenant:
             raise forged("the grant is another tenant's", "tenant", "report the grant under its own tenant")
+        if claims.exp <= self.pending.clock.now().timestamp():
+            raise invalid("the grant has expired", "grant", "report the grant that the user's new log-in gave")
         events = []
         while rows := await self.pending.database.with_queries(_SQL).rows(
-            "waiting_for", claims.jti, PENDING_BATCH_SIZE
+            "waiting_for", claims.jti, PENDING_BATCH_SIZE, claims.tenant, source
         ):
             for row in rows:
                 waiting = PendingCommand(str(row["task_id"]), row["kind"], json.loads(row["command"]))

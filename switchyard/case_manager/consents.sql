@@ -12,8 +12,11 @@ with added as (
 select o.event from pending_command p join outbox o on o.event_id = p.answer_id where p.task_id = $1
 
 -- name: waiting_for
-select task_id, kind, command from pending_command p
-where kind = 'consent' and waits_for = $1 and answer_id is null
+-- $3 and $4: the tenant and the source of the renewal, which must be those that intake recorded of the case.
+select p.task_id, p.kind, p.command from pending_command p
+join submission s on s.case_id = p.case_id
+where p.kind = 'consent' and p.waits_for = $1 and p.answer_id is null
+  and s.facts::json #>> '{pinned,tenant}' = $3 and s.facts::json #>> '{pinned,principal,sub}' = 'service:' || $4::text
   and not exists (select from latest_ending ended where ended.case_id = p.case_id)
-order by stored_at
+order by p.stored_at
 limit $2

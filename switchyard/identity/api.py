@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -85,20 +85,33 @@ class UserTokens:
             found = self.verifier.verify(token, audience=self.audience)
         except InvalidJwt as error:
             raise _Rejected(403, "token_invalid", str(error), "token") from None
+        exceeding = self._exceeding(claims, found)
+        if exceeding is None and found.get("iat") != claims.iat:
+            exceeding = "iat"
+        if exceeding is not None:
+            message = f"the user's token does not permit the grant's {exceeding}"
+            raise _Rejected(403, "grant_exceeds_token", message, exceeding)
+        return claims.iat, int(found["exp"])
+
+    def permits(self, claims: GrantClaims, token: str) -> bool:
+        """Whether a refreshed token permits the grant still. Raises `JwksUnavailable`."""
+        try:
+            found = self.verifier.verify(token, audience=self.audience)
+        except InvalidJwt:
+            return False
+        return self._exceeding(claims, found) is None
+
+    def _exceeding(self, claims: GrantClaims, found: Mapping[str, Any]) -> str | None:
+        """The first field of the grant that goes beyond the claims of the user's token."""
         roles = found.get(self.role_claim)
         names = [roles] if isinstance(roles, str) else roles if isinstance(roles, list) else []
         allowed = self.base_scopes | {self.role_scope + name for name in names if isinstance(name, str)}
-        for field, holds in (
-            ("sub", found["sub"] == claims.sub),
-            ("tenant", found.get(self.tenant_claim) == claims.tenant),
-            ("scopes", set(claims.scopes) <= allowed),
-            ("iat", found.get("iat") == claims.iat),
-        ):
-            if not holds:
-                raise _Rejected(
-                    403, "grant_exceeds_token", f"the user's token does not permit the grant's {field}", field
-                )
-        return claims.iat, int(found["exp"])
+        same = {
+            "sub": found["sub"] == claims.sub,
+            "tenant": found.get(self.tenant_claim) == claims.tenant,
+            "scopes": set(claims.scopes) <= allowed,
+        }
+        return next((field for field, holds in same.items() if not holds), None)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -21,6 +21,8 @@ from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
 KeptGrant = Literal["foreign", "revoked"]
+GRANT_KEPT = timedelta(days=60)
+"""How long after its expiry a grant's row is kept."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ class GrantStore:
     async def forget_expired(self) -> int:
         """Delete the credentials of expired grants; return how many."""
         return await self._database.execute("forget_expired", self._clock.now())
+
+    async def forget_grants(self) -> int:
+        """Delete grants that expired `GRANT_KEPT` ago, with their users' names; return how many. What was issued for
+        them stays recorded."""
+        return await self._database.execute("forget_grants", self._clock.now() - GRANT_KEPT)
 
     async def record_issue(self, request: TokenRequest, agent: str, token: IssuedToken) -> None:
         """Record that a token is handed out for a task."""

@@ -36,6 +36,9 @@ update user_grant set revoked_at = greatest(revoked_at, $2), wrapped_key = null,
 -- name: forget_expired
 update user_grant set wrapped_key = null, credential = null where expires_at < $1 and credential is not null
 
+-- name: forget_grants
+delete from user_grant where expires_at < $1
+
 -- name: record_issue
 insert into issued_token (jti, task_id, grant_id, case_id, agent, audience, scopes, issued_at, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
@@ -40,7 +41,7 @@ class JwksUnavailable(Exception):
 
 
 class JwtVerifier:
-    """Verifies tokens of one issuer. `fetch` returns the issuer's JWKS document; it blocks."""
+    """Verifies tokens of one issuer, in any number of threads. `fetch` returns the issuer's JWKS; it blocks."""
 
     def __init__(self, *, issuer: str, fetch: Callable[[], bytes], now: Callable[[], float] = time.time) -> None:
         self._issuer = issuer
@@ -49,6 +50,7 @@ class JwtVerifier:
         self._keys: KeySet | None = None
         self._fetched = 0.0
         self._tried = float("-inf")
+        self._storing = threading.Lock()
 
     def verify(self, text: str, *, audience: str) -> Mapping[str, Any]:
         """The claims of a token for this audience; `sub` is text. Raises `InvalidJwt` or `JwksUnavailable`."""
@@ -57,11 +59,16 @@ class JwtVerifier:
             # Not verified, and enough to refuse it: its key is not looked for.
             raise InvalidJwt("the token is of another issuer")
         keys = self._key_set()
-        if kid is not None and kid not in {key.kid for key in keys.keys} and self._tried < asked:
-            if asked - self._tried < JWKS_MIN_REFETCH_S:
-                # The issuer may have a new key since: to say that the token is invalid would lose a valid one.
+        if kid is not None and kid not in {key.kid for key in keys.keys}:
+            if self._fetched >= asked and self._keys is not None:
+                # Fetched since this was called, perhaps by another thread after the keys were read above.
+                keys = self._keys
+            elif asked - self._tried < JWKS_MIN_REFETCH_S:
+                # The issuer may have a new key since, or another thread is just fetching it: to say that the token is
+                # invalid would lose a valid one.
                 raise JwksUnavailable("the token names a key that the issuer did not have a moment ago")
-            keys = self._fetch_keys()
+            else:
+                keys = self._fetch_keys()
         registry = jwt.JWTClaimsRegistry(
             now=int(self._now()),
             leeway=TOKEN_LEEWAY_S,
@@ -89,13 +96,16 @@ class JwtVerifier:
         return self._keys
 
     def _fetch_keys(self) -> KeySet:
-        self._tried = self._now()
+        self._tried = tried = self._now()
         try:
-            self._keys = read_key_set(self._fetch())
+            keys = read_key_set(self._fetch())
         except (OSError, HTTPException, InvalidEvent) as error:
             raise JwksUnavailable(f"the issuer's keys cannot be fetched ({type(error).__name__})") from error
-        self._fetched = self._tried
-        return self._keys
+        with self._storing:
+            if self._keys is None or tried >= self._fetched:
+                # In this order: a reader that sees the time sees keys that are at least as new.
+                self._keys, self._fetched = keys, tried
+        return keys
 
 
 def fetch_jwks(url: str, timeout_s: float = JWKS_TIMEOUT_S) -> bytes:

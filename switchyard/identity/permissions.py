@@ -40,6 +40,8 @@ class OpenTask:
     tenant: str
     grant: str | None
     """The grant of the user who asked: intake compared both."""
+    role: str | None = None
+    """The role in which the case was opened."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,17 @@ def check_request(
     revoked: bool,
     task: OpenTask | None,
     ceiling: AgentCeiling,
+    role_scope: str,
     now: float,
 ) -> Denied | None:
-    """None if the token may be issued; else the first reason against it."""
+    """None if the token may be issued; else the first reason against it. `role_scope` is what a scope that names a role
+    begins with."""
     if grant is None:
         return Denied("grant_unknown", "no grant of that id is registered")
     if task is None:
         return Denied("task_not_open", "this agent holds no such task of that case")
     patterns = ceiling.audiences.get(request.audience, ())
+    roles = [scope for scope in request.scopes if scope.startswith(role_scope)]
     reasons = (
         (
             (task.grant, task.tenant) == (request.grant, grant.tenant),
@@ -81,6 +86,10 @@ def check_request(
         (
             all(any(fnmatchcase(scope, pattern) for pattern in patterns) for scope in request.scopes),
             Denied("above_ceiling", "this agent may never have these scopes for this audience"),
+        ),
+        (
+            not roles or (task.role is not None and roles == [role_scope + task.role]),
+            Denied("role_of_another_case", "the case was opened in another role, or in none"),
         ),
         (
             not revoked and now < grant.exp,

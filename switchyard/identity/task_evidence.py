@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from switchyard.identity.permissions import OpenTask
 from switchyard.protocol.case_facts import CaseFacts
+from switchyard.protocol.fields import ROLE_SCOPE
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
@@ -22,4 +23,6 @@ class WorkDatabaseEvidence:
         if facts is None:
             return None
         pinned = CaseFacts.from_json(facts).pinned
-        return OpenTask(tenant=pinned["tenant"], grant=pinned["principal"].get("grant_ref"))
+        principal = pinned["principal"]
+        roles = [each.removeprefix(ROLE_SCOPE) for each in principal.get("scopes", ()) if each.startswith(ROLE_SCOPE)]
+        return OpenTask(pinned["tenant"], principal.get("grant_ref"), roles[0] if len(roles) == 1 else None)

@@ -59,6 +59,8 @@ class UserCredential:
     refresh_token: str | None = None
     service: bool = False
     """Whether it is a service's own, issued by the token exchange itself."""
+    refreshed: bool = False
+    """Whether it came from a refresh: it is compared with the grant before each exchange."""
 
 
 class _Answer(BaseModel):
@@ -179,13 +181,17 @@ class IdentityProvider:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         status, answer = await _post(self._http, self._endpoint, form, self._client)
         if status != 200:
-            raise SubjectTokenRejected(f"the identity provider did not refresh ({str(answer.get('error'))[:60]})")
+            error = str(answer.get("error"))[:60]
+            if error == "invalid_grant":
+                raise SubjectTokenRejected("the identity provider does not accept the user's refresh token")
+            # Of this client, or of the moment: the user could change nothing.
+            raise Unavailable("identity_provider", f"the identity provider answered {status} ({error})")
         try:
             found = _Answer.model_validate(answer)
         except ValidationError:
             raise Unavailable("identity_provider", "the identity provider's answer is invalid") from None
         expires = int(now) + (found.expires_in or 0)
-        return UserCredential(found.access_token, expires, found.refresh_token or refresh_token)
+        return UserCredential(found.access_token, expires, found.refresh_token or refresh_token, refreshed=True)
 
 
 async def _post(

@@ -55,6 +55,14 @@ async def run_identity(catalogue: Catalogue) -> None:
             for source, own in settings.principal_keys.items()
         }
         now = lambda: process.clock.now().timestamp()  # noqa: E731
+        users = UserTokens(
+            JwtVerifier(issuer=settings.idp_issuer, fetch=partial(fetch_jwks, settings.idp_jwks_url), now=now),
+            settings.idp_audience,
+            settings.idp_tenant_claim,
+            settings.idp_role_claim,
+            settings.role_scope,
+            frozenset(settings.base_scopes),
+        )
         issuer = TokenIssuer(
             store=store,
             evidence=WorkDatabaseEvidence(pool),
@@ -69,18 +77,12 @@ async def run_identity(catalogue: Catalogue) -> None:
                 subject_prefix=settings.exchange_subject_prefix,
             ),
             provider=IdentityProvider(http, endpoint=settings.idp_token_url, client=settings.refreshing_client()),
+            users=users,
             keys=keys,
             ceilings=settings.identity_ceilings,
             services=settings.service_grants,
+            role_scope=settings.role_scope,
             clock=process.clock,
-        )
-        users = UserTokens(
-            JwtVerifier(issuer=settings.idp_issuer, fetch=partial(fetch_jwks, settings.idp_jwks_url), now=now),
-            settings.idp_audience,
-            settings.idp_tenant_claim,
-            settings.idp_role_claim,
-            settings.role_scope,
-            frozenset(settings.base_scopes),
         )
         api = IdentityApi(
             issuer,
@@ -95,8 +97,13 @@ async def run_identity(catalogue: Catalogue) -> None:
         process.serve_in_background(
             "identity_api", partial(serve_web_app, api.app(), settings.identity_host, settings.identity_port, tls=tls)
         )
-        process.run_periodically("credentials", store.forget_expired, breaker, every_s=FORGET_INTERVAL_S)
+        process.run_periodically("credentials", partial(_forget, store), breaker, every_s=FORGET_INTERVAL_S)
         await process.run()
+
+
+async def _forget(store: GrantStore) -> None:
+    await store.forget_expired()
+    await store.forget_grants()
 
 
 async def _key_wrapper(process: ServiceProcess, settings: IdentitySettings) -> KeyWrapper:

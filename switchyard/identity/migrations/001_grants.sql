@@ -13,6 +13,7 @@ create table user_grant (
   check ((wrapped_key is null) = (credential is null))
 );
 create index user_grant_expired on user_grant (expires_at) where credential is not null;
+create index user_grant_ended on user_grant (expires_at);
 comment on table user_grant is 'What a user allows agents to do in their name, and the sealed credential that it is redeemed with.';
 comment on column user_grant.sub is 'The user, as the identity provider names them: only they renew or revoke it.';
 comment on column user_grant.statement is 'The grant as the ingress signed it: a compact JWS without a token.';

@@ -151,6 +151,34 @@ async def test_renewal_of_another_grant_answers_nothing(case_manager: CaseManage
     assert await case_manager.consents.renew(CONSENT_SOURCE, {"tenant": "acme", "grant": grant(fresh_id())}) == []
 
 
+@pytest.mark.parametrize("path", ["{pinned,tenant}", "{pinned,principal,sub}"])
+async def test_renewal_answers_no_case_of_another_tenant_or_source(
+    case_manager: CaseManager, intake: CaseIntake, owner: Owner, path: str
+) -> None:
+    jti = fresh_id()
+    command = await asked(intake, jti)
+    await request(case_manager, command)
+    await owner.execute(
+        "update case_manager.submission set facts = jsonb_set(facts::jsonb, $2::text[], '\"service:other\"')::text"
+        " where case_id = $1",
+        command["case_id"],
+        path.strip("{}").split(","),
+    )
+    assert await case_manager.consents.renew(CONSENT_SOURCE, {"tenant": "acme", "grant": grant(jti)}) == []
+
+
+async def test_renewal_with_an_expired_grant_answers_nothing(
+    case_manager: CaseManager, intake: CaseIntake, clock: ManualClock
+) -> None:
+    jti = fresh_id()
+    await request(case_manager, await asked(intake, jti))
+    statement = grant(jti, exp=int(clock.now().timestamp()))
+    with pytest.raises(InvalidEvent, match="expired"):
+        await case_manager.consents.renew(CONSENT_SOURCE, {"tenant": "acme", "grant": statement})
+    [granted] = await case_manager.consents.renew(CONSENT_SOURCE, {"tenant": "acme", "grant": grant(jti)})
+    assert granted["type"] == "ConsentGranted"
+
+
 @pytest.mark.parametrize(
     ("source", "tenant", "changed"),
     [

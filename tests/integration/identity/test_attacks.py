@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import uuid
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 
+from switchyard.audit.reconciliation.completeness import GapKind, RecordedEvent
+from switchyard.audit.reconciliation.credentials import compare_credentials
+from switchyard.audit.reconciliation.producers import Producers
 from switchyard.identity.token_exchange import UserCredential
 from switchyard.protocol.grants import GrantClaims
 from switchyard.protocol.principal_jws import sign_grant
+from tests.integration.conftest import PoolFor
 from tests.integration.identity.conftest import WAREHOUSE, IdentityServers
 from tests.integration.identity.test_service import (  # noqa: F401
     KEY,
@@ -53,6 +59,36 @@ async def test_thief_of_a_certificate_gets_no_token_for_a_case_without_a_task(
     assert await refused(service, others | {"task_id": own["task_id"]}) == "task_not_open"
     assert await refused(service, own | {"grant": bens, "scopes": list(SOUTH)}) == "grant_foreign"
     assert await refused(service, own | {"case_id": others["case_id"], "grant": bens}) == "task_not_open"
+
+
+async def test_thief_of_login_and_certificate_gets_the_cases_role_and_is_reported(
+    service: Service,  # noqa: F811
+    identity_servers: IdentityServers,
+    pool_for: PoolFor,
+) -> None:
+    others = await service.open_task(await granted(service, identity_servers))
+    # A case that it knows, and a task of its own making.
+    invented = others | {"task_id": str(uuid.uuid4())}
+    assert await refused(service, invented) == "task_not_open"
+    thief = await pool_for("text_to_sql")
+    await thief.execute(
+        "insert into inbox (event_id, digest, case_id, type, token, claims, lease_until)"
+        " values ($1, '', $2, 'AnswerQuestion', 1, 1, now() + interval '1 hour')",
+        invented["task_id"],
+        invented["case_id"],
+    )
+    status, answer = await service.post("text_to_sql", "/token", invented)
+    assert (status, claims_of(answer["access_token"])["scope"]) == (200, NORTH[0])
+    assert await refused(service, invented | {"scopes": list(SOUTH)}) == "scope_not_granted"
+    unnamed = await service.open_task(await granted(service, identity_servers, agents=("field_routing",)))
+    assert await refused(service, unnamed) == "agent_not_granted"
+
+    issued = await Producers(await pool_for("reconciler"), ()).issued([invented["case_id"]])
+    now = datetime.now(UTC) + timedelta(minutes=1)
+    ending = RecordedEvent("case_manager", invented["case_id"], "e", "e" * 64, "CaseClosed", now, (), terminal=True)
+    assert issued is not None
+    gaps = compare_credentials(issued, [ending], settled_before=now + timedelta(minutes=1))
+    assert [(gap.kind, gap.event_id) for gap in gaps] == [(GapKind.UNRECORDED, invented["task_id"])]
 
 
 async def test_thief_of_a_certificate_gets_no_token_for_a_cancelled_case(

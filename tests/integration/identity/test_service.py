@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,15 @@ from switchyard.identity.jwt_verifier import JwtVerifier
 from switchyard.identity.permissions import AgentCeiling, ServiceGrant
 from switchyard.identity.task_evidence import WorkDatabaseEvidence
 from switchyard.identity.tls import client_tls
-from switchyard.identity.token_exchange import IdentityProvider, TokenExchange
-from switchyard.identity.token_issuer import TokenIssuer
+from switchyard.identity.token_exchange import (
+    IdentityProvider,
+    IssuedToken,
+    SubjectTokenRejected,
+    TokenExchange,
+    UserCredential,
+)
+from switchyard.identity.token_issuer import MAX_REFRESHES, TokenIssuer
+from switchyard.processes.identity import _forget
 from switchyard.protocol.events.router import Wait
 from switchyard.protocol.grants import GrantClaims, service_grant_id
 from switchyard.protocol.principal_jws import import_private_key, import_public_key, sign_grant
@@ -72,6 +79,7 @@ class Service:
     owner: Owner
     clock: ShiftedNow
     http: aiohttp.ClientSession
+    store: GrantStore
     cases: list[str] = field(default_factory=list)
 
     async def post(self, caller: str, path: str, body: Any) -> Answer:
@@ -108,11 +116,18 @@ class Service:
         return await self.post("ingress", "/grants", body)
 
     async def open_task(
-        self, grant: str, *, agent: str = "text_to_sql", tenant: str = "operator", lease: str = "1 hour"
+        self,
+        grant: str,
+        *,
+        agent: str = "text_to_sql",
+        tenant: str = "operator",
+        lease: str = "1 hour",
+        scopes: tuple[str, ...] = ("role:NORTH",),
     ) -> dict[str, Any]:
         """A case of that grant's user and a task of it that the agent holds; as a request for a token."""
         case_id, task_id = str(uuid.uuid4()), str(uuid.uuid4())
-        facts = {"pinned": {"tenant": tenant, "principal": {"grant_ref": grant}}, "payload": {}}
+        principal = {"grant_ref": grant, "scopes": scopes}
+        facts = {"pinned": {"tenant": tenant, "principal": principal}, "payload": {}}
         await self.owner.execute(
             "insert into case_manager.submission (case_id, payload_mac, playbook, facts, opened_id)"
             " values ($1, '', 'assist', $2, $1)",
@@ -150,11 +165,13 @@ async def service(
     pool, clock = await pool_for("identity"), ShiftedNow()
     store = GrantStore(pool, LocalKeyWrapper(bytes(32)), clock)
     keys = {SOURCE: {"k1": import_public_key(bytes.fromhex(derive_public_key(SEED)))}}
+    users = UserTokens(user_tokens, AUDIENCE, "tenant", "roles", "session:role:", frozenset({"work_orders:read"}))
     issuer = TokenIssuer(
         store=store,
         evidence=WorkDatabaseEvidence(pool),
         exchange=exchange,
         provider=provider,
+        users=users,
         keys=keys,
         ceilings={
             "text_to_sql": AgentCeiling(audiences={WAREHOUSE: ("session:role:*",)}),
@@ -165,13 +182,13 @@ async def service(
                 tenants=("operator",), agents=("text_to_sql",), audiences=(WAREHOUSE,), scopes=NORTH
             )
         },
+        role_scope="session:role:",
         clock=clock,
     )
-    users = UserTokens(user_tokens, AUDIENCE, "tenant", "roles", "session:role:", frozenset({"work_orders:read"}))
     api = IdentityApi(issuer, store, users, keys, frozenset({"ingress"}), frozenset({"text_to_sql", "drafter"}), clock)
     tls = MutualTls(certificates / CA_FILE, certificates / "identity.pem", certificates / "identity.key")
     server = WebServer(api.app(), "127.0.0.1", 0, tls=tls)
-    yield Service(f"https://127.0.0.1:{server.port}", certificates, owner, clock, http)
+    yield Service(f"https://127.0.0.1:{server.port}", certificates, owner, clock, http, store)
     await server.stop()
 
 
@@ -283,6 +300,16 @@ async def test_stolen_agent_cannot_use_another_users_grant(service: Service, ide
     assert (status, answer["error"]) == (403, "grant_foreign")
 
 
+@pytest.mark.parametrize("scopes", [("role:SOUTH",), ("role:NORTH", "role:SOUTH"), ()])
+async def test_role_that_the_case_was_not_opened_in_is_denied(
+    service: Service, identity_servers: IdentityServers, scopes: tuple[str, ...]
+) -> None:
+    for grant in (await granted(service, identity_servers), service_grant_id("upstream.jobs")):
+        request = await service.open_task(grant, scopes=scopes)
+        status, answer = await service.post("text_to_sql", "/token", request)
+        assert (status, answer["error"]) == (403, "role_of_another_case")
+
+
 async def test_agent_without_the_lease_is_denied(service: Service, identity_servers: IdentityServers) -> None:
     grant = await granted(service, identity_servers)
     ended = await service.open_task(grant, lease="-1 second")
@@ -341,6 +368,102 @@ async def test_grant_that_the_users_token_does_not_permit_is_refused(
     assert (status, answer["field"]) == (403, field)
 
 
+async def test_service_credential_that_is_rejected_needs_no_consent(
+    service: Service, exchange: TokenExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def altered(client: Any, scopes: tuple[str, ...], *, now: float) -> UserCredential:
+        return UserCredential("a.b.c", int(now) + 60, service=True)
+
+    async def rejected(*_: Any, **__: Any) -> IssuedToken:
+        raise SubjectTokenRejected("no")
+
+    monkeypatch.setattr(exchange, "service_credential", altered)
+    monkeypatch.setattr(exchange, "exchange", rejected)
+    status, answer = await service.post(
+        "text_to_sql", "/token", await service.open_task(service_grant_id("upstream.jobs"))
+    )
+    assert (status, answer["error"]) == (403, "exchange_denied")
+
+
+def while_exchanging(
+    exchange: TokenExchange, monkeypatch: pytest.MonkeyPatch, change: Callable[[], Awaitable[object]]
+) -> list[str]:
+    """Have something happen while the first exchange runs; the tokens of all exchanges."""
+    ask, issued = exchange.exchange, list[str]()
+
+    async def slow(*arguments: Any, **named: Any) -> IssuedToken:
+        token = await ask(*arguments, **named)
+        issued.append(token.jti)
+        if len(issued) == 1:
+            await change()
+        return token
+
+    monkeypatch.setattr(exchange, "exchange", slow)
+    return issued
+
+
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        ("update identity.user_grant set revoked_at = now(), wrapped_key = null, credential = null", "needs_reauth"),
+        ("update text_to_sql.inbox set outputs = '{}'", "task_not_open"),
+    ],
+)
+async def test_grant_or_task_that_ends_during_the_exchange_gets_no_token(
+    service: Service,
+    identity_servers: IdentityServers,
+    exchange: TokenExchange,
+    monkeypatch: pytest.MonkeyPatch,
+    sql: str,
+    code: str,
+) -> None:
+    request = await service.open_task(await granted(service, identity_servers))
+    [(column, value)] = [("grant_id", request["grant"])] if "user_grant" in sql else [("event_id", request["task_id"])]
+    issued = while_exchanging(exchange, monkeypatch, lambda: service.owner.execute(f"{sql} where {column} = $1", value))
+    status, answer = await service.post("text_to_sql", "/token", request)
+    assert (status in {401, 403}, answer["error"]) == (True, code)
+    assert await service.owner.fetchval("select count(*) from identity.issued_token where jti = any($1)", issued) == 0
+
+
+async def test_grant_renewed_during_the_exchange_is_exchanged_anew(
+    service: Service, identity_servers: IdentityServers, exchange: TokenExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = await granted(service, identity_servers)
+    request = await service.open_task(grant)
+    await next_second()
+
+    async def renew() -> None:
+        await granted(service, identity_servers, jti=grant)
+
+    issued = while_exchanging(exchange, monkeypatch, renew)
+    status, answer = await service.post("text_to_sql", "/token", request)
+    assert (status, len(issued)) == (200, 2)
+    assert answer["jti"] == issued[1]
+
+
+async def test_refreshes_leave_connections_for_other_requests(
+    service: Service, identity_servers: IdentityServers, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh, running, most = provider.refresh, 0, 0
+
+    async def slow(refresh_token: str, *, now: float) -> UserCredential:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.3)
+        running -= 1
+        return await refresh(refresh_token, now=now)
+
+    monkeypatch.setattr(provider, "refresh", slow)
+    ends = int(time.time()) + 86_400
+    grants = [await granted(service, identity_servers, refresh=True, exp=ends) for _ in range(4)]
+    requests = [await service.open_task(grant, lease="3 hours") for grant in grants]
+    service.clock.shift_s = 3_600
+    answers = await asyncio.gather(*(service.post("text_to_sql", "/token", request) for request in requests))
+    assert [status for status, _ in answers] == [200] * 4
+    assert most == MAX_REFRESHES
+
+
 async def test_grant_of_another_user_cannot_be_renewed(service: Service, identity_servers: IdentityServers) -> None:
     grant = await granted(service, identity_servers, "ana")
     status, answer = await service.grant(identity_servers, "ben", jti=grant)
@@ -384,6 +507,31 @@ async def test_expired_token_without_a_refresh_token_needs_consent(
     assert (status, answer["error"]) == (401, "needs_reauth")
 
 
+async def test_refreshed_token_that_does_not_permit_the_grant_needs_consent(
+    service: Service, identity_servers: IdentityServers, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = await granted(service, identity_servers, refresh=True, exp=int(time.time()) + 86_400)
+    request = await service.open_task(grant, lease="3 hours")
+    service.clock.shift_s = 3_600
+    refreshes = 0
+
+    async def other(refresh_token: str, *, now: float) -> UserCredential:
+        nonlocal refreshes
+        refreshes += 1
+        return UserCredential(identity_servers.log_in("ben").token, int(now) + 3_600, "rotated", refreshed=True)
+
+    monkeypatch.setattr(provider, "refresh", other)
+    for _ in range(2):
+        status, answer = await service.post("text_to_sql", "/token", request)
+        assert (status, answer["error"]) == (401, "needs_reauth")
+    assert refreshes == 2, "each request asks whether the user has the right again"
+    registered = await service.store.find(grant)
+    assert registered is not None
+    kept = await service.store.open(grant, registered)
+    assert kept is not None
+    assert kept.refresh_token == "rotated"
+
+
 async def test_source_that_acts_for_itself_reads_with_its_own_grant(
     service: Service, identity_servers: IdentityServers
 ) -> None:
@@ -421,6 +569,24 @@ async def test_unexpected_failure_is_answered_and_raises_an_alarm(
         status, answer = await service.post("text_to_sql", "/token", request)
     assert (status, answer["error"]) == (500, "failed")
     assert [line["alarm"] for line in lines if line["event"] == "identity.failed"] == ["tick"]
+
+
+async def test_grant_is_forgotten_sixty_days_after_its_expiry(
+    service: Service, identity_servers: IdentityServers
+) -> None:
+    old, recent = [await granted(service, identity_servers) for _ in range(2)]
+    request = await service.open_task(old)
+    issued = (await service.post("text_to_sql", "/token", request))[1]["jti"]
+    for grant, days in ((old, 61), (recent, 59)):
+        await service.owner.execute(
+            f"update identity.user_grant set expires_at = now() - interval '{days} days' where grant_id = $1", grant
+        )
+    await _forget(service.store)
+    rows = await service.owner.fetch(
+        "select grant_id::text, credential from identity.user_grant where grant_id = any($1::uuid[])", [old, recent]
+    )
+    assert [tuple(row) for row in rows] == [(recent, None)]
+    assert await service.owner.fetchval("select count(*) from identity.issued_token where jti = $1", issued) == 1
 
 
 async def test_database_holds_no_token(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
 from typing import Any
 
+import aiohttp
 import pytest
+from pydantic import SecretStr
 
 from switchyard.devstack.identity.provider import AUDIENCE
 from switchyard.identity.jwt_verifier import JwtVerifier
 from switchyard.identity.token_exchange import (
     ExchangeDenied,
     IdentityProvider,
+    OAuthClient,
     SubjectTokenRejected,
     TokenExchange,
     UserCredential,
@@ -113,6 +117,33 @@ async def test_refresh_returns_a_credential_that_can_be_exchanged(
 async def test_refresh_with_an_unknown_token_is_rejected(provider: IdentityProvider) -> None:
     with pytest.raises(SubjectTokenRejected):
         await provider.refresh("no-such-token", now=time.time())
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "raised"),
+    [
+        (400, "invalid_grant", SubjectTokenRejected),
+        (401, "invalid_client", Unavailable),
+        (400, "unauthorized_client", Unavailable),
+        (403, "access_denied", Unavailable),
+    ],
+)
+async def test_only_a_refused_refresh_token_needs_the_user(
+    http: aiohttp.ClientSession, status: int, error: str, raised: type[Exception]
+) -> None:
+    body = json.dumps({"error": error}).encode()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 {status} \r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        writer.close()
+
+    client = OAuthClient(id="switchyard", secret=SecretStr("s"))
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as refusing:
+        endpoint = f"http://127.0.0.1:{refusing.sockets[0].getsockname()[1]}/token"
+        with pytest.raises(raised) as found:
+            await IdentityProvider(http, endpoint=endpoint, client=client).refresh("a-token", now=time.time())
+    assert raised is SubjectTokenRejected or error in str(found.value)
 
 
 async def test_exchange_out_of_reach_is_unavailable(identity_servers: IdentityServers, exchange: TokenExchange) -> None:

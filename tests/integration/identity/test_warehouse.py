@@ -66,7 +66,7 @@ def client_of(service: Service) -> IdentityClient:  # noqa: F811
 
 async def task_of(service: Service, grant: str, role: str) -> Task[Any]:  # noqa: F811
     """A task of a case of this grant's user, which the agent holds."""
-    request = await service.open_task(grant)
+    request = await service.open_task(grant, scopes=(f"role:{role}",))
     principal = {
         "sub": "service:upstream.api",
         "tenant": "operator",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -112,6 +114,50 @@ def test_new_key_right_after_a_fetch_is_to_be_tried_again_and_then_accepted() ->
         issuer.verifier.verify(token, audience=AUDIENCE)
     issuer.now += JWKS_MIN_REFETCH_S
     assert issuer.verifier.verify(token, audience=AUDIENCE)["sub"] == "ana"
+
+
+@pytest.mark.parametrize("fetched", [True, False], ids=["has fetched the new key", "is fetching it"])
+def test_valid_token_is_not_invalid_while_another_thread_fetches(
+    fetched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer, token = Issuer(OLD), sign(NEW, alg="ES256", kid="new")
+    issuer.verifier.verify(sign(), audience=AUDIENCE)
+    issuer.keys, issuer.now = (OLD, NEW), NOW + JWKS_MIN_REFETCH_S + 1
+    read, fetch = issuer.verifier._key_set, issuer.fetch
+    fetching, go_on = threading.Event(), threading.Event()
+
+    def fetch_slowly() -> bytes:
+        fetching.set()
+        assert go_on.wait(10)
+        return fetch()
+
+    with ThreadPoolExecutor(1) as pool:
+        others: list[Future[Any]] = []
+        this = threading.get_ident()
+
+        def read_before_the_other_fetches() -> KeySet:
+            keys = read()
+            if threading.get_ident() == this:
+                issuer.now += 0.001
+                others.append(pool.submit(issuer.verifier.verify, token, audience=AUDIENCE))
+                assert fetching.wait(10)
+                if fetched:
+                    go_on.set()
+                    others[0].result(10)
+            return keys
+
+        monkeypatch.setattr(issuer.verifier, "_fetch", fetch_slowly)
+        monkeypatch.setattr(issuer.verifier, "_key_set", read_before_the_other_fetches)
+        try:
+            if fetched:
+                assert issuer.verifier.verify(token, audience=AUDIENCE)["sub"] == "ana"
+            else:
+                with pytest.raises(JwksUnavailable):
+                    issuer.verifier.verify(token, audience=AUDIENCE)
+        finally:
+            go_on.set()
+        assert others[0].result(10)["sub"] == "ana"
+    assert issuer.fetched == 2
 
 
 def test_key_that_was_withdrawn_is_refused_after_the_cache() -> None:

@@ -30,7 +30,8 @@ REQUEST = TokenRequest(
     audience=WAREHOUSE,
     scopes=("session:role:NORTH",),
 )
-TASK = OpenTask("operator", GRANT)
+TASK = OpenTask("operator", GRANT, "NORTH")
+ROLE = "session:role:"
 CEILING = AgentCeiling(audiences={WAREHOUSE: ("session:role:*",)})
 
 
@@ -44,7 +45,9 @@ def check(
     ceiling: AgentCeiling = CEILING,
     now: float = 999,
 ) -> str | None:
-    denied = check_request(request, agent=agent, grant=grant, revoked=revoked, task=task, ceiling=ceiling, now=now)
+    denied = check_request(
+        request, agent=agent, grant=grant, revoked=revoked, task=task, ceiling=ceiling, role_scope=ROLE, now=now
+    )
     return None if denied is None else denied.code
 
 
@@ -72,3 +75,29 @@ def test_token_within_grant_task_and_ceiling_is_permitted() -> None:
 )
 def test_token_beyond_one_of_them_is_denied(changed: dict[str, object], code: str) -> None:
     assert check(**changed) == code  # type: ignore[arg-type]
+
+
+BOTH = CLAIMS.model_copy(update={"scopes": (*CLAIMS.scopes, "session:role:SOUTH")})
+
+
+@pytest.mark.parametrize(
+    ("role", "scopes"),
+    [
+        ("NORTH", ("session:role:SOUTH",)),
+        ("NORTH", ("session:role:NORTH", "session:role:SOUTH")),
+        ("NORTH", ("session:role:NORTH", "session:role:NORTH")),
+        ("NOR", ("session:role:NORTH",)),
+        ("", ("session:role:NORTH",)),
+        (None, ("session:role:NORTH",)),
+    ],
+)
+def test_role_of_the_grant_that_is_not_the_cases_is_denied(role: str | None, scopes: tuple[str, ...]) -> None:
+    request = REQUEST.model_copy(update={"scopes": scopes})
+    assert check(request, grant=BOTH, task=replace(TASK, role=role)) == "role_of_another_case"
+
+
+@pytest.mark.parametrize("role", ["NORTH", None])
+def test_scope_that_names_no_role_is_permitted_in_a_case_of_any_role(role: str | None) -> None:
+    request = REQUEST.model_copy(update={"scopes": ("work_orders:read",)})
+    ceiling = AgentCeiling(audiences={WAREHOUSE: ("*",)})
+    assert check(request, task=replace(TASK, role=role), ceiling=ceiling) is None
