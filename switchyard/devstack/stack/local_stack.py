@@ -192,7 +192,9 @@ def _identity(endpoints: Endpoints, identity: IdentityDescriptor, node: str) -> 
 
 def _case_manager(endpoints: Endpoints, app: App) -> dict[str, str]:
     """What the sources may ask for, and where users give consent."""
-    upstreams = {"SWITCHYARD_UPSTREAMS": json.dumps({source: dict(may) for source, may in app.local_upstreams.items()})}
+    may = {source: dict(policy) for source, policy in app.local_upstreams.items()}
+    # An application that names no source leaves it to the default: every tenant, and no role.
+    upstreams = {"SWITCHYARD_UPSTREAMS": json.dumps(may)} if may else {}
     if app.identity is None or app.identity.ingress is None:
         return upstreams
     return upstreams | {
