@@ -49,7 +49,7 @@ async def run_audit(catalogue: Catalogue) -> None:
             None,
             LogWatch(process.clock).raise_due_alarms,
             every_s=settings.sequence_every_s,
-            opening=checkpointer_opening(process, settings, clock),
+            opening=await checkpointer_opening(process, settings, clock),
         )
         await process.on_exit(sequencer.finish)
         process.run_in_background(sequencer.run)
@@ -65,7 +65,7 @@ async def open_key_wrapper(process: ServiceProcess, settings: AuditSettings) -> 
     raise ValueError("set SWITCHYARD_ROW_KMS_KEY_ID, or SWITCHYARD_ROW_KEY in the local stack")
 
 
-def checkpointer_opening(
+async def checkpointer_opening(
     process: ServiceProcess, settings: AuditSettings, clock: Clock
 ) -> Callable[[], Awaitable[Checkpointer]] | None:
     """What makes the checkpointer, when KMS says its key; None without a bucket. Raises `ValueError` for a bucket
@@ -77,21 +77,21 @@ def checkpointer_opening(
             "SWITCHYARD_CHECKPOINT_BUCKET is set without a signing key: set SWITCHYARD_CHECKPOINT_KMS_KEY_ID, "
             "or SWITCHYARD_CHECKPOINT_KEY in the local stack"
         )
-    return partial(build_checkpointer, process, settings, settings.checkpoint_bucket, clock)
+    # Opened before `Sequencer.finish` is due at the exit, so that they close after the last checkpoint.
+    kms = await process.client("kms") if settings.checkpoint_kms_key_id is not None else None
+    objects = LockedObjects(await process.client("s3"), settings.checkpoint_bucket, mode=settings.checkpoint_lock_mode)
+    return partial(build_checkpointer, kms, objects, settings, clock)
 
 
-async def build_checkpointer(
-    process: ServiceProcess, settings: AuditSettings, bucket: str, clock: Clock
-) -> Checkpointer:
+async def build_checkpointer(kms: Any, objects: LockedObjects, settings: AuditSettings, clock: Clock) -> Checkpointer:
     """The checkpointer. Raises `Unavailable` if KMS cannot be reached."""
     if settings.checkpoint_kms_key_id is not None:
-        signer: Signer = await KmsSigner.open(await process.client("kms"), settings.checkpoint_kms_key_id)
+        signer: Signer = await KmsSigner.open(kms, settings.checkpoint_kms_key_id)
     else:
         signer = LocalSigner(settings.checkpoint_key or b"")
     schedule = CheckpointSchedule(
         settings.checkpoint_rows, settings.checkpoint_every_s, timedelta(days=settings.checkpoint_keep_days)
     )
-    objects = LockedObjects(await process.client("s3"), bucket, mode=settings.checkpoint_lock_mode)
     keys = TrustedKeys([signer.public, *public_keys(settings.checkpoint_public_keys)])
     return Checkpointer(objects, signer, keys, clock, schedule, name=settings.checkpoint_log)
 
