@@ -77,9 +77,11 @@ class CaseStore:
         hour. The event that is stored, an earlier one if any; none if the rejection was only counted."""
         payload = event["payload"]
         group = payload["submitted_by"], event["tenant"], payload["code"], now
-        stored = await self._database.value(
-            "reject", event_text(event), event["event_id"], *group, samples, REJECTED_TENANTS
-        )
+        async with self._database.transaction() as database:
+            await database.execute("lock_rejections")
+            stored = await database.value(
+                "reject", event_text(event), event["event_id"], *group, samples, REJECTED_TENANTS
+            )
         return [] if stored is None else [json.loads(stored)]
 
     async def unreported_rejections(self, before: datetime) -> list[Any]:

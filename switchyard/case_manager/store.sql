@@ -23,6 +23,10 @@ stored as (
 )
 select parked from admitted
 
+-- name: lock_rejections
+-- One at a time, so that the limit of tenants counts what others have just added.
+lock table rejection in share row exclusive mode
+
 -- name: reject
 -- $1 event, $2 its id, $3 source, $4 tenant, $5 code, $6 now, $7 how many become events, $8 how many tenants are counted.
 with known as (

@@ -213,7 +213,6 @@ async def test_invalid_submissions_leave_a_few_events_and_one_count(
 async def test_invented_tenants_and_reasons_leave_a_bounded_number_of_rows(arrivals: Queue, owner: Owner) -> None:
     await arrivals.receive(*(submission(tenant=f"tenant-{n}", question="") for n in range(300)))
     await arrivals.queue.tick()
-    # 20 and one for the rest; each other connection of the pool may add a row that it counted before.
-    assert await owner.fetchval("select count(*) from case_manager.rejection") <= 21 + 3
+    assert await owner.fetchval("select count(*) from case_manager.rejection") <= 21
     assert await owner.fetchval("select sum(count) from case_manager.rejection") == 300
-    assert await owner.fetchval("select count(*) from case_manager.outbox") <= 25 + 3
+    assert await owner.fetchval("select count(*) from case_manager.outbox") <= 25
