@@ -69,17 +69,16 @@ def main() -> int:
 async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
     import uuid
 
-    from demo.oil_field.warehouse import open_warehouse
+    from demo.oil_field.warehouse import oil_field_schema, open_warehouse
     from evals.authority import RowAccessChecker
     from evals.sql_suite import SqlSuite
     from services.specialists.text_to_sql.agent import build_sql_agent
     from services.specialists.text_to_sql.guard_process import GuardProcess
-    from services.specialists.text_to_sql.schema import load_schema
     from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
     from switchyard.identity.client import UserToken
     from switchyard.protocol.fields import Access
 
-    snowflake_simulator, schema = open_warehouse(), load_schema()
+    snowflake_simulator, schema = open_warehouse(), oil_field_schema()
     address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
     someone = str(uuid.uuid4())
     access = Access(subject=someone, agent="text_to_sql", grant=someone, jti="evals", audience="simulator", scopes=())
@@ -95,11 +94,11 @@ async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
 
 
 async def _sql_guard(run: EvalRun) -> SuiteResult:
+    from demo.oil_field.warehouse import oil_field_schema
     from evals.guard_suite import run_guard
     from services.specialists.text_to_sql.guard_process import GuardProcess
-    from services.specialists.text_to_sql.schema import load_schema
 
-    guard = GuardProcess(load_schema())
+    guard = GuardProcess(oil_field_schema())
     try:
         return await asyncio.to_thread(run_guard, guard, run)
     finally:

@@ -88,6 +88,7 @@ PROCESSES = (
             "SWITCHYARD_SNOWFLAKE_PORT": "{port:warehouse}",
             "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
             "SWITCHYARD_SNOWFLAKE_AUDIENCE": WAREHOUSE_AUDIENCE,
+            "SWITCHYARD_WAREHOUSE_SCHEMA": "{data:warehouse}/schema.toml",
         },
     ),
     ProcessDescriptor(
@@ -303,8 +304,9 @@ APP = App(
         SimulatorDescriptor(
             "warehouse",
             (
-                *("demo.oil_field", "serve", "--audience", WAREHOUSE_AUDIENCE),
+                *("demo.oil_field", "serve", "--audience", WAREHOUSE_AUDIENCE, "--folder", "{data:warehouse}"),
                 *("--issuer", "http://127.0.0.1:{port:token_exchange}"),
+                *(part for role in WAREHOUSE_ROLES for part in ("--role", role)),
             ),
         ),
         SimulatorDescriptor(
@@ -329,6 +331,7 @@ APP = App(
         **{source: {"tenants": ("*",), "roles": WAREHOUSE_ROLES} for source in _SERVICE_PRINCIPALS},
     },
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
+    local_data={"warehouse": "demo:oil_field/data"},
     model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted", "GrantRenewed"),
     settings={

@@ -30,7 +30,7 @@ async def run() -> None:
     # Imported before the process is ready, so that the first question does not wait for the import.
     import_module("snowflake.connector")
     settings = TextToSqlSettings()
-    schema = load_schema()
+    schema = load_schema(settings.warehouse_schema)
     endpoint = WarehouseEndpoint(
         account=settings.snowflake_account,
         database=schema.database,

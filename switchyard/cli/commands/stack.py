@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import shutil
 import time
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,10 +36,23 @@ _FIELDS = (
 
 
 @app.command()
-def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False) -> None:
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
+    data: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="A folder of yours in place of the shipped data.")
+    ] = None,
+) -> None:
     """Start PostgreSQL, the AWS emulator, the model simulator and every service."""
     with use_devstack():
         from switchyard.devstack.stack import daemon
+        from switchyard.devstack.stack.local_stack import DATA_VARIABLE, data_folders
+
+        if data:
+            given = dict(each.partition("=")[::2] for each in data)
+            os.environ[DATA_VARIABLE] = json.dumps(
+                {name: str(Path(folder).absolute()) for name, folder in given.items()}
+            )
+        data_folders(load_app())
 
         def ready(endpoints: Endpoints) -> None:
             console.print(f"ready: AWS at {endpoints.aws}, models at {endpoints.simulator}")

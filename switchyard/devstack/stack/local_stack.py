@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from switchyard.app.application import APP_VARIABLE, App, IdentityDescriptor, load_app, resource_path
 from switchyard.audit.records.roles import READER, RETENTION
+from switchyard.devstack.errors import StackError
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
 from switchyard.devstack.stack.identity import (
@@ -48,6 +51,9 @@ VISIBILITY_VARIABLE = "SWITCHYARD_LOCAL_VISIBILITY_S"
 
 CLOCK_VARIABLE = "SWITCHYARD_LOCAL_CLOCK"
 """A file with the seconds by which the stack's clock is moved, to reach the morning without waiting."""
+
+DATA_VARIABLE = "SWITCHYARD_LOCAL_DATA"
+"""Folders in place of the application's data, as JSON by name: what `switchyard stack up --data` sets."""
 
 OTLP_VARIABLE = "SWITCHYARD_OTLP_ENDPOINT"
 """Where the stack's processes send their spans, over HTTP: nowhere unless it is set."""
@@ -133,9 +139,36 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
     return exports
 
 
+def data_folders(app: App) -> dict[str, str]:
+    """The folder of each of the application's data sets. Raises `StackError` for an unknown name or folder."""
+    given: dict[str, str] = json.loads(os.environ.get(DATA_VARIABLE) or "{}")
+    for name, folder in given.items():
+        if name not in app.local_data:
+            raise StackError(f"--data {name}={folder}: this application has {', '.join(app.local_data) or 'no data'}")
+        if not Path(folder).is_dir():
+            raise StackError(f"--data {name}={folder}: there is no such folder")
+    return {name: given.get(name) or str(resource_path(shipped)) for name, shipped in app.local_data.items()}
+
+
 def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
     """One row for each process, with its own secrets only."""
     app = load_app()
+    folders = data_folders(app)
+
+    def filled(text: str) -> str:
+        return re.sub(r"\{data:([a-z_]+)\}", lambda found: folders[found[1]], text)
+
+    return [
+        replace(
+            service,
+            argv=tuple(map(filled, service.argv)),
+            env={name: filled(value) for name, value in service.env.items()},
+        )
+        for service in _list_services(endpoints, app)
+    ]
+
+
+def _list_services(endpoints: Endpoints, app: App) -> list[ServiceSpec]:
     return [
         *(
             ServiceSpec(

@@ -18,6 +18,7 @@ from pydantic_ai.providers.bedrock import BedrockProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from contracts.cards import AGENT_CARDS
+from demo.oil_field.warehouse import oil_field_schema
 from latency_failover import AllModelsFailed, FailoverDecision, FailoverModel, LatencyBudget, find_contradictions
 from services.drafter.agent import build_answer_agent
 from services.drafter.email import build_email_agent
@@ -26,7 +27,6 @@ from services.specialists.compliance.judge import build_judge_agent
 from services.specialists.models import build_specialist_model
 from services.specialists.text_to_sql.agent import AgentRun, build_sql_agent
 from services.specialists.text_to_sql.guard import GuardedQuery
-from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.triage.agent import build_triage_agent
 from switchyard.runtime.models.clients import ModelSettings
 from tests.integration.simulator.running import BEDROCK_MODEL, OPENAI_MODEL, RULES, Running, start
@@ -192,7 +192,7 @@ AGENTS: dict[str, Callable[[FailoverModel], tuple[Agent[Any, Any], Any]]] = {
     "drafter: emails": lambda model: (build_email_agent(model), None),
     "triage": lambda model: (build_triage_agent(model, list(AGENT_CARDS.values())), None),
     "compliance": lambda model: (build_judge_agent(model), None),
-    "text_to_sql": lambda model: (build_sql_agent(model, load_schema()), AgentRun(_no_query_arrives)),
+    "text_to_sql": lambda model: (build_sql_agent(model, oil_field_schema()), AgentRun(_no_query_arrives)),
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from contracts.events.upstream import CaseSubmitted
-from demo.oil_field.warehouse import BASINS_BY_ROLE, open_warehouse
+from demo.oil_field.warehouse import BASINS_BY_ROLE, oil_field_schema, open_warehouse
 from evals.cases import (
     DATASETS,
     DatasetError,
@@ -29,7 +29,6 @@ from evals.well_suite import gold_of
 from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.review import evaluate_rules
 from services.specialists.text_to_sql.guard import guard_query
-from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.triage.agent import AgentChoice
 from services.specialists.well_data.agent import WELL_PROMPT
 from services.specialists.well_data.tools import WELL_TOOLS
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
 DATA = SCRIPT_FOLDER.parent
-SCHEMA = load_schema()
+SCHEMA = oil_field_schema()
 GOLD = [case for case in sql_cases() if case.gold]
 DEMO = [json.loads(line) for line in (DATA / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
 RULES = load_scripts(SUITE_SCRIPTS).rules
