@@ -140,10 +140,10 @@ async def _well_data(model: Any, run: EvalRun) -> SuiteResult:
 async def _compliance(model: Any, run: EvalRun) -> SuiteResult:
     from evals.judge_suite import run_judge
     from services.specialists.compliance.judge import build_judge_agent
-    from services.specialists.compliance.pack import released_packs
+    from services.specialists.compliance.pack import newest_pack
 
     account, cases = judge_cases()
-    return await run_judge(build_judge_agent(model), account, cases, released_packs()[-1], run)
+    return await run_judge(build_judge_agent(model), account, cases, newest_pack(), run)
 
 
 def _print(result: SuiteResult, out: Path) -> None:

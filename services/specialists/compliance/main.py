@@ -26,7 +26,8 @@ POOL_SIZE = 2
 
 async def run() -> None:
     """Serve compliance. Raises `PackError` at start if a rule pack is invalid."""
-    settings, packs = ComplianceSettings(), released_packs()
+    settings = ComplianceSettings()
+    packs = released_packs(settings.rule_packs)
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         pool = await process.connect(settings.work_db_url, schema=COMPLIANCE_CARD.name, size=POOL_SIZE)

@@ -18,7 +18,7 @@ from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from latency_failover import FailoverModel
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
 from services.specialists.compliance.judge import build_judge_agent
-from services.specialists.compliance.pack import RulePack, released_packs
+from services.specialists.compliance.pack import RulePack, newest_pack
 from services.specialists.compliance.store import VerdictStore
 from services.specialists.models import build_specialist_model
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
@@ -62,7 +62,7 @@ class Gate:
     model: FailoverModel
     person: Person
     judges: Running
-    packs: tuple[RulePack, ...] = field(default_factory=released_packs)
+    packs: tuple[RulePack, ...] = field(default_factory=lambda: (newest_pack(),))
 
     async def contact(self, case: Case) -> TaskResult:
         """Check the contact."""

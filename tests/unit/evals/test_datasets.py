@@ -26,7 +26,7 @@ from evals.cases import (
 from evals.judge_suite import build_situation
 from evals.scripts import SCRIPT_FOLDER, SUITE_SCRIPTS
 from evals.well_suite import gold_of
-from services.specialists.compliance.pack import released_packs
+from services.specialists.compliance.pack import newest_pack
 from services.specialists.compliance.review import evaluate_rules
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.triage.agent import AgentChoice
@@ -72,7 +72,7 @@ def test_judge_draft_is_stopped_by_no_rule() -> None:
     account, drafts = judge_cases()
     assert sum(bool(draft.low) for draft in drafts) * 2 == len(drafts) >= 28
     for draft in drafts:
-        given, _ = build_situation(account, draft, released_packs()[-1])
+        given, _ = build_situation(account, draft, newest_pack())
         assert [result.rule.id for result in evaluate_rules(given, "email", b"0" * 16) if result.blocks] == [], draft.id
 
 
