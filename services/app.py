@@ -66,7 +66,7 @@ LOCAL_WELL_BASINS = {
 }
 """The basins whose wells a role may see in the local stack."""
 _OPT_OUT_PAGES = {"SWITCHYARD_OPTOUT_URL": f"http://127.0.0.1:{{port:{EMAIL_FEEDBACK}_http}}"}
-_SPECIALIST = ("services/__init__.py", "services/specialists/*.py")
+_SPECIALIST = ("services/__init__.py", "services/models.py", "services/specialists/*.py")
 PROCESSES = (
     ProcessDescriptor(
         "triage", "services.specialists.triage.main:run", code=(*_SPECIALIST, "services/specialists/triage")
@@ -122,7 +122,7 @@ PROCESSES = (
         "drafter",
         "services.drafter.main:run",
         settings="services.drafter.settings:DrafterSettings",
-        code=("services/__init__.py", "services/drafter"),
+        code=("services/__init__.py", "services/models.py", "services/drafter"),
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
         secrets={"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
         local=_OPT_OUT_PAGES,

@@ -22,9 +22,8 @@ from demo.oil_field.warehouse import oil_field_schema
 from latency_failover import AllModelsFailed, FailoverDecision, FailoverModel, LatencyBudget, find_contradictions
 from services.drafter.agent import build_answer_agent
 from services.drafter.email import build_email_agent
-from services.drafter.models import build_drafter_model
+from services.models import build_agent_model
 from services.specialists.compliance.judge import build_judge_agent
-from services.specialists.models import build_specialist_model
 from services.specialists.text_to_sql.agent import AgentRun, build_sql_agent
 from services.specialists.text_to_sql.guard import GuardedQuery
 from services.specialists.triage.agent import build_triage_agent
@@ -213,7 +212,7 @@ async def test_agent_with_a_cut_stream_delivers_no_partial_answer(
         }
     )
     drafter = name.startswith("drafter")
-    model = build_drafter_model(settings) if drafter else build_specialist_model(settings, policy_version="test")
+    model = build_agent_model("drafter" if drafter else "test", settings, policy_version="test")
     agent, dependencies = AGENTS[name](model)
     try:
         with pytest.raises(AllModelsFailed) as failed:
