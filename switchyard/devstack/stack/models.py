@@ -1,6 +1,6 @@
 """Which models the local stack's agents call: the simulator, or what the shell's SWITCHYARD_MODEL_* variables name.
 
-A variable of the shell is never overridden: the simulator stands in only for a vendor of which nothing is given.
+A variable of the shell is never overridden: a vendor that no variable names is simulated.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def test_variable_of_the_shell_reaches_the_agents_as_it_is(name: str, value: str
     assert agent.env[PREFIX + name] == value
 
 
-def test_key_of_ones_own_without_an_address_goes_to_the_vendor_and_not_to_the_simulator() -> None:
+def test_own_key_without_an_address_goes_to_the_vendor() -> None:
     os.environ[f"{PREFIX}OPENAI_API_KEY"] = "sk-own"
     used = model_environment(ENDPOINTS)
     assert used[f"{PREFIX}OPENAI_BASE_URL"] == ""
