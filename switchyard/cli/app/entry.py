@@ -1,4 +1,4 @@
-"""The entry point of `switchyard`: whatever is being imported, Ctrl-C ends it without a traceback."""
+"""The entry point of `switchyard`: Ctrl-C at any moment ends it without a traceback."""
 
 from __future__ import annotations
 

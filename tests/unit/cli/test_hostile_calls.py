@@ -77,7 +77,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def call(arguments: list[str], **environment: str) -> tuple[object, str]:
-    """Exit code and standard error; raises whatever would have been a traceback."""
+    """Exit code and standard error; raises what would have been a traceback."""
     kept = {"PATH": os.environ["PATH"], "HOME": str(Path.cwd()), "COLUMNS": "200", "AWS_EC2_METADATA_DISABLED": "true"}
     before, argv = dict(os.environ), sys.argv
     os.environ.clear()
@@ -119,9 +119,9 @@ def arguments(words: str, **given: str) -> list[str]:
 @pytest.mark.parametrize("words", sorted(set(COMMANDS) - STARTS))
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_command_in_an_environment_that_lacks_something_fails_in_words(words: str, environment: str) -> None:
-    exit_code, said = call(arguments(words), **ENVIRONMENTS[environment])
+    exit_code, printed = call(arguments(words), **ENVIRONMENTS[environment])
     assert exit_code in {0, 1, 2}
-    assert exit_code == 0 or said.strip()
+    assert exit_code == 0 or printed.strip()
     if environment == "bad environment" and "--env" in str([each.opts for each in COMMANDS[words].params]):  # type: ignore[attr-defined]
         assert exit_code == 2
 
@@ -135,9 +135,9 @@ def test_command_with_a_wrong_value_fails_in_words(words: str) -> None:
         if words in STARTS and parameter.name not in {"data", "model_url", "key_env"}:
             continue
         for value in tried[of]:
-            exit_code, said = call(arguments(words, **{parameter.name: value}))
+            exit_code, printed = call(arguments(words, **{parameter.name: value}))
             assert exit_code in {0, 1, 2}, (parameter.name, value[:40])
-            assert exit_code == 0 or said.strip(), (parameter.name, value[:40])
+            assert exit_code == 0 or printed.strip(), (parameter.name, value[:40])
 
 
 @pytest.mark.parametrize("words", sorted(COMMANDS))
@@ -163,16 +163,16 @@ def interrupted(after_s: float, *given: str) -> tuple[int, str]:
         assert process.stdout.readline() == "started\n"
         time.sleep(after_s)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
-    return process.returncode, said
+        _, printed = process.communicate(timeout=30)
+    return process.returncode, printed
 
 
 @pytest.mark.parametrize("after_s", [0.02, 0.1, 0.2, 0.4, 0.8, 1.6])
 @pytest.mark.parametrize("given", [("case", "list"), ("audit", "verify"), ("audit", "export", "3b00")], ids=" ".join)
 def test_interrupted_command_ends_without_a_traceback(given: tuple[str, ...], after_s: float) -> None:
-    exit_code, said = interrupted(after_s, *given)
+    exit_code, printed = interrupted(after_s, *given)
     assert exit_code != 0
-    assert "Traceback" not in said
+    assert "Traceback" not in printed
 
 
 def test_output_that_nobody_reads_any_more_ends_the_command_quietly() -> None:
