@@ -44,6 +44,9 @@ class Commands(LazyGroup):
         "operator": CommandReference(f"{_MODULES}.operator:app", "Operators' keys."),
         "remote": CommandReference(f"{_MODULES}.remote:run_in_deployment", "Run a command inside a deployment in AWS."),
         "migrate": CommandReference(f"{_MODULES}.migrate:migrate_databases", "Bring both databases up to date."),
+        "doctor": CommandReference(
+            f"{_MODULES}.doctor:examine_deployment", "Look whether a deployment has what it needs."
+        ),
         "stack": CommandReference(f"{_MODULES}.stack:app", "The local stack: every service as its own process."),
     }
 
