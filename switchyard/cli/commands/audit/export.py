@@ -11,7 +11,7 @@ import typer
 from switchyard.cli.app.audit_log import open_audit_reader, open_exporter, resolve_case_id
 from switchyard.cli.app.console import console, count
 from switchyard.cli.app.errors import InvalidArgument
-from switchyard.cli.app.options import CaseArgument, EnvOption
+from switchyard.cli.app.options import CaseArgument, EnvOption, RunOption
 from switchyard.cli.app.target import Env, open_readable_target
 
 
@@ -21,6 +21,7 @@ async def export(
     kit: Annotated[
         Path | None, typer.Option(help="Write a folder instead: case, verifier, and a page that explains both.")
     ] = None,
+    run: RunOption = None,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Write a case with everything that proves it, for an auditor.
@@ -33,7 +34,7 @@ async def export(
     if out is not None and kit is not None:
         raise InvalidArgument("--out and --kit exclude each other", remedy="leave one out")
 
-    async with open_readable_target(env) as target:
+    async with open_readable_target(env, run) as target:
         async with open_audit_reader(target) as log:
             case_id = await resolve_case_id(log, case)
         async with open_exporter(target) as exporter:

@@ -86,7 +86,7 @@ async def show(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
     """Show the policies in force and the legal holds."""
     from switchyard.audit.retention.retention import read_retention
 
-    async with open_readable_target(env) as target, open_pool(target, "audit") as pool:
+    async with open_readable_target(env, run) as target, open_pool(target, "audit") as pool:
         policies, holds = await read_retention(pool)
     for row in policies:
         keep_for, duty_for = row.pop("keep_for"), row.pop("duty_for")

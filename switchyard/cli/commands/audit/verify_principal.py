@@ -24,7 +24,7 @@ async def verify_principal(case: CaseArgument, as_json: JsonOption = False, env:
     """Verify who asked, by the statement that the ingress signed and its public key. Exit code 1 if it is invalid."""
     from switchyard.case_manager.principals import PrincipalKeys
 
-    async with open_readable_target(env) as target:
+    async with open_readable_target(env, run) as target:
         with report_invalid_keys():
             keys = PrincipalKeys(target.settings.principal_keys)
         async with audit_log.open_audit_reader(target) as log:
