@@ -78,7 +78,7 @@ class CaseStore:
         payload = event["payload"]
         group = payload["submitted_by"], event["tenant"], payload["code"], now
         async with self._database.transaction() as database:
-            await database.execute("lock_rejections")
+            await database.execute("lock_rejections", payload["submitted_by"])
             stored = await database.value(
                 "reject", event_text(event), event["event_id"], *group, samples, REJECTED_TENANTS
             )

@@ -24,8 +24,8 @@ stored as (
 select parked from admitted
 
 -- name: lock_rejections
--- One at a time, so that the limit of tenants counts what others have just added.
-lock table rejection in share row exclusive mode
+-- One at a time of a source, so that its limit of tenants counts what others have just added. $1 source.
+select pg_advisory_xact_lock(hashtextextended('case_manager.rejection ' || $1, 0))
 
 -- name: reject
 -- $1 event, $2 its id, $3 source, $4 tenant, $5 code, $6 now, $7 how many become events, $8 how many tenants are counted.
