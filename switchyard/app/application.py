@@ -32,6 +32,10 @@ ENGINE_OUTCOMES: Mapping[str, OutcomeClass] = {
 """Outcomes with which the engine itself ends a case."""
 
 
+ANSWER = "answer"
+"""The artefact that a case ends with, if it has one (`CaseClosed.answer`)."""
+
+
 @dataclass(frozen=True)
 class ProcessDescriptor:
     """One process of the application: an agent, one that consumes a queue of its own, or a *server*, which handles no
@@ -235,8 +239,8 @@ class App:
 
     @property
     def decrypts(self) -> tuple[str, ...]:
-        """The sealed artefacts that some agent opens."""
-        return tuple(sorted({name for card in self.cards.values() for name in card.decrypts}))
+        """The sealed artefacts that some agent opens, and the case's answer, which is for people."""
+        return tuple(sorted({ANSWER, *(name for card in self.cards.values() for name in card.decrypts)}))
 
     @property
     def suppression_sources(self) -> frozenset[str]:

@@ -38,7 +38,7 @@ def test_playbook_can_be_drawn(playbook: Playbook) -> None:
     assert playbook.mermaid(APP.catalogue).startswith("flowchart")
 
 
-def test_every_outcome_of_a_playbook_is_in_the_demo() -> None:
+def test_demo_has_a_case_for_every_outcome() -> None:
     shown = {case["outcome"] for case in load_demo_cases()}
     assert APP.outcomes.keys() <= shown, "add a case to demo/data/cases.yaml for each outcome"
 
