@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import hcl2
 import pytest
+from hcl2.api import loads
 
 from switchyard.scaffold.repository import create_repository
 
@@ -30,7 +30,7 @@ def test_root_uses_exactly_its_variables_and_dev_gives_them(terraform: Path) -> 
     declared = set(re.findall(r'^variable "(\w+)"', root(terraform), re.MULTILINE))
     used = set(re.findall(r"\bvar\.(\w+)", root(terraform)))
     assert used == declared
-    given = set(hcl2.loads((terraform / "dev.tfvars").read_text(encoding="utf-8")))
+    given = set(loads((terraform / "dev.tfvars").read_text(encoding="utf-8")))
     given = {name for name in given if not name.startswith("__")}
     optional = {"frozen"}
     assert declared - optional <= given <= declared
@@ -59,7 +59,7 @@ def test_root_has_every_fact_that_its_generated_files_name(terraform: Path) -> N
         assert {each for each in named if not each.startswith("secret_")} <= facts, path.name
 
 
-def test_every_image_of_a_process_has_its_digest(terraform: Path) -> None:
+def test_dev_has_a_digest_for_each_image(terraform: Path) -> None:
     values = (terraform / "dev.tfvars").read_text(encoding="utf-8")
     for name in ("assistant", "audit", "case-manager", "cli", "collector", "router"):
         assert f'"{name}"' in values
