@@ -308,7 +308,7 @@ class AppUnusable(Exception):
 @cache
 def load_app() -> App:
     """The application that SWITCHYARD_APP names. Raises `AppUnusable`."""
-    reference = os.environ.get(APP_VARIABLE, DEFAULT_APP)
+    reference = os.environ.get(APP_VARIABLE) or DEFAULT_APP
     missing = AppUnusable(
         f"there is no application {reference}",
         f"run this in the application's repository, or name its App in {APP_VARIABLE} as module:name",

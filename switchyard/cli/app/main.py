@@ -20,7 +20,7 @@ def application_commands() -> dict[str, CommandReference]:
 
     They are named in COMMANDS of the module `commands` beside the App: the App itself imports every contract.
     """
-    app_module = os.environ.get("SWITCHYARD_APP", "services.app:APP").partition(":")[0]
+    app_module = (os.environ.get("SWITCHYARD_APP") or "services.app:APP").partition(":")[0]
     module = f"{app_module.rpartition('.')[0]}.commands".lstrip(".")
     try:
         contributed = import_module(module).COMMANDS

@@ -84,7 +84,7 @@ def _server(name: str) -> tuple[str, ...]:
 
 
 def _servers_variables() -> dict[str, str]:
-    return {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if SERVERS_VARIABLE in os.environ else {}
+    return {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if os.environ.get(SERVERS_VARIABLE) else {}
 
 
 def ingress_server(endpoints: Endpoints, identity: IdentityDescriptor, common: Mapping[str, str]) -> ServiceSpec | None:

@@ -227,7 +227,7 @@ def _secret(endpoints: Endpoints, node: str, name: str) -> str:
 
 def read_visibility_s() -> float:
     """How long a message stays with a worker that says nothing more."""
-    return float(os.environ.get(VISIBILITY_VARIABLE, "30"))
+    return float(os.environ.get(VISIBILITY_VARIABLE) or "30")
 
 
 def clock_environment() -> dict[str, str]:
@@ -240,7 +240,7 @@ def _common(endpoints: Endpoints) -> dict[str, str]:
     return {
         **sdk_environment(endpoints.aws),
         **clock_environment(),
-        **{name: os.environ[name] for name in (APP_VARIABLE,) if name in os.environ},
+        **{name: os.environ[name] for name in (APP_VARIABLE,) if os.environ.get(name)},
         OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
         "SWITCHYARD_VISIBILITY_S": str(read_visibility_s()),
         "SWITCHYARD_POLL_WAIT_S": "2",
