@@ -17,10 +17,11 @@ from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.principals import PrincipalKeys, VerifiedPrincipal, check_principal
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid, SubmissionInvalid
+from switchyard.case_manager.sessions import session_key, with_turn
 from switchyard.case_manager.store import CaseStore
 from switchyard.protocol.catalogue import UPSTREAM_PREFIX
 from switchyard.protocol.errors import InvalidEvent, forged
-from switchyard.protocol.events.case_manager import SubmissionRejected
+from switchyard.protocol.events.case_manager import SessionTurn, SubmissionRejected
 from switchyard.protocol.fields import Identifier, Json
 from switchyard.protocol.principals import PRINCIPAL_FIELD, without_principal_and_grant
 from switchyard.protocol.received import first_validation_error
@@ -87,7 +88,10 @@ class CaseIntake:
         # Sent again it is signed again, and still the same submission.
         mac = self.mac(without_principal_and_grant(detail))
         case_id = case_id_for(submitted.tenant, source, opening.principal, submitted.idempotency_key)
-        known_submission = await self.store.known_submission(case_id)
+        # Only an opening that says which turn it is belongs to a session.
+        in_session = issubclass(opening.opened, SessionTurn)
+        key = session_key(self.mac, source, submitted, opening) if in_session else None
+        known_submission, session = await self.store.known_submission(case_id, key)
         if known_submission is not None and hmac.compare_digest(known_submission.payload_mac, mac):
             # What became a case stays one, even after its hours and keys have expired: only its own event follows.
             return [] if known_submission.parked else [known_submission.opened]
@@ -100,19 +104,23 @@ class CaseIntake:
                 # Sealing takes a while. An auditor has this time to go by and no other.
                 verified_principal.check_time(moment(opened["occurred_at"]))
             due = datetime.fromisoformat(opened["case_deadline"])
-            parked = await self.store.record_case(
-                opened,
-                payload_mac=mac,
-                playbook=submitted.playbook,
-                due=due,
-                subject_key=None if opening.address is None else self.mac.address(submitted.tenant, opening.address),
-                sealed_address=sealed_address,
-            )
-            if parked is not None:
-                return [] if parked else [opened]
-            known_submission = await self.store.known_submission(case_id)
-            if known_submission is None:
-                raise LookupError("a submission vanished between two reads")
+            subject_key = None if opening.address is None else self.mac.address(submitted.tenant, opening.address)
+            while known_submission is None:
+                case = opened if key is None else with_turn(opened, session)
+                parked = await self.store.record_case(
+                    case,
+                    payload_mac=mac,
+                    playbook=submitted.playbook,
+                    due=due,
+                    subject_key=subject_key,
+                    sealed_address=sealed_address,
+                    session=key,
+                    turns=session.turns,
+                )
+                if parked is not None:
+                    return [] if parked else [case]
+                # Another worker was first: with this submission, or with another turn of the session.
+                known_submission, session = await self.store.known_submission(case_id, key)
         if not hmac.compare_digest(known_submission.payload_mac, mac):
             message = "another payload was submitted under the same idempotency key"
             remedy = "use a new key for a new submission; repeat the same payload to repeat one"

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
+
 from faststream_sqs import Coalescer
+from switchyard.case_manager.sessions import SessionState
 from switchyard.protocol.case_facts import CaseFacts
 from switchyard.protocol.fields import Json
 from switchyard.runtime.database.connections import Database, Pool
@@ -41,12 +44,15 @@ class CaseStore:
         self._closes = Coalescer[_Close, str](self._close, max_items=CLOSE_BATCH_SIZE)
         self._facts = Coalescer[str, CaseFacts | None](self._read_facts, max_items=CLOSE_BATCH_SIZE)
 
-    async def known_submission(self, case_id: str) -> KnownSubmission | None:
-        """The submission that opened this case, if there is one."""
-        row = await self._database.row("known_submission", case_id)
-        if row is None:
-            return None
-        return KnownSubmission(row["payload_mac"], json.loads(row["opened"]), row["parked"])
+    async def known_submission(
+        self, case_id: str, session: bytes | None = None
+    ) -> tuple[KnownSubmission | None, SessionState]:
+        """The submission that opened this case, if there is one, and the state of its session."""
+        row = await self._database.row("known_submission", case_id, session)
+        state = SessionState(row["turns"] or 0, row["last_case"] and str(row["last_case"]))
+        if row["opened"] is None:
+            return None, state
+        return KnownSubmission(row["payload_mac"], json.loads(row["opened"]), row["parked"]), state
 
     async def case_facts(self, case_id: str) -> CaseFacts | None:
         """What intake recorded of a case; None for one that was never opened."""
@@ -62,14 +68,20 @@ class CaseStore:
         due: datetime,
         subject_key: str | None = None,
         sealed_address: bytes | None = None,
+        session: bytes | None = None,
+        turns: int = 0,
     ) -> bool | None:
         """Record a new case, its facts, its first event and its deadline; `subject_key` names the address that its
-        effect goes to. True if it was parked, None if another worker was first."""
+        effect goes to. `turns`: how many the session has had when the event was made. True if it was parked, None if
+        another worker was first."""
         facts = CaseFacts.from_opening(opened)
-        parked: bool | None = await self._database.value(
-            "admit", opened["case_id"], payload_mac, playbook, facts.to_json(), opened["principal"].get("subject"),
-            subject_key, sealed_address, opened["event_id"], event_text(opened), due,
-        )  # fmt: skip
+        try:
+            parked: bool | None = await self._database.value(
+                "admit", opened["case_id"], payload_mac, playbook, facts.to_json(), opened["principal"].get("subject"),
+                subject_key, sealed_address, opened["event_id"], event_text(opened), due, session, turns,
+            )  # fmt: skip
+        except asyncpg.UniqueViolationError:
+            return None
         return parked
 
     async def reject(self, event: Json, *, samples: int, now: datetime) -> list[Json]:

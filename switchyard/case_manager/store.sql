@@ -1,17 +1,29 @@
 -- name: known_submission
-select s.payload_mac, s.parked, o.event as opened
-from submission s join outbox o on o.event_id = s.opened_id
-where s.case_id = $1
+-- $2 the session of the submission, or null. Always one row: one snapshot tells whether the case or another turn is new.
+select s.payload_mac, s.parked, o.event as opened, n.turns, n.last_case
+from (select) one
+left join submission s on s.case_id = $1
+left join outbox o on o.event_id = s.opened_id
+left join session n on n.session_key = $2
 
 -- name: case_facts
 select case_id, facts from submission where case_id = any($1::uuid[])
 
 -- name: admit
-with admitted as (
-  insert into submission (case_id, payload_mac, playbook, facts, subject, subject_key, sealed_address, opened_id, parked)
-  select $1, $2, $3, $4, $5, $6, $7, $8,
+-- $11 session or null, $12 how many turns it had when the event was made: one of two concurrent turns is made again.
+-- A submission that another worker has just recorded is a unique violation, so that its session keeps its count.
+with numbered as (
+  insert into session as n (session_key, turns, last_case) select $11::bytea, 1, $1 where $11::bytea is not null
+  on conflict (session_key) do update set turns = n.turns + 1, last_case = excluded.last_case where n.turns = $12
+  returning turns
+),
+admitted as (
+  insert into submission (
+    case_id, payload_mac, playbook, facts, subject, subject_key, sealed_address, opened_id, session_key, turn, parked
+  )
+  select $1, $2, $3, $4, $5, $6, $7, $8, $11::bytea, turns,
     exists (select from control where kind = 'halted_playbook' and key = $3)
-  on conflict do nothing
+  from (select turns from numbered union all select null where $11::bytea is null) place
   returning case_id, parked
 ),
 timed as (

@@ -10,6 +10,8 @@ create table submission (
   subject_key    text,
   sealed_address bytea,
   opened_id      uuid not null,
+  session_key    bytea,
+  turn           integer,
   parked         boolean not null default false,
   received_at    timestamptz not null default clock_timestamp()
 );
@@ -22,7 +24,16 @@ comment on column submission.sealed_address is 'The address that an effect may g
 comment on column submission.payload_mac is 'HMAC of the payload''s canonical form: tells a repeat from a conflict without keeping it.';
 comment on column submission.subject_key is 'Whom or what the case''s effect is about, for example the keyed hash of an address; null if the case has no effect to permit.';
 comment on column submission.opened_id is 'The case''s first event, in the outbox; personal fields are sealed in it.';
+comment on column submission.session_key is 'The session whose turn it is; null if its playbook has no sessions.';
 comment on column submission.parked is 'Received while the playbook was halted; published when it is resumed.';
+
+create table session (
+  session_key bytea primary key,
+  turns       integer not null,
+  last_case   uuid not null
+);
+comment on table session is 'Sessions: a row numbers the turns of one. Intake changes it in the statement that records the case.';
+comment on column session.session_key is 'Keyed hash of tenant, source, who asks and session id: a session is one person''s.';
 
 create table arrival (
   arrival_id  bigint generated always as identity primary key,

@@ -71,8 +71,9 @@ STATE_KEYS = json.dumps({"tests": "33" * 32})
 TABLES = ", ".join(
     f"case_manager.{table}"
     for table in (
-        "arrival", "rejection", "submission", "case_ending", "timer", "control", "operator_command", "pending_command",
-        "gather", "branch_end", "approval", "approval_grant", "approval_decision", "retry_request", "retry", "outbox",
+        "arrival", "rejection", "submission", "session", "case_ending", "timer", "control", "operator_command",
+        "pending_command", "gather", "branch_end", "approval", "approval_grant", "approval_decision", "retry_request",
+        "retry", "outbox",
     )
 )  # fmt: skip
 SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
