@@ -1,21 +1,41 @@
-"""Sessions: the cases of one person under one session id are turns, numbered in the order in which they arrived."""
+"""Sessions: the cases of one person under one session id are turns. One is open at a time, in the order of arrival."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from switchyard.case_manager.keyed_hash import KeyedHash
+from switchyard.case_manager.rejections import SubmissionInvalid
+from switchyard.case_manager.store import SessionState
 from switchyard.protocol.envelope import add_digest
 from switchyard.protocol.fields import Json
-from switchyard.protocol.submissions import CaseOpening, Submission
+from switchyard.protocol.submissions import CaseOpening, Submission, TurnPolicy
+
+MAX_QUEUED = 50
+_REMEDY = "submit it under a new idempotency key when an earlier turn has ended"
 
 
 @dataclass(frozen=True)
-class SessionState:
-    """What is known of a session: how many turns it has had, and the case of the last one."""
+class TurnRules:
+    """How the turns of a session follow one another: the policy of each playbook that has sessions."""
 
-    turns: int = 0
-    last_case: str | None = None
+    policies: Mapping[str, TurnPolicy] = field(default_factory=dict)
+    max_queued: int = MAX_QUEUED
+    """How many turns of a session may wait behind its open one."""
+
+    def may_queue(self, playbook: str) -> int:
+        """How many turns may wait behind the open one."""
+        return self.max_queued if self.policies[playbook] == "queue" else 0
+
+    def find_problem(self, playbook: str, session: SessionState) -> SubmissionInvalid | None:
+        """Why a submission gets no turn; None if it does."""
+        if not session.refused and (not session.open or session.queued < self.may_queue(playbook)):
+            return None
+        if self.policies[playbook] == "reject":
+            return SubmissionInvalid("turn_open", "a turn of the session is open", field="session_id", remedy=_REMEDY)
+        what = f"{self.max_queued} turns of the session are waiting"
+        return SubmissionInvalid("session_full", what, field="session_id", remedy=_REMEDY)
 
 
 def session_key(mac: KeyedHash, source: str, submitted: Submission, opening: CaseOpening) -> bytes:
