@@ -1,4 +1,4 @@
-"""Whatever the order of deliveries, copies, endings and crashes: turns keep their order, and sessions never mix."""
+"""In any order of deliveries, copies, endings and crashes: turns keep their order, and sessions never mix."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def session_of(event: Json) -> tuple[str, str]:
 
 
 @dataclass
-class World:
+class Run:
     """The case manager, and what has reached the bus."""
 
     case_manager: CaseManager
@@ -173,16 +173,16 @@ async def test_turns_keep_their_order_and_sessions_never_mix_in_any_interleaving
 ) -> None:
     await owner.execute(f"truncate {TABLES}")
     rules = TurnRules({"assist": policy}, MAX_QUEUED)
-    world = World(replace(case_manager, intake=replace(case_manager.intake, turns=rules)), owner, clock)
+    run = Run(replace(case_manager, intake=replace(case_manager.intake, turns=rules)), owner, clock)
     for action, argument in actions:
         if isinstance(argument, list):
-            await world.deliver(argument)
+            await run.deliver(argument)
         elif action in ("cancel", "expire"):
-            await world.stop(action, argument)
+            await run.stop(action, argument)
         else:
-            candidates = world.begun(ended=action.startswith("copy"))
+            candidates = run.begun(ended=action.startswith("copy"))
             if candidates:
                 killed = action.startswith("end, killed")
-                await world.end(candidates[argument % len(candidates)], published=not killed)
-        await world.check()
-    await world.finish()
+                await run.end(candidates[argument % len(candidates)], published=not killed)
+        await run.check()
+    await run.finish()

@@ -209,9 +209,7 @@ async def test_retried_turn_has_the_place_if_no_later_turn_has_it(case_manager: 
     assert questions(later[1:]) == [2]
 
 
-async def test_retried_turn_runs_beside_a_later_one_that_has_the_place(
-    case_manager: CaseManager, pool_for: PoolFor
-) -> None:
+async def test_retried_turn_does_not_wait_for_a_later_turn(case_manager: CaseManager, pool_for: PoolFor) -> None:
     [first] = await submit(case_manager)
     assert await submit(case_manager) == []
     [second] = await end(case_manager, first, "failed")
