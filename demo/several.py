@@ -16,7 +16,7 @@ from switchyard.cli.app.target import Target
 from switchyard.protocol.fields import Json
 
 SHOWN = {
-    "demo-035": "Two specialists at once",
+    "demo-035": "Three specialists at once",
     "demo-036": "One after another, with what the first one found",
     "demo-037": "One part fails, and the answer says so",
 }
@@ -53,13 +53,13 @@ async def show_several(target: Target, questions: Sequence[Json], cases: Sequenc
 
 def list_parts(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """The specialists of a case in the order of its parts, and how each one ended."""
-    ends: dict[tuple[str, int], tuple[str, str]] = {}
+    ends: dict[int, tuple[str, str]] = {}
     for event in events:
         branch = event.get("branch")
         if branch is not None and event["type"] in {"FindingsReady", "TaskFailed"}:
             how = "found it" if event["type"] == "FindingsReady" else f"failed: {event['payload']['code']}"
-            ends[branch["gather"], branch["number"]] = (event["node_from"], how)
-    return list(ends.values())
+            ends[branch["number"]] = (event["node_from"], how)
+    return [end for _, end in sorted(ends.items())]
 
 
 def _print_answer(answer: Mapping[str, Any]) -> None:

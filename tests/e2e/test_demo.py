@@ -61,7 +61,7 @@ def test_demo_run_twice_agrees_with_its_log_and_leaves_no_process() -> None:
         assert "injected" in ran.stdout
         parts = {key: [end for _, end in each["parts"]] for key, each in found["several"].items()}
         assert parts == {
-            "demo-035": ["found it"] * 2,
+            "demo-035": ["found it"] * 3,
             "demo-036": ["found it"] * 2,
             "demo-037": ["found it", "failed: query_refused"],
         }
