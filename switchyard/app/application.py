@@ -15,9 +15,9 @@ from typing import Any
 from switchyard.app.cards import AgentCard
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX, Catalogue, OutcomeClass
 from switchyard.protocol.events.upstream import SuppressionRequested
-from switchyard.protocol.submissions import Submissions
+from switchyard.protocol.submissions import Submissions, TurnPolicy, playbook_of
 from switchyard.protocol.topology import ConsumerQueues, consumers
-from switchyard.router.playbook import SPECIALIST, Playbook, RoutingTable
+from switchyard.router.playbook import SPECIALIST, Playbook, RoutingTable, turn_policies
 
 APP_VARIABLE = "SWITCHYARD_APP"
 DEFAULT_APP = "services.app:APP"
@@ -270,14 +270,14 @@ class App:
             }
         )
 
+    @property
+    def turns(self) -> Mapping[str, TurnPolicy]:
+        """The rule of turns that new cases get, by playbook, of those that have sessions."""
+        return turn_policies(self.playbooks, self.current)
+
     def process(self, node: str) -> ProcessDescriptor:
         """The process of a node. Raises `KeyError`."""
         return {process.node: process for process in self.processes}[node]
-
-
-def playbook_of(model: type[Any]) -> str:
-    """The playbook that a kind of submission opens: the default of its field `playbook`."""
-    return str(model.model_fields["playbook"].default)
 
 
 def load_reference(reference: str) -> Any:
