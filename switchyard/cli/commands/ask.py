@@ -77,7 +77,7 @@ def _as_json(value: str) -> Any:
 
 
 def _model_of(playbook: str | None) -> type[Submission]:
-    from switchyard.app.application import playbook_of
+    from switchyard.protocol.submissions import playbook_of
 
     kinds = {playbook_of(model): model for model in load_app().submissions}
     if playbook is not None and playbook not in kinds:
