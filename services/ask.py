@@ -14,7 +14,6 @@ from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import Field, console, count, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.options import EnvOption
-from switchyard.cli.app.refusals import Refusals
 from switchyard.cli.app.target import Env, resolve_target
 
 if TYPE_CHECKING:
@@ -56,13 +55,14 @@ async def ask_question(  # noqa: PLR0917 - options, each by its name
         "role": None if user else role or DEFAULT_ROLE,
     }
     detail = {name: value for name, value in {**detail, "agent": agent}.items() if value is not None}
+    from switchyard.cli.app.rejections import Rejections
     from switchyard.cli.app.submissions import publish_submissions, read_submission
 
     if isinstance(problem := read_submission(json.dumps(detail)), str):
         raise InvalidArgument(problem, remedy="see `switchyard ask --help`")
     target = resolve_target(env)
     async with audit_log.open_audit_reader(target) as log:
-        refusals = await Refusals.since_now(log, [session])
+        rejections = await Rejections.since_now(log, [session])
         if user is None:
             (case_id,) = await publish_submissions(target, [detail])
         else:
@@ -73,7 +73,7 @@ async def ask_question(  # noqa: PLR0917 - options, each by its name
             case_id = str(asked["case_id"])
         console.print(f"case {case_id}", style="dim")
         until = frozenset({WAITS_FOR_CONSENT})
-        step = await audit_log.follow_case(log, case_id, set(), wait, until=until, refusals=refusals)
+        step = await audit_log.follow_case(log, case_id, set(), wait, until=until, rejections=rejections)
         events = await audit_log.read_events(log, case_id)
         event = events[-1]
     if not step.terminal:

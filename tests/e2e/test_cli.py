@@ -73,7 +73,7 @@ async def test_ask_with_rows_prints_what_was_found_as_a_table(deployment: Deploy
     assert (header.split()[0], row.split()[0], footer) == ("BASIN", "Williston", "1 row")
 
 
-async def test_ask_that_is_refused_ends_at_once_with_the_refusals_own_case(deployment: Deployment) -> None:
+async def test_ask_that_is_refused_ends_at_once_with_the_rejections_own_case(deployment: Deployment) -> None:
     session = f"refused-{uuid.uuid4()}"
     ran = _run(deployment, "ask", "e2e wells by basin", "--role", "NOBODYS_ROLE", "--session", session, "--wait", "60")
     assert ran.returncode == 1
@@ -91,7 +91,7 @@ async def test_ask_validates_before_it_publishes(deployment: Deployment, option:
     assert "case" not in ran.stdout
 
 
-async def test_publish_reports_a_refusal_that_comes_back(deployment: Deployment) -> None:
+async def test_publish_reports_a_rejection_that_comes_back(deployment: Deployment) -> None:
     question = deployment.question("e2e wells by basin")
     assert _run(deployment, "publish", "-", stdin=json.dumps(question)).returncode == 0
     assert _run(deployment, "publish", "-", stdin=json.dumps(question)).returncode == 0

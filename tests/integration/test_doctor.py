@@ -103,7 +103,9 @@ async def test_dead_letters_that_wait_are_bad(deployment: Deployment, cloud: Clo
     assert (check.problem, "triage" in str(check.remedy)) == ("1 dead letters wait", True)
 
 
-async def test_what_is_missing_is_bad_and_every_other_line_is_still_checked(deployment: Deployment) -> None:
+async def test_deployment_that_lacks_something_is_still_checked_for_every_other_line(
+    deployment: Deployment,
+) -> None:
     found = await deployment.examine(
         SWITCHYARD_BUS="other",
         SWITCHYARD_OBJECTS_BUCKET="absent",

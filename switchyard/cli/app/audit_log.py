@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from switchyard.audit.export.bundle import Exporter
     from switchyard.audit.verification.audit_reader import AuditReader, TimelineStep
     from switchyard.audit.verification.checkpoint_verifier import CheckpointVerifier
-    from switchyard.cli.app.refusals import Refusals
+    from switchyard.cli.app.rejections import Rejections
     from switchyard.protocol.fields import Json
     from switchyard.runtime.storage.artefacts import Artefacts
 
@@ -56,7 +56,7 @@ async def follow_case(
     wait_s: float,
     *,
     until: frozenset[str] = frozenset(),
-    refusals: Refusals | None = None,
+    rejections: Rejections | None = None,
 ) -> TimelineStep:
     """Print each step that is not in `seen` until the case ends, or a transition of `until`; return the last.
 
@@ -72,8 +72,8 @@ async def follow_case(
                 console.print(f"  {step.node_from} → {step.node_to}: {step.transition}", style="dim")
                 if step.terminal or step.transition in until:
                     return step
-        if refusals is not None and not seen and (refused := await refusals.new()):
-            raise await refusals.explain(refused[0])
+        if rejections is not None and not seen and (refused := await rejections.new()):
+            raise await rejections.explain(refused[0])
         await sleep(POLL_INTERVAL_S)
     remedy = f"see `switchyard case show {case_id}`"
     raise CommandFailed(f"the case has not ended within {wait_s:g} s; it continues", remedy=remedy)
@@ -118,34 +118,25 @@ async def open_exporter(target: Target) -> AsyncIterator[Exporter]:
 
 @asynccontextmanager
 async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
-    """Decrypts sealed inline artefacts: needs the role reviewer and the key that wraps the vault's keys (in AWS, KMS).
-
-    An artefact in S3 is read with the AWS console or CLI.
-    """
+    """Decrypts sealed artefacts: needs the role reviewer, the key that wraps the vault's keys (in AWS, KMS), and for a
+    large one the right to read the bucket of objects."""
     from switchyard.app.application import load_app
     from switchyard.case_manager.openings import STATEMENT_ARTEFACT
     from switchyard.runtime.core.clock import SystemClock
-    from switchyard.runtime.core.errors import PermanentTaskError
     from switchyard.runtime.crypto.vault import KmsKeyWrapper, LocalKeyWrapper, Vault
     from switchyard.runtime.storage.artefacts import Artefacts
-    from switchyard.runtime.storage.objects import ObjectStore
-
-    class NoObjects(ObjectStore):
-        async def put(self, key: str, data: bytes, *, content_type: str) -> str:
-            raise NotImplementedError("the command line writes no artefacts")
-
-        async def get(self, uri: str) -> bytes:
-            why = f"the artefact is not inline but stored at {uri}"
-            raise PermanentTaskError("artefact_in_s3", why, remedy="fetch it from S3")
+    from switchyard.runtime.storage.objects import S3Objects
 
     key_id = target.settings.kms_key_id
     async with (
+        open_aws_client(target, "s3") as s3,
         open_pool(target, "reviewer", "vault") as pool,
         open_aws_client(target, "kms") if key_id else nullcontext() as kms,
     ):
         wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(target.settings.vault_key)
         decrypts = (*load_app().decrypts, STATEMENT_ARTEFACT)
-        yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock(), use="review"), decrypts=decrypts)
+        objects = S3Objects(s3, target.settings.objects_bucket)
+        yield Artefacts(objects, Vault(pool, wrapper, SystemClock(), use="review"), decrypts=decrypts)
 
 
 async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:

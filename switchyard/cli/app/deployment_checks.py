@@ -22,7 +22,7 @@ CONNECT_TIMEOUT_S = 5
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. `problem` is None if it is as it should be."""
+    """One thing that was looked at. Without a `problem` it is as it should be."""
 
     what: str
     problem: str | None = None
@@ -99,7 +99,7 @@ async def _checked(what: str, look: Awaitable[Any]) -> Check:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "refused"))
         missing = any(word in code for word in ("NotFound", "NonExistent", "NoSuch", "404"))
-        return Check(what, "there is none" if missing else f"AWS refused: {code}", APPLY if missing else RIGHTS)
+        return Check(what, "missing" if missing else f"AWS refused: {code}", APPLY if missing else RIGHTS)
     except BotoCoreError as error:
         return Check(what, f"AWS cannot be asked: {error}", "check credentials, region and network of this shell")
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, TaskError) as error:
@@ -208,7 +208,7 @@ async def _bedrock(target: Target) -> str:
 
 
 def require_account(checks: list[Check]) -> None:
-    """Raise `CommandFailed` if there is nobody to ask as: every other line would repeat it."""
+    """Raise `CommandFailed` without an account to ask as: every other line would repeat it."""
     first = checks[0]
     if not first.ok:
         raise CommandFailed(f"{first.what}: {first.problem}", remedy=first.remedy)

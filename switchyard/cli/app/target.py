@@ -102,8 +102,7 @@ async def open_readable_target(env: Env, run: str | None = None) -> AsyncIterato
         from switchyard.devstack.stack.home import default_home
         from switchyard.devstack.stack.local_stack import DEMO_HOME, open_databases_only
 
-    of_name = {STACK_RUN: default_home(), DEMO_RUN: default_home() / DEMO_HOME}
-    homes = tuple(of_name.values()) if run is None else (of_name.get(run) or Path(run).absolute(),)
+    homes = _run_homes(run, default_home(), default_home() / DEMO_HOME)
     for home in homes:
         with suppress(StackError):
             exports = running_exports(home)
@@ -119,3 +118,9 @@ async def open_readable_target(env: Env, run: str | None = None) -> AsyncIterato
             yield Target({**os.environ, **exports})
         return
     yield Target({**os.environ, **exports})
+
+
+def _run_homes(run: str | None, stack: Path, demo: Path) -> tuple[Path, ...]:
+    """The folders of the local runs that a name stands for."""
+    of_name = {STACK_RUN: stack, DEMO_RUN: demo}
+    return (stack, demo) if run is None else (of_name.get(run) or Path(run).absolute(),)

@@ -25,9 +25,9 @@ async def publish_file(
     wait: Annotated[float, typer.Option(help="Seconds to wait for what the case manager refuses; 0 does not.")] = 10,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Publish each valid line; report each invalid line by number, and what the case manager refuses.
+    """Publish each valid line; report each invalid line by number, and what the case manager rejects.
 
-    Refusals come back through the audit log, if SWITCHYARD_AUDIT_DB_URL is set. Exit code 1 if a line was not taken.
+    Rejections come back through the audit log, if SWITCHYARD_AUDIT_DB_URL is set. Exit code 1 if a line was not taken.
     """
     from switchyard.cli.app.submissions import DEFAULT_SOURCE, publish_submissions, read_submission
 
@@ -46,8 +46,8 @@ async def publish_file(
     for number, problem in read.items():
         if isinstance(problem, str):
             typer.secho(f"line {number}: not published: {problem}", fg="red", err=True)
-    for refusal in refused:
-        typer.secho(refusal, fg="red", err=True)
+    for rejection in refused:
+        typer.secho(rejection, fg="red", err=True)
     came_back = f", {len(refused)} refused" if refused else ""
     typer.echo(f"{len(valid)} published, {len(read) - len(valid)} invalid{came_back}")
     if len(valid) < len(read) or refused:
@@ -57,20 +57,20 @@ async def publish_file(
 async def _publish_and_wait(
     target: Target, valid: Mapping[int, Json], publish: Callable[[], Awaitable[list[str]]], wait_s: float, source: str
 ) -> tuple[list[str], list[str]]:
-    """The ids of the cases, and a line for each refusal that came back."""
+    """The ids of the cases, and a line for each rejection that came back."""
     if not valid or wait_s <= 0 or not target.environment.get("SWITCHYARD_AUDIT_DB_URL"):
         return await publish(), []
     from switchyard.cli.app.audit_log import open_audit_reader
-    from switchyard.cli.app.refusals import Refusals, wait_for_cases
+    from switchyard.cli.app.rejections import Rejections, wait_for_cases
     from switchyard.cli.app.submissions import case_of
 
     async with open_audit_reader(target) as log:
-        refusals = await Refusals.since_now(log, (str(detail["session_id"]) for detail in valid.values()))
+        rejections = await Rejections.since_now(log, (str(detail["session_id"]) for detail in valid.values()))
         known = await log.known_cases(case_of(detail, source) for detail in valid.values())
         cases = await publish()
         console.print("waiting for the case manager …", style="dim")
-        waiting, refused = await wait_for_cases(refusals, cases, wait_s, known=known)
-        problems = [(await refusals.explain(each)).message for each in refused]
+        waiting, refused = await wait_for_cases(rejections, cases, wait_s, known=known)
+        problems = [(await rejections.explain(each)).message for each in refused]
     if len(waiting) > len(refused):
         typer.echo(f"{len(waiting) - len(refused)} not taken yet: they wait for their turn")
     open_lines = [number for number, case in zip(valid, cases, strict=True) if case in waiting or case in known]

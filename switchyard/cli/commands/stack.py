@@ -52,11 +52,12 @@ def up(
 
     Agents ask the simulator, or the real model that --model or SWITCHYARD_MODEL_* variables of this shell name.
     """
+    load_app()  # what is wrong with it is printed here; the supervisor's own log is a file
     if model is None and (model_url or key_env):
         raise InvalidArgument("the model's name is missing", remedy="give --model NAME with --model-url")
     with use_devstack():
         from switchyard.devstack.stack import daemon
-        from switchyard.devstack.stack.local_stack import DATA_VARIABLE, data_folders
+        from switchyard.devstack.stack.data_folders import DATA_VARIABLE, data_folders
         from switchyard.devstack.stack.models import choose_model
 
         if data:

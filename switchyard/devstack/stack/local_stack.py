@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from switchyard.app.application import APP_VARIABLE, App, IdentityDescriptor, load_app, resource_path
 from switchyard.audit.records.roles import READER, RETENTION
-from switchyard.devstack.errors import StackError
+from switchyard.devstack.identity.servers import PROVIDER_PROGRAM, server_program
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
+from switchyard.devstack.stack.data_folders import data_folders, with_data_folders
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
 from switchyard.devstack.stack.identity import (
     consent_url,
@@ -26,6 +25,7 @@ from switchyard.devstack.stack.identity import (
     ingress_server,
     prepare_identity,
     provide_ingress_secrets,
+    provider_server,
     user_environment,
 )
 from switchyard.devstack.stack.models import describe_models, model_environment
@@ -52,9 +52,6 @@ VISIBILITY_VARIABLE = "SWITCHYARD_LOCAL_VISIBILITY_S"
 
 CLOCK_VARIABLE = "SWITCHYARD_LOCAL_CLOCK"
 """A file with the seconds by which the stack's clock is moved, to reach the morning without waiting."""
-
-DATA_VARIABLE = "SWITCHYARD_LOCAL_DATA"
-"""Folders in place of the application's data, as JSON by name: what `switchyard stack up --data` sets."""
 
 OTLP_VARIABLE = "SWITCHYARD_OTLP_ENDPOINT"
 """Where the stack's processes send their spans, over HTTP: nowhere unless it is set."""
@@ -131,8 +128,11 @@ def _public_key(endpoints: Endpoints, purpose: str) -> str:
 
 async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
     """Migrate the databases, provision the emulator, write certificates; return what the CLI needs to reach them."""
-    if (identity := load_app().identity) is not None:
+    app = load_app()
+    if (identity := app.identity) is not None:
         prepare_identity(endpoints, identity)
+    elif app.local_users is not None:
+        server_program(PROVIDER_PROGRAM)
     await migrate_work(endpoints.dsn(WORK_DATABASE), password_for=endpoints.secret)
     await migrate_audit(endpoints.dsn(AUDIT_DATABASE), password_for=endpoints.secret)
     environment = endpoints.environment()
@@ -144,33 +144,10 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
     return exports
 
 
-def data_folders(app: App) -> dict[str, str]:
-    """The folder of each of the application's data sets. Raises `StackError` for an unknown name or folder."""
-    given: dict[str, str] = json.loads(os.environ.get(DATA_VARIABLE) or "{}")
-    for name, folder in given.items():
-        if name not in app.local_data:
-            raise StackError(f"--data {name}={folder}: this application has {', '.join(app.local_data) or 'no data'}")
-        if not Path(folder).is_dir():
-            raise StackError(f"--data {name}={folder}: there is no such folder")
-    return {name: given.get(name) or str(resource_path(shipped)) for name, shipped in app.local_data.items()}
-
-
 def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
     """One row for each process, with its own secrets only."""
     app = load_app()
-    folders = data_folders(app)
-
-    def filled(text: str) -> str:
-        return re.sub(r"\{data:([a-z_]+)\}", lambda found: folders[found[1]], text)
-
-    return [
-        replace(
-            service,
-            argv=tuple(map(filled, service.argv)),
-            env={name: filled(value) for name, value in service.env.items()},
-        )
-        for service in _list_services(endpoints, app)
-    ]
+    return with_data_folders(_list_services(endpoints, app), app)
 
 
 def _list_services(endpoints: Endpoints, app: App) -> list[ServiceSpec]:
@@ -184,12 +161,14 @@ def _list_services(endpoints: Endpoints, app: App) -> list[ServiceSpec]:
             )
             for simulator in app.simulators
         ),
-        *(_identity_processes(endpoints, app.identity) if app.identity is not None else ()),
+        *_identity_processes(endpoints, app),
         *(_service(endpoints, app, needed) for needed in needs(app).values()),
     ]
 
 
-def _identity_processes(endpoints: Endpoints, identity: IdentityDescriptor) -> list[ServiceSpec]:
+def _identity_processes(endpoints: Endpoints, app: App) -> list[ServiceSpec]:
+    if (identity := app.identity) is None:
+        return [] if app.local_users is None else [provider_server(endpoints, app.local_users)]
     ingress = ingress_server(endpoints, identity, clock_environment())
     return [*identity_servers(endpoints, identity), *([ingress] if ingress else [])]
 
@@ -259,7 +238,7 @@ def _secret(endpoints: Endpoints, node: str, name: str) -> str:
 
 def read_visibility_s() -> float:
     """How long a message stays with a worker that says nothing more."""
-    return float(os.environ.get(VISIBILITY_VARIABLE, "30"))
+    return float(os.environ.get(VISIBILITY_VARIABLE) or "30")
 
 
 def clock_environment() -> dict[str, str]:
@@ -272,7 +251,7 @@ def _common(endpoints: Endpoints) -> dict[str, str]:
     return {
         **sdk_environment(endpoints.aws),
         **clock_environment(),
-        **{name: os.environ[name] for name in (APP_VARIABLE,) if name in os.environ},
+        **{name: os.environ[name] for name in (APP_VARIABLE,) if os.environ.get(name)},
         OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
         "SWITCHYARD_VISIBILITY_S": str(read_visibility_s()),
         "SWITCHYARD_POLL_WAIT_S": "2",

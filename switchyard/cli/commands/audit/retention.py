@@ -15,7 +15,7 @@ from switchyard.cli.app.console import Field, console, count, print_json, print_
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.keys import load_receipt_keys, open_receipt_signer
 from switchyard.cli.app.lazy import CommandGroup, load_app
-from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption
+from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption, RunOption
 from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ async def release(
 
 
 @app.command()
-async def show(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+async def show(as_json: JsonOption = False, run: RunOption = None, env: EnvOption = Env.LOCAL) -> None:
     """Show the policies in force and the legal holds."""
     from switchyard.audit.retention.retention import read_retention
 

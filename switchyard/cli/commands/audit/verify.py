@@ -25,7 +25,7 @@ _ALARMS = (
 )
 
 
-async def verify(
+async def verify(  # noqa: PLR0917 - options, each by its name
     case: AnyCaseArgument = None,
     day: DayOption = None,
     checkpoints: Annotated[
