@@ -150,6 +150,13 @@ PROCESSES = (
         signers=True,
     ),
     ProcessDescriptor(
+        "memory",
+        "services.memory.main:run",
+        settings="services.memory.settings:MemorySettings",
+        code=("services/__init__.py", "services/memory"),
+        migrations=("services.memory:migrations",),
+    ),
+    ProcessDescriptor(
         EMAIL_FEEDBACK,
         "services.specialists.email_feedback.main:run",
         settings="services.specialists.email_feedback.settings:EmailFeedbackSettings",

@@ -241,14 +241,16 @@ class TaskConsumer:
 
     def _outcome(self, task: Task[Contract], reply: TaskResult) -> Json:
         """The event that a result becomes. Raises `InvalidEvent` if it may not be one, or is too large for the bus."""
+        # Only the router gets its state back, and the places that belong to it.
+        routed = self._catalogue.of(type(reply.payload)).stateful
         event = derive_event(
             self._catalogue,
             task.envelope,
             reply.payload,
             node_from=self.node,
-            state=task.received.raw.get("state"),
-            state_seal=task.envelope.state_seal,
-            storage_refs={**task.storage_refs, **task.written_refs},
+            state=task.received.raw.get("state") if routed else None,
+            state_seal=task.envelope.state_seal if routed else None,
+            storage_refs={**task.storage_refs, **task.written_refs} if routed else None,
             model_call=reply.model_call,
             access=task.accesses,
             rubric_score=reply.rubric_score,

@@ -46,6 +46,8 @@ ROWS = {
     " event_id) values ($1, gen_random_uuid(), '', false, 'ada', '', gen_random_uuid())",
     "email_sender.send_lock": "insert into send_lock (case_id, content_sha256) values ($1, '')",
     "email_sender.turn": "insert into turn (case_id, content_sha256, due_at) values ($1, '', now())",
+    "memory.turn": "insert into turn (case_id, number, question, answer, digest, kept_at, expires_at)"
+    " values ($1, 1, '{}', '{}', '', now(), now())",
     "text_to_sql.warehouse_cost": "insert into warehouse_cost (day, ms, bytes)"
     " values (current_date - (('x' || left($1::uuid::text, 2))::bit(8)::integer % 7), 1, 1)",
 }
@@ -370,6 +372,9 @@ MANY = {
     "email_sender.sending": "insert into sending (case_id, content_sha256, command_id, tenant, user_id, session_id,"
     " pack, state, intended_at) select gen_random_uuid(), '', gen_random_uuid(), 't' || n % 7, 'u' || n % 50, 's' || n,"
     " '', 'sent', now() from generate_series(1, 4000) n",
+    "memory.turn": "insert into turn (case_id, tenant, user_id, session_id, number, question, answer, digest, kept_at,"
+    " expires_at) select gen_random_uuid(), 't' || n % 7, 'u' || n % 50, 's' || n % 200, n, '{}', '{}', '', now(),"
+    " now() from generate_series(1, 4000) n",
     "text_to_sql.warehouse_cost": "insert into warehouse_cost (tenant, user_id, day, ms, bytes)"
     " select 't' || n % 7, 'u' || n, current_date, 1, 1 from generate_series(1, 4000) n",
 }
@@ -382,6 +387,7 @@ STATEMENTS = {
         "email_sender.sending"
     ),
     "update warehouse_cost set ms = 0 where day = current_date": "text_to_sql.warehouse_cost",
+    "select * from turn where number < 9 order by number desc": "memory.turn",
 }
 
 

@@ -1,0 +1,132 @@
+"""Handles RecallMemory and KeepTurn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from contracts.documents.memory import MemoryDocument, RememberedTurn
+from contracts.events.memory import MemoryItem, MemoryKept, MemoryRecalled
+from contracts.events.router import KeepTurn, RecallMemory
+from services.memory.budget import shorten, tokens_of
+from services.memory.store import KeptTurn, MemoryStore, SealedText
+from switchyard.protocol.fields import Artefact, Code
+from switchyard.runtime.core.clock import Clock, timestamp
+from switchyard.runtime.core.errors import PermanentTaskError
+from switchyard.runtime.core.task import Task
+from switchyard.runtime.crypto.vault import CASE_OVER
+from switchyard.runtime.database.session_scope import SessionScope
+from switchyard.runtime.storage.artefacts import Artefacts
+
+log = structlog.get_logger(__name__)
+LOOK_AGAIN_S = 0.1
+NOT_KEPT = "not_kept"
+"""The turn before is not in memory: it had no answer, or its record is late."""
+
+
+@dataclass(frozen=True)
+class MemoryLimits:
+    """How much is remembered, and for how long."""
+
+    turn_ttl: timedelta = timedelta(days=7)
+    session_turns: int = 20
+    tokens: int = 1_200
+    wait_s: float = 1.5
+
+
+async def keep_turn(task: Task[KeepTurn], *, store: MemoryStore, clock: Clock, limits: MemoryLimits) -> MemoryKept:
+    """Keep an answered turn as it is sealed. Nothing is opened: the case may be over, and its key with it."""
+    envelope, command = task.envelope, task.payload
+    turn = KeptTurn(
+        case_id=envelope.case_id,
+        number=command.turn,
+        question=_sealed(task, command.question),
+        answer=_sealed(task, command.answer),
+        digest=envelope.digest,
+        kept_at=clock.now(),
+    )
+    dropped = await store.keep_turn(
+        SessionScope.of(envelope), turn, expires_after=limits.turn_ttl, most=limits.session_turns
+    )
+    item = MemoryItem(id=envelope.case_id, kind="turn", digest=envelope.digest)
+    return MemoryKept(items=(item,), dropped=tuple(dropped))
+
+
+async def recall_memory(
+    task: Task[RecallMemory], *, artefacts: Artefacts, store: MemoryStore, clock: Clock, limits: MemoryLimits
+) -> MemoryRecalled:
+    """Say what was said before. The record of the turn before may still be on its way: it is waited for, not long. A
+    case that has gone on without memory, to its end, is told nothing any more."""
+    try:
+        return await _recall(task, artefacts=artefacts, store=store, clock=clock, limits=limits)
+    except PermanentTaskError as error:
+        if error.code != CASE_OVER:
+            raise
+        return MemoryRecalled(missing=CASE_OVER)
+
+
+async def _recall(
+    task: Task[RecallMemory], *, artefacts: Artefacts, store: MemoryStore, clock: Clock, limits: MemoryLimits
+) -> MemoryRecalled:
+    command = task.payload
+    turns = await _await_turns(task, store, clock, limits)
+    quoted: list[RememberedTurn] = []
+    used: list[MemoryItem] = []
+    left = limits.tokens
+    for age, turn in enumerate(turns):
+        shown = shorten(await _open_turn(task, artefacts, turn), age=age, tokens=left)
+        if tokens_of(shown) > left:
+            break
+        left -= tokens_of(shown)
+        quoted.insert(0, shown)
+        used.insert(0, MemoryItem(id=turn.case_id, kind="turn", digest=turn.digest))
+    newest = turns[0].case_id if quoted else None
+    missing: Code | None = None if command.previous_case in (None, newest) else NOT_KEPT
+    if not quoted:
+        return MemoryRecalled(missing=missing)
+    document = MemoryDocument(turns=tuple(quoted)).model_dump_json().encode()
+    memory = await artefacts.write(task, "memory", document, media_type="application/json")
+    return MemoryRecalled(memory=memory, used=tuple(used), tokens=limits.tokens - left, missing=missing)
+
+
+async def _await_turns(
+    task: Task[RecallMemory], store: MemoryStore, clock: Clock, limits: MemoryLimits
+) -> list[KeptTurn]:
+    """The earlier turns of the session, newest first, once the turn before is among them or the wait is over."""
+    scope, until = SessionScope.of(task.envelope), clock.monotonic() + limits.wait_s
+    while True:
+        turns = await store.turns_before(scope, task.payload.turn, clock.now())
+        wanted = task.payload.previous_case
+        if wanted is None or any(turn.case_id == wanted for turn in turns) or clock.monotonic() >= until:
+            return turns
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def _open_turn(task: Task[RecallMemory], artefacts: Artefacts, turn: KeptTurn) -> RememberedTurn:
+    question, answer = [await _open(task, artefacts, turn, each) for each in (turn.question, turn.answer)]
+    try:
+        text = str(json.loads(answer)["text"])
+    except (ValueError, KeyError, TypeError):
+        raise PermanentTaskError("bad_answer", "an earlier answer is not a document with a text", "answer") from None
+    return RememberedTurn(
+        turn=turn.number,
+        answered_at=timestamp(turn.kept_at),
+        question=question.decode(errors="replace"),
+        answer=text,
+    )
+
+
+async def _open(task: Task[RecallMemory], artefacts: Artefacts, turn: KeptTurn, text: SealedText) -> bytes:
+    return await artefacts.read_earlier(task, text.artefact, text.place, sealed_in=turn.case_id)
+
+
+def _sealed(task: Task[KeepTurn], artefact: Artefact) -> SealedText:
+    place = task.storage_refs.get(artefact.sha256)
+    if place is None or artefact.subject is None or artefact.subject != task.envelope.principal.subject:
+        message = f"{artefact.name} is not sealed for the person that the case is about, or has no place"
+        raise PermanentTaskError("not_sealed", message, artefact.name, "treat it as an incident")
+    return SealedText(artefact, place)

@@ -1,0 +1,30 @@
+"""Settings of memory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from switchyard.runtime.core.settings import WorkSettings
+
+
+class MemorySettings(WorkSettings):
+    """The work database, the vault and the transport, and how much is remembered for how long."""
+
+    concurrency: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=32, description="Messages in hand at once; one that waits for an earlier turn is in hand, too."
+    )
+    memory_turn_days: Annotated[int, Field(ge=1, le=90)] = Field(
+        default=7, description="Days after which a turn of a session is forgotten."
+    )
+    memory_session_turns: Annotated[int, Field(ge=1, le=200)] = Field(
+        default=20, description="Turns that are kept per session; the oldest make room."
+    )
+    memory_tokens: Annotated[int, Field(ge=100, le=20_000)] = Field(
+        default=1_200,
+        description="Tokens that memory may add to a prompt, about: older turns are shortened, then left out.",
+    )
+    memory_wait_ms: Annotated[int, Field(ge=0, le=2_500)] = Field(
+        default=1_500, description="Milliseconds that a recall waits for the record of the turn before."
+    )
