@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 
 from switchyard.case_manager.approvals import MAX_SIGNATURE_AGE
-from switchyard.case_manager.first_event import build_report
+from switchyard.runtime.messaging.first_event import build_report
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.events.case_manager import PlaybookHalted, PlaybookResumed

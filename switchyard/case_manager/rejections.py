@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from switchyard.case_manager.first_event import build_report
+from switchyard.runtime.messaging.first_event import build_report
 from switchyard.case_manager.store import CaseStore
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.errors import InvalidEvent, RejectionReason

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from switchyard.case_manager.first_event import build_report
+from switchyard.runtime.messaging.first_event import build_report
 from switchyard.case_manager.intake import UpstreamPolicy, check_source, may_submit_for
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.principals import PrincipalKeys
