@@ -131,9 +131,10 @@ EMAIL_SENDER_CARD = AgentCard(
 MEMORY_CARD = AgentCard(
     name="memory",
     kind="internal",
-    purpose="Keeps the answered turns of a session, and says what was said before when a later turn may refer to it.",
+    purpose="Keeps the turns of a session and, with consent, what a user says of themselves; recalls it; forgets it.",
     consumes=("RecallMemory", "KeepTurn"),
-    emits=("MemoryRecalled", "MemoryKept", "TaskFailed"),
+    emits=("MemoryRecalled", "MemoryKept", "MemoryForgotten", "TaskFailed"),
+    vendors=("bedrock", "openai"),
     decrypts=("question", "answer", "memory"),
 )
 

@@ -45,6 +45,7 @@ CATALOGUE = Catalogue(
         *command_types("memory", router.RecallMemory, memory.MemoryRecalled),
         *command_types("memory", router.KeepTurn),
         EventType(memory.MemoryKept, (("memory", EXTERNAL),)),
+        EventType(memory.MemoryForgotten, (("memory", EXTERNAL),), terminal=True),
         *command_types("drafter", router.DraftAnswer, drafter.AnswerDrafted),
         *submission_types(upstream.EmailCaseSubmitted, case_manager.EmailCaseOpened),
         *command_types("compliance", router.CheckContact, compliance.ContactAllowed),

@@ -48,7 +48,8 @@ select count(*) as stored, coalesce(sum(1 + case
     when type = 'BranchesJoined' and event::json #>> '{state,plan,mode}' = 'sequence'
       and json_array_length(event::json #> '{state,plan,results}') + 1 < json_array_length(event::json #> '{state,plan,branches}')
       and event::json #> '{payload,results,0,answer}' is not null then 1
-    when type = 'CaseOpened' and event::json #>> '{payload,previous_case}' is not null then 1
+    when type = 'CaseOpened' and coalesce(event::json #>> '{payload,previous_case}', event::json #>> '{payload,remember}')
+      is not null then 1
     when type = 'AnswerDrafted' and event::json ->> 'playbook_version' = 'assist/4' then 1
     when type = 'TaskFailed' and event::json #>> '{payload,task_type}' = 'KeepTurn' then -1
     when type = 'TaskRetried' then coalesce(json_array_length(event::json #> '{payload,command,payload,branches}'), 0)

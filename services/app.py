@@ -56,6 +56,15 @@ SEAL_CREDENTIALS = {
         "Null": {"kms:EncryptionContext:subject": "false"},
     },
 }
+EMBED_TEXT = {
+    "Sid": "EmbedText",
+    "Effect": "Allow",
+    "Action": "bedrock:InvokeModel",
+    "Resource": "arn:${partition}:bedrock:${region}::foundation-model/${embedding_model}",
+}
+LOCAL_MEMORY_TENANTS = ["remembering-*"]
+"""The tenants of the local stack that have consented to memory across sessions."""
+
 WELLS_AUDIENCE = "https://wells.northfork.example"
 LOCAL_WELL_BASINS = {
     "FIELD_ALL": ["*"],
@@ -155,6 +164,11 @@ PROCESSES = (
         settings="services.memory.settings:MemorySettings",
         code=("services/__init__.py", "services/memory"),
         migrations=("services.memory:migrations",),
+        grants=("services.memory:grants.sql",),
+        environment={"SWITCHYARD_MEMORY_EMBEDDING_ID": "embedding_model"},
+        local={"SWITCHYARD_MEMORY_TENANTS": json.dumps(LOCAL_MEMORY_TENANTS)},
+        iam=(EMBED_TEXT,),
+        operators=True,
     ),
     ProcessDescriptor(
         EMAIL_FEEDBACK,
@@ -335,6 +349,8 @@ APP = App(
         "upstream.collections": {"tenants": ("*",)},
         **{source: {"tenants": ("*",), "roles": WAREHOUSE_ROLES} for source in _SERVICE_PRINCIPALS},
     },
+    local_memory_tenants=tuple(LOCAL_MEMORY_TENANTS),
+    erasures=("memory.erase_person",),
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted", "GrantRenewed"),

@@ -19,11 +19,25 @@ class RememberedTurn(BaseModel):
     """Shortened where the budget asks for it."""
 
 
+class RememberedFact(BaseModel):
+    """What the user said of themselves, in this or another session."""
+
+    model_config = ConfigDict(frozen=True)
+
+    about: str
+    """The slot's name, or `note`."""
+    value: str
+    at: str
+    case: str
+    """The case in which they said it: the source."""
+
+
 class MemoryDocument(BaseModel):
     """All that is recalled for one turn; the newest turn is the last."""
 
     model_config = ConfigDict(frozen=True)
 
+    user: tuple[RememberedFact, ...] = ()
     turns: tuple[RememberedTurn, ...] = ()
 
     def quote(self) -> str:
@@ -38,5 +52,5 @@ class MemoryDocument(BaseModel):
 
 
 def quote_memory(data: bytes) -> str:
-    """The text for a prompt of an artefact `memory`. Raises `ValueError` if it is none."""
+    """The text for a prompt of an artefact `memory`. Raises `ValueError` for anything else."""
     return MemoryDocument.model_validate_json(data).quote()

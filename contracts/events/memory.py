@@ -6,10 +6,24 @@ from typing import Literal
 
 from pydantic import Field
 
-from switchyard.protocol.fields import Artefact, Code, Contract, NonNegativeInt, Sha256, Uuid
+from switchyard.protocol.events.case_manager import OperatorSignature
+from switchyard.protocol.fields import (
+    Artefact,
+    Code,
+    Contract,
+    Identifier,
+    NonNegativeInt,
+    Sentence,
+    Sha256,
+    Timestamp,
+    Uuid,
+)
 
 MemoryKind = Literal["turn", "slot", "note"]
 """A turn of a session; a fact about the user under a name that an update replaces; a free note."""
+
+ForgettingReason = Literal["expired", "superseded", "user", "erased", "evicted"]
+"""`user`: on request; `erased`: with the person; `evicted`: to make room."""
 
 
 class MemoryItem(Contract):
@@ -33,4 +47,23 @@ class MemoryKept(Contract):
     """Something is remembered from now on, until it expires."""
 
     items: tuple[MemoryItem, ...] = Field(min_length=1)
-    dropped: tuple[Uuid, ...] = Field(default=(), description="Turns of the session that had to make room.")
+    quarantined: tuple[Uuid, ...] = Field(
+        default=(), description="Kept apart, and never recalled: it reads like an order."
+    )
+
+
+class MemoryForgotten(Contract):
+    """Something is no longer remembered: the receipt. A chain of its own.
+
+    On request, the operator signed `switchyard.protocol.statements.command_statement` of these fields and the action
+    `forget`; `target` is the person's pseudonym.
+    """
+
+    items: tuple[MemoryItem, ...] = Field(min_length=1)
+    reason: ForgettingReason
+    target: Uuid | None = None
+    operator: Identifier | None = None
+    why: Sentence | None = None
+    command_id: Uuid | None = None
+    signed_at: Timestamp | None = None
+    signature: OperatorSignature | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -60,6 +60,7 @@ class RecallMemory(Contract):
     question: Artefact
     turn: NonNegativeInt
     previous_case: Uuid | None = Field(default=None, description="The turn before, which is to be recalled first.")
+    remember: Literal[True] | None = Field(default=None, description="Also across sessions: the tenant has consented.")
 
 
 class KeepTurn(Contract):

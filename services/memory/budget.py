@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.documents.memory import RememberedTurn
+from contracts.documents.memory import RememberedFact, RememberedTurn
 
 CHARS_PER_TOKEN = 4
 """About: the models' tokenizers differ."""
@@ -21,6 +21,11 @@ FRAME_TOKENS = 30
 def tokens_of(turn: RememberedTurn) -> int:
     """About how many tokens a turn adds to a prompt."""
     return FRAME_TOKENS + -(-len(turn.question + turn.answer) // CHARS_PER_TOKEN)
+
+
+def tokens_of_fact(fact: RememberedFact) -> int:
+    """About how many tokens a fact adds to a prompt."""
+    return FRAME_TOKENS + -(-len(fact.value) // CHARS_PER_TOKEN)
 
 
 def shorten(turn: RememberedTurn, *, age: int, tokens: int) -> RememberedTurn:

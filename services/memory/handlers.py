@@ -6,18 +6,20 @@ import asyncio
 import json
 from dataclasses import dataclass
 from datetime import timedelta
+from fnmatch import fnmatchcase
 
 import structlog
 
-from contracts.documents.memory import MemoryDocument, RememberedTurn
+from contracts.documents.memory import MemoryDocument, RememberedFact, RememberedTurn
 from contracts.events.memory import MemoryItem, MemoryKept, MemoryRecalled
 from contracts.events.router import KeepTurn, RecallMemory
-from services.memory.budget import shorten, tokens_of
+from services.memory.budget import shorten, tokens_of, tokens_of_fact
+from services.memory.long_term import LongTermMemory
 from services.memory.store import KeptTurn, MemoryStore, SealedText
 from switchyard.protocol.fields import Artefact, Code
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.core.errors import PermanentTaskError
-from switchyard.runtime.core.task import Task
+from switchyard.runtime.core.task import Task, TaskResult
 from switchyard.runtime.crypto.vault import CASE_OVER
 from switchyard.runtime.database.session_scope import SessionScope
 from switchyard.runtime.storage.artefacts import Artefacts
@@ -36,6 +38,8 @@ class MemoryLimits:
     session_turns: int = 20
     tokens: int = 1_200
     wait_s: float = 1.5
+    tenants: tuple[str, ...] = ()
+    """Whose users are remembered across sessions, as shell patterns."""
 
 
 async def keep_turn(task: Task[KeepTurn], *, store: MemoryStore, clock: Clock, limits: MemoryLimits) -> MemoryKept:
@@ -49,34 +53,61 @@ async def keep_turn(task: Task[KeepTurn], *, store: MemoryStore, clock: Clock, l
         digest=envelope.digest,
         kept_at=clock.now(),
     )
-    dropped = await store.keep_turn(
-        SessionScope.of(envelope), turn, expires_after=limits.turn_ttl, most=limits.session_turns
-    )
-    item = MemoryItem(id=envelope.case_id, kind="turn", digest=envelope.digest)
-    return MemoryKept(items=(item,), dropped=tuple(dropped))
+    await store.keep_turn(SessionScope.of(envelope), turn, expires_after=limits.turn_ttl, most=limits.session_turns)
+    return MemoryKept(items=(MemoryItem(id=envelope.case_id, kind="turn", digest=envelope.digest),))
 
 
 async def recall_memory(
-    task: Task[RecallMemory], *, artefacts: Artefacts, store: MemoryStore, clock: Clock, limits: MemoryLimits
-) -> MemoryRecalled:
+    task: Task[RecallMemory],
+    *,
+    artefacts: Artefacts,
+    store: MemoryStore,
+    clock: Clock,
+    limits: MemoryLimits,
+    long_term: LongTermMemory | None = None,
+) -> TaskResult:
     """Say what was said before. The record of the turn before may still be on its way: it is waited for, not long. A
-    case that has gone on without memory, to its end, is told nothing any more."""
+    case that has gone on without memory, to its end, gets no memory any more.
+
+    With the tenant's consent, what the user says of themselves in this question is kept first: it counts at once.
+    """
+    facts: list[RememberedFact] = []
+    items: list[MemoryItem] = []
+    kept: MemoryKept | None = None
     try:
-        return await _recall(task, artefacts=artefacts, store=store, clock=clock, limits=limits)
+        if long_term is not None and task.payload.remember and consents(limits, task.envelope.tenant):
+            question = (await artefacts.read(task, task.payload.question)).decode(errors="replace")
+            kept = await long_term.learn(task, question)
+            facts, items = await long_term.recall(task, question)
+        recalled = await _recall(task, facts, items, artefacts=artefacts, store=store, clock=clock, limits=limits)
     except PermanentTaskError as error:
         if error.code != CASE_OVER:
             raise
-        return MemoryRecalled(missing=CASE_OVER)
+        recalled = MemoryRecalled(missing=CASE_OVER)
+    return TaskResult(recalled, reports=() if kept is None else (kept,))
+
+
+def consents(limits: MemoryLimits, tenant: str) -> bool:
+    """Whether memory's own configuration has the tenant's consent: no command can give it."""
+    return any(fnmatchcase(tenant, each) for each in limits.tenants)
 
 
 async def _recall(
-    task: Task[RecallMemory], *, artefacts: Artefacts, store: MemoryStore, clock: Clock, limits: MemoryLimits
+    task: Task[RecallMemory],
+    facts: list[RememberedFact],
+    items: list[MemoryItem],
+    *,
+    artefacts: Artefacts,
+    store: MemoryStore,
+    clock: Clock,
+    limits: MemoryLimits,
 ) -> MemoryRecalled:
     command = task.payload
     turns = await _await_turns(task, store, clock, limits)
     quoted: list[RememberedTurn] = []
     used: list[MemoryItem] = []
-    left = limits.tokens
+    left = max(limits.tokens - sum(map(tokens_of_fact, facts)), limits.tokens // 2)
+    budget = left
     for age, turn in enumerate(turns):
         shown = shorten(await _open_turn(task, artefacts, turn), age=age, tokens=left)
         if tokens_of(shown) > left:
@@ -86,11 +117,12 @@ async def _recall(
         used.insert(0, MemoryItem(id=turn.case_id, kind="turn", digest=turn.digest))
     newest = turns[0].case_id if quoted else None
     missing: Code | None = None if command.previous_case in (None, newest) else NOT_KEPT
-    if not quoted:
+    if not quoted and not facts:
         return MemoryRecalled(missing=missing)
-    document = MemoryDocument(turns=tuple(quoted)).model_dump_json().encode()
+    document = MemoryDocument(user=tuple(facts), turns=tuple(quoted)).model_dump_json().encode()
     memory = await artefacts.write(task, "memory", document, media_type="application/json")
-    return MemoryRecalled(memory=memory, used=tuple(used), tokens=limits.tokens - left, missing=missing)
+    tokens = budget - left + sum(map(tokens_of_fact, facts))
+    return MemoryRecalled(memory=memory, used=(*items, *used), tokens=tokens, missing=missing)
 
 
 async def _await_turns(

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from switchyard.runtime.core.settings import WorkSettings
+from switchyard.runtime.core.settings import OperatorSettings, WorkSettings
 
 
-class MemorySettings(WorkSettings):
+class MemorySettings(OperatorSettings, WorkSettings):
     """The work database, the vault and the transport, and how much is remembered for how long."""
 
     concurrency: Annotated[int, Field(ge=1, le=256)] = Field(
@@ -27,4 +27,19 @@ class MemorySettings(WorkSettings):
     )
     memory_wait_ms: Annotated[int, Field(ge=0, le=2_500)] = Field(
         default=1_500, description="Milliseconds that a recall waits for the record of the turn before."
+    )
+    memory_tenants: tuple[str, ...] = Field(
+        default=(),
+        description="Tenants that consented to memory across sessions, as JSON: a list of shell patterns. The case "
+        "manager and memory have the same; by default no tenant's users are remembered beyond a session.",
+    )
+    memory_slot_days: Annotated[int, Field(ge=1, le=90)] = Field(
+        default=90, description="Days after which a preference is forgotten unless the user says it again."
+    )
+    memory_note_days: Annotated[int, Field(ge=1, le=90)] = Field(default=30, description="The same of a free note.")
+    memory_user_facts: Annotated[int, Field(ge=1, le=200)] = Field(
+        default=200, description="Preferences and notes that are kept per user; the least used make room."
+    )
+    memory_embedding_id: str = Field(
+        default="amazon.titan-embed-text-v2:0", description="Bedrock's model for embeddings, with 256 dimensions."
     )

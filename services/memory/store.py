@@ -54,14 +54,14 @@ class MemoryStore:
     def __init__(self, pool: Pool) -> None:
         self._database = Database(pool, "the work database", _SQL)
 
-    async def keep_turn(self, scope: SessionScope, turn: KeptTurn, *, expires_after: timedelta, most: int) -> list[str]:
-        """Keep a turn, once; the turns that had to make room, so that `most` remain in the session."""
+    async def keep_turn(self, scope: SessionScope, turn: KeptTurn, *, expires_after: timedelta, most: int) -> None:
+        """Keep a turn, once. The oldest make room, so that `most` remain in the session."""
         async with self._database.transaction(scope) as database:
             await database.execute(
                 "keep_turn", turn.case_id, turn.number, turn.question.to_json(), turn.answer.to_json(), turn.digest,
                 turn.kept_at, turn.kept_at + expires_after,
             )  # fmt: skip
-            return [row["case_id"] for row in await database.rows("make_room", most)]
+            await database.execute("make_room", most)
 
     async def turns_before(self, scope: SessionScope, number: int, now: datetime) -> list[KeptTurn]:
         """The turns of the session before this one that have not expired, newest first."""

@@ -54,6 +54,7 @@ ASSIST_4 = Playbook(
     *(step for step in ASSIST_3.steps.values() if step.name != "triage"),
     gather_step("gather", "specialist", "consent", at_most=3, p95=20),
     on(case_manager.CaseOpened, go="recall", having="previous_case"),
+    on(case_manager.CaseOpened, go="recall", having="remember"),
     on(memory.MemoryRecalled, go="recall"),
     on(BranchesJoined, go="specialist", after="recall", having="agent"),
     on(BranchesJoined, go="triage", after="recall"),

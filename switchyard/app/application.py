@@ -74,6 +74,8 @@ class ProcessDescriptor:
     local stack is named `NODE_http`."""
     signers: bool = False
     """Whether the process checks signatures of approvers and operators, and needs their public keys."""
+    operators: bool = False
+    """Whether the process checks signatures of operators alone, and needs their public keys."""
     reviews: bool = False
     """Whether the process shows the log to people: it reads it as `audit_reader`, and opens artefacts as a reviewer."""
 
@@ -165,6 +167,11 @@ class App:
     """Without it there is no identity service, and no agent acts on behalf of a user."""
     local_upstreams: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     """What each source may ask for in the local stack: SWITCHYARD_UPSTREAMS there."""
+    local_memory_tenants: tuple[str, ...] = ()
+    """Which tenants have consented to memory across sessions in the local stack: SWITCHYARD_MEMORY_TENANTS there."""
+    erasures: tuple[str, ...] = ()
+    """Functions of the work database that delete what no key seals, as `schema.function`, called with a person's
+    pseudonym in the transaction that destroys their key."""
     local_submitters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Under which identities people submit in the local stack: SWITCHYARD_SUBMITTER_IDENTITIES there."""
     model_scripts: tuple[str, ...] = ()

@@ -87,6 +87,7 @@ async def run_case_manager(
             mac=mac,
             deadline=timedelta(seconds=settings.case_deadline_s),
             current=dict(current),
+            memory_tenants=settings.memory_tenants,
         )
         principals = PrincipalKeys(settings.principal_keys)
         intake = CaseIntake(

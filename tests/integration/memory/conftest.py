@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,12 @@ from contracts.cards import MEMORY_CARD
 from contracts.documents.memory import MemoryDocument
 from contracts.events.memory import MemoryKept, MemoryRecalled
 from contracts.events.router import KeepTurn, RecallMemory
+from services.memory.facts import FactStore
 from services.memory.handlers import MemoryLimits, keep_turn, recall_memory
+from services.memory.long_term import AskModel, LongTermLimits, LongTermMemory
+from services.memory.statements import Statement
 from services.memory.store import MemoryStore
+from switchyard.devstack.simulators.models.embeddings import embed_text
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.fields import Contract, Json, StorageRef, TaskBudget
@@ -43,15 +47,26 @@ class Memory:
     artefacts: Artefacts
     clock: Clock
     limits: MemoryLimits = field(default_factory=lambda: MemoryLimits(wait_s=0.0))
+    long_term: LongTermMemory | None = None
+    reports: list[MemoryKept] = field(default_factory=list)
+    pool: Any = None
 
     async def keep(self, task: Task[Any]) -> MemoryKept:
         return await keep_turn(task, store=self.store, clock=self.clock, limits=self.limits)
 
     async def recall(self, task: Task[Any]) -> tuple[MemoryRecalled, MemoryDocument]:
         """The answer, and what a later agent of the case reads."""
-        answer = await recall_memory(
-            task, artefacts=self.artefacts, store=self.store, clock=self.clock, limits=self.limits
+        result = await recall_memory(
+            task,
+            artefacts=self.artefacts,
+            store=self.store,
+            clock=self.clock,
+            limits=self.limits,
+            long_term=self.long_term,
         )
+        answer = result.payload
+        assert isinstance(answer, MemoryRecalled)
+        self.reports += [report for report in result.reports if isinstance(report, MemoryKept)]
         if answer.memory is None:
             return answer, MemoryDocument()
         places = {**task.storage_refs, **task.written_refs}
@@ -71,6 +86,7 @@ class Conversation:
     session: str = field(default_factory=lambda: f"session-{fresh_id()}")
     tenant: str = "acme"
     cases: list[str] = field(default_factory=list)
+    remember: bool = False
 
     def open_turn(self, question: str) -> Json:
         """The next turn's first event; the case manager knows it."""
@@ -80,6 +96,8 @@ class Conversation:
         payload = first["payload"] | {
             "question": asked.model_dump(mode="json", exclude_none=True), "turn": len(self.cases) + 1,
         }  # fmt: skip
+        if self.remember:
+            payload["remember"] = True
         if self.cases:
             payload["previous_case"] = self.cases[-1]
         self.cases.append(case_id)
@@ -127,16 +145,35 @@ class Conversation:
         return self.task(first, RecallMemory.model_validate_json(json.dumps(first["payload"])))
 
 
+class SimulatedTitan:
+    """The vectors of the model simulator, without the wire."""
+
+    name = "simulated-titan/256"
+
+    async def embed(self, text: str) -> list[float] | None:
+        found: list[float] = json.loads(embed_text(json.dumps({"inputText": text}).encode()))["embedding"]
+        return found
+
+
+async def nothing_read(_: Task[Any], question: str) -> Statement | None:
+    """A model that finds nothing to remember."""
+    return None
+
+
 MakeMemory = Callable[..., Awaitable[Memory]]
 
 
 @pytest.fixture
 async def make_memory(pool_for: PoolFor, cloud: Cloud, clock: ManualClock) -> MakeMemory:
-    async def make(**limits: Any) -> Memory:
+    async def make(*, kinds: Mapping[str, Any] | None = None, asked: AskModel = nothing_read, **limits: Any) -> Memory:
         pool = await pool_for(NODE)
         vault = Vault(pool, LocalKeyWrapper(bytes(32)), clock)
         artefacts = Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), vault, decrypts=MEMORY_CARD.decrypts)
-        return Memory(MemoryStore(pool), artefacts, clock, MemoryLimits(**({"wait_s": 0.0} | limits)))
+        facts = FactStore(pool)
+        long_term = LongTermMemory(facts, artefacts, SimulatedTitan(), asked, clock, LongTermLimits(**kinds or {}))
+        wanted: dict[str, Any] = {"wait_s": 0.0, "tenants": ("acme",)}
+        settings = MemoryLimits(**(wanted | limits))
+        return Memory(MemoryStore(pool), artefacts, clock, settings, long_term, pool=pool)
 
     return make
 

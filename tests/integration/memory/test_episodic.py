@@ -86,7 +86,7 @@ async def test_wait_for_a_record_that_never_comes_ends_and_says_so(
     assert [turn.question for turn in document.turns] == [QUESTION]
 
 
-async def test_nothing_kept_is_no_memory(memory: Memory, conversation: Conversation) -> None:
+async def test_session_without_kept_turns_has_no_memory(memory: Memory, conversation: Conversation) -> None:
     conversation.open_turn("a turn that failed")
     answer, _ = await memory.recall(conversation.recall(conversation.open_turn("and for gas?")))
     assert (answer.memory, answer.used, answer.missing) == (None, (), "not_kept")
@@ -169,11 +169,11 @@ async def test_session_keeps_its_newest_turns_and_names_those_that_made_room(
     make_memory: MakeMemory, conversation: Conversation, owner: Owner
 ) -> None:
     memory = await make_memory(session_turns=3)
-    dropped: list[str] = []
     for number in range(5):
-        kept = await memory.keep(conversation.answered(conversation.open_turn(f"question {number}"), "-"))
-        dropped += kept.dropped
-    assert dropped == conversation.cases[:2]
+        await memory.keep(conversation.answered(conversation.open_turn(f"question {number}"), "-"))
+    gone = "select id::text, kind, reason from memory.forgotten where id = any($1::uuid[])"
+    rows = [tuple(row) for row in await owner.fetch(gone, conversation.cases)]
+    assert sorted(rows) == sorted((case, "turn", "evicted") for case in conversation.cases[:2])
     _, document = await memory.recall(conversation.recall(conversation.open_turn("?")))
     assert [turn.turn for turn in document.turns] == [3, 4, 5]
 

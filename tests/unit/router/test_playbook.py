@@ -139,6 +139,7 @@ def test_assist_4_is_assist_3_and_asks_several_specialists() -> None:
     added = [line for line in fourth.mermaid(CATALOGUE).splitlines() if line not in third.mermaid(CATALOGUE)]
     assert added == [
         "  case_manager -->|CaseOpened with previous_case| recall[recall: GatherBranches]",
+        "  case_manager -->|CaseOpened with remember| recall[recall: GatherBranches]",
         "  memory -->|MemoryRecalled| recall[recall: GatherBranches]",
         "  recall -->|BranchesJoined with agent| specialist[specialist: AnswerQuestion]",
         "  recall -->|BranchesJoined| triage[triage: ChooseAgent]",

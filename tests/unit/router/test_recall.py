@@ -56,7 +56,7 @@ def test_memory_is_given_the_question_and_the_turn_and_nothing_else_of_the_case(
 
 
 @pytest.mark.parametrize("agent", [None, "well_data"])
-def test_what_memory_recalled_goes_to_triage_specialist_and_drafter(agent: str | None) -> None:
+def test_recalled_memory_goes_to_triage_specialist_and_drafter(agent: str | None) -> None:
     _, gather, *_, end = recalling(agent=agent)
     assert (end["type"], end["node_to"]) == ("JoinBranch", "case_manager")
     (command,) = followed(join(gather, [end]))
@@ -104,7 +104,7 @@ def test_case_with_a_recalled_turn_fans_out_and_is_joined_as_ever() -> None:
     assert draft["payload"]["memory"] == MEMORY_JSON
 
 
-def test_branch_of_a_fan_out_is_given_its_part_and_not_what_was_said_before() -> None:
+def test_branch_of_a_fan_out_is_given_its_part_and_no_memory() -> None:
     _, gather, *_, end = recalling()
     (choose,) = followed(join(gather, [end]))
     planned = tuple(PlannedBranch(agent="text_to_sql", part=part) for part in PARTS[:2])
