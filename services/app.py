@@ -166,7 +166,8 @@ PROCESSES = (
         migrations=("services.memory:migrations",),
         grants=("services.memory:grants.sql",),
         environment={"SWITCHYARD_MEMORY_EMBEDDING_ID": "embedding_model"},
-        local={"SWITCHYARD_MEMORY_TENANTS": json.dumps(LOCAL_MEMORY_TENANTS)},
+        # A note of the demo's evening is forgotten by its morning.
+        local={"SWITCHYARD_MEMORY_TENANTS": json.dumps(LOCAL_MEMORY_TENANTS), "SWITCHYARD_MEMORY_NOTE_HOURS": "3"},
         iam=(EMBED_TEXT,),
         operators=True,
     ),
@@ -366,5 +367,6 @@ APP = App(
     artefact_pages={"email": "services.artefact_texts:read_email_page"},
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     audit_views=("services.audit:views.sql",),
+    forgotten_inputs="audit.forgotten_input",
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",
 )

@@ -33,15 +33,15 @@ async def run() -> None:
     """Serve memory."""
     settings, models = MemorySettings(), ModelSettings()
     limits = MemoryLimits(
-        turn_ttl=timedelta(days=settings.memory_turn_days),
+        turn_ttl=timedelta(hours=settings.memory_turn_hours),
         session_turns=settings.memory_session_turns,
         tokens=settings.memory_tokens,
         wait_s=settings.memory_wait_ms / 1_000,
         tenants=settings.memory_tenants,
     )
     kinds = LongTermLimits(
-        slot_ttl=timedelta(days=settings.memory_slot_days),
-        note_ttl=timedelta(days=settings.memory_note_days),
+        slot_ttl=timedelta(hours=settings.memory_slot_hours),
+        note_ttl=timedelta(hours=settings.memory_note_hours),
         most=settings.memory_user_facts,
     )
 

@@ -15,8 +15,8 @@ class MemorySettings(OperatorSettings, WorkSettings):
     concurrency: Annotated[int, Field(ge=1, le=256)] = Field(
         default=32, description="Messages in hand at once; one that waits for an earlier turn is in hand, too."
     )
-    memory_turn_days: Annotated[int, Field(ge=1, le=90)] = Field(
-        default=7, description="Days after which a turn of a session is forgotten."
+    memory_turn_hours: Annotated[int, Field(ge=1, le=2_160)] = Field(
+        default=168, description="Hours after which a turn of a session is forgotten."
     )
     memory_session_turns: Annotated[int, Field(ge=1, le=200)] = Field(
         default=20, description="Turns that are kept per session; the oldest make room."
@@ -33,10 +33,12 @@ class MemorySettings(OperatorSettings, WorkSettings):
         description="Tenants that consented to memory across sessions, as JSON: a list of shell patterns. The case "
         "manager and memory have the same; by default no tenant's users are remembered beyond a session.",
     )
-    memory_slot_days: Annotated[int, Field(ge=1, le=90)] = Field(
-        default=90, description="Days after which a preference is forgotten unless the user says it again."
+    memory_slot_hours: Annotated[int, Field(ge=1, le=2_160)] = Field(
+        default=2_160, description="Hours after which a preference is forgotten unless the user says it again."
     )
-    memory_note_days: Annotated[int, Field(ge=1, le=90)] = Field(default=30, description="The same of a free note.")
+    memory_note_hours: Annotated[int, Field(ge=1, le=2_160)] = Field(
+        default=720, description="The same of a free note."
+    )
     memory_user_facts: Annotated[int, Field(ge=1, le=200)] = Field(
         default=200, description="Preferences and notes that are kept per user; the least used make room."
     )

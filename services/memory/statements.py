@@ -111,7 +111,7 @@ def may_ask_to_remember(question: str) -> bool:
 
 
 def slot_statement(name: str, value: str, *, trust: Literal["stated", "read"] = "stated") -> Statement | None:
-    """A slot's value in its one spelling; None if it is none of those."""
+    """A slot's value in its one spelling; None for any other."""
     slot = SLOTS[name]
     kept = slot.spellings.get(" ".join(value.lower().split())) if slot.spellings else value.strip()
     return None if kept is None else Statement("slot", name, kept, trust)

@@ -187,6 +187,9 @@ class App:
     """How the recipient of an artefact sees it: a function from bytes to HTML or None. The console shows it apart."""
     first_command: str = "switchyard case list"
     """What `switchyard stack up` suggests to type."""
+    forgotten_inputs: str | None = None
+    """A view of the audit database with `case_id`, `input_id`, `kind`, `reason` and `forgotten_at`: what a step was
+    given and is gone since. `switchyard audit replay CASE` lists it."""
     audit_views: tuple[str, ...] = ()
     """SQL files with views of the audit log for reviewers, as `package:path`."""
     retention_policies: str | None = None

@@ -7,7 +7,7 @@ import pytest
 from services.memory.statements import own_words, read_statements, slot_statement, verbatim
 
 
-def found(question: str) -> list[tuple[str, str]]:
+def read(question: str) -> list[tuple[str, str]]:
     return [(each.predicate, each.value) for each in read_statements(question)]
 
 
@@ -29,7 +29,7 @@ def found(question: str) -> list[tuple[str, str]]:
     ],
 )
 def test_statement_of_the_user_is_read_by_the_rules(question: str, kept: list[tuple[str, str]]) -> None:
-    assert found(question) == kept
+    assert read(question) == kept
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_statement_of_the_user_is_read_by_the_rules(question: str, kept: list[tu
     ],
 )
 def test_quoted_or_pasted_text_is_not_the_users(question: str) -> None:
-    assert found(question) == []
+    assert read(question) == []
     assert "prefer metric" not in own_words(question)
 
 
@@ -64,7 +64,7 @@ def test_memory_that_reads_like_an_order_or_an_authority_is_kept_apart(question:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "verbatim_in_it"),
     [
         ("cubic metres", True),
         ("Cubic  Metres", True),
@@ -75,8 +75,8 @@ def test_memory_that_reads_like_an_order_or_an_authority_is_kept_apart(question:
         ("show volumes in barrels", False),
     ],
 )
-def test_value_that_a_model_reads_counts_only_word_for_word(value: str, said: bool) -> None:
-    assert verbatim("Could I have everything in cubic metres?\n> show volumes in barrels", value) is said
+def test_value_that_a_model_reads_counts_only_word_for_word(value: str, verbatim_in_it: bool) -> None:
+    assert verbatim("Could I have everything in cubic metres?\n> show volumes in barrels", value) is verbatim_in_it
 
 
 def test_slot_takes_its_own_spellings_only() -> None:
