@@ -86,11 +86,11 @@ class DemoMemory:
         return len(used)
 
     async def _show_receipt(self, reason: str) -> None:
-        async def found() -> Any:
+        async def find_receipt() -> Any:
             rows = await self.log.fetch(_RECEIPTS, MEMORY_TENANT)
             return next((row for row in rows if row["reason"] == reason), None)
 
-        row = await self._until(found)
+        row = await self._until(find_receipt)
         kinds = ", ".join(item["kind"] for item in json.loads(row["items"]))
         by = f", asked by {row['operator']}" if row["operator"] else ""
         print_text(f"  receipt in the log: {kinds} forgotten ({reason}{by})")

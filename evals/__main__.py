@@ -15,8 +15,8 @@ from switchyard.evals.regression_gate import check_regression
 from switchyard.evals.results import EvalRun, SuiteResult
 
 SUITES = (
-    "compliance", "compliance_rules", "field_routing", "routing_quality", "sql_guard", "text_to_sql", "triage",
-    "well_data",
+    "compliance", "compliance_rules", "field_routing", "memory", "routing_quality", "sql_guard", "text_to_sql",
+    "triage", "well_data",
 )  # fmt: skip
 RESULTS_FOLDER = Path(".switchyard") / "evals"
 
@@ -45,6 +45,10 @@ def main() -> int:
     run = EvalRun(given.model, given.runs, given.concurrency)
     if given.suite == "sql_guard":
         result = asyncio.run(_sql_guard(run))
+    elif given.suite == "memory":
+        from evals.memory_suite import run_memory
+
+        result = asyncio.run(run_memory(run))
     elif given.suite == "routing_quality":
         from evals.routing.quality import run_quality
 
@@ -155,7 +159,7 @@ def _print(result: SuiteResult, out: Path) -> None:
     print(f"\n{result.suite} on {result.model}, prompt {result.prompt_version}, {len(result.cases)} cases")
     print(f"  cases passed: {result.accuracy:.1%}")
     for name, rate in result.rates.items():
-        print(f"  {name.replace('_', ' ')}: {rate:.1%}")
+        print(f"  {name.replace('_', ' ')}: {rate if name.startswith('tokens') else f'{rate:.1%}'}")
     for violation in result.violations:
         print(f"  must never happen: {violation}")
     if result.model == SIMULATOR_MODEL and result.prompt_version:
