@@ -220,6 +220,7 @@ generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document, the digest 
 evals: $(READY) ## Run the labelled sets against the configured model, gated by the baseline
 	$(BIN)/python -m evals compliance --model simulator --baseline evals/baseline/compliance.simulator.json --gate
 	$(BIN)/python -m evals triage --model simulator --baseline evals/baseline/triage.simulator.json --gate
+	$(BIN)/python -m evals memory --baseline evals/baseline/memory.simulator.json --gate
 	$(BIN)/python -m evals sql_guard --baseline evals/baseline/sql_guard.simulator.json --gate
 	$(BIN)/python -m evals text_to_sql --model simulator --baseline evals/baseline/text_to_sql.simulator.json --gate
 

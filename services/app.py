@@ -54,6 +54,15 @@ SEAL_CREDENTIALS = {
         "Null": {"kms:EncryptionContext:subject": "false"},
     },
 }
+EMBED_TEXT = {
+    "Sid": "EmbedText",
+    "Effect": "Allow",
+    "Action": "bedrock:InvokeModel",
+    "Resource": "arn:${partition}:bedrock:${region}::foundation-model/${embedding_model}",
+}
+LOCAL_MEMORY_TENANTS = ["remembering-*"]
+"""The tenants of the local stack that have consented to memory across sessions."""
+
 WELLS_AUDIENCE = "https://wells.northfork.example"
 LOCAL_WELL_BASINS = {
     "FIELD_ALL": ["*"],
@@ -147,6 +156,19 @@ PROCESSES = (
         local={"SWITCHYARD_SES_ENDPOINT_URL": "http://127.0.0.1:{port:ses_simulator}"},
         iam=(SEND_EMAIL,),
         signers=True,
+    ),
+    ProcessDescriptor(
+        "memory",
+        "services.memory.main:run",
+        settings="services.memory.settings:MemorySettings",
+        code=("services/__init__.py", "services/memory"),
+        migrations=("services.memory:migrations",),
+        grants=("services.memory:grants.sql",),
+        environment={"SWITCHYARD_MEMORY_EMBEDDING_ID": "embedding_model"},
+        # A note of the demo's evening is forgotten by its morning.
+        local={"SWITCHYARD_MEMORY_TENANTS": json.dumps(LOCAL_MEMORY_TENANTS), "SWITCHYARD_MEMORY_NOTE_HOURS": "3"},
+        iam=(EMBED_TEXT,),
+        operators=True,
     ),
     ProcessDescriptor(
         EMAIL_FEEDBACK,
@@ -296,6 +318,8 @@ APP = App(
         "upstream.collections": {"tenants": ("*",)},
         **{source: {"tenants": ("*",), "roles": WAREHOUSE_ROLES} for source in _SERVICE_PRINCIPALS},
     },
+    local_memory_tenants=tuple(LOCAL_MEMORY_TENANTS),
+    erasures=("memory.erase_person",),
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     local_data={"warehouse": "demo:oil_field/data"},
     model_scripts=("demo:data/simulator",),
@@ -312,5 +336,6 @@ APP = App(
     artefact_pages={"email": "services.artefact_texts:read_email_page"},
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     audit_views=("services.audit:views.sql",),
+    forgotten_inputs="audit.forgotten_input",
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",
 )

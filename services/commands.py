@@ -9,6 +9,7 @@ COMMANDS = {
     "grant": ("services.users:grants", "Revoke what a user allowed agents to do."),
     "demo": ("demo.commands:run", "Run the demo on a stack of its own."),
     "email": ("services.specialists.email_sender.commands:app", "List and resolve emails whose delivery is unknown."),
+    "memory": ("services.memory.commands:app", "List, explain, export and forget what is remembered of a person."),
     "wells": ("services.specialists.well_data.loading.commands:app", "Load well data and report what is refused."),
     "schema": ("services.specialists.text_to_sql.commands:app", "The file that describes the warehouse."),
     "rules": ("services.specialists.compliance.commands:app", "List the rules of the compliance gate."),

@@ -37,6 +37,7 @@ models = {
   bedrock_guardrail         = ""
   bedrock_guardrail_version = ""
   openai                    = "gpt-5.2"
+  embedding                 = "amazon.titan-embed-text-v2:0"
 }
 
 snowflake      = { account = "acme-dev", warehouse = "SWITCHYARD", audience = "https://acme-dev.snowflakecomputing.com" }
@@ -96,6 +97,10 @@ settings = {
     SWITCHYARD_APPROVERS = "{}"
   }
   router = {
+    SWITCHYARD_OPERATORS = "{}"
+  }
+  # No tenant has consented to memory across sessions; name them here and at the case manager.
+  memory = {
     SWITCHYARD_OPERATORS = "{}"
   }
   email_sender = {
@@ -175,6 +180,7 @@ images = {
   "console"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "email-feedback" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "identity"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "memory"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "field-routing"  = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"

@@ -100,13 +100,14 @@ variable "checkpoints" {
 }
 
 variable "models" {
-  description = "The inference profile and its foundation model, a guardrail of every call (empty for none), and OpenAI's model."
+  description = "The inference profile and its foundation model, a guardrail of every call (empty for none), OpenAI's model, and Bedrock's for embeddings."
   type = object({
     bedrock                   = string
     bedrock_foundation        = string
     bedrock_guardrail         = string
     bedrock_guardrail_version = string
     openai                    = string
+    embedding                 = string
   })
 }
 

@@ -78,6 +78,8 @@ class ProcessDescriptor:
     local stack is named `NODE_http`."""
     signers: bool = False
     """Whether the process checks signatures of approvers and operators, and needs their public keys."""
+    operators: bool = False
+    """Whether the process checks signatures of operators alone, and needs their public keys."""
     reviews: bool = False
     """Whether the process shows the log to people: it reads it as `audit_reader`, and opens artefacts as a reviewer."""
 
@@ -174,6 +176,11 @@ class App:
     in to the console with them."""
     local_upstreams: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     """What each source may ask for in the local stack: SWITCHYARD_UPSTREAMS there."""
+    local_memory_tenants: tuple[str, ...] = ()
+    """Which tenants have consented to memory across sessions in the local stack: SWITCHYARD_MEMORY_TENANTS there."""
+    erasures: tuple[str, ...] = ()
+    """Functions of the work database that delete what no key seals, as `schema.function`, called with a person's
+    pseudonym in the transaction that destroys their key."""
     local_submitters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Under which identities people submit in the local stack: SWITCHYARD_SUBMITTER_IDENTITIES there."""
     local_data: Mapping[str, str] = field(default_factory=dict)
@@ -194,6 +201,9 @@ class App:
     """What `switchyard stack up` suggests to type."""
     demo_cases: str | None = None
     """What `switchyard demo` submits, and how each case must end: YAML, as `package:path`."""
+    forgotten_inputs: str | None = None
+    """A view of the audit database with `case_id`, `input_id`, `kind`, `reason` and `forgotten_at`: what a step was
+    given and is gone since. `switchyard audit replay CASE` lists it."""
     audit_views: tuple[str, ...] = ()
     """SQL files with views of the audit log for reviewers, as `package:path`."""
     retention_policies: str | None = None

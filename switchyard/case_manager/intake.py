@@ -12,7 +12,6 @@ from fnmatch import fnmatchcase
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from switchyard.case_manager.first_event import build_report
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.principals import PrincipalKeys, VerifiedPrincipal, check_principal
@@ -28,6 +27,7 @@ from switchyard.protocol.received import first_validation_error
 from switchyard.protocol.submissions import CaseOpening, Submission, Submissions, case_id_for, playbook_of
 from switchyard.runtime.core.clock import Clock, moment
 from switchyard.runtime.core.errors import PermanentTaskError
+from switchyard.runtime.messaging.first_event import build_report
 
 log = structlog.get_logger(__name__)
 

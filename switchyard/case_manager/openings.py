@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from fnmatch import fnmatchcase
 
-from switchyard.case_manager.first_event import build_first_event
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.principals import VerifiedPrincipal
 from switchyard.protocol.catalogue import ROUTER, Catalogue
@@ -17,6 +17,7 @@ from switchyard.protocol.grants import service_grant_id
 from switchyard.protocol.submissions import CaseOpening, SealedContent, Submission
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.crypto.vault import ADDRESS_FACT, Vault
+from switchyard.runtime.messaging.first_event import build_first_event
 from switchyard.runtime.storage.artefacts import Artefacts
 
 STATEMENT_ARTEFACT = "principal"
@@ -38,6 +39,8 @@ class CaseOpener:
     mac: KeyedHash
     deadline: timedelta
     current: Mapping[str, str]
+    memory_tenants: tuple[str, ...] = ()
+    """The tenants that have consented to memory across sessions, as shell patterns: their cases say so."""
 
     async def open_case(
         self,
@@ -79,7 +82,14 @@ class CaseOpener:
                 subject, opening.address.encode(), case_id=case_id, name=ADDRESS_FACT
             )
         payload = opening.opened.model_validate(
-            {**opening.facts, **fields, "submitted_by": source, "attested": attested, "address_key": address_key}
+            {
+                **opening.facts,
+                **fields,
+                "submitted_by": source,
+                "attested": attested,
+                "address_key": address_key,
+                "remember": any(fnmatchcase(submitted.tenant, each) for each in self.memory_tenants) or None,
+            }
         )
         wait = opening.deadline or self.deadline
         if submitted.deadline_ms is not None:

@@ -65,6 +65,11 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
     rejection_keep_days: Annotated[int, Field(ge=1)] = Field(
         default=30, description="How long counts of rejected submissions are kept, in days; the log has their reports."
     )
+    memory_tenants: tuple[str, ...] = Field(
+        default=(),
+        description="Tenants that consented to memory across sessions, as JSON: a list of shell patterns. The case "
+        "manager and memory have the same; by default no tenant's users are remembered beyond a session.",
+    )
     case_deadline_s: Annotated[int, Field(ge=1)] = Field(
         default=900, description="Deadline, in seconds, of a case whose submission has none."
     )

@@ -169,12 +169,15 @@ create table gather (
   case_id   uuid not null,
   command   text not null,
   opened_at timestamptz not null default clock_timestamp(),
+  due_at    timestamptz,
   joined_id uuid,
   joined_at timestamptz
 );
 create index gather_case on gather (case_id);
+create index gather_due on gather (due_at) where joined_id is null and due_at is not null;
 comment on table gather is 'Gathers: what waits for the branches of a case. Rows go when the case closes.';
 comment on column gather.command is 'The command as received: the joined event hands its sealed state back untouched.';
+comment on column gather.due_at is 'When it is joined without the branches that have not ended; null if all are waited for.';
 comment on column gather.joined_id is 'The event that joined the branches, in the outbox: once.';
 
 create table branch_end (

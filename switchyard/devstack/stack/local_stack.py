@@ -182,7 +182,10 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
     }
     signers = node == CASE_MANAGER or (process is not None and process.signers)
     parts = (
-        (node == ROUTER or signers, {"SWITCHYARD_OPERATORS": _local_operator(endpoints)}),
+        (
+            node == ROUTER or signers or (process is not None and process.operators),
+            {"SWITCHYARD_OPERATORS": _local_operator(endpoints)},
+        ),
         (signers, approvers),
         (needed.reviews, {"SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key")}),
         (node == CASE_MANAGER, _case_manager(endpoints, app)),
@@ -213,6 +216,8 @@ def _case_manager(endpoints: Endpoints, app: App) -> dict[str, str]:
     may = {source: dict(policy) for source, policy in app.local_upstreams.items()}
     # An application that names no source leaves it to the default: every tenant, and no role.
     upstreams = {"SWITCHYARD_UPSTREAMS": json.dumps(may)} if may else {}
+    if app.local_memory_tenants:
+        upstreams["SWITCHYARD_MEMORY_TENANTS"] = json.dumps(app.local_memory_tenants)
     if app.identity is None or app.identity.ingress is None:
         return upstreams
     return upstreams | {

@@ -136,12 +136,20 @@ class Vault:
         return encrypt(await self._key(subject, case_id, name, scope), plain, _context(case_id, name))
 
     async def open(
-        self, subject: str, sealed: bytes, *, case_id: str, name: str, scope: SessionScope | None = None
+        self,
+        subject: str,
+        sealed: bytes,
+        *,
+        case_id: str,
+        name: str,
+        scope: SessionScope | None = None,
+        key_of: str | None = None,
     ) -> bytes:
-        """Decrypt. `scope` is that of the task in hand. Raises `PermanentTaskError` if the key was erased, if the case
+        """Decrypt. `scope` is that of the task in hand; `key_of` is its case, where the bytes were sealed in an earlier
+        case of the same person. Raises `PermanentTaskError` if the key was erased, if the case
         is over, is outside the scope or is not about this person, if the card does not decrypt the artefact, or if
         anything was altered; `RetryableTaskError` without a task."""
-        return decrypt(await self._key(subject, case_id, name, scope), sealed, _context(case_id, name))
+        return decrypt(await self._key(subject, key_of or case_id, name, scope), sealed, _context(case_id, name))
 
     async def has_key(self, subject: str) -> bool:
         """Whether the person's key is in the vault now; the cache is not asked. For the case manager."""
@@ -177,6 +185,9 @@ class Vault:
         return aead
 
 
+CASE_OVER = "case_over"
+
+
 def _key_denied(code: str) -> TaskError:
     if code == "no_open_task":
         return RetryableTaskError(code, "the agent has no open task of the case: its lease has ended")
@@ -193,7 +204,7 @@ _KEY_DENIALS = {
         "the case is not of the tenant, the user and the session of the task in hand",
         "treat it as an incident: the claim compared them with what intake recorded",
     ),
-    "case_over": ("the case is closed or cancelled: its personal data is not read any more", "submit it again"),
+    CASE_OVER: ("the case is closed or cancelled: its personal data is not read any more", "submit it again"),
 }
 
 

@@ -219,7 +219,8 @@ async def start_case_manager(
             CONSENT_URL,
         )
         commands = OperatorCommands(database, CATALOGUE, OPERATORS, clock)
-        timers = Timers(closing, pending, approvals, consents, commands, outbox)
+        gathers = Gathers(database, clock, CATALOGUE, S3Objects(cloud.s3, OBJECT_BUCKET))
+        timers = Timers(closing, pending, approvals, consents, gathers, commands, outbox)
         case_manager = CaseManager(
             store,
             vault,
@@ -230,7 +231,7 @@ async def start_case_manager(
             pending,
             approvals,
             consents,
-            Gathers(database, clock, CATALOGUE, S3Objects(cloud.s3, OBJECT_BUCKET)),
+            gathers,
             suppression,
             timers,
             outbox,
