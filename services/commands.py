@@ -12,5 +12,9 @@ COMMANDS = {
     "memory": ("services.memory.commands:app", "List, explain, export and forget what is remembered of a person."),
     "wells": ("services.specialists.well_data.loading.commands:app", "Load well data and report what is refused."),
     "schema": ("services.specialists.text_to_sql.commands:app", "The file that describes the warehouse."),
-    "rules": ("services.specialists.compliance.commands:app", "List the rules of the compliance gate."),
+    "sample": ("services.samples:app", "Print a complete submission to begin with."),
+    "rules": (
+        "services.specialists.compliance.commands:app",
+        "List the rules of the compliance gate, or try them on a draft.",
+    ),
 }

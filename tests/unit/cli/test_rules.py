@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from services.samples import sample_email
 from services.specialists.compliance import pack
-from services.specialists.compliance.pack import RulePack, pack_in_force, released_packs
+from services.specialists.compliance.dry_run import check_draft, read_facts
+from services.specialists.compliance.pack import RulePack, newest_pack, pack_in_force, released_packs
 from services.specialists.compliance.rules import RULES
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.main import app
+from switchyard.cli.app.submissions import read_submission
 from tests.unit.compliance.emails import Email, facts
 
 
@@ -124,3 +127,22 @@ def test_rules_check_called_wrongly_names_what_is_wrong(
     assert isinstance(error, CommandFailed)
     assert named in f"{error.message} {error.remedy}"
     assert isinstance(error, InvalidArgument) or "--pack" in arguments
+
+
+def test_sample_email_is_one_line_that_publish_takes_and_rules_check_reads(tmp_path: Path) -> None:
+    line = CliRunner().invoke(app, ["sample", "email"]).output
+    assert line.count("\n") == 1
+    detail = read_submission(line)
+    assert not isinstance(detail, str), detail
+    (tmp_path / "email.json").write_text(line, encoding="utf-8")
+    _, output, problem = check(tmp_path / "email.json")
+    assert f"pack {in_force().version}, stage contact" in output, problem
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_sample_email_is_stopped_by_no_rule_in_permitted_hours(month: int) -> None:
+    noon = datetime(2027, month, 15, 17, tzinfo=UTC)
+    given = read_facts(json.dumps(sample_email(noon)))
+    assert given.purpose is not None
+    verdicts = check_draft(given.facts, given.purpose, noon, newest_pack(), draft=None, stage="contact")
+    assert [each.result.rule.id for each in verdicts if each.result.verdict.kind != "pass"] == []
