@@ -18,6 +18,9 @@ EMAIL_FEEDBACK = "email_feedback"
 IDENTITY = "identity"
 """The process that gives agents tokens of users. It handles no event at all."""
 
+API = "api"
+"""The process that answers callers. It handles no event at all."""
+
 CONSOLE = "console"
 """The process where people look. It handles no event at all."""
 
@@ -205,6 +208,30 @@ PROCESSES = (
 _PROVIDER = "http://127.0.0.1:{port:identity_provider}"
 PROCESSES_FOR_PEOPLE = (
     ProcessDescriptor(
+        API,
+        "services.api.main:run",
+        settings="switchyard.processes.api_settings:ApiSettings",
+        # It opens what the App names, and serves the function behind the API where no API Gateway is.
+        code=(
+            "services/*.py",
+            "services/orchestrator/__init__.py",
+            "services/orchestrator/graph.py",
+            "services/api",
+            "services/ingress",
+        ),
+        migrations=("switchyard.api:migrations",),
+        grants=("switchyard.api:grants.sql",),
+        environment={
+            f"SWITCHYARD_{fact.upper()}": fact
+            for fact in ("idp_issuer", "idp_jwks_url", "idp_audience", "idp_tenant_claim", "idp_role_claim")
+        },
+        secrets={"SWITCHYARD_PERSON_KEY": "person_key"},
+        database=True,
+        egress=("identity",),
+        http="SWITCHYARD_API",
+        answers=True,
+    ),
+    ProcessDescriptor(
         CONSOLE,
         "services.console.main:run",
         settings="switchyard.processes.console_settings:ConsoleSettings",
@@ -271,7 +298,8 @@ LOCAL_IDENTITY = IdentityDescriptor(
     },
     sources=dict.fromkeys(_SERVICE_PRINCIPALS, _ASKS_FOR_ITSELF),
     callers=("ingress",),
-    ingress="services.ingress.server",
+    api=API,
+    ingress="services.ingress.handler:open_ingress",
     grant={
         "agents": ("text_to_sql", "well_data", "field_routing"),
         "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE, WORK_ORDERS_AUDIENCE),
@@ -341,6 +369,7 @@ APP = App(
         "email": "services.artefact_texts:read_email",
     },
     artefact_pages={"email": "services.artefact_texts:read_email_page"},
+    answers=("answer", "chart", "findings", "plan", "plan_table"),
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     audit_views=("services.audit:views.sql",),
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",

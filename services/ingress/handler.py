@@ -1,5 +1,4 @@
-"""The function's entry: `services.ingress.handler.handle`, behind API Gateway; in the local stack,
-`services.ingress.server` serves it."""
+"""The function behind the API: API Gateway calls `handle`; where no API Gateway is, the process `api` serves it."""
 
 from __future__ import annotations
 
@@ -15,10 +14,10 @@ from contracts.events.upstream import CaseSubmitted
 from services.ingress.grants import Grants
 from services.ingress.identity_service import IdentityService, TlsSource
 from services.ingress.principal import PrincipalSigner, bus_payload
-from services.ingress.problems import LoginRequired, NotFound, Problem, TemporarilyUnavailable
 from services.ingress.settings import IngressSettings
 from services.ingress.submission import ApiRequest, build_submission, read_api_request, read_grant_id
-from services.ingress.tokens import AuthenticatedUser, TokenVerifier
+from switchyard.api.problems import PROBLEM_TYPE, LoginRequired, NotFound, Problem, TemporarilyUnavailable
+from switchyard.api.user_tokens import AuthenticatedUser, TokenVerifier
 from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier, fetch_jwks
 from switchyard.protocol.events.upstream import GrantRenewed
 from switchyard.protocol.fields import Json
@@ -105,9 +104,7 @@ def respond(event: Mapping[str, Any], ingress: Ingress) -> dict[str, Any]:
     except Problem as problem:
         if isinstance(problem, TemporarilyUnavailable):
             log.error("%s: %s", type(problem).__name__, problem)  # noqa: TRY400 - a cause may quote a secret
-        headers = _HEADERS | {"Content-Type": "application/problem+json"}
-        if isinstance(problem, LoginRequired):
-            headers |= {"WWW-Authenticate": "Bearer"}
+        headers = _HEADERS | {"Content-Type": PROBLEM_TYPE} | problem.headers()
         return {"statusCode": problem.status, "headers": headers, "body": json.dumps(problem.body())}
     return {"statusCode": status, "headers": _HEADERS, "body": json.dumps(answer)}
 
@@ -132,6 +129,14 @@ def put_event(client: Any, bus: str, source: str, detail_type: str, detail: Json
 @cache
 def _lambda_ingress() -> Ingress:
     return build_ingress(IngressSettings.read())
+
+
+def open_ingress(
+    settings: Mapping[str, str], now: Callable[[], float]
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """The function, with settings by name, for the process that serves it; `now` dates statements. It blocks. Raises
+    `ValidationError` for a setting that is missing or invalid."""
+    return partial(respond, ingress=build_ingress(IngressSettings.model_validate(settings), now=now))
 
 
 def build_ingress(settings: IngressSettings, *, now: Callable[[], float] = time.time) -> Ingress:

@@ -11,7 +11,7 @@ from joserfc.jwk import OKPKey
 from pydantic import TypeAdapter
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.problems import TemporarilyUnavailable
+from switchyard.api.problems import TemporarilyUnavailable
 from switchyard.protocol.fields import Identifier
 from switchyard.protocol.principal_jws import import_private_key, sign_principal
 from switchyard.protocol.principals import PRINCIPAL_VALID_S, PrincipalClaims, content_digest, submission_digest

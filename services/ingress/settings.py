@@ -12,8 +12,8 @@ from switchyard.protocol.fields import Identifier, Name
 IdentityUrl = Annotated[str, Field(pattern=r"^https://")]
 """https only: users' tokens go there."""
 
-JwksUrl = Annotated[str, Field(pattern=r"^(https://|http://127\.0\.0\.1:)")]
-"""https only, but for a local stack: these keys authenticate every user."""
+JwksUrl = Annotated[str, Field(pattern=r"^(https://|http://127\.0\.0\.1:|http://[a-z-]+:)")]
+"""https only, but for a local stack and for a container beside: these keys authenticate every user."""
 
 
 class GrantPolicy(BaseModel):

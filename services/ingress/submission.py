@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.problems import InvalidRequest
-from services.ingress.tokens import AuthenticatedUser
+from switchyard.api.problems import InvalidRequest
+from switchyard.api.user_tokens import AuthenticatedUser
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Uuid

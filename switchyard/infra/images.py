@@ -10,6 +10,7 @@ from switchyard.app.application import App
 from switchyard.infra.nodes import INGRESS, NodeNeeds, needs
 
 _ENGINE = ["packages/faststream-sqs/faststream_sqs", "switchyard"]
+_CLIENT = "packages/switchyard-client/switchyard_client"
 _FAILOVER = "packages/latency-failover/latency_failover"
 
 
@@ -18,11 +19,11 @@ def images(app: App) -> dict[str, dict[str, Any]]:
     tools = {
         # With the modules of the demo, so that `switchyard demo` prints its remedy; without the demo's data.
         "cli": {
-            "code": [*app.code, *_ENGINE, *app.folders, *(f"{folder}/*.py" for folder in app.demo_folders)],
+            "code": [*app.code, *_ENGINE, _CLIENT, *app.folders, *(f"{folder}/*.py" for folder in app.demo_folders)],
             "command": "switchyard --help",
         },
         "simulators": {
-            "code": [*app.code, *_ENGINE, *app.folders, *app.demo_folders],
+            "code": [*app.code, *_ENGINE, _CLIENT, *app.folders, *app.demo_folders],
             "command": "python -m switchyard.devstack.simulators.models --host 0.0.0.0 --port 8080",
         },
     }

@@ -85,6 +85,7 @@ async def run_case_manager(
             artefacts=Artefacts(objects, intake_vault, decrypts=()),
             clock=process.clock,
             mac=mac,
+            persons=KeyedHash(settings.person_key),
             deadline=timedelta(seconds=settings.case_deadline_s),
             current=dict(current),
         )

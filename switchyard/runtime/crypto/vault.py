@@ -85,8 +85,9 @@ class KmsKeyWrapper:
             return bytes(answer["Plaintext"])
 
 
-KeyUse = Literal["intake", "task", "review"]
-"""Why a process asks for keys: it makes them, it has a task of the case, or a person reviews the case."""
+KeyUse = Literal["intake", "task", "review", "answer"]
+"""Why a process asks for keys: it makes them, it has a task of the case, a person reviews the case, or the person who
+asked reads the answer."""
 
 
 class _CacheKey(NamedTuple):
@@ -101,11 +102,15 @@ class Vault:
     """Seals and opens under people's keys. The database gives a key for one case at a time: to an agent with an open
     task of that case, or to a reviewer. Intake has the keys of the persons that it has just looked up."""
 
-    def __init__(self, pool: Pool, wrapper: KeyWrapper, clock: Clock, *, use: KeyUse = "task") -> None:
+    def __init__(
+        self, pool: Pool, wrapper: KeyWrapper, clock: Clock, *, use: KeyUse = "task", person: bytes = b""
+    ) -> None:
+        """`person` is the fingerprint of who reads an answer."""
         self._database = Database(pool, "the vault", _SQL)
         self._wrapper = wrapper
         self._clock = clock
         self._use = use
+        self._person = person
         self._cache: OrderedDict[_CacheKey, tuple[AESGCM, float]] = OrderedDict()
         """The key, and until when it may be used."""
 
@@ -153,7 +158,9 @@ class Vault:
             return cached
         if self._use == "intake":
             raise Unavailable("key_expired", "the person's key was looked up too long ago; intake begins again")
-        arguments = (case_id, name) if self._use == "task" else (case_id,)
+        arguments: tuple[object, ...] = (case_id,)
+        if self._use in {"task", "answer"}:
+            arguments = (case_id, name if self._use == "task" else self._person)
         async with self._database.transaction(scope) as database:
             row = await database.row(f"key_for_{self._use}", *arguments)
         if row is not None and row["problem"] is not None:

@@ -191,7 +191,7 @@ async def start_case_manager(
         artefacts = Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), vault, decrypts=())
         mac = KeyedHash(bytes.fromhex(MAC_KEY))
         intake = CaseIntake(
-            SUBMISSIONS, store, CaseOpener(CATALOGUE, vault, artefacts, clock, mac, DEADLINE, CURRENT), clock, mac
+            SUBMISSIONS, store, CaseOpener(CATALOGUE, vault, artefacts, clock, mac, mac, DEADLINE, CURRENT), clock, mac
         )
         closing = CaseCloser(store, clock, CATALOGUE)
         database = Database(pool, "the work database")

@@ -791,6 +791,21 @@ comment on column retired_event.transcript_hash is 'The event''s digest, as in t
 comment on column retired_event.parents is 'Digests of the event''s parents, as in the receipt.';
 comment on column retired_event.body_sha256 is 'SHA-256, in hex, of the retired body.';
 
+-- What the API shows callers: their own cases, and nothing that a system submitted. The query compares tenant and subject.
+create view caller_event as
+select
+  e.log_index, t.opened_on, t.case_id, t.tenant, t.session_id, t.subject, t.event_id, t.seq, t.node_from, t.node_to,
+  t.transition, audit.clamped(t.event_ts) as event_ts, audit.clamped(t.case_deadline) as case_deadline,
+  t.terminal, t.outcome, t.parents, t.transcript_hash,
+  audit.json_of(t.body) #> '{detail,payload}' as payload,
+  audit.json_of(t.body) #> '{detail,storage_refs}' as storage_refs
+from transition t join log_entry e on e.opened_on = t.opened_on and e.event_id = t.event_id
+where t.principal_sub = 'service:upstream.ingress' and t.subject is not null;
+comment on view caller_event is 'Events of cases that users asked through the ingress, in the order of the log. Narrow it by case_id, log_index, or subject and tenant.';
+comment on column caller_event.log_index is 'Its place in the log: later entries have greater ones.';
+comment on column caller_event.payload is 'The event''s payload; null once the body is retired.';
+comment on column caller_event.storage_refs is 'Where its artefacts are stored; null once the body is retired.';
+
 -- What a compliance reviewer asks. Every view narrows by case_id or opened_on before it parses a body, and answers with
 -- nulls for what was in a body that has been retired; columns of the log stay.
 create view model_usage as
