@@ -300,6 +300,7 @@ LOCAL_IDENTITY = IdentityDescriptor(
     callers=("ingress",),
     api=API,
     ingress="services.ingress.handler:open_ingress",
+    requests="services.ingress.requests:REQUESTS",
     grant={
         "agents": ("text_to_sql", "well_data", "field_routing"),
         "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE, WORK_ORDERS_AUDIENCE),
@@ -358,7 +359,7 @@ APP = App(
     },
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     model_scripts=("demo:data/simulator",),
-    ingress=("CaseSubmitted", "GrantRenewed"),
+    ingress=("CaseSubmitted", "FeedbackGiven", "GrantRenewed"),
     settings={
         "ingress": "services.ingress.settings:IngressSettings",
         "`switchyard ask --user`": "services.user_requests:UserSettings",

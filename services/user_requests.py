@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import yaml
 
@@ -44,6 +45,11 @@ class UserSession:
         """Renew a grant with this log-in. Raises `CommandFailed`."""
         with translate_client_errors():
             await self.client.consent(grant)
+
+    async def feedback(self, case_id: str, thumb: Literal["up", "down"], reason: str | None = None) -> None:
+        """Say whether an answer was good. Raises `CommandFailed`."""
+        with translate_client_errors():
+            await self.client.feedback(case_id, thumb, reason)
 
     async def revoke(self, grant: str) -> None:
         """Revoke a grant. Raises `CommandFailed`."""

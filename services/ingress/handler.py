@@ -15,11 +15,11 @@ from services.ingress.grants import Grants
 from services.ingress.identity_service import IdentityService, TlsSource
 from services.ingress.principal import PrincipalSigner, bus_payload
 from services.ingress.settings import IngressSettings
-from services.ingress.submission import ApiRequest, build_submission, read_api_request, read_grant_id
+from services.ingress.submission import ApiRequest, build_submission, read_api_request, read_feedback, read_grant_id
 from switchyard.api.problems import PROBLEM_TYPE, LoginRequired, NotFound, Problem, TemporarilyUnavailable
 from switchyard.api.user_tokens import AuthenticatedUser, TokenVerifier
 from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier, fetch_jwks
-from switchyard.protocol.events.upstream import GrantRenewed
+from switchyard.protocol.events.upstream import FeedbackGiven, GrantRenewed
 from switchyard.protocol.fields import Json
 from switchyard.protocol.submissions import case_id_for
 
@@ -50,6 +50,8 @@ class Ingress:
     grants: Grants
     put: PutEvent
     source: str
+    reviewer_roles: frozenset[str] = frozenset()
+    """Roles whose holders judge every case of their tenant."""
 
     def submit_case(self, call: ApiRequest, user: AuthenticatedUser) -> Answer:
         """Submit a question in the user's name: 202 once the bus has accepted it."""
@@ -68,6 +70,21 @@ class Ingress:
         self.put(GrantRenewed.__name__, renewed.model_dump(mode="json"))
         return 202, {"grant": wanted, "expires_at": grant.claims.exp}
 
+    def give_feedback(self, call: ApiRequest, user: AuthenticatedUser) -> Answer:
+        """Submit what the user says about a case: 202 once the bus has accepted it."""
+        feedback = read_feedback(call)
+        reviewer = not self.reviewer_roles.isdisjoint(user.roles)
+        statement = self.signer.signed_feedback(feedback, user, reviewer=reviewer)
+        given = FeedbackGiven(
+            tenant=user.tenant,
+            case_id=feedback.case_id,
+            thumb=feedback.thumb,
+            reason=feedback.reason,
+            statement=statement,
+        )
+        self.put(FeedbackGiven.__name__, given.model_dump(mode="json", exclude_none=True))
+        return 202, {"case_id": feedback.case_id}
+
     def revoke_grant(self, call: ApiRequest, user: AuthenticatedUser) -> Answer:
         """Revoke a grant of the user: agents obtain no token for it from now on."""
         wanted = read_grant_id(call)
@@ -79,6 +96,7 @@ ROUTES: Mapping[str, Callable[[Ingress, ApiRequest, AuthenticatedUser], Answer]]
     "POST cases": Ingress.submit_case,
     "POST consents": Ingress.give_consent,
     "POST revocations": Ingress.revoke_grant,
+    "POST feedback": Ingress.give_feedback,
 }
 
 
@@ -163,6 +181,7 @@ def build_ingress(settings: IngressSettings, *, now: Callable[[], float] = time.
         Grants(identity, settings.grant_policy, settings.source),
         partial(put_event, boto3.client("events", config=once), settings.bus, settings.source),
         settings.source,
+        frozenset(settings.reviewer_roles),
     )
 
 

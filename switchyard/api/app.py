@@ -22,7 +22,7 @@ from switchyard.api.answers import Answers
 from switchyard.api.callers import Caller, Callers
 from switchyard.api.cases import CallerCases, CaseEvents, no_such_case
 from switchyard.api.endpoints import PREFIX, READS
-from switchyard.api.event_stream import LAST_EVENT_ID, EventStreamResponse, EventStreams, read_position
+from switchyard.api.event_stream import LAST_EVENT_ID, EventStreamResponse, EventStreams, read_position, rejected_stream
 from switchyard.api.problems import (
     PROBLEM_TYPE,
     Defect,
@@ -117,16 +117,24 @@ class ApiApp:
         """One case."""
         case_id = _case_id(request)
         found, own = await self.cases.find(caller, case_id)
-        if not found.rows:
+        rejection = await self.cases.rejection(caller, case_id)
+        if not found.rows and rejection is None:
             raise no_such_case()
-        return _json((await self._view(caller, case_id, found, own=own)).model_dump(exclude_none=True))
+        rejections = [] if rejection is None else [rejection]
+        if not found.rows:
+            rejected = CaseView(case_id=str(case_id), status="rejected", outcome="rejected", rejections=rejections)
+            return _json(rejected.model_dump(exclude_none=True))
+        view = await self._view(caller, case_id, found, own=own)
+        return _json(view.model_copy(update={"rejections": rejections}).model_dump(exclude_none=True))
 
     async def get_events(self, request: Request, caller: Caller) -> Response:
         """The stream of a case's events."""
         case_id, after = _case_id(request), read_position(request.headers.get(LAST_EVENT_ID))
         found, _ = await self.cases.find(caller, case_id)
         if not found.rows:
-            raise no_such_case()
+            if await self.cases.rejection(caller, case_id) is None:
+                raise no_such_case()
+            return EventStreamResponse(rejected_stream(), lambda: None)
         with ExitStack() as held:
             held.enter_context(self.streams.limits.hold(caller.key))
             release = held.pop_all().close
@@ -169,6 +177,7 @@ class ApiApp:
             answer=answer,
             answer_problem=problem,
             artefacts=self.answers.results(case_id, found),
+            feedback=found.feedback,
         )
 
 

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from switchyard.api.callers import Caller
 from switchyard.api.problems import InvalidRequest, NotFound
-from switchyard.api.views import CaseListView, ConsentView, EventView, ListedCase
+from switchyard.api.views import CaseListView, ConsentView, EventView, FeedbackView, ListedCase, RejectionView
 from switchyard.protocol.catalogue import CASE_MANAGER
-from switchyard.protocol.events.case_manager import CaseClosed, ConsentRequested, TaskRetried
+from switchyard.protocol.events.case_manager import CaseClosed, CaseFeedback, ConsentRequested, TaskRetried
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.database.connections import Database
@@ -26,6 +26,7 @@ LIST_TIMEOUT_S = 5.0
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     CaseClosed.__name__: ("outcome", "code", "message", "field", "remedy"),
+    CaseFeedback.__name__: ("thumb", "reviewer"),
     ConsentRequested.__name__: ("grant", "audience", "until", "url"),
 }
 """What callers see of an event's content, by its type. The rest is for operators and auditors."""
@@ -58,6 +59,16 @@ class CaseEvents:
         payload = read_payload(self.ending)
         shown = {name: payload[name] for name in SHOWN[CaseClosed.__name__] if payload.get(name)}
         return {"outcome": self.ending["outcome"]} | shown
+
+    @property
+    def feedback(self) -> FeedbackView | None:
+        """The latest feedback."""
+        given = [row for row in self.rows if row["transition"] == CaseFeedback.__name__]
+        payload = read_payload(given[-1]) if given else {}
+        if not payload:
+            return None
+        at = timestamp(given[-1]["event_ts"])
+        return FeedbackView(thumb=payload["thumb"], reviewer=bool(payload.get("reviewer")), at=at)
 
     @property
     def consent(self) -> ConsentView | None:
@@ -102,6 +113,14 @@ class CallerCases:
         if first["tenant"] != caller.user.tenant or not (own or caller.reads_all):
             raise no_such_case()
         return found, own
+
+    async def rejection(self, caller: Caller, case_id: UUID) -> RejectionView | None:
+        """Why a submission of the caller under this id was rejected, if one was. Raises `Unavailable`."""
+        row = await self.work.with_queries(_SQL).row("rejection", case_id, caller.fingerprint)
+        if row is None:
+            return None
+        at = timestamp(row["rejected_at"])
+        return RejectionView(code=row["code"], message=row["message"], field=row["field"], remedy=row["remedy"], at=at)
 
     async def subject(self, caller: Caller) -> str | None:
         """The caller's pseudonym; None for one who never asked, or was erased."""

@@ -1,6 +1,9 @@
 -- name: subject_of
 select vault.subject_of($1, $2)::text
 
+-- name: rejection
+select code, message, field, remedy, rejected_at from case_manager.rejection_of($1, $2)
+
 -- name: events
 select * from (
   select

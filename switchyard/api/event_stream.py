@@ -119,6 +119,11 @@ def _new(found: CaseEvents, position: int) -> Iterator[str]:
             yield f"id: {view.position}\n" + _event("transition", view.model_dump(exclude_none=True))
 
 
+async def rejected_stream() -> AsyncIterator[str]:
+    """The stream of a submission that became no case."""
+    yield _event("end", EndView(outcome="rejected", position=0).model_dump())
+
+
 def read_position(text: str | None) -> int:
     """The position that a client has seen, from its Last-Event-ID; 0 without one. Raises `InvalidRequest`."""
     if not text:

@@ -50,6 +50,14 @@ class RejectionView(ApiView):
     at: str
 
 
+class FeedbackView(ApiView):
+    """What somebody said about the case."""
+
+    thumb: Literal["up", "down"]
+    reviewer: bool = Field(description="Whether it was a reviewer, and not the person who asked.")
+    at: str
+
+
 class ArtefactView(ApiView):
     """A result that may be fetched: findings with their figures, a chart, a file."""
 
@@ -63,7 +71,7 @@ class CaseView(ApiView):
     """One case, with its answer once there is one."""
 
     case_id: str
-    session_id: str
+    session_id: str | None = None
     status: CaseStatus
     outcome: str | None = None
     code: str | None = Field(default=None, description="The reason of the outcome, for programs.")
@@ -78,6 +86,7 @@ class CaseView(ApiView):
     answer: JsonValue = Field(default=None, description="The answer's document, usually with `text` and `citations`.")
     answer_problem: str | None = Field(default=None, description="Why there is an answer and it cannot be read.")
     artefacts: list[ArtefactView] = []
+    feedback: FeedbackView | None = Field(default=None, description="The latest.")
     rejections: list[RejectionView] = []
 
 

@@ -115,6 +115,8 @@ class IdentityDescriptor:
     ingress: str | None = None
     """What opens the function behind the API, as `module:function`: the process `api` serves it where no API Gateway
     is."""
+    requests: str | None = None
+    """What is posted to that function: a sequence of `PostedRequest`, as `module:name`, for the OpenAPI document."""
     grant: Mapping[str, Any] = field(default_factory=dict)
     """What each user's grant covers, as the ingress takes it."""
 

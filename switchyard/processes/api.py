@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +10,9 @@ from switchyard.api.answers import Answers
 from switchyard.api.app import ApiApp, PostedFunction
 from switchyard.api.callers import Callers, RequestRate
 from switchyard.api.cases import CallerCases
+from switchyard.api.endpoints import PostedRequest
 from switchyard.api.event_stream import EventStreams, StreamLimits
+from switchyard.api.openapi import build_openapi
 from switchyard.api.user_tokens import TokenVerifier
 from switchyard.api.watcher import CaseWatcher
 from switchyard.app.application import App, load_reference
@@ -87,10 +90,16 @@ def build_api(
         cases=cases,
         answers=Answers(audit, work, parts.work, parts.objects, parts.keys, parts.clock, frozenset(app.answers)),
         streams=EventStreams(cases, watcher, limits),
-        document={},
+        document=build_openapi(_requests(app)),
         function=function,
     )
     return api, watcher
+
+
+def _requests(app: App) -> Sequence[PostedRequest]:
+    identity = app.identity
+    found: Sequence[PostedRequest] = load_reference(identity.requests) if identity and identity.requests else ()
+    return found
 
 
 def _function(app: App, settings: ApiSettings, clock: Clock) -> PostedFunction | None:

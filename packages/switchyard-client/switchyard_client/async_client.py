@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import httpx2
 
@@ -126,6 +126,11 @@ class AsyncClient:
         """Take back what this user allowed agents to do."""
         await self._json(wire.Call("POST", "/v1/revocations", {"grant": grant}))
 
+    async def feedback(self, case_id: str, thumb: Literal["up", "down"], reason: str | None = None) -> None:
+        """Say whether the answer of a case that has ended was good. Said again it counts once."""
+        body = {"case_id": case_id, "thumb": thumb} | ({} if reason is None else {"reason": reason})
+        await self._json(wire.Call("POST", "/v1/feedback", body))
+
     async def _json(self, call: wire.Call) -> Any:
         response = await self._send(call)
         return wire.read_answer(response.status_code, response.headers, response.content)
@@ -162,7 +167,7 @@ class AsyncClient:
                     if response.status_code >= 300:
                         raise wire.read_problem(response.status_code, response.headers, await response.aread())
                     lines = wire.LineSplitter()
-                    async for data in response.aiter_raw():
+                    async for data in response.aiter_bytes():
                         retries.succeeded()
                         for line in lines.feed(data):
                             for event in cursor.read_line(line):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import httpx2
 
@@ -123,6 +123,11 @@ class Client:
         """Take back what this user allowed agents to do."""
         self._json(wire.Call("POST", "/v1/revocations", {"grant": grant}))
 
+    def feedback(self, case_id: str, thumb: Literal["up", "down"], reason: str | None = None) -> None:
+        """Say whether the answer of a case that has ended was good. Said again it counts once."""
+        body = {"case_id": case_id, "thumb": thumb} | ({} if reason is None else {"reason": reason})
+        self._json(wire.Call("POST", "/v1/feedback", body))
+
     def _json(self, call: wire.Call) -> Any:
         response = self._send(call)
         return wire.read_answer(response.status_code, response.headers, response.content)
@@ -159,7 +164,7 @@ class Client:
                     if response.status_code >= 300:
                         raise wire.read_problem(response.status_code, response.headers, response.read())
                     lines = wire.LineSplitter()
-                    for data in response.iter_raw():
+                    for data in response.iter_bytes():
                         retries.succeeded()
                         for line in lines.feed(data):
                             yield from cursor.read_line(line)

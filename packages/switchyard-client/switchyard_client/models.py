@@ -37,6 +37,15 @@ class Rejection:
 
 
 @dataclass(frozen=True)
+class Feedback:
+    """What was said about a case."""
+
+    thumb: str
+    reviewer: bool
+    at: str
+
+
+@dataclass(frozen=True)
 class Artefact:
     """A result that can be fetched: findings with figures, a chart, a file."""
 
@@ -52,8 +61,8 @@ class Case:
     with `text` and `citations`."""
 
     case_id: str
-    session_id: str
     status: str
+    session_id: str | None = None
     position: int = 0
     outcome: str | None = None
     code: str | None = None
@@ -67,6 +76,7 @@ class Case:
     answer: Any = None
     answer_problem: str | None = None
     artefacts: tuple[Artefact, ...] = ()
+    feedback: Feedback | None = None
     rejections: tuple[Rejection, ...] = ()
 
     @property
@@ -114,6 +124,7 @@ def read_case(body: Mapping[str, Any]) -> Case:
     consent = body.get("consent")
     nested = {
         "consent": None if consent is None else Consent(**_known(Consent, consent)),
+        "feedback": None if body.get("feedback") is None else Feedback(**_known(Feedback, body["feedback"])),
         "artefacts": tuple(Artefact(**_known(Artefact, each)) for each in body.get("artefacts", ())),
         "rejections": tuple(Rejection(**_known(Rejection, each)) for each in body.get("rejections", ())),
     }

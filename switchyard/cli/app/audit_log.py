@@ -114,6 +114,7 @@ async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
     An artefact in S3 is read with the AWS console or CLI.
     """
     from switchyard.app.application import load_app
+    from switchyard.case_manager.feedback import FEEDBACK_ARTEFACT
     from switchyard.case_manager.openings import STATEMENT_ARTEFACT
     from switchyard.runtime.core.clock import SystemClock
     from switchyard.runtime.core.errors import PermanentTaskError
@@ -135,7 +136,7 @@ async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
         open_aws_client(target, "kms") if key_id else nullcontext() as kms,
     ):
         wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(target.settings.vault_key)
-        decrypts = (*load_app().decrypts, STATEMENT_ARTEFACT)
+        decrypts = (*load_app().decrypts, STATEMENT_ARTEFACT, FEEDBACK_ARTEFACT)
         yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock(), use="review"), decrypts=decrypts)
 
 

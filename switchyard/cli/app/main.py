@@ -31,15 +31,25 @@ def application_commands() -> dict[str, CommandReference]:
     return {name: CommandReference(*command) for name, command in contributed.items()}
 
 
+_CONTRIBUTED = application_commands()
+
+
 class Commands(LazyGroup):
-    """The engine's commands, and the application's."""
+    """The engine's commands, and the application's; one whose name has two words is inside a group."""
+
+    inside: ClassVar = {
+        group: {
+            name.partition(" ")[2]: command for name, command in _CONTRIBUTED.items() if name.startswith(f"{group} ")
+        }
+        for group in {name.partition(" ")[0] for name in _CONTRIBUTED if " " in name}
+    }
 
     references: ClassVar = {
         "publish": CommandReference(f"{_MODULES}.publish:publish_file", "Publish submissions from a JSON-lines file."),
         "case": CommandReference(f"{_MODULES}.case:app", "List, show, retry and cancel cases."),
         "playbook": CommandReference(f"{_MODULES}.playbook:app", "List, halt and resume playbooks."),
         "approval": CommandReference(f"{_MODULES}.approval:app", "Grant or deny what waits for a person."),
-        **application_commands(),
+        **{name: command for name, command in _CONTRIBUTED.items() if " " not in name},
         "audit": CommandReference(f"{_MODULES}.audit:app", "Verify, export, replay and reconcile the audit log."),
         "operator": CommandReference(f"{_MODULES}.operator:app", "Operators' keys."),
         "remote": CommandReference(f"{_MODULES}.remote:run_in_deployment", "Run a command inside a deployment in AWS."),

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 app = CommandGroup()
 _WATCH_INTERVAL_S = 2.0
+_THUMBS = {"up": "green", "down": "yellow"}
 _COLOURS = {"reached": "green", "stopped": "yellow", "failed": "red"}
 
 
@@ -255,6 +256,10 @@ def _print_event(event: Json) -> None:
             print_text(f"  caused by {cause}")
     if event["type"] == "TaskRetried":
         print_text(f"{payload['operator']} retried {payload['task_type']}: {payload['reason']}", style="yellow")
+    if event["type"] == "CaseFeedback":
+        by = "a reviewer" if payload.get("reviewer") else "the person who asked"
+        words = ", with a sealed reason" if payload.get("reason") else ""
+        print_text(f"feedback: thumb {payload['thumb']} by {by}{words}", style=_THUMBS[payload["thumb"]])
     if event["type"] == "ConsentRequested":
         where = f" at {payload['url']}" if payload.get("url") else ""
         print_text(f"waits for the user's consent{where} until {payload['until'][:16]}Z", style="yellow")

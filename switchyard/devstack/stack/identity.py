@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from switchyard.app.application import IdentityDescriptor, resource_path
@@ -68,7 +69,7 @@ def identity_servers(endpoints: Endpoints, identity: IdentityDescriptor) -> tupl
     return provider, exchange
 
 
-def api_environment(identity: IdentityDescriptor) -> dict[str, str]:
+def api_environment(identity: IdentityDescriptor, readers: Sequence[str]) -> dict[str, str]:
     """How the API finds the identity provider, and the settings of the function that it serves: those that terraform
     gives the function in AWS."""
     keys = f"{_address(PROVIDER)}/.well-known/jwks.json"
@@ -82,6 +83,7 @@ def api_environment(identity: IdentityDescriptor) -> dict[str, str]:
         "identity_url": f"https://{LOOPBACK}:{{port:{identity.process}_http}}",
         "identity_files_secret_arn": TLS_SECRET,
         "grant_policy": json.dumps(dict(identity.grant)),
+        "reviewer_roles": json.dumps(readers),
         "bus": BUS,
         "source": UPSTREAM_PREFIX + INGRESS,
     }

@@ -188,7 +188,7 @@ def _identity(endpoints: Endpoints, identity: IdentityDescriptor, node: str) -> 
     if node == identity.process:
         return identity_environment(endpoints, identity)
     if node == identity.api:
-        return api_environment(identity)
+        return api_environment(identity, load_app().answer_readers)
     return identity_client_environment(endpoints, identity, node) if node in identity.agents else {}
 
 

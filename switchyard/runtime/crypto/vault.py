@@ -114,6 +114,11 @@ class Vault:
         self._cache: OrderedDict[_CacheKey, tuple[AESGCM, float]] = OrderedDict()
         """The key, and until when it may be used."""
 
+    async def known_subject(self, tenant: str, fingerprint: bytes) -> str | None:
+        """The pseudonym of a person; None for one who was never seen, or was erased. For intake."""
+        row = await self._database.row("find_subject", tenant, fingerprint)
+        return None if row is None else str(row["subject"])
+
     async def subject_for(self, tenant: str, external_id: str, fingerprint: bytes) -> str:
         """The pseudonym of a person, made with a key of their own at first sight. For intake.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -11,16 +12,18 @@ import asyncpg
 import httpx2
 import pytest
 
+from switchyard.app.generate import OPENAPI_FILE
 from switchyard.audit.records.roles import CALLERS
-from switchyard.protocol.events.case_manager import CaseClosed, ConsentRequested
+from switchyard.protocol.events.case_manager import CaseClosed, CaseFeedback, ConsentRequested
 from switchyard.protocol.events.router import AskConsent, CloseCase
-from switchyard_client import ConsentNeeded, NotFound
+from switchyard_client import CaseRejected, ConsentNeeded, NotFound
 from tests.integration.api.conftest import (
     ANSWER,
     CHART,
     OTHER_SIGNER,
     READER_ROLE,
     AskedCase,
+    Serve,
     Served,
     asked_by,
     person_called,
@@ -233,3 +236,104 @@ async def test_login_of_the_api_reads_one_view_of_the_log(served: Served, table:
         assert await connection.fetch("select case_id from audit.caller_event limit 1") is not None
     finally:
         await connection.close()
+
+
+async def test_feedback_is_shown_with_the_case(served: Served) -> None:
+    name = f"ana-{uuid.uuid4()}"
+    case = asked_by(person_called(name))
+    case.answer()
+    case.then(CaseFeedback(thumb="down", by=f"user:{case.person.subject}"), "case_manager")
+    await recorded(served, case)
+    async with served.client(name) as client:
+        found = await client.case(case.case_id)
+        assert found.status == "closed"
+        assert found.feedback is not None
+        assert (found.feedback.thumb, found.feedback.reviewer) == ("down", False)
+
+
+async def test_later_rejection_is_heard_under_the_id_that_was_answered(served: Served, owner: Owner) -> None:
+    name, case_id = f"ana-{uuid.uuid4()}", uuid.uuid4()
+    await owner.execute(
+        "insert into case_manager.rejected_submission (case_id, person, code, message, field, remedy) "
+        "values ($1, $2, 'invalid_submission', 'no specialist of that name is deployed', 'agent', 'leave it out')",
+        case_id,
+        person_called(name).fingerprint,
+    )
+    async with served.client(name) as client, served.client("mallory") as other:
+        with pytest.raises(CaseRejected, match="no specialist of that name") as rejected:
+            await client.wait(str(case_id), timeout_s=20)
+        assert [each.field for each in rejected.value.case.rejections] == ["agent"]
+        assert (await client.case(str(case_id))).status == "rejected"
+        with pytest.raises(NotFound):
+            await other.case(str(case_id))
+
+
+async def test_posted_request_is_answered_by_the_function_behind_the_api(served: Served) -> None:
+    async with served.client("ana") as client:
+        submitted = await client.submit("Which wells?", session="s-1", key="k-1")
+    assert submitted.case_id == "x"
+    [event] = served.function_calls
+    assert (event["httpMethod"], event["path"], event["headers"]["x-session-id"]) == ("POST", "/v1/cases", "s-1")
+    assert json.loads(base64.b64decode(event["body"])) == {"question": "Which wells?", "idempotency_key": "k-1"}
+
+
+@pytest.mark.parametrize("path", ["cases", "consents", "revocations", "feedback", "nothing"])
+async def test_posted_request_without_a_valid_token_does_not_reach_the_function(served: Served, path: str) -> None:
+    async with httpx2.AsyncClient(base_url=served.url) as http:
+        answer = await http.post(f"/v1/{path}", json={}, headers={"Authorization": "Bearer a.b.c"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "login_required")
+    assert served.function_calls == []
+
+
+async def test_body_beyond_the_limit_is_read_no_further_than_the_limit(served: Served) -> None:
+    async with httpx2.AsyncClient(base_url=served.url) as http:
+        await http.post("/v1/cases", content=b"[" * 3_000_000, headers={"Authorization": f"Bearer {token()}"})
+    [event] = served.function_calls
+    assert len(base64.b64decode(event["body"])) < 1_000_000
+
+
+async def test_caller_over_the_rate_has_to_wait_and_others_are_served(serve: Serve) -> None:
+    async with serve(api_requests_per_minute=3) as served, httpx2.AsyncClient(base_url=served.url) as http:
+        answers = [await http.get("/v1/cases", headers={"Authorization": f"Bearer {token('ana')}"}) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert answers[-1].json()["code"] == "too_many_requests"
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 20
+        other = await http.get("/v1/cases", headers={"Authorization": f"Bearer {token('ben')}"})
+        assert other.status_code == 200
+
+
+async def test_no_token_is_in_what_the_api_logs(
+    served: Served,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(*_: Any) -> Any:
+        raise RuntimeError("a defect")
+
+    text = token("ana")
+    async with httpx2.AsyncClient(base_url=served.url) as http:
+        for path in ("/v1/cases", "/v1/cases/x", f"/v1/cases/{uuid.uuid4()}/events", f"/v1/{text}"):
+            await http.get(path, headers={"Authorization": f"Bearer {text}"})
+        monkeypatch.setattr(type(served.api.cases), "page", broken)
+        answer = await http.get("/v1/cases", headers={"Authorization": f"Bearer {text}"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "defect")
+    captured = capsys.readouterr()
+    logged = caplog.text + captured.out + captured.err
+    assert "api.defect" in logged
+    assert text not in logged
+    assert text.split(".")[2] not in logged
+
+
+async def test_document_of_the_api_is_served_without_a_token(served: Served) -> None:
+    async with httpx2.AsyncClient(base_url=served.url) as http:
+        answer = await http.get("/v1/openapi.json")
+    assert answer.json() == json.loads(OPENAPI_FILE.read_text())
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("DELETE", "/v1/cases", 405), ("GET", "/v2", 404)])
+async def test_unknown_route_is_a_problem(served: Served, method: str, path: str, status: int) -> None:
+    async with httpx2.AsyncClient(base_url=served.url) as http:
+        answer = await http.request(method, path, headers={"Authorization": f"Bearer {token()}"})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["remedy"]

@@ -73,6 +73,7 @@ TABLES = ", ".join(
     for table in (
         "arrival", "rejection", "submission", "case_ending", "timer", "control", "operator_command", "pending_command",
         "gather", "branch_end", "approval", "approval_grant", "approval_decision", "retry_request", "retry", "outbox",
+        "feedback", "rejected_submission",
     )
 )  # fmt: skip
 SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
