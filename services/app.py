@@ -226,6 +226,7 @@ PROCESSES_FOR_PEOPLE = (
             for fact in ("idp_issuer", "idp_jwks_url", "idp_audience", "idp_tenant_claim", "idp_role_claim")
         },
         secrets={"SWITCHYARD_PERSON_KEY": "person_key"},
+        fetched_secrets={"SWITCHYARD_API_WEBHOOKS_SECRET_ARN": "webhooks"},
         database=True,
         egress=("identity",),
         http="SWITCHYARD_API",
@@ -322,6 +323,8 @@ APP = App(
         "identity_files": "Certificates of the identity service and clients of the token exchange, as JSON "
         '{"ca": "..", "certificate": "..", "key": "..", "clients": ".."}.',
         "idp_client_secret": "The secret of the client that refreshes users' tokens at the identity provider.",
+        "webhooks": "Where the endings of cases go, as JSON "
+        '{"tenant": {"url": "https://..", "secrets": ["whsec_.."]}}.',
         "optout_keys": "Keys that sign opt-out links, as JSON.",
     },
     programs={ROUTER: "services.orchestrator", CASE_MANAGER: "services.orchestrator", AUDIT: "services.audit"},

@@ -54,6 +54,12 @@ class CaseEvents:
         return None
 
     @property
+    def whole(self) -> bool:
+        """Whether the causes of all of them are among them: an ending may be recorded before what led to it."""
+        digests = {row["transcript_hash"] for row in self.rows}
+        return all(digests.issuperset(row["parents"]) for row in self.rows)
+
+    @property
     def ended_with(self) -> Mapping[str, Any]:
         """What callers see of the latest ending."""
         payload = read_payload(self.ending)

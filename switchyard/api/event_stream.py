@@ -71,9 +71,10 @@ class EventStreams:
     monotonic: Callable[[], float] = time.monotonic
 
     async def follow(self, caller: Caller, case_id: UUID, after: int) -> AsyncIterator[str]:
-        """The events after a position, until the case has ended. Beside them: `gap` if the log ends before the position
-        that the client had, `away` and `back` as the log can be read, `expired` when the token does."""
-        began, position, away = self.monotonic(), after, False
+        """The events after a position, until the case has ended and what led to it is there. Beside them: `gap` if the
+        log ends before the position that the client had, `away` and `back` as the log can be read, `expired` when the
+        token does."""
+        began, position, away, late = self.monotonic(), after, False, False
         yield "retry: 1000\n\n"
         with self.watcher.watch(case_id) as changed:
             while True:
@@ -97,13 +98,14 @@ class EventStreams:
                     for text in _new(found, position):
                         yield text
                     position = last
-                    if found.ending is not None:
+                    if found.ending is not None and (found.whole or late):
                         end = EndView(outcome=str(found.ending["outcome"]), position=position)
                         yield _event("end", end.model_dump())
                         return
                     try:
                         await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
                     except TimeoutError:
+                        late = found.ending is not None
                         yield ": still here\n\n"
                 if self.now() >= caller.until:
                     yield _event("expired", {"message": "the token has expired: log in, and resume with a new one"})

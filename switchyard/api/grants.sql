@@ -3,6 +3,10 @@ do $$
 declare
   role text := current_setting('switchyard.role');
 begin
+  execute format('revoke update, delete on disclosure from %I', role);
+  execute format('revoke insert on disclosure from %I', role);
+  execute format('grant insert (case_id, artefact, sha256, opened_by) on disclosure to %I', role);
+
   execute format('grant usage on schema vault, case_manager to %I', role);
   execute format('revoke all on function vault.key_for_review from %I', role);
   execute format(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from pydantic import TypeAdapter
+
 from switchyard.api.answers import Answers
 from switchyard.api.app import ApiApp, PostedFunction
 from switchyard.api.callers import Callers, RequestRate
@@ -15,6 +17,13 @@ from switchyard.api.event_stream import EventStreams, StreamLimits
 from switchyard.api.openapi import build_openapi
 from switchyard.api.user_tokens import TokenVerifier
 from switchyard.api.watcher import CaseWatcher
+from switchyard.api.webhooks import (
+    WEBHOOK_INTERVAL_S,
+    WebhookEndpoint,
+    Webhooks,
+    open_webhook_session,
+    usable_endpoints,
+)
 from switchyard.app.application import App, load_reference
 from switchyard.audit.records.roles import AUDIT_DATABASE, SCHEMA
 from switchyard.case_manager.keyed_hash import KeyedHash
@@ -32,6 +41,8 @@ API = "api"
 """The process, its schema and its role."""
 
 POOL_SIZE = 6
+ENDPOINTS_INTERVAL_S = 300.0
+ENDPOINTS: TypeAdapter[dict[str, WebhookEndpoint]] = TypeAdapter(dict[str, WebhookEndpoint])
 READ_ONLY = {"default_transaction_read_only": "on"}
 
 
@@ -66,7 +77,30 @@ async def run_api(app: App) -> None:
             "api_pages", partial(serve_web_app, api.build(), settings.api_host, settings.api_port)
         )
         process.run_in_background(watcher.run)
+        await _run_webhooks(process, settings, parts, breaker)
         await process.run()
+
+
+async def _run_webhooks(
+    process: ServiceProcess, settings: ApiSettings, parts: ApiParts, breaker: DatabaseCircuitBreaker
+) -> None:
+    loopback = settings.api_webhook_loopback
+    http = open_webhook_session(allow_loopback=loopback)
+    await process.on_exit(http.close)
+    audit, work = Database(parts.audit, AUDIT_DATABASE), Database(parts.work, "the work database")
+    webhooks = Webhooks(
+        audit, work, http, process.clock, usable_endpoints(settings.api_webhooks, allow_loopback=loopback)
+    )
+    if settings.api_webhooks_secret_arn is not None:
+        secrets = await process.client("secretsmanager")
+
+        async def read_endpoints() -> None:
+            answer = await secrets.get_secret_value(SecretId=settings.api_webhooks_secret_arn)
+            found = ENDPOINTS.validate_json(answer["SecretString"])
+            webhooks.endpoints = usable_endpoints(found, allow_loopback=loopback)
+
+        process.run_periodically("webhook_endpoints", read_endpoints, breaker, every_s=ENDPOINTS_INTERVAL_S)
+    process.run_periodically("webhooks", webhooks.tick, breaker, every_s=WEBHOOK_INTERVAL_S)
 
 
 def build_api(

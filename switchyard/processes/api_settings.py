@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from switchyard.api.webhooks import WebhookEndpoint
 from switchyard.runtime.core.settings import HexKey, ObjectsBucket, ProcessSettings
 
 
@@ -39,6 +40,18 @@ class ApiSettings(ProcessSettings):
     )
     api_streams: Annotated[int, Field(ge=1)] = Field(
         default=2_000, description="Streams of events that one process may have open."
+    )
+    api_webhooks: dict[str, WebhookEndpoint] = Field(
+        default_factory=dict,
+        description="Where the endings of cases go, as JSON "
+        '{"tenant": {"url": "https://..", "secrets": ["whsec_.."]}}; for the local stack. Two secrets while one is '
+        "replaced.",
+    )
+    api_webhooks_secret_arn: str | None = Field(
+        default=None, description="The secret with the same JSON, which is read again every five minutes."
+    )
+    api_webhook_loopback: bool = Field(
+        default=False, description="Whether webhooks may go to this machine: for the local stack and tests."
     )
     idp_issuer: str = Field(description="The identity provider, as `iss` names it.")
     idp_jwks_url: str = Field(description="The identity provider's keys.")

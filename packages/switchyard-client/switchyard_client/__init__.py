@@ -30,6 +30,7 @@ from switchyard_client.models import (
     Rejection,
     Submitted,
 )
+from switchyard_client.webhooks import WebhookInvalid, verify_webhook
 
 __all__ = [
     "ApiError",
@@ -58,4 +59,6 @@ __all__ = [
     "TooManyRequests",
     "Unreachable",
     "WaitTimeout",
+    "WebhookInvalid",
+    "verify_webhook",
 ]

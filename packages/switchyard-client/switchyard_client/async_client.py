@@ -43,6 +43,7 @@ class AsyncClient:
         self._retries = retries
         self._timeout_s = timeout_s
         self._consented = set[str]()
+        self._new = wire.NewCases()
         self._http = httpx2.AsyncClient(base_url=url, timeout=timeout_s, transport=transport, follow_redirects=False)
 
     async def __aenter__(self) -> Self:
@@ -70,11 +71,13 @@ class AsyncClient:
         call = wire.submit_call(
             question, session=session, key=key, agent=agent, deadline_ms=deadline_ms, refresh_token=self._refresh_token
         )
-        return read_submitted(await self._json(call))
+        submitted = read_submitted(await self._json(call))
+        self._new.add(submitted.case_id)
+        return submitted
 
     async def case(self, case_id: str) -> Case:
         """A case as it is now. Raises `NotFound` for one that is not this user's."""
-        return read_case(await self._json(wire.Call("GET", f"/v1/cases/{case_id}")))
+        return read_case(await self._json(wire.Call("GET", f"/v1/cases/{case_id}", case_id=case_id)))
 
     async def cases(
         self, *, limit: int | None = None, session: str | None = None, after: str | None = None
@@ -140,6 +143,10 @@ class AsyncClient:
         while True:
             try:
                 return await self._send_once(call)
+            except NotFound:
+                if not self._new.may_appear(call.case_id):
+                    raise
+                await asyncio.sleep(wire.LOOK_AGAIN_S)
             except wire.TRANSIENT as error:
                 await asyncio.sleep(retries.pause_s(error))
 
@@ -177,6 +184,12 @@ class AsyncClient:
                         waiting.check_time()
             except httpx2.TransportError as error:
                 lost = Unreachable(f"the stream was lost ({type(error).__name__})")
+            except NotFound:
+                if not self._new.may_appear(cursor.case_id):
+                    raise
+                waiting.check_time()
+                await asyncio.sleep(wire.LOOK_AGAIN_S)
+                continue
             except wire.TRANSIENT as error:
                 lost = error
             waiting.check_time()

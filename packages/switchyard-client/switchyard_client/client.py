@@ -43,6 +43,7 @@ class Client:
         self._retries = retries
         self._timeout_s = timeout_s
         self._consented = set[str]()
+        self._new = wire.NewCases()
         self._http = httpx2.Client(base_url=url, timeout=timeout_s, transport=transport, follow_redirects=False)
 
     def __enter__(self) -> Self:
@@ -70,11 +71,13 @@ class Client:
         call = wire.submit_call(
             question, session=session, key=key, agent=agent, deadline_ms=deadline_ms, refresh_token=self._refresh_token
         )
-        return read_submitted(self._json(call))
+        submitted = read_submitted(self._json(call))
+        self._new.add(submitted.case_id)
+        return submitted
 
     def case(self, case_id: str) -> Case:
         """A case as it is now. Raises `NotFound` for one that is not this user's."""
-        return read_case(self._json(wire.Call("GET", f"/v1/cases/{case_id}")))
+        return read_case(self._json(wire.Call("GET", f"/v1/cases/{case_id}", case_id=case_id)))
 
     def cases(self, *, limit: int | None = None, session: str | None = None, after: str | None = None) -> CasePage:
         """A page of this user's cases; `after` is `next` of the page before."""
@@ -137,6 +140,10 @@ class Client:
         while True:
             try:
                 return self._send_once(call)
+            except NotFound:
+                if not self._new.may_appear(call.case_id):
+                    raise
+                time.sleep(wire.LOOK_AGAIN_S)
             except wire.TRANSIENT as error:
                 time.sleep(retries.pause_s(error))
 
@@ -173,6 +180,12 @@ class Client:
                         waiting.check_time()
             except httpx2.TransportError as error:
                 lost = Unreachable(f"the stream was lost ({type(error).__name__})")
+            except NotFound:
+                if not self._new.may_appear(cursor.case_id):
+                    raise
+                waiting.check_time()
+                time.sleep(wire.LOOK_AGAIN_S)
+                continue
             except wire.TRANSIENT as error:
                 lost = error
             waiting.check_time()

@@ -44,6 +44,8 @@ class Call:
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
+    case_id: str | None = None
+    """The case that it reads."""
 
 
 def submit_call(
@@ -139,6 +141,25 @@ class Retries:
         self.failures = 0
 
 
+class NewCases:
+    """Cases that this client has just submitted, which the log does not have yet."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._since: dict[str, float] = {}
+
+    def add(self, case_id: str) -> None:
+        """Remember one; older ones are forgotten."""
+        now = self._now()
+        self._since = {case: since for case, since in self._since.items() if now - since <= APPEARS_S}
+        self._since[case_id] = now
+
+    def may_appear(self, case_id: str | None) -> bool:
+        """Whether a case that is not found was submitted so lately that it may still appear."""
+        since = self._since.get(case_id or "")
+        return since is not None and self._now() - since <= APPEARS_S
+
+
 @dataclass
 class StreamCursor:
     """Where a stream is: reads its lines, and says what to do when it ends. A reconnection goes on after `position`."""
@@ -152,7 +173,7 @@ class StreamCursor:
     def call(self) -> Call:
         """The request that goes on from here."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(self.position)} if self.position else {})
-        return Call("GET", f"/v1/cases/{self.case_id}/events", headers=headers)
+        return Call("GET", f"/v1/cases/{self.case_id}/events", headers=headers, case_id=self.case_id)
 
     def connected(self) -> None:
         """A new connection: what was half read is forgotten, and comes again."""

@@ -208,6 +208,8 @@ async def test_erased_persons_cases_are_found_by_nobody(served: Served, owner: O
         "select * from vault.key_for_task($1, 'answer')",
         "select * from case_manager.submission where case_id = $1",
         "select * from identity.user_grant where grant_id = $1",
+        "delete from disclosure where case_id = $1",
+        "update disclosure set opened_by = 'me' where case_id = $1",
     ],
 )
 async def test_login_of_the_api_reads_nothing_else_in_the_work_database(

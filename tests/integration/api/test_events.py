@@ -88,6 +88,31 @@ async def test_late_event_of_a_branch_is_not_lost_to_a_reader_who_is_further(ser
     assert found[2].seq < found[1].seq
 
 
+async def test_stream_ends_when_what_led_to_the_ending_is_there_too(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, case = new_case()
+    events = case.answer()
+    # The ending is recorded before the router's word that caused it.
+    await served.log.record(case.events[0], *events[:-2])
+    await served.log.record(events[-1])
+    found: list[CaseEvent] = []
+    async with served.client(name) as client:
+        following = asyncio.create_task(collect(client.events(case.case_id), found))
+        await until(lambda: len(found) == len(case.events) - 1)
+        assert not following.done()
+        await served.log.record(events[-2])
+        await asyncio.wait_for(following, 30)
+        assert [event.position for event in found] == list(range(1, len(case.events) + 1))
+        # An event that never comes is an alarm of audit's, and holds up no reader.
+        monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.2)
+        other, broken = new_case()
+        ending = broken.answer()[-1]
+        await served.log.record(broken.events[0], ending)
+        async with served.client(other) as reader:
+            assert len([event async for event in reader.events(broken.case_id)]) == 2
+
+
 async def test_position_that_the_log_does_not_have_is_a_gap(served: Served) -> None:
     name, case = new_case()
     await served.log.record(*case.events)

@@ -141,6 +141,27 @@ def test_stream_that_breaks_is_resumed_after_the_last_whole_event(pauses: list[f
     assert asked == [None, "2", "3"]
 
 
+def test_case_that_was_just_submitted_is_waited_for_and_another_is_not_found(pauses: list[float]) -> None:
+    asked = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "POST":
+            return httpx2.Response(202, json={"case_id": "c", "session_id": "s", "grant": "g"})
+        asked.append(request.url.path)
+        if asked.count(request.url.path) < 3:
+            return problem(404, "not_found")
+        events = request.url.path.endswith("events")
+        return httpx2.Response(200, content=stream(1, end=True) if events else b'{"case_id": "c", "status": "open"}')
+
+    ours = client(answer)
+    ours.submit("Which wells?", session="s")
+    assert [event.position for event in ours.events("c")] == [1]
+    assert ours.case("c").status == "open"
+    for other in (lambda: ours.case("d"), lambda: list(ours.events("d"))):
+        with pytest.raises(NotFound):
+            other()
+
+
 def test_missing_event_is_an_error_and_not_left_out(pauses: list[float]) -> None:
     events = client(lambda _: httpx2.Response(200, content=stream(1, 2, 4))).events("c")
     assert [next(events).position, next(events).position] == [1, 2]
