@@ -240,6 +240,7 @@ module "ingress" {
   package          = var.ingress.package
   identity         = var.ingress.identity
   grant_policy     = var.ingress.grant_policy
+  reviewer_roles   = local.topology.answer_readers
   stage            = var.environment
   rate             = var.ingress.rate
   concurrency      = var.ingress.concurrency
