@@ -129,6 +129,7 @@ class Console:
     app: Any
     views: Views
     log: Log
+    parts: ConsoleParts
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ async def console(infrastructure: Infrastructure, console_log: Log, cloud: Cloud
     settings = console_settings()
     views = build_views(APP, settings, parts)
     app = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url).build()
-    yield Console(app, views, console_log)
+    yield Console(app, views, console_log, parts)
     await http.close()
     await work.close()
     await audit.close()

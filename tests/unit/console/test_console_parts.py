@@ -15,7 +15,7 @@ from switchyard.console.dashboards import wilson_interval
 from switchyard.console.pages import HERE, format_duration
 from switchyard.console.sealed import SealedArtefacts
 from switchyard.console.sessions import Sessions
-from switchyard.console.views import is_own_page
+from switchyard.console.views.sessions import is_own_page
 from tests.integration.manual_clock import ManualClock
 
 KEY, NEW_KEY = b"\x01" * 32, b"\x02" * 32
