@@ -35,6 +35,8 @@ class ApprovalDetail:
     content: OpenedArtefact
     results: tuple[RuleResult, ...]
     history: tuple[Mapping[str, Any], ...]
+    returnable: bool
+    """Whether the playbook goes on after a return, with other content."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class ApprovalReader:
         results = _results(parse_json(verdicts["results"]) if verdicts else None)
         # Last: what was opened is recorded, and the rest may not be there to decide by.
         content = await self._content(row, opened_by)
-        return ApprovalDetail(row, content, results, tuple(history))
+        return ApprovalDetail(row, content, results, tuple(history), bool(command["payload"].get("returnable")))
 
     async def rendered(self, approval_id: UUID, *, opened_by: str) -> str:
         """The content as a mail program shows it: HTML that is not ours. Raises `BadInput` if it has none."""

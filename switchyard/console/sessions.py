@@ -97,13 +97,13 @@ class Sessions:
         """Forget it: an answer counts once."""
         self._delete(response, "login")
 
-    def form_token(self, user: User) -> str:
-        """What every form of this session carries."""
-        return hmac.digest(self._ordered()[-1], b"form/" + user.session.encode(), "sha256").hex()
+    def form_token(self, user: User, about: str = "form") -> str:
+        """What every form of this session carries; another `about` says what else this session was given."""
+        return hmac.digest(self._ordered()[-1], f"{about}/{user.session}".encode(), "sha256").hex()
 
-    def is_form_token(self, user: User, token: str) -> bool:
+    def is_form_token(self, user: User, token: str, about: str = "form") -> bool:
         """Whether a form is of this session; each comparison takes constant time."""
-        made = (hmac.digest(key, b"form/" + user.session.encode(), "sha256").hex() for key in self._ordered())
+        made = (hmac.digest(key, f"{about}/{user.session}".encode(), "sha256").hex() for key in self._ordered())
         return any(hmac.compare_digest(each.encode(), token.encode()) for each in made)
 
     def _ordered(self) -> Sequence[bytes]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import structlog
 from starlette.responses import HTMLResponse, Response
@@ -48,7 +49,10 @@ class ApprovalViews:
     async def show_approval(self, call: Call) -> Response:
         approval_id = read_uuid(call.request.path_params["approval_id"], "approval")
         detail = await self.approvals.detail(approval_id, opened_by=call.user.name)
-        return self.pages.page("approval.html", call.user, here="approvals", approval=detail)
+        shown = ""
+        if detail.content.whole:
+            shown = self.pages.sessions.form_token(call.user, _shown_whole(detail.row))
+        return self.pages.page("approval.html", call.user, here="approvals", approval=detail, shown=shown)
 
     async def render_approval(self, call: Call) -> Response:
         approval_id = read_uuid(call.request.path_params["approval_id"], "approval")
@@ -59,8 +63,12 @@ class ApprovalViews:
         approval_id = read_uuid(call.request.path_params["approval_id"], "approval")
         verdict = call.field("verdict", most=10)
         if verdict not in get_args(ApprovalAnswer):
-            raise BadInput("the verdict is invalid: granted or denied")
+            raise BadInput("the verdict is invalid: granted, denied or returned")
         approval = await self.approvals.find(approval_id)
+        if verdict == "granted":
+            shown = str(call.form.get("shown", ""))
+            if not self.pages.sessions.is_form_token(call.user, shown, _shown_whole(approval)):
+                raise BadInput("this content was not shown to you whole: open the approval and read it", 409)
         result = await self.commands.decide(
             approval,
             verdict,  # type: ignore[arg-type] # it is one of them
@@ -73,3 +81,8 @@ class ApprovalViews:
         done = f"{str(approval_id)[:8]}: {result or 'stored; the case manager has not answered yet'}"
         pending = await self.approvals.pending()
         return self.pages.page("approvals.html", call.user, here="approvals", pending=pending, done=done)
+
+
+def _shown_whole(approval: Mapping[str, Any]) -> str:
+    """What a page says that shows all of the content: the next request of this session proves with it that it did."""
+    return f"shown/{approval['approval_id']}/{approval['content_sha256']}"

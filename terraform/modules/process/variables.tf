@@ -59,7 +59,7 @@ variable "load_balancer" {
 }
 
 variable "registry_arn" {
-  description = "The name under which others find the tasks; null for a process that nobody calls directly."
+  description = "The name under which others find the tasks; null for a process that no other calls directly."
   type        = string
   default     = null
 }

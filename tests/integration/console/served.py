@@ -150,7 +150,9 @@ def approval_case(number: int) -> tuple[KnownCase, dict[str, Any]]:
     content = hashlib.sha256(APPROVED).hexdigest()
     principal = opened["principal"] | {"subject": person.subject}
     events = [cases.rewritten(opened, principal=principal)]
-    ask = AskApproval(content=artefact, content_sha256=content, pack="2026.05", approval="first_contact")
+    ask = AskApproval(
+        content=artefact, content_sha256=content, pack="2026.05", approval="first_contact", returnable=True
+    )
     asked = cases.follow(events[0], ask, "router", node_to="case_manager", storage_refs={artefact.sha256: place})
     add_submission(events[0])
     now = datetime.now(UTC)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
+import httpx2
 import pytest
 
 from switchyard.case_manager.retry import read_request
@@ -125,14 +127,14 @@ def decision(row: dict[str, Any], verdict: str, **changes: str) -> dict[str, str
     return form | {"signature": sign_statement(OPERATOR_KEY, approval_statement(**signed))}
 
 
-@pytest.mark.parametrize("verdict", ["granted", "denied"])
+@pytest.mark.parametrize("verdict", ["granted", "denied", "returned"])
 async def test_decision_is_the_row_that_the_command_line_writes(
     console: Console, work: Any, new_approval: NewApproval, verdict: str
 ) -> None:
     row = await new_approval()
     with visiting(console.app, console.views, "approver") as visitor:
         shown = await visitor.get(f"/approvals/{row['approval_id']}")
-        answer = await visitor.post(f"/approvals/{row['approval_id']}", **decision(row, verdict))
+        answer = await visitor.post(f"/approvals/{row['approval_id']}", **decision(row, verdict), shown=token_of(shown))
     assert "Dear Ana" in shown.text
     assert row["content"] in shown.text
     assert answer.status_code == 200, answer.text
@@ -140,12 +142,46 @@ async def test_decision_is_the_row_that_the_command_line_writes(
     assert (stored["verdict"], stored["approver"], stored["content_sha256"]) == (verdict, OPERATOR, row["content"])
 
 
+def token_of(page: httpx2.Response) -> str:
+    """What the page of an approval says of having shown all of it."""
+    found = re.search('name="shown" value="([0-9a-f]*)"', page.text)
+    assert found is not None
+    return found[1]
+
+
+async def test_grant_counts_only_after_the_content_was_shown_whole_in_this_session(
+    console: Console, work: Any, new_approval: NewApproval, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, other = await new_approval(), await new_approval()
+    path = f"/approvals/{row['approval_id']}"
+    with visiting(console.app, console.views, "approver") as visitor:
+        elsewhere = token_of(await visitor.get(f"/approvals/{other['approval_id']}"))
+        monkeypatch.setattr("switchyard.console.sealed.MAX_SHOWN_CHARS", 10)
+        cut = await visitor.get(path)
+        monkeypatch.undo()
+        assert "Sign and grant" not in cut.text
+        assert "Sign and send back" in cut.text
+        monkeypatch.setattr("switchyard.console.signed_commands.WAIT_S", 0.2)
+        tokens = [token_of(cut), elsewhere, "0" * 64]
+        with visiting(console.app, console.views, "approver") as colleague:
+            tokens.append(token_of(await colleague.get(path)))
+        for token in tokens:
+            answer = await visitor.post(path, **decision(row, "granted"), shown=token)
+            assert answer.status_code == 409, token
+            assert "not shown to you whole" in answer.text
+        stored = "select count(*) from approval_decision where approval_id = $1"
+        assert await work.fetchval(stored, row["approval_id"]) == 0
+        whole = token_of(await visitor.get(path))
+        assert (await visitor.post(path, **decision(row, "granted"), shown=whole)).status_code == 200
+    assert await work.fetchval(stored, row["approval_id"]) == 1
+
+
 async def test_decision_on_other_content_is_not_stored(console: Console, work: Any, new_approval: NewApproval) -> None:
     row = await new_approval()
     with visiting(console.app, console.views, "approver") as visitor:
-        answer = await visitor.post(
-            f"/approvals/{row['approval_id']}", **decision(row, "granted", content_sha256="0" * 64)
-        )
+        path = f"/approvals/{row['approval_id']}"
+        shown = token_of(await visitor.get(path))
+        answer = await visitor.post(path, **decision(row, "granted", content_sha256="0" * 64), shown=shown)
     assert answer.status_code == 403
     assert not await work.fetchval("select count(*) from approval_decision where approval_id = $1", row["approval_id"])
 

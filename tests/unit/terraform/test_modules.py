@@ -172,7 +172,9 @@ def test_console_is_reached_over_tls_from_named_networks_only() -> None:
     assert (callers["for_each"], callers["cidr_ipv4"]) == ("${var.callers}", "${each.value}")
     assert callers["from_port"] == callers["to_port"] == 443
     # Only the load balancer reaches the tasks.
-    [rule] = [body for name, body in of("aws_vpc_security_group_ingress_rule").items() if name == "process.load_balancer"]
+    [rule] = [
+        body for name, body in of("aws_vpc_security_group_ingress_rule").items() if name == "process.load_balancer"
+    ]
     assert rule["referenced_security_group_id"] == "${var.load_balancer.security_group_id}"
     for environment in ENVIRONMENTS:
         assert "0.0.0.0/0" not in values(environment)["console"]["networks"]

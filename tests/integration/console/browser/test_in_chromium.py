@@ -167,6 +167,30 @@ async def test_approval_is_granted_in_the_browser(visit: NewVisit, work: Any, ne
     OPERATORS.verify(OPERATOR, statement, stored["signature"])
 
 
+async def test_draft_is_sent_back_in_the_browser_with_signed_instructions(
+    visit: NewVisit, work: Any, new_approval: NewApproval
+) -> None:
+    row = await new_approval()
+    window = await visit("approver")
+    await window.store_key()
+    await window.go(f"/approvals/{row['approval_id']}")
+    await act(window, "Sign and send back")
+    await window.page.get_by_role("status").wait_for()
+    stored = await work.fetchrow("select * from approval_decision where approval_id = $1", row["approval_id"])
+    assert (stored["verdict"], stored["why"]) == ("returned", REASON)
+    statement = approval_statement(
+        approval_id=str(row["approval_id"]),
+        case_id=str(row["case_id"]),
+        content_sha256=row["content"],
+        pack="2026.05",
+        verdict="returned",
+        approver=OPERATOR,
+        reason=REASON,
+        signed_at=timestamp(stored["signed_at"]),
+    )
+    OPERATORS.verify(OPERATOR, statement, stored["signature"])
+
+
 async def test_enter_in_the_reason_of_an_approval_signs_nothing(
     visit: NewVisit, work: Any, new_approval: NewApproval
 ) -> None:
