@@ -50,7 +50,7 @@ class CaseFilter:
             texts["case"] = texts["case"].lower()
         return cls(since, until, texts, read_filter(query, "outcome"), _key(query.get("before")))
 
-    def link(self, **changes: str | None) -> str:
+    def link(self, path: str = "/cases", **changes: str | None) -> str:
         """The URL of this list with some parameters changed; None takes one away. Another filter begins at the top."""
         found: dict[str, str | None] = {
             "since": self.since.isoformat(),
@@ -59,7 +59,12 @@ class CaseFilter:
             "outcome": self.outcome,
             **changes,
         }
-        return "/cases?" + urlencode({name: value for name, value in found.items() if value})
+        return f"{path}?" + urlencode({name: value for name, value in found.items() if value})
+
+    def saved_query(self) -> str:
+        """This search for another day: without its days."""
+        found = {**self.texts, "outcome": self.outcome}
+        return urlencode({name: value for name, value in found.items() if value})
 
     def arguments(self) -> list[Any]:
         """What both statements begin with."""
@@ -101,6 +106,16 @@ class CaseList:
             older = wanted.link(before=key)
         rows = [summaries[str(row["case_id"])] for row in shown if str(row["case_id"]) in summaries]
         return CasePage(rows, counts, sum(row["cases"] for row in counts), older)
+
+    async def open_cases(self, wanted: CaseFilter, most: int) -> list[Any]:
+        """The open cases that match, at most one more than `most`, the newest first. Raises `Unavailable`."""
+        database = self.database.with_queries(_SQL)
+        found = await database.rows(
+            "page", *wanted.arguments(), "open", None, None, None, most + 1, timeout_s=LIST_TIMEOUT_S
+        )
+        days, ids = [row["opened_on"] for row in found], [row["case_id"] for row in found]
+        summaries = {row["case_id"]: row for row in await database.rows("summaries", days, ids)}
+        return [summaries[str(row["case_id"])] for row in found if str(row["case_id"]) in summaries]
 
 
 def _day(query: Mapping[str, str], name: str) -> date | None:

@@ -20,6 +20,9 @@ LOGIN_S = 600
 """How long a log-in may take at the identity provider."""
 
 FORM_FIELD = "form_token"
+SEARCHES_S = 365 * 86_400
+MAX_COOKIE_CHARS = 3_500
+"""Browsers keep at least 4,096 bytes of a cookie, its name and attributes included."""
 
 
 class User(BaseModel):
@@ -96,6 +99,21 @@ class Sessions:
     def end_login(self, response: Response) -> None:
         """Forget it: an answer counts once."""
         self._delete(response, "login")
+
+    def saved_searches(self, cookies: Mapping[str, str]) -> dict[str, str]:
+        """The searches that this browser keeps: queries by name, the oldest first."""
+        try:
+            found = self._read(cookies, "searches", SEARCHES_S)
+        except BadData:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def save_searches(self, response: Response, searches: Mapping[str, str]) -> bool:
+        """Keep them for a year; False if they are more than a cookie holds."""
+        if len(self._serializer("searches").dumps(dict(searches))) > MAX_COOKIE_CHARS:
+            return False
+        self._set(response, "searches", dict(searches), SEARCHES_S)
+        return True
 
     def form_token(self, user: User, about: str = "form") -> str:
         """What every form of this session carries; another `about` says what else this session was given."""

@@ -115,6 +115,7 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
     pages = Pages(sessions, parts.clock, settings.console_name, app.all_outcomes)
     commands = SignedCommands(work, settings.operator_keys(), settings.approver_keys())
     tail = Tail(audit)
+    cases = CaseList(audit)
     return Views(
         pages=pages,
         clock=parts.clock,
@@ -123,10 +124,10 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
         tail=tail,
         sessions=SessionViews(pages, _login(settings, parts.http)),
         modules=(
-            CaseViews(pages, CaseList(audit), CaseReader(log, audit, work), sealed),
+            CaseViews(pages, cases, CaseReader(log, audit, work), sealed),
             FailureViews(pages, FailureReader(log, audit, work, app.catalogue), commands),
             ApprovalViews(pages, ApprovalReader(audit, work, sealed), commands),
-            SwitchViews(pages, SwitchReader(work), commands, app.current),
+            SwitchViews(pages, SwitchReader(audit, work, parts.clock), cases, commands, app.current),
             TailViews(pages, tail),
             DashboardViews(pages, DashboardReader(audit, prices)),
             ProofViews(pages, audit, DayVerifier(log)),

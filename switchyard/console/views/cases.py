@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import structlog
 from starlette.responses import RedirectResponse, Response
@@ -39,6 +40,7 @@ class CaseViews:
             "home": self.show_home,
             "cases": self.list_cases,
             "case": self.show_case,
+            "save_search": self.save_search,
             "event": self.show_event,
             "open_sealed": self.open_sealed,
         }
@@ -50,8 +52,28 @@ class CaseViews:
         wanted = CaseFilter.parse(call.query, self.pages.today())
         page = await self.cases.page(wanted)
         return self.pages.page(
-            "cases.html", call.user, here="cases", wanted=wanted, page=page, filters=TEXT_FILTERS, most=MAX_COUNTED
+            "cases.html",
+            call.user,
+            here="cases",
+            wanted=wanted,
+            page=page,
+            filters=TEXT_FILTERS,
+            most=MAX_COUNTED,
+            saved=list(self.pages.sessions.saved_searches(call.request.cookies).items()),
         )
+
+    async def save_search(self, call: Call) -> Response:
+        """Keep a search in this browser under a name, or forget it."""
+        name, query = call.field("name", most=40), str(call.form.get("query", ""))
+        wanted = CaseFilter.parse(dict(parse_qsl(query)), self.pages.today())
+        saved = self.pages.sessions.saved_searches(call.request.cookies)
+        saved.pop(name, None)
+        if call.field("act", most=10) == "save":
+            saved[name] = wanted.saved_query()
+        answer = RedirectResponse(wanted.link(), 303)
+        if not self.pages.sessions.save_searches(answer, saved):
+            raise BadInput("this browser keeps no more searches: remove one first", 409)
+        return answer
 
     async def show_case(self, call: Call) -> Response:
         return await self._case_page(call)

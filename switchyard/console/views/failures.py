@@ -33,8 +33,12 @@ class FailureViews:
 
     async def show_failures(self, call: Call) -> Response:
         node, code = read_filter(call.query, "node"), read_filter(call.query, "code")
-        found = await self.failures.read(self.pages.today(), node, code)
-        return self.pages.page("failures.html", call.user, here="failures", found=found, node=node, code=code)
+        # Empty says: no model was called.
+        prompt = (read_filter(call.query, "prompt") or "") if "prompt" in call.query else None
+        found = await self.failures.read(self.pages.today(), node, code, prompt)
+        return self.pages.page(
+            "failures.html", call.user, here="failures", found=found, node=node, code=code, prompt=prompt
+        )
 
     async def plan_redrive(self, call: Call) -> Response:
         chosen = [read_uuid(str(each), "case") for each in call.form.getlist("case")]
