@@ -71,7 +71,8 @@ async def fill_log(owner: asyncpg.Connection[Any], template: list[Json], rows: i
         insert into audit.log_entry (log_index, opened_on, event_id, digest, recorded_at, body_sha256, mac, mac_key)
         select (select coalesce(max(log_index), 0) from audit.log_entry)
             + row_number() over (order by t.recorded_at, t.event_id),
-          t.opened_on, t.event_id, t.transcript_hash, t.recorded_at, sha256(convert_to(t.body, 'UTF8')), t.mac, t.mac_key
+          t.opened_on, t.event_id, t.transcript_hash, t.recorded_at, sha256(convert_to(t.body, 'UTF8')),
+          t.mac, t.mac_key
         from audit.transition t
         where not exists (
           select from audit.log_entry e where e.opened_on = t.opened_on and e.event_id = t.event_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +20,7 @@ PAGE_SIZE = 50
 DEFAULT_DAYS = 7
 MAX_DAYS = 92
 LIST_TIMEOUT_S = 5.0
-MAX_COUNTED = 5_000
+MAX_COUNTED = 2_000
 """Counts by outcome are of this many latest cases at most, so that a page of a large log is as fast."""
 
 TEXT_FILTERS = ("case", "session", "tenant", "user", "playbook", "agent", "type")
@@ -68,8 +69,13 @@ class CaseFilter:
 
     def arguments(self) -> list[Any]:
         """What both statements begin with."""
-        order = ("case", "session", "tenant", "user", "playbook", "agent", "type")
-        return [self.since, self.until, *(self.texts[name] for name in order)]
+        user = self.texts["user"]
+        order = ("playbook", "agent", "type")
+        return [
+            *(self.since, self.until, *case_range(self.texts["case"])),
+            *(self.texts["session"], self.texts["tenant"], user, _uuid_or_none(user)),
+            *(self.texts[name] for name in order),
+        ]
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,24 @@ class CaseList:
         days, ids = [row["opened_on"] for row in found], [row["case_id"] for row in found]
         summaries = {row["case_id"]: row for row in await database.rows("summaries", days, ids)}
         return [summaries[str(row["case_id"])] for row in found if str(row["case_id"]) in summaries]
+
+
+def case_range(prefix: str | None) -> tuple[UUID | None, UUID | None]:
+    """The least and the greatest id that begin like this, for an index; of other text, a range without an id."""
+    if prefix is None:
+        return None, None
+    digits = prefix.replace("-", "")
+    whole = str(UUID(digits.ljust(32, "0"))) if re.fullmatch("[0-9a-f]{1,32}", digits) else ""
+    if not whole.startswith(prefix):
+        return UUID(int=1), UUID(int=0)
+    return UUID(whole), UUID(digits.ljust(32, "f"))
+
+
+def _uuid_or_none(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None
 
 
 def _day(query: Mapping[str, str], name: str) -> date | None:

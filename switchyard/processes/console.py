@@ -54,7 +54,8 @@ CONSOLE = "console"
 """The process, its schema and its role."""
 
 POOL_SIZE = 6
-READ_ONLY = {"default_transaction_read_only": "on"}
+READ_ONLY = {"default_transaction_read_only": "on", "plan_cache_mode": "force_custom_plan"}
+"""Of the connections to the log. Each statement is planned with its values: a filter that is not set costs nothing."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -17,12 +17,19 @@ from switchyard.case_manager.retry import read_request
 from switchyard.console.access import ROLES
 from switchyard.console.signed_commands import SignedCommands
 from switchyard.protocol.signing import sign_statement
-from switchyard.protocol.statements import approval_statement, command_statement, retry_statement
+from switchyard.protocol.statements import (
+    approval_statement,
+    command_statement,
+    resolution_statement,
+    retry_statement,
+)
 from switchyard.runtime.core.clock import timestamp
 from tests.integration.console.conftest import Console, NewApproval
 from tests.integration.console.served import APPROVED, KnownCase, visiting
 from tests.integration.infrastructure import Infrastructure
 from tests.operators import OPERATOR, OPERATOR_KEY, OPERATORS
+from tests.unit.audit import cases
+from tests.unit.protocol.bus_events import golden
 
 pytestmark = pytest.mark.integration
 REASON = "a bad prompt"
@@ -209,10 +216,10 @@ async def test_content_is_rendered_apart_where_nothing_of_it_runs(console: Conso
     assert "script-src" not in policy
 
 
-def signed_retry(cases: list[KnownCase], reason: str, *, key: bytes = OPERATOR_KEY) -> dict[str, Any]:
+def signed_retry(known: list[KnownCase], reason: str, *, key: bytes = OPERATOR_KEY) -> dict[str, Any]:
     """What the browser sends of a redrive."""
     at, signatures = timestamp(datetime.now(UTC)), []
-    for case in cases:
+    for case in known:
         by_type = {event["type"]: event for event in case.events}
         statement = retry_statement(
             case_id=case.case_id,
@@ -224,7 +231,7 @@ def signed_retry(cases: list[KnownCase], reason: str, *, key: bytes = OPERATOR_K
             requested_at=at,
         )
         signatures.append(sign_statement(key, statement))
-    ids = [case.case_id for case in cases]
+    ids = [case.case_id for case in known]
     return {"reason": reason, "signed_at": at, "rate": "20", "case_id": ids, "signature": signatures}
 
 
@@ -289,9 +296,139 @@ async def test_approval_of_content_that_is_not_shown_whole_has_no_form(
     assert "exactly these bytes" not in cut
 
 
+async def open_cases(console: Console, count: int) -> tuple[str, list[str]]:
+    """Open cases of a session of their own, and its name."""
+    fresh = uuid.uuid4().int % 10**9
+    session = f"s-{fresh}"
+    made = [cases.first(fresh + each, session_id=session, deadline=timedelta(days=1)) for each in range(count)]
+    await console.log.record(cases.bodies(made))
+    return session, [event["case_id"] for event in made]
+
+
+def signed_cancels(page: httpx2.Response, reason: str, *, key: bytes = OPERATOR_KEY) -> dict[str, Any]:
+    """What the browser sends of a plan."""
+    at = timestamp(datetime.now(UTC))
+    planned = re.findall('data-cancel="([^"]+)" data-command="([^"]+)"', page.text)
+    signatures = []
+    for case_id, command_id in planned:
+        statement = command_statement(
+            command_id=command_id, action="cancel", target=case_id, operator=OPERATOR, reason=reason, signed_at=at
+        )
+        signatures.append(sign_statement(key, statement))
+    form = {"case_id": [case for case, _ in planned], "command_id": [command for _, command in planned]}
+    return form | {"reason": reason, "signed_at": at, "signature": signatures}
+
+
+async def test_many_open_cases_are_cancelled_under_the_name_of_an_incident(console: Console, work: Any) -> None:
+    session, expected = await open_cases(console, 12)
+    with visiting(console.app, console.views, "operator") as visitor:
+        plan = await visitor.get(f"/switches/cancel?session={session}")
+        assert "12 open cases match" in plan.text
+        assert await work.fetchval("select count(*) from operator_command where target = any($1)", expected) == 0
+        answer = await visitor.post("/switches/cancel", **signed_cancels(plan, "incident 41: wrong letters"))
+    assert answer.status_code == 200, answer.text
+    rows = await work.fetch("select * from operator_command where target = any($1)", expected)
+    assert sorted(row["target"] for row in rows) == sorted(expected)
+    for row in rows:
+        assert (row["action"], row["operator"], row["reason"]) == ("cancel", OPERATOR, "incident 41: wrong letters")
+        statement = command_statement(
+            command_id=str(row["command_id"]),
+            action="cancel",
+            target=row["target"],
+            operator=OPERATOR,
+            reason=row["reason"],
+            signed_at=timestamp(row["signed_at"]),
+        )
+        OPERATORS.verify(OPERATOR, statement, row["signature"])
+
+
+async def test_cancel_of_many_with_one_invalid_signature_stores_nothing(console: Console, work: Any) -> None:
+    session, expected = await open_cases(console, 3)
+    with visiting(console.app, console.views, "operator") as visitor:
+        form = signed_cancels(await visitor.get(f"/switches/cancel?session={session}"), "incident 42")
+        form["signature"][-1] = form["signature"][0]
+        answer = await visitor.post("/switches/cancel", **form)
+    assert answer.status_code == 403
+    assert await work.fetchval("select count(*) from operator_command where target = any($1)", expected) == 0
+
+
+async def test_plan_to_cancel_leaves_closed_cases_out_and_says_if_there_are_more(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, expected = await open_cases(console, 4)
+    closed = console.log.answered[0].case_id
+    monkeypatch.setattr("switchyard.console.views.switches.MAX_CANCEL", 3)
+    with visiting(console.app, console.views, "operator") as visitor:
+        plan = await visitor.get(f"/switches/cancel?session={session}")
+        assert "3 of more open cases match" in plan.text
+        assert plan.text.count("data-cancel=") == 3
+        assert f'data-cancel="{closed}"' not in (await visitor.get("/switches/cancel")).text
+        assert (await visitor.post("/switches/cancel", reason="x", signed_at="x", case_id=expected)).status_code == 400
+
+
+async def unresolved_send(owner: Any, case_id: str) -> str:
+    """An email whose outcome nobody knows; its content's hash."""
+    command, outcome, content = uuid.uuid4(), uuid.uuid4(), uuid.uuid4().hex * 2
+    event = golden("SendingUnknown") | {"event_id": str(outcome), "case_id": case_id}
+    await owner.execute("set search_path = email_sender")
+    await owner.execute("insert into outbox (event) values ($1)", json.dumps(event))
+    await owner.execute(
+        """insert into inbox (event_id, digest, case_id, type, token, claims, lease_until, outputs, completed_at)
+           values ($1, '', $2, 'SendEmail', 1, 1, now(), array[$3::uuid], now())""",
+        *(command, uuid.UUID(case_id), outcome),
+    )
+    await owner.execute(
+        """insert into sending
+             (tenant, user_id, session_id, case_id, content_sha256, command_id, pack, state, intended_at)
+           values ('acme', 'u', 's', $1, $2, $3, '2026.05', 'unknown', now())""",
+        *(uuid.UUID(case_id), content, command),
+    )
+    await owner.execute("set search_path = case_manager")
+    return content
+
+
+@pytest.mark.parametrize(("sent", "message_id"), [("yes", "ses-0001"), ("no", None)])
+async def test_unresolved_email_is_listed_and_resolved_with_a_signature(
+    console: Console, work: Any, sent: str, message_id: str | None
+) -> None:
+    case_id = str(uuid.uuid4())
+    content = await unresolved_send(work, case_id)
+    signed: dict[str, Any] = {
+        "resolution_id": str(uuid.uuid4()),
+        "case_id": case_id,
+        "content_sha256": content,
+        "provider_message_id": message_id,
+        "operator": OPERATOR,
+        "evidence": "SES console, 12:04",
+        "signed_at": timestamp(datetime.now(UTC)),
+    }
+    form = {name: signed[name] for name in ("resolution_id", "case_id", "content_sha256", "signed_at")} | {
+        "sent": sent,
+        "provider_message_id": message_id or "",
+        "reason": signed["evidence"],
+        "signature": sign_statement(OPERATOR_KEY, resolution_statement(**signed)),
+    }
+    with visiting(console.app, console.views, "operator") as visitor:
+        page = await visitor.get("/switches")
+        assert content[:16] in page.text
+        # Somebody who turns the answer round did not sign it.
+        turned = await visitor.post(
+            "/switches/resolution", **form | {"sent": "no" if sent == "yes" else "yes", "provider_message_id": "x"}
+        )
+        assert turned.status_code == 403
+        answer = await visitor.post("/switches/resolution", **form)
+        assert answer.status_code == 200, answer.text
+    row = await work.fetchrow(
+        "select * from email_sender.resolution_request where resolution_id = $1", uuid.UUID(signed["resolution_id"])
+    )
+    assert (row["operator"], row["provider_message_id"], row["content_sha256"]) == (OPERATOR, message_id, content)
+    with visiting(console.app, console.views, "viewer") as visitor:
+        assert "Sign: it was sent" not in (await visitor.get("/switches")).text
+
+
 def test_commands_have_no_other_way_in() -> None:
     """Each way to change something takes a signature."""
     public = {
         name for name in vars(SignedCommands) if not name.startswith("_") and callable(vars(SignedCommands)[name])
     }
-    assert public == {"command", "decide", "retry"}
+    assert public == {"command", "cancel", "decide", "resolve", "retry"}
