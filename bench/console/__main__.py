@@ -28,6 +28,7 @@ from aiobotocore.session import get_session
 
 from bench.console.large_log import DAYS, fill_log, long_case, record_cases
 from services.app import APP
+from switchyard.app.console_process import CONSOLE
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.console.access import ROLES
 from switchyard.console.app import ConsoleApp
@@ -35,7 +36,7 @@ from switchyard.console.views import Views
 from switchyard.devstack.stack.home import temporary_home
 from switchyard.devstack.stack.provision import client_options
 from switchyard.devstack.stack.stack import EmbeddedStack
-from switchyard.processes.console import CONSOLE, POOL_SIZE, READ_ONLY, ConsoleParts, build_views
+from switchyard.processes.console import POOL_SIZE, READ_ONLY, ConsoleParts, build_views
 from switchyard.processes.databases import migrate_audit, migrate_work
 from switchyard.runtime.core.aws import create_aws_client
 from switchyard.runtime.core.clock import SystemClock

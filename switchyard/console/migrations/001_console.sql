@@ -16,8 +16,8 @@ comment on column disclosure.sha256 is 'Of the sealed bytes, as the event names 
 comment on column disclosure.opened_by is 'The user that the identity provider named.';
 comment on column disclosure.opened_at is 'By this database''s clock.';
 
--- Effects of which nobody knows whether they happened. The application's service that has them puts its own in the place
--- of these, which know of none.
+-- Effects with an unknown outcome. The application's service that performs effects puts its own in the place of these,
+-- which know of none.
 create view unresolved_effect as
 select null::uuid as case_id, null::text as content_sha256, null::timestamptz as intended_at, null::text as ended_as
 where false;

@@ -367,7 +367,7 @@ async def test_plan_to_cancel_leaves_closed_cases_out_and_says_if_there_are_more
 
 
 async def unresolved_send(owner: Any, case_id: str) -> str:
-    """An email whose outcome nobody knows; its content's hash."""
+    """An email with an unknown outcome; its content's hash."""
     command, outcome, content = uuid.uuid4(), uuid.uuid4(), uuid.uuid4().hex * 2
     event = golden("SendingUnknown") | {"event_id": str(outcome), "case_id": case_id}
     await owner.execute("set search_path = email_sender")
