@@ -130,7 +130,7 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
         modules=(
             CaseViews(pages, cases, CaseReader(log, audit, work), sealed),
             FailureViews(pages, FailureReader(log, audit, work, app.catalogue), commands),
-            ApprovalViews(pages, ApprovalReader(audit, work, sealed), commands),
+            ApprovalViews(pages, ApprovalReader(audit, work, sealed, settings.four_eyes()), commands),
             SwitchViews(pages, SwitchReader(audit, work, parts.clock), cases, commands, app.current),
             TailViews(pages, tail),
             DashboardViews(pages, DashboardReader(audit, prices)),

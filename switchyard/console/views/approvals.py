@@ -21,8 +21,6 @@ RENDERED_POLICY = (
 )
 """For content that is not ours: no script, no form, nothing loaded, in a frame of ours only."""
 
-"""For content that is not ours: no script, no form, nothing loaded, in a frame of ours only."""
-
 
 @dataclass(frozen=True)
 class ApprovalViews:

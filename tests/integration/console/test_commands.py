@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import asyncpg
@@ -24,8 +25,15 @@ from switchyard.protocol.statements import (
     retry_statement,
 )
 from switchyard.runtime.core.clock import timestamp
-from tests.integration.console.conftest import Console, NewApproval
-from tests.integration.console.served import APPROVED, KnownCase, visiting
+from tests.integration.console.conftest import Console, Deciding, NewApproval
+from tests.integration.console.served import (
+    APPROVED,
+    SECOND_APPROVER,
+    SECOND_KEY,
+    SUBMITTED_BY,
+    KnownCase,
+    visiting,
+)
 from tests.integration.infrastructure import Infrastructure
 from tests.operators import OPERATOR, OPERATOR_KEY, OPERATORS
 from tests.unit.audit import cases
@@ -117,7 +125,7 @@ async def test_command_that_is_sent_twice_is_stored_once(console: Console) -> No
         assert (await visitor.post("/switches/command", **form)).status_code == 409
 
 
-def decision(row: dict[str, Any], verdict: str, **changes: str) -> dict[str, str]:
+def decision(row: dict[str, Any], verdict: str, *, key: bytes = OPERATOR_KEY, **changes: str) -> dict[str, str]:
     """What the browser sends of a decision."""
     signed: dict[str, Any] = {
         "approval_id": str(row["approval_id"]),
@@ -131,7 +139,7 @@ def decision(row: dict[str, Any], verdict: str, **changes: str) -> dict[str, str
         **changes,
     }
     form = {name: signed[name] for name in ("verdict", "reason", "signed_at")}
-    return form | {"signature": sign_statement(OPERATOR_KEY, approval_statement(**signed))}
+    return form | {"signature": sign_statement(key, approval_statement(**signed))}
 
 
 @pytest.mark.parametrize("verdict", ["granted", "denied", "returned"])
@@ -181,6 +189,54 @@ async def test_grant_counts_only_after_the_content_was_shown_whole_in_this_sessi
         whole = token_of(await visitor.get(path))
         assert (await visitor.post(path, **decision(row, "granted"), shown=whole)).status_code == 200
     assert await work.fetchval(stored, row["approval_id"]) == 1
+
+
+async def test_second_person_must_agree_where_it_is_unknown_who_asked(
+    console: Console, work: Any, new_approval: NewApproval, deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("switchyard.console.signed_commands.WAIT_S", 20.0)
+    row = await new_approval()
+    path = f"/approvals/{row['approval_id']}"
+    async with deciding():
+        with visiting(console.app, console.views, "approver") as first:
+            page = await first.get(path)
+            assert "two must agree" in page.text
+            one = await first.post(path, **decision(row, "granted"), shown=token_of(page))
+            assert "a second approver must agree" in one.text
+            again = await first.get(path)
+        assert "You have agreed" in again.text
+        assert "Sign and grant" not in again.text
+        assert await work.fetchval("select state from approval where approval_id = $1", row["approval_id"]) == "asked"
+        with visiting(console.app, console.views, "approver", name=SECOND_APPROVER) as second:
+            assert f"agreed: {OPERATOR}" in (await second.get("/approvals")).text
+            page = await second.get(path)
+            form = decision(row, "granted", key=SECOND_KEY, approver=SECOND_APPROVER)
+            both = await second.post(path, **form, shown=token_of(page))
+    assert f"{str(row['approval_id'])[:8]}: granted" in both.text
+    state = "select state from approval where approval_id = $1"
+    assert await work.fetchval(state, row["approval_id"]) == "granted"
+
+
+async def test_person_who_asked_for_it_has_no_form_and_cannot_grant_it(
+    console: Console, work: Any, new_approval: NewApproval, deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They submit under another name than they approve with."""
+    monkeypatch.setattr("switchyard.console.signed_commands.WAIT_S", 20.0)
+    row = await new_approval(SUBMITTED_BY.upper())
+    path = f"/approvals/{row['approval_id']}"
+    async with deciding():
+        with visiting(console.app, console.views, "approver") as asker:
+            page = await asker.get(path)
+            assert "You asked for this" in page.text
+            assert "data-sign" not in page.text
+            shown = console.views.pages.sessions.form_token(asker.user, f"shown/{row['approval_id']}/{row['content']}")
+            answer = await asker.post(path, **decision(row, "granted"), shown=shown)
+        assert "the person who asked for it may not approve it" in unescape(answer.text)
+        with visiting(console.app, console.views, "approver", name=SECOND_APPROVER) as other:
+            page = await other.get(path)
+            form = decision(row, "granted", key=SECOND_KEY, approver=SECOND_APPROVER)
+            await other.post(path, **form, shown=token_of(page))
+    assert await work.fetchval("select state from approval where approval_id = $1", row["approval_id"]) == "granted"
 
 
 async def test_decision_on_other_content_is_not_stored(console: Console, work: Any, new_approval: NewApproval) -> None:
