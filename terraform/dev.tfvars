@@ -81,11 +81,13 @@ token_exchange = {
   idp_client_id = "switchyard"
 }
 
-# Where browsers find the console, and its client at the identity provider.
+# Where browsers find the console, from which networks of yours, and its client at the identity provider.
 console = {
-  url           = "https://console.dev.harborline.example"
-  client_id     = "switchyard-console"
-  authorize_url = "https://login.acme.example/authorize"
+  url             = "https://console.dev.harborline.example"
+  certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000002"
+  networks        = ["10.200.0.0/16"]
+  client_id       = "switchyard-console"
+  authorize_url   = "https://login.acme.example/authorize"
 }
 
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each

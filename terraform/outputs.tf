@@ -6,6 +6,11 @@ output "dns_records" {
   value = module.email.records
 }
 
+output "console" {
+  description = "The load balancer's name: the target of a CNAME record for the console's address."
+  value       = module.console.address
+}
+
 output "repositories" {
   value = module.github_oidc.repositories
 }

@@ -85,6 +85,12 @@ class NodeNeeds:
     """The port of its public page, or of a server; None without one."""
 
     @property
+    def databases(self) -> list[DatabaseName]:
+        """Every database that it logs in to, as itself or as a reader."""
+        own: list[DatabaseName] = [] if self.database is None else [self.database]
+        return [*own, "audit"] if self.reviews and self.database != "audit" else own
+
+    @property
     def held(self) -> dict[str, str]:
         """The secrets that are in its environment without AWS, by variable. In AWS, IAM makes the added ones needless.
 

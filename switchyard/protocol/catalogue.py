@@ -143,6 +143,7 @@ def _system_types(agents: tuple[str, ...]) -> tuple[EventType, ...]:
             router.AskApproval,
             case_manager.ApprovalGranted,
             case_manager.ApprovalDenied,
+            case_manager.ApprovalReturned,
             case_manager.ApprovalExpired,
         ),
         *command_types(CASE_MANAGER, router.Wait, case_manager.WaitOver),

@@ -230,7 +230,7 @@ create table approval (
   pack           text not null,
   reason         text not null,
   requested_by   text not null,
-  state          text not null default 'asked' check (state in ('asked', 'granted', 'denied', 'expired', 'void')),
+  state          text not null default 'asked' check (state in ('asked', 'granted', 'denied', 'returned', 'expired', 'void')),
   asked_at       timestamptz not null,
   decide_by      timestamptz not null,
   valid_until    timestamptz,
@@ -258,7 +258,7 @@ comment on column approval_grant.signed_at is 'When the approver signed: it is p
 create table approval_decision (
   decision_id    uuid primary key default gen_random_uuid(),
   approval_id    uuid not null,
-  verdict        text not null check (verdict in ('granted', 'denied')),
+  verdict        text not null check (verdict in ('granted', 'denied', 'returned')),
   content_sha256 text not null,
   approver       text not null,
   why            text not null,
@@ -268,13 +268,14 @@ create table approval_decision (
   result         text,
   -- These are fields of an event: a value that does not fit its contract is refused here, not by every case manager.
   check (approver ~ '^[!-~]{1,150}$' and length(why) <= 2000),
+  check (verdict <> 'returned' or why <> ''),
   check (content_sha256 ~ '^[0-9a-f]{64}$' and length(signature) <= 200),
   -- A time that no client can read would hold up every decision behind it.
   check (signed_at between '2000-01-01' and '9000-01-01')
 );
 create index approval_decision_open on approval_decision (asked_at) where result is null;
 comment on table approval_decision is 'Decisions of approvers, signed, as the command line wrote them; the case manager checks and applies them.';
-comment on column approval_decision.result is 'granted or denied, or why the case manager refused the decision; null until then.';
+comment on column approval_decision.result is 'granted, denied or returned, or why the case manager refused the decision; null until then.';
 
 create table retry_request (
   request_id  uuid primary key,

@@ -100,6 +100,19 @@ class ApprovalDenied(Contract):
     signature: ApprovalSignature
 
 
+class ApprovalReturned(Contract):
+    """A named person sent this content back: other content is made, and goes through every check again."""
+
+    approval_id: Uuid
+    content_sha256: Sha256
+    approver: Identifier
+    instructions: Annotated[Sentence, Field(min_length=1)] = Field(
+        description="What to change, by the approver. It is stored in the clear, as every reason is."
+    )
+    signed_at: Timestamp
+    signature: ApprovalSignature
+
+
 class ApprovalExpired(Contract):
     """The approval was not decided in time."""
 

@@ -96,8 +96,14 @@ create table transition (
 ) partition by range (opened_on);
 create index transition_case on transition (case_id, seq, ordinal);
 create index transition_opened on transition (opened_on, event_ts) where parents = '{}';
-create index transition_session on transition (tenant, session_id) where parents = '{}';
+-- For lists of cases, the newest first, of one session, tenant or user.
+create index transition_session on transition (session_id, opened_on, event_ts) where parents = '{}';
+create index transition_tenant on transition (tenant, opened_on, event_ts) where parents = '{}';
+create index transition_user on transition (principal_sub, opened_on, event_ts) where parents = '{}';
 create index transition_ended on transition (opened_on, outcome) where terminal;
+-- How a case ended, and whether it was opened again: for lists of cases.
+create index transition_ending on transition (case_id, opened_on)
+  include (terminal, transition, outcome, seq, event_ts, recorded_at) where terminal or transition = 'TaskRetried';
 create index transition_subject on transition (subject, tenant) where parents = '{}' and subject is not null;
 create index transition_access on transition (subject, recorded_at) where access is not null;
 create index transition_model on transition (opened_on, node_from) where model_id is not null;
