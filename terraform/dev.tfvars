@@ -90,6 +90,12 @@ console = {
   authorize_url   = "https://login.acme.example/authorize"
 }
 
+# Where callers find the API, and from which networks of yours.
+api = {
+  certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000003"
+  networks        = ["10.200.0.0/16"]
+}
+
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
 # service checks signatures itself, so all need the same keys.
 settings = {

@@ -167,6 +167,11 @@ variable "console" {
   type        = object({ url = string, certificate_arn = string, networks = list(string), client_id = string, authorize_url = string })
 }
 
+variable "api" {
+  description = "The certificate of the API's address, and the networks that reach it."
+  type        = object({ certificate_arn = string, networks = list(string) })
+}
+
 variable "settings" {
   description = "Environment variables per process that differ by customer, for example SWITCHYARD_UPSTREAMS of case_manager."
   type        = map(map(string))

@@ -88,7 +88,7 @@ class NodeNeeds:
     def databases(self) -> list[DatabaseName]:
         """Every database that it logs in to, as itself or as a reader."""
         own: list[DatabaseName] = [] if self.database is None else [self.database]
-        return [*own, "audit"] if self.reviews and self.database != "audit" else own
+        return [*own, "audit"] if self.log_reader and self.database != "audit" else own
 
     @property
     def held(self) -> dict[str, str]:

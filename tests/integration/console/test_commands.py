@@ -229,6 +229,7 @@ async def test_person_who_asked_for_it_has_no_form_and_cannot_grant_it(
             page = await asker.get(path)
             assert "You asked for this" in page.text
             assert "data-sign" not in page.text
+            assert asker.user is not None
             shown = console.views.pages.sessions.form_token(asker.user, f"shown/{row['approval_id']}/{row['content']}")
             answer = await asker.post(path, **decision(row, "granted"), shown=shown)
         assert "the person who asked for it may not approve it" in unescape(answer.text)
