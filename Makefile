@@ -7,8 +7,9 @@ READY := $(VENV)/.ready
 # pip and uv, by hash: what installs the lock is locked, too.
 BOOTSTRAP := requirements.bootstrap.txt
 # The engine and its two libraries. The reference application runs from this folder.
-OURS := --editable packages/faststream-sqs --editable packages/latency-failover --editable .
-NOT_OURS := --no-emit-package faststream-sqs --no-emit-package latency-failover --no-emit-package switchyard-engine
+OURS := --editable packages/faststream-sqs --editable packages/latency-failover --editable packages/switchyard-client --editable .
+NOT_OURS := --no-emit-package faststream-sqs --no-emit-package latency-failover --no-emit-package switchyard-client \
+  --no-emit-package switchyard-engine
 # platformdirs warns when the session bus directory is unset, and our tests treat warnings as errors.
 export XDG_RUNTIME_DIR ?= $(CURDIR)/.switchyard/run
 export PYTHONDONTWRITEBYTECODE :=

@@ -101,7 +101,7 @@ async def _wait_for(log: AuditReader, case: str, type_: str) -> Json:
 
 def has_ingress(target: Target) -> bool:
     """Whether users can ask there: no ingress runs on docker compose."""
-    return "SWITCHYARD_INGRESS_URL" in target.environment
+    return "SWITCHYARD_API_URL" in target.environment
 
 
 @asynccontextmanager

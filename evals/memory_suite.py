@@ -158,7 +158,7 @@ async def open_bench() -> AsyncIterator[MemoryBench]:
         cases, memory = await pool("case_manager"), await pool(MEMORY_CARD.name)
         vault, mac = Vault(cases, wrapper, clock, use="intake"), KeyedHash(KEY)
         sealing = Artefacts(NoStore(), vault, decrypts=())
-        opener = CaseOpener(CATALOGUE, vault, sealing, clock, mac, timedelta(hours=1), CURRENT, (TENANT,))
+        opener = CaseOpener(CATALOGUE, vault, sealing, clock, mac, mac, timedelta(hours=1), CURRENT, (TENANT,))
         case_store, inbox = CaseStore(cases), Inbox(memory, lease_s=600)
         stack.push_async_callback(case_store.close_store)
         stack.push_async_callback(inbox.close)

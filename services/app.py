@@ -19,6 +19,9 @@ EMAIL_FEEDBACK = "email_feedback"
 IDENTITY = "identity"
 """The process that gives agents tokens of users. It handles no event at all."""
 
+API = "api"
+"""The process that answers callers. It handles no event at all."""
+
 WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
 WORK_ORDERS_AUDIENCE = "https://work-orders.northfork.example"
 WORK_ORDERS_SCOPES = ("work_orders:read", "technicians:read")
@@ -224,6 +227,31 @@ PROCESSES = (
     ),
 )
 PROCESSES_FOR_PEOPLE = (
+    ProcessDescriptor(
+        API,
+        "services.api.main:run",
+        settings="switchyard.processes.api_settings:ApiSettings",
+        # It opens what the App names, and serves the function behind the API where no API Gateway is.
+        code=(
+            "services/*.py",
+            "services/orchestrator/__init__.py",
+            "services/orchestrator/graph.py",
+            "services/api",
+            "services/ingress",
+        ),
+        migrations=("switchyard.api:migrations",),
+        grants=("switchyard.api:grants.sql",),
+        environment={
+            f"SWITCHYARD_{fact.upper()}": fact
+            for fact in ("idp_issuer", "idp_jwks_url", "idp_audience", "idp_tenant_claim", "idp_role_claim")
+        },
+        secrets={"SWITCHYARD_PERSON_KEY": "person_key"},
+        fetched_secrets={"SWITCHYARD_API_WEBHOOKS_SECRET_ARN": "webhooks"},
+        database=True,
+        egress=("identity",),
+        http="SWITCHYARD_API",
+        answers=True,
+    ),
     console_process(
         "services.console.main:run",
         # It shows what the App describes, so it holds the App and what that reads at once.
@@ -260,7 +288,9 @@ LOCAL_IDENTITY = IdentityDescriptor(
     },
     sources=dict.fromkeys(_SERVICE_PRINCIPALS, _ASKS_FOR_ITSELF),
     callers=("ingress",),
-    ingress="services.ingress.server",
+    api=API,
+    ingress="services.ingress.handler:open_ingress",
+    requests="services.ingress.requests:REQUESTS",
     grant={
         "agents": ("text_to_sql", "well_data", "field_routing"),
         "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE, WORK_ORDERS_AUDIENCE),
@@ -281,6 +311,8 @@ APP = App(
         "identity_files": "Certificates of the identity service and clients of the token exchange, as JSON "
         '{"ca": "..", "certificate": "..", "key": "..", "clients": ".."}.',
         "idp_client_secret": "The secret of the client that refreshes users' tokens at the identity provider.",
+        "webhooks": "Where the endings of cases go, as JSON "
+        '{"tenant": {"url": "https://..", "secrets": ["whsec_.."]}}.',
         "optout_keys": "Keys that sign opt-out links, as JSON.",
     },
     programs={ROUTER: "services.orchestrator", CASE_MANAGER: "services.orchestrator", AUDIT: "services.audit"},
@@ -323,7 +355,7 @@ APP = App(
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     local_data={"warehouse": "demo:oil_field/data"},
     model_scripts=("demo:data/simulator",),
-    ingress=("CaseSubmitted", "GrantRenewed"),
+    ingress=("CaseSubmitted", "FeedbackGiven", "GrantRenewed"),
     settings={
         "ingress": "services.ingress.settings:IngressSettings",
         "`switchyard ask --user`": "services.user_requests:UserSettings",
@@ -334,6 +366,7 @@ APP = App(
         "email": "services.artefact_texts:read_email",
     },
     artefact_pages={"email": "services.artefact_texts:read_email_page"},
+    answers=("answer", "chart", "findings", "plan", "plan_table"),
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     audit_views=("services.audit:views.sql",),
     forgotten_inputs="audit.forgotten_input",

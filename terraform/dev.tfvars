@@ -81,11 +81,19 @@ token_exchange = {
   idp_client_id = "switchyard"
 }
 
-# Where browsers find the console, and its client at the identity provider.
+# Where browsers find the console, from which networks of yours, and its client at the identity provider.
 console = {
-  url           = "https://console.dev.harborline.example"
-  client_id     = "switchyard-console"
-  authorize_url = "https://login.acme.example/authorize"
+  url             = "https://console.dev.harborline.example"
+  certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000002"
+  networks        = ["10.200.0.0/16"]
+  client_id       = "switchyard-console"
+  authorize_url   = "https://login.acme.example/authorize"
+}
+
+# Where callers find the API, and from which networks of yours.
+api = {
+  certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000003"
+  networks        = ["10.200.0.0/16"]
 }
 
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
@@ -177,6 +185,7 @@ images = {
   "email-sender"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "case-manager"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "drafter"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "api"            = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "console"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "email-feedback" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "identity"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"

@@ -163,8 +163,13 @@ variable "token_exchange" {
 }
 
 variable "console" {
-  description = "The console's address, and its client at the identity provider."
-  type        = object({ url = string, client_id = string, authorize_url = string })
+  description = "The console's address and its certificate, the networks that reach it, and its client at the identity provider."
+  type        = object({ url = string, certificate_arn = string, networks = list(string), client_id = string, authorize_url = string })
+}
+
+variable "api" {
+  description = "The certificate of the API's address, and the networks that reach it."
+  type        = object({ certificate_arn = string, networks = list(string) })
 }
 
 variable "settings" {

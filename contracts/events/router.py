@@ -9,7 +9,17 @@ from pydantic_core import PydanticCustomError
 
 from contracts.documents.accounts import Purpose
 from switchyard.protocol.branches import BranchResult
-from switchyard.protocol.fields import Artefact, Code, Contract, NonNegativeInt, PackVersion, Sha256, Timestamp, Uuid
+from switchyard.protocol.fields import (
+    Artefact,
+    Code,
+    Contract,
+    NonNegativeInt,
+    PackVersion,
+    Sentence,
+    Sha256,
+    Timestamp,
+    Uuid,
+)
 
 
 class ChooseAgent(Contract):
@@ -79,13 +89,16 @@ class CheckContact(Contract):
 
 
 class DraftEmail(Contract):
-    """To the drafter: write the email; with a review, revise the draft that failed it."""
+    """To the drafter: write the email; with a review or instructions, revise the draft that they are about."""
 
     account: Artefact
     purpose: Purpose
     address_key: Sha256
     email: Artefact | None = None
     review: Artefact | None = None
+    instructions: Sentence | None = Field(
+        default=None, description="What an approver asked for who sent an earlier draft back."
+    )
 
 
 class ReviewEmail(Contract):
@@ -95,6 +108,9 @@ class ReviewEmail(Contract):
     purpose: Purpose
     email: Artefact
     content_sha256: Sha256
+    instructions: Sentence | None = Field(
+        default=None, description="Of an approver who sent an earlier draft back: a person must agree to this one."
+    )
 
 
 class CheckSending(Contract):

@@ -25,6 +25,7 @@ join (values
   ('ContactAllowed', 'contact', 'passed'), ('ContactBlocked', 'contact', 'blocked'),
   ('EmailPassed', 'content', 'passed'), ('RevisionNeeded', 'content', 'revise'), ('EmailBlocked', 'content', 'blocked'),
   ('ApprovalGranted', 'approval', 'granted'), ('ApprovalDenied', 'approval', 'denied'),
+  ('ApprovalReturned', 'approval', 'returned'),
   ('ApprovalExpired', 'approval', 'expired'),
   ('SendingAllowed', 'moment', 'passed'), ('SendingDeferred', 'moment', 'deferred'), ('ReviewOutdated', 'moment', 'outdated'),
   ('SendingHalted', 'send', 'halted'), ('SendingTooLate', 'send', 'too_late'), ('SendingStopped', 'send', 'stopped'),

@@ -1,11 +1,14 @@
 """Every playbook, one line an edge. A released version is never edited: the next one goes beside it."""
 
+from dataclasses import replace
+
 from contracts.catalogue import CATALOGUE
 from contracts.events import case_manager, compliance, drafter, email_sender, memory, router, specialists, triage
 from switchyard.protocol.events.case_manager import (
     ApprovalDenied,
     ApprovalExpired,
     ApprovalGranted,
+    ApprovalReturned,
     BranchesJoined,
     ConsentExpired,
     ConsentGranted,
@@ -98,7 +101,18 @@ OUTBOUND_EMAIL_1 = Playbook(
     on(TaskFailed, end_case("failed")),
 )
 
-PLAYBOOKS = {playbook.version: playbook for playbook in (ASSIST_1, ASSIST_2, ASSIST_3, ASSIST_4, OUTBOUND_EMAIL_1)}
+# An approver may send a draft back with instructions: a new draft, which passes every check again.
+OUTBOUND_EMAIL_2 = Playbook(
+    "outbound_email/2",
+    *(step for step in OUTBOUND_EMAIL_1.steps.values() if step.name != "approval"),
+    replace(OUTBOUND_EMAIL_1.steps["approval"], given={"returnable": True}),
+    *OUTBOUND_EMAIL_1.edges,
+    on(ApprovalReturned, go="draft", at_most=3),
+    on(ApprovalReturned, end_case("denied", "returned_too_often", "The draft was sent back too often.")),
+)
+
+_RELEASED = (ASSIST_1, ASSIST_2, ASSIST_3, ASSIST_4, OUTBOUND_EMAIL_1, OUTBOUND_EMAIL_2)
+PLAYBOOKS = {playbook.version: playbook for playbook in _RELEASED}
 # What a new case gets; open cases keep theirs.
-CURRENT = {"assist": ASSIST_4.version, "outbound_email": OUTBOUND_EMAIL_1.version}
+CURRENT = {"assist": ASSIST_4.version, "outbound_email": OUTBOUND_EMAIL_2.version}
 ROUTING_TABLE = RoutingTable(CATALOGUE, PLAYBOOKS)

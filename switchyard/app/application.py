@@ -82,6 +82,8 @@ class ProcessDescriptor:
     """Whether the process checks signatures of operators alone, and needs their public keys."""
     reviews: bool = False
     """Whether the process shows the log to people: it reads it as `audit_reader`, and opens artefacts as a reviewer."""
+    answers: bool = False
+    """Whether the process answers callers: it reads users' cases as `audit_api`, and opens `App.answers`."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,13 @@ class IdentityDescriptor:
     """Sources that act for themselves: the fields of a `ServiceGrant`, by the source's name on the bus."""
     callers: tuple[str, ...] = ()
     """Who calls the identity service besides these agents; each caller has a certificate with its name."""
+    api: str | None = None
+    """The process that answers callers, through which users ask in the local stack. Without it no user can."""
     ingress: str | None = None
-    """The module that serves the function behind the API over HTTP in the local stack; the stack appends
-    `--host HOST --port PORT`. Without it no user can ask there."""
+    """What opens the function behind the API, as `module:function`: the process `api` serves it where no API Gateway
+    is."""
+    requests: str | None = None
+    """What is posted to that function: a sequence of `PostedRequest`, as `module:name`, for the OpenAPI document."""
     grant: Mapping[str, Any] = field(default_factory=dict)
     """What each user's grant covers, as the ingress takes it."""
 
@@ -197,6 +203,10 @@ class App:
     an artefact of a text type is shown as it is, and any other one is not shown."""
     artefact_pages: Mapping[str, str] = field(default_factory=dict)
     """How the recipient of an artefact sees it: a function from bytes to HTML or None. The console shows it apart."""
+    answers: tuple[str, ...] = ()
+    """Sealed artefacts that the API opens for the person who asked, by name."""
+    answer_readers: tuple[str, ...] = ()
+    """Roles in users' tokens whose holders read, and give feedback on, every case that users of their tenant asked."""
     first_command: str = "switchyard case list"
     """What `switchyard stack up` suggests to type."""
     demo_cases: str | None = None

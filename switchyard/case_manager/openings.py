@@ -30,13 +30,15 @@ GRANT_ARTEFACT = "grant"
 
 @dataclass(frozen=True)
 class CaseOpener:
-    """What opening a case depends on. `current` names the playbook version that a new case gets, by playbook."""
+    """What opening a case depends on. `persons` fingerprints people, under a key that the API has, too; `current` names
+    the playbook version that a new case gets, by playbook."""
 
     catalogue: Catalogue
     vault: Vault
     artefacts: Artefacts
     clock: Clock
     mac: KeyedHash
+    persons: KeyedHash
     deadline: timedelta
     current: Mapping[str, str]
     memory_tenants: tuple[str, ...] = ()
@@ -52,8 +54,8 @@ class CaseOpener:
     ) -> tuple[Json, bytes | None]:
         """The first event of the case, with the statement of who asks if there is one; and the address that its effect
         may go to, sealed, if it has one."""
-        person = {"tenant": submitted.tenant, "user": opening.person}
-        subject = await self.vault.subject_for(submitted.tenant, opening.person, self.mac(person))
+        fingerprint = self.persons.person(submitted.tenant, opening.person)
+        subject = await self.vault.subject_for(submitted.tenant, opening.person, fingerprint)
         storage_refs = {}
 
         async def seal(name: str, content: SealedContent) -> Artefact:

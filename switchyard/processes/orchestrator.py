@@ -10,6 +10,7 @@ from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import INTAKE_POLL_S, INTAKE_WORKERS, ArrivalQueue, ArrivalTable, BacklogLimits
 from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.dispatch import CaseManager
+from switchyard.case_manager.feedback import FeedbackIntake
 from switchyard.case_manager.gathers import Gathers
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
@@ -90,6 +91,7 @@ async def run_case_manager(
             artefacts=Artefacts(objects, intake_vault, decrypts=()),
             clock=process.clock,
             mac=mac,
+            persons=KeyedHash(settings.person_key),
             deadline=timedelta(seconds=settings.case_deadline_s),
             current=dict(current),
             memory_tenants=settings.memory_tenants,
@@ -129,6 +131,16 @@ async def run_case_manager(
             gathers=gathers,
             suppression=SuppressionList(
                 database, catalogue, process.clock, mac, settings.upstreams, principals, suppression_sources
+            ),
+            feedback=FeedbackIntake(
+                database,
+                catalogue,
+                process.clock,
+                mac,
+                openings.persons,
+                principals,
+                vault,
+                Artefacts(objects, Vault(pool, wrapper, process.clock, use="review"), decrypts=()),
             ),
             publisher=outbox,
             quarantine=await process.quarantine(objects),

@@ -7,7 +7,8 @@ from typing import Literal
 
 from switchyard.protocol.canonical import canonical_json
 
-ApprovalAnswer = Literal["granted", "denied"]
+ApprovalAnswer = Literal["granted", "denied", "returned"]
+"""`returned` sends the content back to be written again; the reason is what to change."""
 
 
 def approval_statement(

@@ -11,23 +11,24 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from switchyard.app.application import APP_VARIABLE, App, IdentityDescriptor, load_app, resource_path
-from switchyard.audit.records.roles import READER, RETENTION
+from switchyard.audit.records.roles import CALLERS, READER, RETENTION
 from switchyard.devstack.identity.servers import PROVIDER_PROGRAM, server_program
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.data_folders import data_folders, with_data_folders
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
 from switchyard.devstack.stack.identity import (
+    api_environment,
+    certificates_folder,
     consent_url,
     identity_client_environment,
     identity_environment,
     identity_servers,
     ingress_keys,
-    ingress_server,
     prepare_identity,
-    provide_ingress_secrets,
     provider_server,
     user_environment,
 )
+from switchyard.devstack.stack.ingress_secrets import provide_ingress_secrets
 from switchyard.devstack.stack.models import describe_models, model_environment
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
@@ -138,9 +139,10 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
     environment = endpoints.environment()
     await provision_emulator(environment, visibility_s=read_visibility_s())
     exports = reader_environment(endpoints) | operator_environment(endpoints)
-    if identity is not None and identity.ingress is not None:
-        await provide_ingress_secrets(endpoints)
-        exports |= user_environment(endpoints)
+    if identity is not None and identity.api is not None:
+        folder = certificates_folder(endpoints)
+        await provide_ingress_secrets(environment, folder, endpoints.secret("ingress_key"))
+        exports |= user_environment(endpoints, identity)
     return exports
 
 
@@ -169,8 +171,7 @@ def _list_services(endpoints: Endpoints, app: App) -> list[ServiceSpec]:
 def _identity_processes(endpoints: Endpoints, app: App) -> list[ServiceSpec]:
     if (identity := app.identity) is None:
         return [] if app.local_users is None else [provider_server(endpoints, app.local_users)]
-    ingress = ingress_server(endpoints, identity, clock_environment())
-    return [*identity_servers(endpoints, identity), *([ingress] if ingress else [])]
+    return [*identity_servers(endpoints, identity)]
 
 
 def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
@@ -187,7 +188,10 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
             {"SWITCHYARD_OPERATORS": _local_operator(endpoints)},
         ),
         (signers, approvers),
-        (needed.reviews, {"SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key")}),
+        (
+            process is not None and process.reviews,
+            {"SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key")},
+        ),
         (node == CASE_MANAGER, _case_manager(endpoints, app)),
         (needed.writes_checkpoints, _CHECKPOINTS),
         (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}_http}}"}),
@@ -208,6 +212,8 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
 def _identity(endpoints: Endpoints, identity: IdentityDescriptor, node: str) -> dict[str, str]:
     if node == identity.process:
         return identity_environment(endpoints, identity)
+    if node == identity.api:
+        return api_environment(identity, load_app().answer_readers)
     return identity_client_environment(endpoints, identity, node) if node in identity.agents else {}
 
 
@@ -218,11 +224,11 @@ def _case_manager(endpoints: Endpoints, app: App) -> dict[str, str]:
     upstreams = {"SWITCHYARD_UPSTREAMS": json.dumps(may)} if may else {}
     if app.local_memory_tenants:
         upstreams["SWITCHYARD_MEMORY_TENANTS"] = json.dumps(app.local_memory_tenants)
-    if app.identity is None or app.identity.ingress is None:
+    if app.identity is None or app.identity.api is None:
         return upstreams
     return upstreams | {
         "SWITCHYARD_PRINCIPAL_KEYS": ingress_keys(endpoints),
-        "SWITCHYARD_CONSENT_URL": consent_url(),
+        "SWITCHYARD_CONSENT_URL": consent_url(app.identity),
     }
 
 
@@ -235,6 +241,8 @@ def _secret(endpoints: Endpoints, node: str, name: str) -> str:
             return endpoints.role_dsn(AUDIT_DATABASE, node)
         case "audit_reader_login":
             return endpoints.role_dsn(AUDIT_DATABASE, READER)
+        case "audit_api_login":
+            return endpoints.role_dsn(AUDIT_DATABASE, CALLERS)
         case "openai_api_key":
             return "local"
     key = endpoints.secret(name)

@@ -25,6 +25,9 @@ class AskApproval(Contract):
     content_sha256: Sha256
     pack: PackVersion
     approval: Code = Field(description="Why a person must decide.")
+    returnable: bool | None = Field(
+        default=None, description="Whether the playbook has a way back: a person may ask for other content."
+    )
 
 
 class Wait(Contract):

@@ -1,18 +1,20 @@
+# A process on Fargate: what every process has, whether it handles a queue or answers requests.
+
 locals {
   container = jsondecode(templatefile("${var.generated}/containers/${var.node}.json", var.facts))
-  ports     = var.consumer.port == null ? [] : [var.consumer.port]
+  ports     = var.process.port == null ? [] : [var.process.port]
 }
 
 data "aws_region" "current" {}
 
 resource "aws_cloudwatch_log_group" "this" {
-  name              = "/switchyard/${var.consumer.name}"
+  name              = "/switchyard/${var.process.name}"
   retention_in_days = var.log_days
   kms_key_id        = var.logs_key_arn
 }
 
 resource "aws_ecs_task_definition" "this" {
-  family                   = "switchyard-${var.consumer.name}"
+  family                   = "switchyard-${var.process.name}"
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
   cpu                      = var.size.cpu
@@ -30,7 +32,7 @@ resource "aws_ecs_task_definition" "this" {
   }
 
   container_definitions = jsonencode([{
-    name      = var.consumer.name
+    name      = var.process.name
     image     = var.image
     essential = true
     environment = concat(
@@ -52,21 +54,21 @@ resource "aws_ecs_task_definition" "this" {
       retries     = 3
       startPeriod = 120
     }
-    # At SIGTERM the process stops polling and drains: SWITCHYARD_DRAIN_S is shorter.
+    # At SIGTERM the process stops polling and listening, and drains: SWITCHYARD_DRAIN_S is shorter.
     stopTimeout = 120
     logConfiguration = {
       logDriver = "awslogs"
       options = {
         awslogs-group         = aws_cloudwatch_log_group.this.name
         awslogs-region        = data.aws_region.current.region
-        awslogs-stream-prefix = var.consumer.name
+        awslogs-stream-prefix = var.process.name
       }
     }
   }])
 }
 
 resource "aws_ecs_service" "this" {
-  name                               = "switchyard-${var.consumer.name}"
+  name                               = "switchyard-${var.process.name}"
   cluster                            = var.cluster.arn
   task_definition                    = aws_ecs_task_definition.this.arn
   desired_count                      = var.frozen ? 0 : var.size.fewest
@@ -93,8 +95,15 @@ resource "aws_ecs_service" "this" {
     for_each = var.load_balancer == null ? [] : [var.load_balancer]
     content {
       target_group_arn = load_balancer.value.target_group_arn
-      container_name   = var.consumer.name
-      container_port   = var.consumer.port
+      container_name   = var.process.name
+      container_port   = var.process.port
+    }
+  }
+
+  dynamic "service_registries" {
+    for_each = var.registry_arn == null ? [] : [var.registry_arn]
+    content {
+      registry_arn = service_registries.value
     }
   }
 
@@ -103,4 +112,20 @@ resource "aws_ecs_service" "this" {
   }
 
   depends_on = [aws_iam_role_policy.task, aws_iam_role_policy.execution]
+}
+
+# Registering the target moves the count of tasks into its bounds at once. While it is frozen, no alarm and no backlog
+# can start a task.
+resource "aws_appautoscaling_target" "this" {
+  service_namespace  = "ecs"
+  scalable_dimension = "ecs:service:DesiredCount"
+  resource_id        = "service/${var.cluster.name}/${aws_ecs_service.this.name}"
+  min_capacity       = var.frozen ? 0 : var.size.fewest
+  max_capacity       = var.frozen ? 0 : var.size.most
+
+  suspended_state {
+    dynamic_scaling_in_suspended  = var.frozen
+    dynamic_scaling_out_suspended = var.frozen
+    scheduled_scaling_suspended   = var.frozen
+  }
 }

@@ -1,6 +1,6 @@
 resource "aws_security_group" "this" {
-  name        = "switchyard-${var.consumer.name}"
-  description = "Egress of ${var.consumer.name}"
+  name        = "switchyard-${var.process.name}"
+  description = "Egress of ${var.process.name}"
   vpc_id      = var.network.vpc_id
 }
 
@@ -31,30 +31,30 @@ resource "aws_vpc_security_group_egress_rule" "collector" {
   to_port                      = 4318
 }
 
-resource "aws_vpc_security_group_egress_rule" "vendors" {
-  count             = length(var.consumer.egress) > 0 ? 1 : 0
+resource "aws_vpc_security_group_egress_rule" "outside" {
+  count             = length(var.process.egress) > 0 ? 1 : 0
   security_group_id = aws_security_group.this.id
-  description       = "Vendors; the firewall limits the hosts per subnet"
+  description       = "Vendors and identity providers; the firewall limits the hosts per subnet"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
 }
 
-resource "aws_vpc_security_group_egress_rule" "database" {
-  count                        = var.consumer.database == null ? 0 : 1
+resource "aws_vpc_security_group_egress_rule" "databases" {
+  for_each                     = var.database_group_ids
   security_group_id            = aws_security_group.this.id
-  description                  = "Its own database"
-  referenced_security_group_id = var.database_group_id
+  description                  = "The database ${each.key}"
+  referenced_security_group_id = each.value
   ip_protocol                  = "tcp"
   from_port                    = 5432
   to_port                      = 5432
 }
 
-resource "aws_vpc_security_group_ingress_rule" "database" {
-  count                        = var.consumer.database == null ? 0 : 1
-  security_group_id            = var.database_group_id
-  description                  = var.consumer.name
+resource "aws_vpc_security_group_ingress_rule" "databases" {
+  for_each                     = var.database_group_ids
+  security_group_id            = each.value
+  description                  = var.process.name
   referenced_security_group_id = aws_security_group.this.id
   ip_protocol                  = "tcp"
   from_port                    = 5432
@@ -67,6 +67,6 @@ resource "aws_vpc_security_group_ingress_rule" "load_balancer" {
   description                  = "The load balancer"
   referenced_security_group_id = var.load_balancer.security_group_id
   ip_protocol                  = "tcp"
-  from_port                    = var.consumer.port
-  to_port                      = var.consumer.port
+  from_port                    = var.process.port
+  to_port                      = var.process.port
 }
