@@ -107,12 +107,13 @@ async def _ask_for_itself(target: Target, detail: Json, *, wait_s: float, rows: 
         rejections = await Rejections.since_now(log, [detail["session_id"]])
         (case_id,) = await publish_submissions(target, [detail])
         console.print(f"case {case_id}", style="dim")
-        await audit_log.follow_case(log, case_id, set(), wait_s, rejections=rejections)
+        step = await audit_log.follow_case(log, case_id, set(), wait_s, rejections=rejections)
         events = await audit_log.read_events(log, case_id)
-    ending, answer, found = events[-1]["payload"], None, []
+        end = await audit_log.read_event(log, case_id, step)
+    ending, answer, found = end["payload"], None, []
     if ending["outcome"] == ANSWERED:
         async with audit_log.open_artefact_reader(target) as artefacts:
-            answer = json.loads(await audit_log.read_artefact(artefacts, events[-1], ending["answer"]))
+            answer = json.loads(await audit_log.read_artefact(artefacts, end, ending["answer"]))
             found = [
                 await audit_log.read_artefact(artefacts, event, reference)
                 for event in events

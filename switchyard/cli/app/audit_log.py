@@ -49,6 +49,11 @@ async def read_events(log: AuditReader, case_id: str) -> list[Json]:
     return [json.loads(body)["detail"] for body in await log.bodies(case_id)]
 
 
+async def read_event(log: AuditReader, case_id: str, step: TimelineStep) -> Json:
+    """The event of a step: a case's last event is not always its ending, for others may follow it."""
+    return next(event for event in await read_events(log, case_id) if event["event_id"] == step.event_id)
+
+
 async def follow_case(
     log: AuditReader,
     case_id: str,

@@ -47,8 +47,8 @@ async def ask(
         rejections = await Rejections.since_now(log, [detail["session_id"]])
         (case_id,) = await publish_submissions(target, [detail])
         console.print(f"case {case_id}", style="dim")
-        await audit_log.follow_case(log, case_id, set(), wait, rejections=rejections)
-        event = (await audit_log.read_events(log, case_id))[-1]
+        step = await audit_log.follow_case(log, case_id, set(), wait, rejections=rejections)
+        event = await audit_log.read_event(log, case_id, step)
     outcome = await _print_ending(target, event)
     if app.all_outcomes.get(outcome) != "reached":
         raise typer.Exit(1)
