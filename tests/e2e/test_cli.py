@@ -66,8 +66,9 @@ async def test_ask_without_an_answer_prints_code_and_remedy(deployment: Deployme
     assert "remedy:" in ran.stdout
 
 
-async def test_ask_with_rows_prints_what_was_found_as_a_table(deployment: Deployment) -> None:
-    ran = _run(deployment, "ask", "e2e wells by basin", "--role", "FIELD_WILLISTON", "--rows")
+@pytest.mark.parametrize("asker", [["--role", "FIELD_WILLISTON"], ["--user", "ben.okoro"]], ids=["upstream", "user"])
+async def test_ask_with_rows_prints_what_was_found_as_a_table(deployment: Deployment, asker: list[str]) -> None:
+    ran = _run(deployment, "ask", "e2e wells by basin", *asker, "--rows")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     *_, header, _, row, footer = ran.stdout.splitlines()
     assert (header.split()[0], row.split()[0], footer) == ("BASIN", "Williston", "1 row")
