@@ -1,158 +1,130 @@
-"""`python -m evals SUITE --model simulator|MODEL [--base-url URL] [--baseline FILE --gate]`: see README.md."""
+"""`python -m evals SUITE … | all [--model simulator|MODEL] [--base-url URL] [--vendor openai|bedrock] [--gate]`: see
+README.md."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-from evals.cases import describe_choice, judge_cases, routing_cases, sql_cases, triage_cases, well_cases
-from evals.scripts import SUITE_SCRIPTS
-from switchyard.evals.models import SIMULATOR_MODEL, open_model
-from switchyard.evals.regression_gate import check_regression
+from evals.suites import CODE_SUITES, SUITES, run_suite
+from switchyard.evals.models import SIMULATOR_MODEL, VENDORS
+from switchyard.evals.paired_test import PairedDifference
+from switchyard.evals.regression_gate import RegressionGateResult, check_regression
+from switchyard.evals.report import write_report
 from switchyard.evals.results import EvalRun, SuiteResult
 
-SUITES = (
-    "compliance", "compliance_rules", "field_routing", "routing_quality", "sql_guard", "text_to_sql", "triage",
-    "well_data",
-)  # fmt: skip
 RESULTS_FOLDER = Path(".switchyard") / "evals"
+BASELINES = Path(__file__).parent / "baseline"
 
 
 def main() -> int:
-    """Run a suite; returns the exit status."""
+    """Run the suites; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m evals", description="Evals of the agents. See evals/README.md.")
-    parser.add_argument("suite", choices=SUITES)
+    parser.add_argument(
+        "suites", nargs="+", choices=(*SUITES, "all"), metavar="SUITE", help=", ".join((*SUITES, "all"))
+    )
     parser.add_argument(
         "--model", default=SIMULATOR_MODEL, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)"
     )
     parser.add_argument("--base-url", help="an OpenAI-compatible server that has the model")
-    parser.add_argument("--runs", type=int, default=1, help="times each case is run; three or more give pass^k")
-    parser.add_argument("--concurrency", type=int, default=4)
-    parser.add_argument("--out", type=Path, help=f"where the results go (default: {RESULTS_FOLDER}/SUITE.json)")
-    parser.add_argument("--baseline", type=Path, help="results to compare with")
-    parser.add_argument("--gate", action="store_true", help="exit with 1 if worse than the baseline")
+    parser.add_argument("--vendor", choices=VENDORS, default="openai", help="the wire on which the simulator is asked")
+    parser.add_argument("--runs", type=_positive, default=1, help="times each case is run; three or more give pass^k")
+    parser.add_argument("--concurrency", type=_positive, default=4)
+    parser.add_argument("--out", type=Path, default=RESULTS_FOLDER, help="the folder of the results and the report")
+    parser.add_argument("--baselines", type=Path, default=BASELINES, help="the folder of the results to compare with")
+    parser.add_argument("--gate", action="store_true", help="exit with 1 if a suite is worse than its baseline")
+    parser.add_argument("--accept", action="store_true", help="write the results as the new baselines")
     given = parser.parse_args()
-    if given.gate and given.baseline is None:
-        parser.error("--gate compares with a baseline: give --baseline FILE")
-    if given.suite == "compliance_rules":
-        from evals.cases import rule_cases
-        from evals.rules_suite import report_rules
-
-        return report_rules(rule_cases())
-    run = EvalRun(given.model, given.runs, given.concurrency)
-    if given.suite == "sql_guard":
-        result = asyncio.run(_sql_guard(run))
-    elif given.suite == "routing_quality":
-        from evals.routing.quality import run_quality
-
-        result = run_quality(run)
-    else:
-        with open_model(given.model, given.base_url, SUITE_SCRIPTS) as model:
-            suites = {
-                "compliance": _compliance,
-                "field_routing": _field_routing,
-                "text_to_sql": _text_to_sql,
-                "triage": _triage,
-                "well_data": _well_data,
-            }
-            suite = suites[given.suite]
-            result = asyncio.run(suite(model, run))
-    out = given.out or RESULTS_FOLDER / f"{given.suite}.json"
-    result.write(out)
-    _print(result, out)
-    return _compare_with_baseline(SuiteResult.read(given.baseline), result, gate=given.gate) if given.baseline else 0
+    if given.vendor != "openai" and given.model != SIMULATOR_MODEL:
+        parser.error("--vendor is the simulator's wire; a model's vendor is in its id, such as bedrock:…")
+    suites = SUITES if "all" in given.suites else tuple(dict.fromkeys(given.suites))
+    if given.vendor == "bedrock":
+        suites = tuple(suite for suite in suites if suite not in CODE_SUITES)
+    baselines = {suite: found for suite in suites if (found := _baseline(given.baselines, suite, given.model))}
+    if given.gate and (missing := [suite for suite in suites if suite not in baselines]):
+        parser.error(f"--gate has no baseline of {', '.join(missing)} in {given.baselines}: make it with --accept")
+    results = []
+    for suite in suites:
+        _say_cost(suite, given.model, given.runs, baselines.get(suite))
+        with ExitStack() as stack:
+            run = EvalRun(given.model, given.runs, given.concurrency, _Progress.open(stack))
+            result = run_suite(suite, run, base_url=given.base_url, vendor=given.vendor)
+        results.append(result)
+        out = _file(given.baselines if given.accept else given.out, suite, given.model)
+        result.write(out)
+        _print(result, out)
+    pairs = [(baselines[result.suite], result) for result in results if result.suite in baselines]
+    verdict = check_regression(pairs)
+    _print_verdict(verdict)
+    report = given.out / "report.html"
+    write_report(report, results, verdict, baselines)
+    print(f"\nreport: {report}")
+    return 1 if given.gate and not verdict.passed else 0
 
 
-async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
-    import uuid
+class _Progress:
+    """A dot an attempt, on a terminal only."""
 
-    from demo.oil_field.warehouse import open_warehouse
-    from evals.authority import RowAccessChecker
-    from evals.sql_suite import SqlSuite
-    from services.specialists.text_to_sql.agent import build_sql_agent
-    from services.specialists.text_to_sql.guard_process import GuardProcess
-    from services.specialists.text_to_sql.schema import load_schema
-    from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
-    from switchyard.identity.client import UserToken
-    from switchyard.protocol.fields import Access
+    def __init__(self) -> None:
+        self._count = 0
 
-    snowflake_simulator, schema = open_warehouse(), load_schema()
-    address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
-    someone = str(uuid.uuid4())
-    access = Access(subject=someone, agent="text_to_sql", grant=someone, jti="evals", audience="simulator", scopes=())
-    # In this process the simulator reads no token: the role of the question decides.
-    warehouse = SnowflakeWarehouse(address, UserToken("", access), connect=snowflake_simulator.connect)
-    guard = GuardProcess(schema)
-    suite = SqlSuite(build_sql_agent(model, schema), warehouse, guard.check, RowAccessChecker())
-    try:
-        return await suite.run(sql_cases(), run)
-    finally:
-        await guard.close()
-        snowflake_simulator.close()
+    @classmethod
+    def open(cls, stack: ExitStack) -> _Progress:
+        progress = cls()
+        stack.callback(progress.end)
+        return progress
+
+    def __call__(self) -> None:
+        self._count += 1
+        if sys.stderr.isatty():
+            print(f"\r  {self._count} attempts done", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self._count and sys.stderr.isatty():
+            print(file=sys.stderr)
 
 
-async def _sql_guard(run: EvalRun) -> SuiteResult:
-    from evals.guard_suite import run_guard
-    from services.specialists.text_to_sql.guard_process import GuardProcess
-    from services.specialists.text_to_sql.schema import load_schema
-
-    guard = GuardProcess(load_schema())
-    try:
-        return await asyncio.to_thread(run_guard, guard, run)
-    finally:
-        await guard.close()
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
 
 
-async def _triage(model: Any, run: EvalRun) -> SuiteResult:
-    from contracts.cards import AGENT_CARDS
-    from evals.triage_suite import run_triage
-    from services.specialists.triage.agent import TRIAGE_PROMPT_VERSION, build_triage_agent, choose_specialist
-    from switchyard.app.cards import specialist_cards
-
-    cards = specialist_cards(AGENT_CARDS.values())
-    agent = build_triage_agent(model, cards)
-
-    async def chosen(question: str) -> str:
-        choice = await choose_specialist(agent, question, at_most=3)
-        return describe_choice(choice.agents, choice.mode)
-
-    deployed = frozenset(card.name for card in cards)
-    return await run_triage(chosen, triage_cases(), run, deployed=deployed, prompt_version=TRIAGE_PROMPT_VERSION)
+def _file(folder: Path, suite: str, model: str) -> Path:
+    """Where a suite's results are: a model's id, made a file name."""
+    name = "simulator" if suite in CODE_SUITES else re.sub(r"[^A-Za-z0-9.-]+", "-", model)
+    return folder / f"{suite}.{name}.json"
 
 
-async def _field_routing(model: Any, run: EvalRun) -> SuiteResult:
-    from evals.routing.suite import RoutingSuite
-    from services.specialists.field_routing.agent import build_routing_agent
-
-    return await RoutingSuite(build_routing_agent(model)).run(routing_cases(), run)
+def _baseline(folder: Path, suite: str, model: str) -> SuiteResult | None:
+    path = _file(folder, suite, model)
+    return SuiteResult.read(path) if path.exists() else None
 
 
-async def _well_data(model: Any, run: EvalRun) -> SuiteResult:
-    from contracts.cards import WELL_DATA_CARD
-    from evals.well_suite import WellSuite
-    from services.specialists.well_data.agent import build_well_agent
-
-    return await WellSuite(build_well_agent(model, WELL_DATA_CARD.tools)).run(well_cases(), run)
-
-
-async def _compliance(model: Any, run: EvalRun) -> SuiteResult:
-    from evals.judge_suite import run_judge
-    from services.specialists.compliance.judge import build_judge_agent
-    from services.specialists.compliance.pack import released_packs
-
-    account, cases = judge_cases()
-    return await run_judge(build_judge_agent(model), account, cases, released_packs()[-1], run)
+def _say_cost(suite: str, model: str, runs: int, baseline: SuiteResult | None) -> None:
+    """What this will take, as the baseline took."""
+    if baseline is None or not baseline.usage.calls:
+        print(f"{suite}: no earlier run says what this costs")
+        return
+    expected = baseline.usage.scaled(runs / baseline.cases[0].runs)
+    dollars = expected.dollars(model)
+    price = "no list price is known" if dollars is None else f"about ${dollars:.2f}"
+    print(
+        f"{suite}: about {expected.calls} calls, {expected.input_tokens} + {expected.output_tokens} tokens, "
+        f"{expected.seconds:.0f} s on {baseline.model}; {price}"
+    )
 
 
 def _print(result: SuiteResult, out: Path) -> None:
     for case in result.cases:
-        mark = "pass" if case.passes == case.runs else "FAIL"
-        count = "" if case.runs == 1 else f" {case.passes}/{case.runs}"
-        print(f"  {mark}{count}  {case.id}{f': {case.note}' if case.note else ''}")
-    print(f"\n{result.suite} on {result.model}, prompt {result.prompt_version}, {len(result.cases)} cases")
+        if case.passes < case.runs:
+            count = "" if case.runs == 1 else f" {case.passes}/{case.runs}"
+            print(f"  FAIL{count}  {case.id}{f': {case.note}' if case.note else ''}")
+    print(f"{result.suite} on {result.model}, prompt {result.prompt_version or '-'}, {len(result.cases)} cases")
     print(f"  cases passed: {result.accuracy:.1%}")
     for name, rate in result.rates.items():
         print(f"  {name.replace('_', ' ')}: {rate:.1%}")
@@ -160,19 +132,26 @@ def _print(result: SuiteResult, out: Path) -> None:
         print(f"  must never happen: {violation}")
     if result.model == SIMULATOR_MODEL and result.prompt_version:
         print("  The simulator is scripted, some wrong answers included: this score says that the plumbing works.")
-    print(f"  written to {out}")
+    print(f"  written to {out}\n")
 
 
-def _compare_with_baseline(baseline: SuiteResult, result: SuiteResult, *, gate: bool) -> int:
-    verdict = check_regression(baseline, result)
-    print(f"\nagainst the baseline ({baseline.model}, prompt {baseline.prompt_version}):")
-    print(f"  mean difference {verdict.difference:+.4f}, 95 % upper bound {verdict.upper_bound:+.4f}")
-    if verdict.newly_failing:
-        print(f"  newly failing: {', '.join(verdict.newly_failing)}")
-    for reason in verdict.reasons:
-        print(f"  gate: {reason}")
-    print(f"  {'passed' if verdict.passed else 'NOT passed'}")
-    return 1 if gate and not verdict.passed else 0
+def _print_verdict(verdict: RegressionGateResult) -> None:
+    for each in verdict.comparisons:
+        print(f"{each.suite} against its baseline: {_difference(each.score)}")
+        if each.reliability is not None:
+            print(f"  pass^{each.k}: {_difference(each.reliability)}")
+        fall = "no fall at all" if each.visible_fall is None else f"a fall of {each.visible_fall:.1%} or more"
+        print(f"  with these cases and runs the gate sees {fall}")
+        if each.newly_failing:
+            print(f"  newly failing: {', '.join(each.newly_failing)}")
+    for suite, reason in verdict.reasons:
+        print(f"gate: {suite}: {reason}")
+    if verdict.comparisons:
+        print("gate passed" if verdict.passed else "gate NOT passed")
+
+
+def _difference(found: PairedDifference) -> str:
+    return f"{found.mean:+.1%}, 95 % interval {found.low:+.1%} to {found.high:+.1%}, p {found.p_worse:.3f}"
 
 
 if __name__ == "__main__":
