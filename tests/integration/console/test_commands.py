@@ -34,10 +34,10 @@ from tests.integration.console.served import (
     KnownCase,
     visiting,
 )
+from tests.integration.console.unresolved import unresolved_send
 from tests.integration.infrastructure import Infrastructure
 from tests.operators import OPERATOR, OPERATOR_KEY, OPERATORS
 from tests.unit.audit import cases
-from tests.unit.protocol.bus_events import golden
 
 pytestmark = pytest.mark.integration
 REASON = "a bad prompt"
@@ -229,6 +229,7 @@ async def test_person_who_asked_for_it_has_no_form_and_cannot_grant_it(
             page = await asker.get(path)
             assert "You asked for this" in page.text
             assert "data-sign" not in page.text
+            assert asker.user is not None
             shown = console.views.pages.sessions.form_token(asker.user, f"shown/{row['approval_id']}/{row['content']}")
             answer = await asker.post(path, **decision(row, "granted"), shown=shown)
         assert "the person who asked for it may not approve it" in unescape(answer.text)
@@ -420,27 +421,6 @@ async def test_plan_to_cancel_leaves_closed_cases_out_and_says_if_there_are_more
         assert plan.text.count("data-cancel=") == 3
         assert f'data-cancel="{closed}"' not in (await visitor.get("/switches/cancel")).text
         assert (await visitor.post("/switches/cancel", reason="x", signed_at="x", case_id=expected)).status_code == 400
-
-
-async def unresolved_send(owner: Any, case_id: str) -> str:
-    """An email with an unknown outcome; its content's hash."""
-    command, outcome, content = uuid.uuid4(), uuid.uuid4(), uuid.uuid4().hex * 2
-    event = golden("SendingUnknown") | {"event_id": str(outcome), "case_id": case_id}
-    await owner.execute("set search_path = email_sender")
-    await owner.execute("insert into outbox (event) values ($1)", json.dumps(event))
-    await owner.execute(
-        """insert into inbox (event_id, digest, case_id, type, token, claims, lease_until, outputs, completed_at)
-           values ($1, '', $2, 'SendEmail', 1, 1, now(), array[$3::uuid], now())""",
-        *(command, uuid.UUID(case_id), outcome),
-    )
-    await owner.execute(
-        """insert into sending
-             (tenant, user_id, session_id, case_id, content_sha256, command_id, pack, state, intended_at)
-           values ('acme', 'u', 's', $1, $2, $3, '2026.05', 'unknown', now())""",
-        *(uuid.UUID(case_id), content, command),
-    )
-    await owner.execute("set search_path = case_manager")
-    return content
 
 
 @pytest.mark.parametrize(("sent", "message_id"), [("yes", "ses-0001"), ("no", None)])
