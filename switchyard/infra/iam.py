@@ -204,7 +204,7 @@ def read_secrets(arns: tuple[str, ...], key: str, which: str = "") -> list[IamSt
 
 def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:
     if not needed.writes_checkpoints:
-        return []
+        return read_checkpoints() if needed.reviews else []
     algorithm = {"StringEquals": {"kms:SigningAlgorithm": "ECDSA_SHA_256"}}
     return [
         allow("WriteCheckpoints", ["s3:PutObject", "s3:PutObjectRetention"], f"{_CHECKPOINTS}/checkpoints/*"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import uuid
@@ -26,13 +27,15 @@ from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.console.app import ConsoleApp
 from switchyard.console.views import Views
+from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET
 from switchyard.processes.console import READ_ONLY, ConsoleParts, build_views
 from switchyard.processes.databases import migrate_audit
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.vault import LocalKeyWrapper
 from switchyard.runtime.database.connections import Database, connect_pool
+from switchyard.runtime.storage.locked_objects import LockedObjects
 from switchyard.runtime.storage.objects import S3Objects
-from tests.integration.audit.proof import mac_keys
+from tests.integration.audit.proof import SIGNER, mac_keys
 from tests.integration.cloud import Cloud
 from tests.integration.console.served import (
     VAULT_KEY,
@@ -163,6 +166,8 @@ class Console:
     views: Views
     log: Log
     parts: ConsoleParts
+    checkpoint_log: str
+    """The log's name in its checkpoints."""
 
 
 @pytest.fixture
@@ -175,14 +180,18 @@ async def console(infrastructure: Infrastructure, console_log: Log, cloud: Cloud
         audit=audit,
         work=work,
         objects=S3Objects(cloud.s3, "switchyard-objects"),
+        checkpoints=LockedObjects(cloud.s3, CHECKPOINT_BUCKET),
         keys=LocalKeyWrapper(VAULT_KEY),
         http=http,
         clock=SystemClock(),
     )
-    settings = console_settings()
+    settings = console_settings(
+        checkpoint_log=f"console-{uuid.uuid4().hex[:8]}",
+        checkpoint_public_keys=base64.b64encode(SIGNER.public).decode(),
+    )
     views = build_views(APP, settings, parts)
     app = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url).build()
-    yield Console(app, views, console_log, parts)
+    yield Console(app, views, console_log, parts, settings.checkpoint_log)
     await http.close()
     await work.close()
     await audit.close()
