@@ -37,6 +37,7 @@ locals {
     bedrock_model            = var.models.bedrock
     bedrock_foundation_model = var.models.bedrock_foundation
     bedrock_guardrail        = var.models.bedrock_guardrail
+    embedding_model          = var.models.embedding
     guardrail_version        = var.models.bedrock_guardrail_version
     openai_model             = var.models.openai
     snowflake_account        = var.snowflake.account

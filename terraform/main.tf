@@ -200,30 +200,35 @@ module "identity" {
 }
 
 # Where people look, decide and stop.
-module "console" {
-  source                   = "./modules/web"
-  node                     = "console"
-  server                   = local.topology.servers.console
-  health_check             = { path = "/login", status = "303" }
-  callers                  = toset(var.console.networks)
-  certificate_arn          = var.console.certificate_arn
+# What people and callers reach over HTTP; each answers its health check without a database.
+module "web" {
+  source = "./modules/web"
+  for_each = {
+    console = { place = var.console, health_check = { path = "/login", status = "303" } }
+    api     = { place = var.api, health_check = { path = "/v1/openapi.json", status = "200" } }
+  }
+  node                     = each.key
+  server                   = local.topology.servers[each.key]
+  health_check             = each.value.health_check
+  callers                  = toset(each.value.place.networks)
+  certificate_arn          = each.value.place.certificate_arn
   load_balancer_subnet_ids = module.network.subnet_ids["private"]
   deletion_protection      = var.deletion_protection
   generated                = local.generated
   facts                    = local.facts
-  extra_environment        = lookup(var.settings, "console", {})
-  image                    = local.images[local.topology.servers.console.name]
+  extra_environment        = lookup(var.settings, each.key, {})
+  image                    = local.images[local.topology.servers[each.key].name]
   architecture             = var.architecture
-  size                     = local.sizes["console"]
-  frozen                   = contains(local.frozen, "console")
+  size                     = local.sizes[each.key]
+  frozen                   = contains(local.frozen, each.key)
   logs_key_arn             = module.telemetry.logs_key_arn
   alerts_topic_arn         = module.telemetry.alerts_topic_arn
   log_days                 = var.log_days
   cluster                  = module.telemetry.cluster
-  database_group_ids       = { for name in local.topology.servers.console.databases : name => local.database_group_ids[name] }
+  database_group_ids       = { for name in local.topology.servers[each.key].databases : name => local.database_group_ids[name] }
   network = {
     vpc_id             = module.network.vpc_id
-    subnet_ids         = module.network.subnet_ids[join("-", local.topology.servers.console.egress)]
+    subnet_ids         = module.network.subnet_ids[join("-", local.topology.servers[each.key].egress)]
     endpoints_group_id = module.network.endpoints_group_id
     collector_group_id = module.telemetry.collector_group_id
     s3_prefix_list_id  = module.network.s3_prefix_list_id
@@ -271,6 +276,7 @@ module "ingress" {
   package          = var.ingress.package
   identity         = var.ingress.identity
   grant_policy     = var.ingress.grant_policy
+  reviewer_roles   = local.topology.answer_readers
   stage            = var.environment
   rate             = var.ingress.rate
   concurrency      = var.ingress.concurrency

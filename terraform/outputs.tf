@@ -1,14 +1,15 @@
-output "api" {
-  value = module.ingress.url
+output "ingress" {
+  description = "The address of API Gateway, where users and providers post."
+  value       = module.ingress.url
 }
 
 output "dns_records" {
   value = module.email.records
 }
 
-output "console" {
-  description = "The load balancer's name: the target of a CNAME record for the console's address."
-  value       = module.console.address
+output "web" {
+  description = "The load balancers' names: the targets of CNAME records for the addresses of console and API."
+  value       = { for name, service in module.web : name => service.address }
 }
 
 output "repositories" {

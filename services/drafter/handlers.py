@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from contracts.documents.accounts import AccountFacts
 from contracts.documents.disclosures import required_disclosures
+from contracts.documents.memory import quote_memory
 from contracts.documents.opt_out import OptOutClaims
 from contracts.documents.reviews import Review
 from contracts.events.drafter import AnswerDrafted, EmailDrafted
@@ -48,10 +49,11 @@ async def draft_answer(
     """Write the answer from the granted findings in the order of the specialists, and cite each finding that it uses.
     What no specialist found is said by code, with the reason: no model can leave it out."""
     question = (await artefacts.read(task, task.payload.question)).decode()
+    memory = "" if task.payload.memory is None else quote_memory(await artefacts.read(task, task.payload.memory))
     found, missing = await load_findings(task, artefacts)
     findings = [each | {"id": f"F{number}"} for number, each in enumerate(found, start=1)]
     async with model_budget(model, task, margin_ms=DRAFTER_MARGIN_MS) as decisions:
-        written = await write_answer(agent, question, findings)
+        written = await write_answer(agent, question, findings, memory=memory)
     text = "\n".join((written.text, *map(describe_missing, missing)))
     citations = [_citation(finding) for finding in findings if finding["id"] in written.cites]
     document = json.dumps({"text": text, "citations": citations} | ({"missing": missing} if missing else {})).encode()

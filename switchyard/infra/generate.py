@@ -72,6 +72,7 @@ def topology(app: App) -> dict[str, Any]:
         | {INGRESS: ingress_permissions(app)[0]},
         "operations": operations_topology(app),
         "outcomes": dict(sorted(app.all_outcomes.items())),
+        "answer_readers": list(app.answer_readers),
         "secrets": secrets(app),
         "consumers": {
             node: {

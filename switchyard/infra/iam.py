@@ -121,8 +121,8 @@ def _database(needed: NodeNeeds) -> list[IamStatement]:
     if needed.database is None:
         return []
     users: list[tuple[DatabaseName, str]] = [(needed.database, needed.node)]
-    if needed.reviews:
-        users.append(("audit", READER))
+    if needed.log_reader is not None:
+        users.append(("audit", needed.log_reader))
     return [database_logins(users)]
 
 
@@ -204,7 +204,7 @@ def read_secrets(arns: tuple[str, ...], key: str, which: str = "") -> list[IamSt
 
 def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:
     if not needed.writes_checkpoints:
-        return read_checkpoints() if needed.reviews else []
+        return read_checkpoints() if needed.log_reader == READER else []
     algorithm = {"StringEquals": {"kms:SigningAlgorithm": "ECDSA_SHA_256"}}
     return [
         allow("WriteCheckpoints", ["s3:PutObject", "s3:PutObjectRetention"], f"{_CHECKPOINTS}/checkpoints/*"),

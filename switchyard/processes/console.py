@@ -14,6 +14,7 @@ from switchyard.audit.export.bundle import Exporter
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.case_verifier import RowTrust
+from switchyard.case_manager.feedback import FEEDBACK_ARTEFACT
 from switchyard.case_manager.openings import STATEMENT_ARTEFACT
 from switchyard.console.app import ConsoleApp
 from switchyard.console.approvals import ApprovalReader
@@ -112,7 +113,7 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
     )
     vault = Vault(parts.work, parts.keys, parts.clock, use="review")
     sealed = SealedArtefacts(
-        Artefacts(parts.objects, vault, decrypts=(*app.decrypts, STATEMENT_ARTEFACT)),
+        Artefacts(parts.objects, vault, decrypts=(*app.decrypts, STATEMENT_ARTEFACT, FEEDBACK_ARTEFACT)),
         work,
         {name: load_reference(reader) for name, reader in app.artefact_texts.items()},
         {name: load_reference(reader) for name, reader in app.artefact_pages.items()},

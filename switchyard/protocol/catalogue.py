@@ -149,6 +149,8 @@ def _system_types(agents: tuple[str, ...]) -> tuple[EventType, ...]:
         *command_types(CASE_MANAGER, router.Wait, case_manager.WaitOver),
         *command_types(CASE_MANAGER, router.GatherBranches, case_manager.BranchesJoined),
         EventType(router.JoinBranch, ((ROUTER, CASE_MANAGER),)),
+        EventType(upstream.FeedbackGiven, ((UPSTREAM_PREFIX, CASE_MANAGER),)),
+        EventType(case_manager.CaseFeedback, outside),
         EventType(case_manager.ContactSuppressed, outside, terminal=True),
         EventType(case_manager.PlaybookHalted, outside, terminal=True),
         EventType(case_manager.PlaybookResumed, outside, terminal=True),

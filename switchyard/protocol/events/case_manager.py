@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from switchyard.protocol.branches import BranchResult
+from switchyard.protocol.feedback import Thumb
 from switchyard.protocol.fields import (
     Artefact,
     Code,
@@ -204,6 +205,15 @@ class CaseClosed(Contract):
     answer: Artefact | None = None
     rules: tuple[Identifier, ...] | None = Field(default=None, description="The rules that blocked it.")
     cancellation: Cancellation | None = Field(default=None, description="Of the outcome `cancelled`.")
+
+
+class CaseFeedback(Contract):
+    """What a user says about a case that has ended. A child of the ending, or of the feedback before it."""
+
+    thumb: Thumb
+    by: Identifier = Field(description="`user:` and the pseudonym of who says it.")
+    reviewer: bool = Field(default=False, description="Whether it is not the person who asked, but a reviewer.")
+    reason: Artefact | None = Field(default=None, description="In the user's words; sealed.")
 
 
 class TaskRetried(Contract):

@@ -13,12 +13,14 @@ import pytest
 
 from services.app import LOCAL_IDENTITY
 from services.ingress.settings import IngressSettings
+from switchyard.api.endpoints import READS
 from switchyard.console.access import ENDPOINTS
 from switchyard.infra.generate import GENERATED_FOLDER
 from tests.reference import topology
 from tests.unit.terraform.reading import ENVIRONMENTS, MODULES, ROOT, blocks, parsed, resources, values
 from tests.unit.terraform.rendering import FACTS
 
+DOCUMENT = next(each for each in READS if each.name == "get_openapi")
 ALL = {(module.name, *key): body for module in MODULES for key, body in resources(module).items()}
 
 
@@ -162,7 +164,7 @@ def test_identity_service_is_reached_by_its_callers_on_its_port_only() -> None:
     assert "load_balancer" not in process, "it terminates mutual TLS itself"
 
 
-def test_console_is_reached_over_tls_from_named_networks_only() -> None:
+def test_console_and_api_are_reached_over_tls_from_named_networks_only() -> None:
     balancer, listener = of("aws_lb")["web.this"], of("aws_lb_listener")["web.this"]
     assert balancer["internal"] is True
     assert (listener["protocol"], listener["port"]) == ("HTTPS", 443)
@@ -177,20 +179,24 @@ def test_console_is_reached_over_tls_from_named_networks_only() -> None:
     ]
     assert rule["referenced_security_group_id"] == "${var.load_balancer.security_group_id}"
     for environment in ENVIRONMENTS:
-        assert "0.0.0.0/0" not in values(environment)["console"]["networks"]
+        for reached in ("console", "api"):
+            assert "0.0.0.0/0" not in values(environment)[reached]["networks"]
 
 
 def test_health_check_of_the_load_balancer_is_an_answer_without_a_database() -> None:
-    [used] = [block["console"] for block in blocks(ROOT, "module") if "console" in block]
-    checked = used["health_check"]
-    assert ENDPOINTS["login"].path == checked["path"]
+    [used] = [block["web"] for block in blocks(ROOT, "module") if "web" in block]
+    checks = {name: served["health_check"] for name, served in used["for_each"].items()}
+    assert checks == {
+        "console": {"path": ENDPOINTS["login"].path, "status": "303"},
+        "api": {"path": DOCUMENT.path, "status": "200"},
+    }
     assert ENDPOINTS["login"].roles is None
-    assert checked["status"] == "303"
+    assert DOCUMENT.open
 
 
-def test_console_logs_in_to_both_databases_and_identity_to_its_own() -> None:
+def test_console_and_api_log_in_to_both_databases_and_identity_to_its_own() -> None:
     servers = topology()["servers"]
-    assert servers["console"]["databases"] == ["work", "audit"]
+    assert servers["console"]["databases"] == servers["api"]["databases"] == ["work", "audit"]
     assert servers["identity"]["databases"] == ["work"]
     assert all(len(consumer["databases"]) <= 1 for consumer in topology()["consumers"].values())
 

@@ -61,7 +61,7 @@ run "frozen" {
     error_message = "Audit must go on recording."
   }
   assert {
-    condition     = module.console.bounds == "0..0 suspended" && module.identity.bounds == "0..0 suspended"
+    condition     = alltrue([for service in module.web : service.bounds == "0..0 suspended"]) && module.identity.bounds == "0..0 suspended"
     error_message = "A frozen server must have room for no task."
   }
   assert {

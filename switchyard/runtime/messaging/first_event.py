@@ -27,6 +27,7 @@ def build_first_event(
     now: datetime,
     deadline: datetime,
     storage_refs: dict[str, StorageRef],
+    node_from: str = CASE_MANAGER,
 ) -> Json:
     """An event without a cause: it begins a chain."""
     type_ = catalogue.of(type(payload))
@@ -42,7 +43,7 @@ def build_first_event(
         "seq": 0,
         "ordinal": 0,
         "siblings": 1,
-        "node_from": CASE_MANAGER,
+        "node_from": node_from,
         "node_to": node_to,
         "parents": [],
         "occurred_at": timestamp(now),
@@ -65,6 +66,7 @@ def build_report(
     sub: str,
     now: datetime,
     session_id: str = "control",
+    node_from: str = CASE_MANAGER,
 ) -> Json:
     """The only event of a chain that is no case, for auditors: the same `chain` gives the same event id."""
     case_id = str(uuid.uuid5(CASE_ID_NAMESPACE, chain))
@@ -81,4 +83,5 @@ def build_report(
         now=now,
         deadline=now,
         storage_refs={},
+        node_from=node_from,
     )
