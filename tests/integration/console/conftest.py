@@ -24,6 +24,7 @@ from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.console.app import ConsoleApp
 from switchyard.console.views import Views
@@ -139,11 +140,13 @@ async def deciding(infrastructure: Infrastructure) -> AsyncIterator[Deciding]:
     pool = await connect_pool(infrastructure.role_url("case_manager"), schema="case_manager")
     settings = console_settings()
     pending = PendingCommands(Database(pool, "the work database"), SystemClock(), CATALOGUE)
+    commands = OperatorCommands(pending.database, CATALOGUE, settings.operator_keys(), SystemClock())
     service = ApprovalService(pending, settings.approver_keys(), settings.four_eyes(), timedelta(hours=24))
 
     async def run() -> None:
         while True:
             await service.apply_decisions()
+            await commands.apply()
             await asyncio.sleep(0.05)
 
     @asynccontextmanager

@@ -32,6 +32,7 @@ from tests.integration.console.served import (
     SECOND_KEY,
     SUBMITTED_BY,
     KnownCase,
+    add_submission,
     visiting,
 )
 from tests.integration.console.unresolved import unresolved_send
@@ -88,6 +89,7 @@ async def test_halt_is_the_row_that_the_command_line_writes(console: Console, wo
         ({"target": "outbound_email"}, 403),
         ({"action": "resume"}, 403),
         ({"action": "delete"}, 400),
+        ({"action": "forget"}, 400),
         ({"signature": "00" * 64}, 403),
         ({"signature": "no hex"}, 403),
         ({"signed_at": "yesterday"}, 403),
@@ -397,6 +399,25 @@ async def test_many_open_cases_are_cancelled_under_the_name_of_an_incident(conso
             signed_at=timestamp(row["signed_at"]),
         )
         OPERATORS.verify(OPERATOR, statement, row["signature"])
+
+
+async def test_case_manager_cancels_each_case_of_the_run_and_the_page_says_which(
+    console: Console, deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One case is not the case manager's: it was never opened there."""
+    monkeypatch.setattr("switchyard.console.signed_commands.WAIT_S", 20.0)
+    fresh = uuid.uuid4().int % 10**9
+    session = f"s-{fresh}"
+    opened = [cases.first(fresh + each, session_id=session, deadline=timedelta(days=1)) for each in range(30)]
+    await console.log.record(cases.bodies(opened))
+    for event in opened[1:]:
+        add_submission(event)
+    async with deciding():
+        with visiting(console.app, console.views, "operator") as visitor:
+            plan = await visitor.get(f"/switches/cancel?session={session}")
+            answer = await visitor.post("/switches/cancel", **signed_cancels(plan, "incident 43"))
+    assert "29 of 30 cases are cancelled" in answer.text
+    assert "the case manager has no such case" in answer.text
 
 
 async def test_cancel_of_many_with_one_invalid_signature_stores_nothing(console: Console, work: Any) -> None:

@@ -57,9 +57,9 @@ async def test_goal_counts_the_thumbs_and_a_thumb_down_fails_it(console: Console
     with visiting(console.app, console.views, "viewer") as visitor:
         before = row_of((await visitor.get("/dashboards")).text, "Goal success", "assist")
         up, down = answered("s-up"), answered("s-down")
-        for events, thumb in ((up, "up"), (down, "down")):
-            said = CaseFeedback(thumb=thumb, by=f"user:{uuid.UUID(int=1)}")
-            events.append(cases.follow(events[-1], said, "case_manager"))
+        user = f"user:{uuid.UUID(int=1)}"
+        up.append(cases.follow(up[-1], CaseFeedback(thumb="up", by=user), "case_manager"))
+        down.append(cases.follow(down[-1], CaseFeedback(thumb="down", by=user), "case_manager"))
         await console.log.record(cases.bodies([*up, *down]))
         page = (await visitor.get("/dashboards")).text
         case_page = (await visitor.get(f"/cases/{down[0]['case_id']}")).text

@@ -14,11 +14,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from switchyard.app.console_process import CONSOLE
 from switchyard.audit.records.roles import READER
 from switchyard.console.access import ROLES
 from switchyard.processes.console_settings import ConsoleSettings
 from tests.integration.cloud import until
-from tests.integration.console.conftest import CONSOLE, Console
+from tests.integration.console.conftest import Console
 from tests.integration.console.served import VAULT_KEY, console_settings, session_cookies
 from tests.integration.infrastructure import Infrastructure
 from tests.integration.serving import free_port
