@@ -188,10 +188,7 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
             {"SWITCHYARD_OPERATORS": _local_operator(endpoints)},
         ),
         (signers, approvers),
-        (
-            process is not None and process.reviews,
-            {"SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key")},
-        ),
+        (process is not None and process.reviews, _reviewed(endpoints)),
         (node == CASE_MANAGER, _case_manager(endpoints, app)),
         (needed.writes_checkpoints, _CHECKPOINTS),
         (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}_http}}"}),
@@ -207,6 +204,14 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
         argv=(sys.executable, "-m", *program),
         env=_common(endpoints) | {name: value for applies, part in parts if applies for name, value in part.items()},
     )
+
+
+def _reviewed(endpoints: Endpoints) -> dict[str, str]:
+    return {
+        "SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key"),
+        "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": _public_key(endpoints, "checkpoint_key"),
+        "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
+    }
 
 
 def _identity(endpoints: Endpoints, identity: IdentityDescriptor, node: str) -> dict[str, str]:

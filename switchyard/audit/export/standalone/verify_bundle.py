@@ -37,6 +37,7 @@ UNDIGESTED_FIELDS = {"digest", "occurred_at", "trace", "storage_refs", "state_se
 ENDINGS = {
     "CaseClosed",
     "ContactSuppressed",
+    "MemoryForgotten",
     "PlaybookHalted",
     "PlaybookResumed",
     "RejectionsCounted",
@@ -178,6 +179,22 @@ SIGNED_EVENTS: dict[str, dict[str, Any]] = {
         },
         "also": None,
         "when": {"payload.operator": "!service:"},
+    },
+    "MemoryForgotten": {
+        "ring": "operators",
+        "signer": "payload.operator",
+        "signature": "payload.signature",
+        "statement": {
+            "command_id": "payload.command_id",
+            "target": "payload.target",
+            "operator": "payload.operator",
+            "reason": "payload.why",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/command/1",
+            "action": "=forget",
+        },
+        "also": None,
+        "when": {"payload.reason": "user"},
     },
 }
 """Which events a person signed, and where each field of the statement is; a value itself after `=`. `when` says which
