@@ -18,7 +18,7 @@ from evals.cases import RuleCase, hash_dataset, judge_cases
 from evals.judge_suite import DATASET_NOW, DATASET_OPT_OUT_LINK
 from services.drafter.mime import compose
 from services.specialists.compliance.email_text.message import read_message
-from services.specialists.compliance.pack import RulePack, released_packs
+from services.specialists.compliance.pack import RulePack, newest_pack
 from services.specialists.compliance.review import blocking_results, evaluate_rules, rule_ids
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.rule import RuleInput
@@ -197,8 +197,8 @@ def run_case(case: RuleCase, pack: RulePack) -> RuleCaseResult:
 
 
 def run_rules(cases: Iterable[RuleCase]) -> tuple[RuleCaseResult, ...]:
-    """Every draft, under the latest pack."""
-    pack = released_packs()[-1]
+    """Every draft, under the newest pack, be its day to come."""
+    pack = newest_pack()
     return tuple(run_case(case, pack) for case in cases)
 
 

@@ -27,17 +27,16 @@ def _routing_quality(run: EvalRun) -> SuiteResult:
 async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
     import uuid
 
-    from demo.oil_field.warehouse import open_warehouse
+    from demo.oil_field.warehouse import oil_field_schema, open_warehouse
     from evals.authority import RowAccessChecker
     from evals.sql_suite import SqlSuite
     from services.specialists.text_to_sql.agent import build_sql_agent
     from services.specialists.text_to_sql.guard_process import GuardProcess
-    from services.specialists.text_to_sql.schema import load_schema
     from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
     from switchyard.identity.client import UserToken
     from switchyard.protocol.fields import Access
 
-    snowflake_simulator, schema = open_warehouse(), load_schema()
+    snowflake_simulator, schema = open_warehouse(), oil_field_schema()
     address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
     someone = str(uuid.uuid4())
     access = Access(subject=someone, agent="text_to_sql", grant=someone, jti="evals", audience="simulator", scopes=())
@@ -53,11 +52,11 @@ async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
 
 
 async def _check_corpora(run: EvalRun) -> SuiteResult:
+    from demo.oil_field.warehouse import oil_field_schema
     from evals.guard_suite import run_guard
     from services.specialists.text_to_sql.guard_process import GuardProcess
-    from services.specialists.text_to_sql.schema import load_schema
 
-    guard = GuardProcess(load_schema())
+    guard = GuardProcess(oil_field_schema())
     try:
         return await asyncio.to_thread(run_guard, guard, run)
     finally:
@@ -99,10 +98,10 @@ async def _well_data(model: Any, run: EvalRun) -> SuiteResult:
 async def _compliance(model: Any, run: EvalRun) -> SuiteResult:
     from evals.judge_suite import run_judge
     from services.specialists.compliance.judge import build_judge_agent
-    from services.specialists.compliance.pack import released_packs
+    from services.specialists.compliance.pack import newest_pack
 
     account, cases = judge_cases()
-    return await run_judge(build_judge_agent(model), account, cases, released_packs()[-1], run)
+    return await run_judge(build_judge_agent(model), account, cases, newest_pack(), run)
 
 
 async def _memory(run: EvalRun) -> SuiteResult:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Verify a case that `switchyard audit export` wrote. One file: Python 3.11, its standard library and `cryptography`.
+"""Verify a case that `switchyard audit export` wrote. One file: Python 3.9, its standard library and `cryptography`.
 
     python3 -I verify_bundle.py case.json --key PUBLIC_KEY
 
@@ -246,6 +246,11 @@ def event_digest(event: JsonObject) -> str:
     return sha256_hex(canonical_json({name: value for name, value in event.items() if name not in UNDIGESTED_FIELDS}))
 
 
+def moment(text: str) -> datetime:
+    """A time in ISO 8601. Python reads the letter Z since 3.11 only."""
+    return datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+
+
 def sha256_hex(data: str | bytes) -> str:
     """In hex; of a text, over its UTF-8."""
     return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
@@ -340,15 +345,15 @@ def next_not_before(body: JsonObject) -> Any:
     this one was full."""
     if body["last"] - body["first"] + 1 >= FULL_CHECKPOINT:
         return body["not_before"]
-    return (datetime.fromisoformat(body["made_at"]) - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (moment(body["made_at"]) - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def check_time(recorded_at: str, body: JsonObject) -> None:
     """Raises `InvalidBundle` for an event that was not recorded between the checkpoints around it."""
-    recorded = datetime.fromisoformat(recorded_at)
-    if body["not_before"] is not None and recorded < datetime.fromisoformat(body["not_before"]):
+    recorded = moment(recorded_at)
+    if body["not_before"] is not None and recorded < moment(body["not_before"]):
         raise InvalidBundle(f"it was recorded before the checkpoint before: {recorded_at} is backdated")
-    if recorded - datetime.fromisoformat(body["made_at"]) > CLOCK_SKEW:
+    if recorded - moment(body["made_at"]) > CLOCK_SKEW:
         raise InvalidBundle(f"it was recorded after its checkpoint was made: {recorded_at}")
 
 
