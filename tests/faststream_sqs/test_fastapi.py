@@ -121,13 +121,13 @@ async def test_missing_queue_fails_the_start_of_a_fastapi_application(make_broke
         await _running(app, asyncio.Event(), asyncio.Event())
 
 
-async def test_fastapi_handler_runs_in_memory_with_overridden_dependencies_and_background_tasks() -> None:
-    broker, api, told = SQSBroker("us-east-1"), FastAPI(), list[str]()
+async def test_fastapi_handler_in_memory_gets_overridden_dependencies() -> None:
+    broker, api, noted = SQSBroker("us-east-1"), FastAPI(), list[str]()
     api.dependency_overrides[carrier] = lambda: "by ship"
 
     @broker.subscriber("orders")
     async def ship(order: Order, how: Annotated[str, Depends(carrier)], tasks: BackgroundTasks) -> str:
-        tasks.add_task(told.append, how)
+        tasks.add_task(noted.append, how)
         return f"{order.id} {how}"
 
     FastStreamAPI(broker, application=api)
@@ -135,7 +135,7 @@ async def test_fastapi_handler_runs_in_memory_with_overridden_dependencies_and_b
         reply = await broker.request(Order(id=7), "orders")
         assert await reply.decode() == "7 by ship"
         ship.mock.assert_called_once_with({"id": 7})
-    assert told == ["by ship"]
+    assert noted == ["by ship"]
 
 
 class Parcel(msgspec.Struct):
