@@ -1,15 +1,14 @@
 """Settings of the broker and of its endpoints, in FastStream's form."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from faststream._internal.configs import (
     BrokerConfig,
     PublisherUsecaseConfig,
     SubscriberUsecaseConfig,
-    UnderlyingDriverAnnotation,
-    UnderlyingDriverAnnotations,
 )
 from faststream._internal.constants import EMPTY
 from faststream.exceptions import IncorrectState
@@ -23,7 +22,12 @@ from .response import HeaderValue
 from .retry import RetryPolicy
 
 
-def _context_annotations() -> UnderlyingDriverAnnotations:
+def _context_annotations() -> Mapping[type[Any], Any]:
+    """How handlers get our types that are annotated with the classes themselves."""
+    try:
+        from faststream._internal.configs import UnderlyingDriverAnnotation
+    except ImportError:  # before 0.7.8, FastStream only takes our `annotations`
+        return MappingProxyType({})
     # `annotations` imports the broker, which imports this module.
     from . import annotations
     from .broker import SQSBroker
@@ -53,7 +57,7 @@ class SQSBrokerConfig(BrokerConfig):
     claims: ClaimStore | None = None
     in_memory: bool = False
 
-    default_driver_annotations: UnderlyingDriverAnnotations = field(default_factory=_context_annotations)
+    default_driver_annotations: Mapping[type[Any], Any] = field(default_factory=_context_annotations)
 
     async def connect(self) -> None:
         """Open the clients."""
@@ -76,7 +80,7 @@ class SQSBrokerConfig(BrokerConfig):
 class SQSRouterConfig(BrokerConfig):
     """Settings that a router gives to its endpoints."""
 
-    default_driver_annotations: UnderlyingDriverAnnotations = field(default_factory=_context_annotations)
+    default_driver_annotations: Mapping[type[Any], Any] = field(default_factory=_context_annotations)
 
     @property
     def connection(self) -> Connection:
