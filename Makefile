@@ -44,17 +44,29 @@ IMAGES = $(shell $(PYTHON) -c 'import json; print(*json.load(open("terraform/gen
 # The function behind the API is packaged like an image, and runs from a zip.
 BUILT := $(filter-out ingress,$(IMAGES))
 
+# What `switchyard new` writes has a lock of its own, at the same versions.
+SCAFFOLD := switchyard/scaffold/files
+
 .PHONY: lock
 lock: ## Resolve pyproject.toml into requirements.lock and docker/requirements again, and what installs and scans them
 	for file in requirements.bootstrap .github/pip-audit $(IDENTITY_LOCK:.txt=); do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url $$file.in --output-file $$file.txt || exit 1; done
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
 	  --no-emit-index-url $(NOT_OURS) pyproject.toml --output-file requirements.lock
+	grep -v ^switchyard-engine $(SCAFFOLD)/requirements.in | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	  --extra console --extra devstack --generate-hashes --no-emit-index-url $(NOT_OURS) --constraint requirements.lock \
+	  --no-header --no-annotate pyproject.toml - --output-file $(SCAFFOLD)/requirements.lock
 	for image in $(IMAGES); do $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --group $$image \
 	  --constraint requirements.lock --no-emit-index-url --no-annotate --no-header $(NOT_OURS) \
 	  --output-file docker/requirements/$$image.txt || exit 1; done
 
 SLOW := --timeout=300
+
+.PHONY: wheels
+wheels: $(READY) ## Build the wheels of the engine and its two libraries into dist/, for `switchyard new --wheels dist`
+	rm -f dist/*.whl
+	for project in . packages/faststream-sqs packages/latency-failover; do \
+	  (cd $$project && $(CURDIR)/$(BIN)/python -m hatchling build -t wheel -d $(CURDIR)/dist) || exit 1; done
 
 .PHONY: demo
 demo: $(READY) ## Run the demo: a stack of its own, 34 questions, 35 emails, the log (no Docker, no account, no key)

@@ -18,6 +18,7 @@ from rich.markup import escape
 from contracts.catalogue import CATALOGUE
 from demo.email_cases import publish_emails
 from demo.figures import DemoCaseRow, collect_figures, count_progress, count_published, demo_table, list_demo_cases
+from demo.several import show_several
 from demo.stacks import open_demo_stack
 from demo.users import has_ingress, open_users
 from demo.wells import load_demo_wells
@@ -62,9 +63,10 @@ def run_demo(env: Env, json_file: Path | None) -> bool:
     agree = found["audit_rows"] == found["distinct_events"] == found["transitions"]
     email = found["email"]
     ended = "open" not in found["closed"] and "open" not in email["closed"]
+    several = all(each["outcome"] == "answered" for each in found["several"].values())
     users = found["users"] in (None, {"own_rows": True, "consent": "answered"})
     sent = email["once_and_identical"] and not email["unexpected"]
-    return agree and found["chain"] == "ok" and ended and sent and users
+    return agree and found["chain"] == "ok" and ended and sent and users and several
 
 
 async def _demo(env: Env) -> dict[str, Any]:
@@ -88,6 +90,7 @@ async def _demo(env: Env) -> dict[str, Any]:
             cases = keys = await asks
             await _follow(log, len(questions))
             wall_s = time.monotonic() - began
+            several = await show_several(target, questions, keys)
             shown = None
             if users is not None:
                 differ = await users.show_two(questions, keys)
@@ -102,7 +105,7 @@ async def _demo(env: Env) -> dict[str, Any]:
             found = await collect_figures(log, work, rows, chain=chain, wall_s=wall_s)
             asked = zip(keys, questions, strict=True)
             _show(rows, {case for case, question in asked if question["idempotency_key"] in planned}, found)
-            found["users"] = shown
+            found["users"], found["several"] = shown, several
             found["email"] = await emails.figures()
             emails.show(found["email"])
             console.print(

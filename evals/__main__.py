@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
-from pathlib import Path
 from typing import Any
 
 from evals.cases import describe_choice, judge_cases, routing_cases, sql_cases, triage_cases, well_cases
 from evals.scripts import SUITE_SCRIPTS
-from switchyard.evals.models import SIMULATOR_MODEL, open_model
-from switchyard.evals.regression_gate import check_regression
 from switchyard.evals.results import EvalRun, SuiteResult
+from switchyard.evals.runner import read_arguments, report, run_suite
 
 SUITES = (
     "compliance", "compliance_rules", "field_routing", "routing_quality", "sql_guard", "text_to_sql", "triage",
     "well_data",
 )  # fmt: skip
-RESULTS_FOLDER = Path(".switchyard") / "evals"
 
 
 def main() -> int:
     """Run a suite; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m evals", description="Evals of the agents. See evals/README.md.")
-    parser.add_argument("suite", choices=SUITES)
-    parser.add_argument(
-        "--model", default=SIMULATOR_MODEL, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)"
-    )
-    parser.add_argument("--base-url", help="an OpenAI-compatible server that has the model")
-    parser.add_argument("--runs", type=int, default=1, help="times each case is run; three or more give pass^k")
-    parser.add_argument("--concurrency", type=int, default=4)
-    parser.add_argument("--out", type=Path, help=f"where the results go (default: {RESULTS_FOLDER}/SUITE.json)")
-    parser.add_argument("--baseline", type=Path, help="results to compare with")
-    parser.add_argument("--gate", action="store_true", help="exit with 1 if worse than the baseline")
-    given = parser.parse_args()
-    if given.gate and given.baseline is None:
-        parser.error("--gate compares with a baseline: give --baseline FILE")
+    given = read_arguments(SUITES)
     if given.suite == "compliance_rules":
         from evals.cases import rule_cases
         from evals.rules_suite import report_rules
@@ -50,20 +33,15 @@ def main() -> int:
 
         result = run_quality(run)
     else:
-        with open_model(given.model, given.base_url, SUITE_SCRIPTS) as model:
-            suites = {
-                "compliance": _compliance,
-                "field_routing": _field_routing,
-                "text_to_sql": _text_to_sql,
-                "triage": _triage,
-                "well_data": _well_data,
-            }
-            suite = suites[given.suite]
-            result = asyncio.run(suite(model, run))
-    out = given.out or RESULTS_FOLDER / f"{given.suite}.json"
-    result.write(out)
-    _print(result, out)
-    return _compare_with_baseline(SuiteResult.read(given.baseline), result, gate=given.gate) if given.baseline else 0
+        suites = {
+            "compliance": _compliance,
+            "field_routing": _field_routing,
+            "text_to_sql": _text_to_sql,
+            "triage": _triage,
+            "well_data": _well_data,
+        }
+        return run_suite(given, suites[given.suite], SUITE_SCRIPTS)[1]
+    return report(given, result)
 
 
 async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
@@ -145,34 +123,6 @@ async def _compliance(model: Any, run: EvalRun) -> SuiteResult:
 
     account, cases = judge_cases()
     return await run_judge(build_judge_agent(model), account, cases, released_packs()[-1], run)
-
-
-def _print(result: SuiteResult, out: Path) -> None:
-    for case in result.cases:
-        mark = "pass" if case.passes == case.runs else "FAIL"
-        count = "" if case.runs == 1 else f" {case.passes}/{case.runs}"
-        print(f"  {mark}{count}  {case.id}{f': {case.note}' if case.note else ''}")
-    print(f"\n{result.suite} on {result.model}, prompt {result.prompt_version}, {len(result.cases)} cases")
-    print(f"  cases passed: {result.accuracy:.1%}")
-    for name, rate in result.rates.items():
-        print(f"  {name.replace('_', ' ')}: {rate:.1%}")
-    for violation in result.violations:
-        print(f"  must never happen: {violation}")
-    if result.model == SIMULATOR_MODEL and result.prompt_version:
-        print("  The simulator is scripted, some wrong answers included: this score says that the plumbing works.")
-    print(f"  written to {out}")
-
-
-def _compare_with_baseline(baseline: SuiteResult, result: SuiteResult, *, gate: bool) -> int:
-    verdict = check_regression(baseline, result)
-    print(f"\nagainst the baseline ({baseline.model}, prompt {baseline.prompt_version}):")
-    print(f"  mean difference {verdict.difference:+.4f}, 95 % upper bound {verdict.upper_bound:+.4f}")
-    if verdict.newly_failing:
-        print(f"  newly failing: {', '.join(verdict.newly_failing)}")
-    for reason in verdict.reasons:
-        print(f"  gate: {reason}")
-    print(f"  {'passed' if verdict.passed else 'NOT passed'}")
-    return 1 if gate and not verdict.passed else 0
 
 
 if __name__ == "__main__":

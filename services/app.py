@@ -9,6 +9,7 @@ from contracts.catalogue import CATALOGUE
 from contracts.submissions import SUBMISSIONS
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
 from switchyard.app.application import App, IdentityDescriptor, ProcessDescriptor, SimulatorDescriptor
+from switchyard.app.console_process import CONSOLE_SECRETS, console_process
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, OutcomeClass
 from switchyard.protocol.topology import DEFAULT_BUS, consumer_of_rule
 
@@ -17,9 +18,6 @@ EMAIL_FEEDBACK = "email_feedback"
 
 IDENTITY = "identity"
 """The process that gives agents tokens of users. It handles no event at all."""
-
-CONSOLE = "console"
-"""The process where people look. It handles no event at all."""
 
 WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
 WORK_ORDERS_AUDIENCE = "https://work-orders.northfork.example"
@@ -202,12 +200,9 @@ PROCESSES = (
         http="SWITCHYARD_IDENTITY",
     ),
 )
-_PROVIDER = "http://127.0.0.1:{port:identity_provider}"
 PROCESSES_FOR_PEOPLE = (
-    ProcessDescriptor(
-        CONSOLE,
+    console_process(
         "services.console.main:run",
-        settings="switchyard.processes.console_settings:ConsoleSettings",
         # It shows what the App describes, so it holds the App and what that reads at once.
         code=(
             "services/*.py",
@@ -215,35 +210,6 @@ PROCESSES_FOR_PEOPLE = (
             "services/orchestrator/graph.py",
             "services/console",
         ),
-        migrations=("switchyard.console:migrations",),
-        grants=("switchyard.console:grants.sql",),
-        environment={
-            f"SWITCHYARD_{fact.upper()}": fact
-            for fact in (
-                "console_url",
-                "console_client_id",
-                "idp_issuer",
-                "idp_jwks_url",
-                "idp_authorize_url",
-                "idp_token_url",
-            )
-        },
-        secrets={
-            "SWITCHYARD_CONSOLE_KEYS": "console_keys",
-            "SWITCHYARD_CONSOLE_CLIENT_SECRET": "console_client_secret",
-        },
-        local={
-            "SWITCHYARD_CONSOLE_URL": f"http://127.0.0.1:{{port:{CONSOLE}_http}}",
-            "SWITCHYARD_IDP_ISSUER": _PROVIDER,
-            "SWITCHYARD_IDP_JWKS_URL": f"{_PROVIDER}/.well-known/jwks.json",
-            "SWITCHYARD_IDP_AUTHORIZE_URL": f"{_PROVIDER}/authorize",
-            "SWITCHYARD_IDP_TOKEN_URL": f"{_PROVIDER}/token",
-        },
-        database=True,
-        egress=("identity",),
-        http="SWITCHYARD_CONSOLE",
-        signers=True,
-        reviews=True,
     ),
 )
 WAREHOUSE_ROLES = ("FIELD_ALL", "FIELD_PERMIAN", "FIELD_EAGLE_FORD", "FIELD_WILLISTON", "FIELD_MIDCON")
@@ -288,8 +254,7 @@ APP = App(
     outcomes=OUTCOMES,
     processes=(*PROCESSES, *PROCESSES_FOR_PEOPLE),
     secrets={
-        "console_client_secret": "The secret of the console's client at the identity provider.",
-        "console_keys": "Keys that sign sessions of the console, as JSON.",
+        **CONSOLE_SECRETS,
         "identity_files": "Certificates of the identity service and clients of the token exchange, as JSON "
         '{"ca": "..", "certificate": "..", "key": "..", "clients": ".."}.',
         "idp_client_secret": "The secret of the client that refreshes users' tokens at the identity provider.",
@@ -297,6 +262,7 @@ APP = App(
     },
     programs={ROUTER: "services.orchestrator", CASE_MANAGER: "services.orchestrator", AUDIT: "services.audit"},
     code=("contracts",),
+    engine_in_repository=True,
     folders=("services",),
     demo_folders=("demo",),
     simulators=(

@@ -42,7 +42,7 @@ class Deployed:
         return {
             "tenant": "acme",
             "idempotency_key": f"{self.prefix}-{uuid.uuid4().hex[:12]}",
-            "session_id": f"session-{self.prefix}",
+            "session_id": f"session-{uuid.uuid4().hex[:12]}",
             "user_id": "alex@example.com",
             "question": text,
             "role": "FIELD_ALL",

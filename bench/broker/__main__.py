@@ -32,7 +32,8 @@ def main() -> int:
     options.add_argument("--quick", action="store_true", help="few repeats, for trying it out; writes no results")
     quick = options.parse_args().quick
     size = QUICK_SIZE if quick else BenchSize()
-    results: dict[str, Any] = {"layers": asyncio.run(measure_layers()), "conditions": _conditions()}
+    layers = {name: min(costs) for name, costs in asyncio.run(measure_layers()).items()}
+    results: dict[str, Any] = {"layers": layers, "conditions": _conditions()}
     with TemporaryDirectory(prefix="bench-broker-") as home:
         for phase, measure in (("cpu", measure_cpu), ("latency", measure_latency), ("memory", measure_memory)):
             with run_emulator(Path(home)) as endpoint:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from contracts.documents.accounts import Purpose
-from switchyard.protocol.events.case_manager import Attestation
+from switchyard.protocol.events.case_manager import Attestation, SessionTurn
 from switchyard.protocol.fields import Artefact, Contract, Identifier, Name, Sha256
 
 
-class CaseOpened(Contract):
+class CaseOpened(SessionTurn):
     """A submission became a case. The first event of every chain."""
 
     playbook: Name

@@ -15,9 +15,9 @@ from typing import Any
 from switchyard.app.cards import AgentCard
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX, Catalogue, OutcomeClass
 from switchyard.protocol.events.upstream import SuppressionRequested
-from switchyard.protocol.submissions import Submissions
+from switchyard.protocol.submissions import Submissions, TurnPolicy, playbook_of
 from switchyard.protocol.topology import ConsumerQueues, consumers
-from switchyard.router.playbook import SPECIALIST, Playbook, RoutingTable
+from switchyard.router.playbook import SPECIALIST, Playbook, RoutingTable, turn_policies
 
 APP_VARIABLE = "SWITCHYARD_APP"
 DEFAULT_APP = "services.app:APP"
@@ -30,6 +30,10 @@ ENGINE_OUTCOMES: Mapping[str, OutcomeClass] = {
     "no_agent": "stopped",
 }
 """Outcomes with which the engine itself ends a case."""
+
+
+ANSWER = "answer"
+"""The artefact that a case ends with, if it has one (`CaseClosed.answer`)."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,8 @@ class App:
     """The package that runs each process of the engine's in an image, called with the node's name."""
     code: tuple[str, ...] = ()
     """What every image holds of the application's repository: paths and patterns."""
+    engine_in_repository: bool = False
+    """Whether images hold the engine from this repository; else they install its distribution."""
     folders: tuple[str, ...] = ()
     """What the image of the command line holds besides."""
     demo_folders: tuple[str, ...] = ()
@@ -163,6 +169,9 @@ class App:
     simulators: tuple[SimulatorDescriptor, ...] = ()
     identity: IdentityDescriptor | None = None
     """Without it there is no identity service, and no agent acts on behalf of a user."""
+    local_users: str | None = None
+    """The users of the local identity provider where there is no identity service: YAML, as `package:path`. People log
+    in to the console with them."""
     local_upstreams: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     """What each source may ask for in the local stack: SWITCHYARD_UPSTREAMS there."""
     local_submitters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -180,6 +189,8 @@ class App:
     """How the recipient of an artefact sees it: a function from bytes to HTML or None. The console shows it apart."""
     first_command: str = "switchyard case list"
     """What `switchyard stack up` suggests to type."""
+    demo_cases: str | None = None
+    """What `switchyard demo` submits, and how each case must end: YAML, as `package:path`."""
     audit_views: tuple[str, ...] = ()
     """SQL files with views of the audit log for reviewers, as `package:path`."""
     retention_policies: str | None = None
@@ -228,8 +239,8 @@ class App:
 
     @property
     def decrypts(self) -> tuple[str, ...]:
-        """The sealed artefacts that some agent opens."""
-        return tuple(sorted({name for card in self.cards.values() for name in card.decrypts}))
+        """The sealed artefacts that some agent opens, and the case's answer, which is for people."""
+        return tuple(sorted({ANSWER, *(name for card in self.cards.values() for name in card.decrypts)}))
 
     @property
     def suppression_sources(self) -> frozenset[str]:
@@ -259,14 +270,14 @@ class App:
             }
         )
 
+    @property
+    def turns(self) -> Mapping[str, TurnPolicy]:
+        """The rule of turns that new cases get, by playbook, of those that have sessions."""
+        return turn_policies(self.playbooks, self.current)
+
     def process(self, node: str) -> ProcessDescriptor:
         """The process of a node. Raises `KeyError`."""
         return {process.node: process for process in self.processes}[node]
-
-
-def playbook_of(model: type[Any]) -> str:
-    """The playbook that a kind of submission opens: the default of its field `playbook`."""
-    return str(model.model_fields["playbook"].default)
 
 
 def load_reference(reference: str) -> Any:
@@ -286,13 +297,33 @@ def resource_path(reference: str) -> Path:
     return Path(str(files(package))) / path
 
 
+class AppUnusable(Exception):
+    """There is no application, or it contradicts itself. `remedy` says what to do."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
 @cache
 def load_app() -> App:
-    """The application that SWITCHYARD_APP names."""
-    reference = os.environ.get(APP_VARIABLE, DEFAULT_APP)
-    app = load_reference(reference)
+    """The application that SWITCHYARD_APP names. Raises `AppUnusable`."""
+    reference = os.environ.get(APP_VARIABLE) or DEFAULT_APP
+    missing = AppUnusable(
+        f"there is no application {reference}",
+        f"run this in the application's repository, or name its App in {APP_VARIABLE} as module:name",
+    )
+    try:
+        app = load_reference(reference)
+    except ModuleNotFoundError as error:
+        # A module that the application itself misses is a fault in it, with a traceback of its own.
+        if not f"{reference.partition(':')[0]}.".startswith(f"{error.name}."):
+            raise
+        raise missing from error
+    except ValueError as error:
+        raise AppUnusable(f"the application {reference} cannot be used: {error}", "correct what it names") from error
     if not isinstance(app, App):
-        raise TypeError(f"{APP_VARIABLE}={reference} names no App")
+        raise missing
     return app
 
 

@@ -51,6 +51,9 @@ RETRY_S = 2.0
 """How soon a submission has another turn after something was unavailable."""
 
 MAX_ADDED = 200
+_Add = tuple[str, str, str, bytes, bytes | None, bytes, str]
+"""Source, tenant, type, keyed hash, session, sealed submission, trace."""
+
 MAX_FAILURES = 5
 _NONCE_BYTES = 12
 
@@ -69,10 +72,11 @@ class Arrival:
 
 @dataclass(frozen=True)
 class BacklogLimits:
-    """How many submissions of one tenant of a source, and of one source, may wait."""
+    """How many submissions of one tenant of a source, of one source, and of one session may wait."""
 
     tenant: int = 20_000
     source: int = 50_000
+    session: int = 1_000
 
 
 class ArrivalTable:
@@ -92,17 +96,17 @@ class ArrivalTable:
         self._limits = limits or BacklogLimits()
         self._upstreams = upstreams
         self._shares = json.dumps({source: policy.share for source, policy in (upstreams or {}).items()})
-        self._adds = Coalescer[tuple[str, str, str, bytes, bytes, str], bool](self._add, max_items=MAX_ADDED)
+        self._adds = Coalescer[_Add, bool](self._add, max_items=MAX_ADDED)
 
-    async def add(self, source: str, type_: str, detail: Json) -> bool:
-        """Let a submission wait for its turn; False if no more of its tenant or source may wait. One that waits already
-        waits once."""
+    async def add(self, source: str, type_: str, detail: Json, session: bytes | None = None) -> bool:
+        """Let a submission wait for its turn; False if no more of its tenant, source or session may wait. One that
+        waits already waits once."""
         # A tenant for which the source may not speak has no turn of its own: it could be any name.
         tenant = tenant_of(detail) if may_submit_for(self._upstreams, source, tenant_of(detail)) else ""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + self._aead.encrypt(nonce, json.dumps(detail).encode(), _context(source, type_))
         trace = json.dumps(telemetry.trace_context())
-        return await self._adds.submit((source, tenant, type_, self._mac(detail), sealed, trace))
+        return await self._adds.submit((source, tenant, type_, self._mac(detail), session, sealed, trace))
 
     async def claim(self, count: int = CLAIM_SIZE) -> list[Arrival]:
         """The submissions whose turn it is; no other worker gets them for `CLAIM_S`."""
@@ -131,9 +135,10 @@ class ArrivalTable:
         """Finish what is under way."""
         await self._adds.close()
 
-    async def _add(self, items: list[tuple[str, str, str, bytes, bytes, str]]) -> list[bool]:
+    async def _add(self, items: list[_Add]) -> list[bool]:
         columns = (list(column) for column in zip(*items, strict=True))
-        rows = await self._database.rows("add", *columns, self._limits.tenant, self._limits.source)
+        limits = self._limits
+        rows = await self._database.rows("add", *columns, limits.tenant, limits.source, limits.session)
         over = {row["place"] for row in rows}
         return [place not in over for place in range(1, len(items) + 1)]
 
@@ -164,12 +169,12 @@ class ArrivalQueue:
         """Let a submission wait for its turn; the rejection to publish, if there is one, of a source that has too many
         waiting. Raises `InvalidEvent` (forged) for a source that is no upstream."""
         check_source(source)
-        if await self.table.add(source, type_, detail):
+        if await self.table.add(source, type_, detail, self.intake.session_of(source, detail, type_)):
             self.arrived.set()
             return []
         problem = SubmissionInvalid(
             OVER_LIMIT,
-            "too many submissions of this tenant or source are waiting",
+            "too many submissions of this tenant, source or session are waiting",
             remedy="send it again when cases of the earlier ones have been opened; send fewer at a time",
         )
         return await self.intake.reject(source, type_, detail, problem, code=problem.code)

@@ -114,7 +114,7 @@ Handler = Callable[[CaseManager, ReceivedEvent[Any]], Awaitable[list[Json]]]
 
 
 async def _close(manager: CaseManager, event: ReceivedEvent[Contract]) -> list[Json]:
-    return [await manager.closing.close_case(event)]
+    return await manager.closing.close_case(event)
 
 
 HANDLERS: Mapping[type[Contract], Handler] = {

@@ -17,14 +17,15 @@ from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.principals import PrincipalKeys, VerifiedPrincipal, check_principal
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid, SubmissionInvalid
-from switchyard.case_manager.store import CaseStore
+from switchyard.case_manager.sessions import TurnRules, session_key, with_turn
+from switchyard.case_manager.store import CaseStore, SessionState
 from switchyard.protocol.catalogue import UPSTREAM_PREFIX
 from switchyard.protocol.errors import InvalidEvent, forged
 from switchyard.protocol.events.case_manager import SubmissionRejected
 from switchyard.protocol.fields import Identifier, Json
 from switchyard.protocol.principals import PRINCIPAL_FIELD, without_principal_and_grant
 from switchyard.protocol.received import first_validation_error
-from switchyard.protocol.submissions import CaseOpening, Submission, Submissions, case_id_for
+from switchyard.protocol.submissions import CaseOpening, Submission, Submissions, case_id_for, playbook_of
 from switchyard.runtime.core.clock import Clock, moment
 from switchyard.runtime.core.errors import PermanentTaskError
 
@@ -64,6 +65,7 @@ class CaseIntake:
     source may name a role, but for a user's whose grant permits it."""
     principals: PrincipalKeys = field(default_factory=lambda: PrincipalKeys({}))
     """The keys of sources that must sign who asks; every other source is believed."""
+    turns: TurnRules = field(default_factory=TurnRules)
     rejection_samples: int = 5
     """How many rejections of one source, tenant, code and hour are events; those beyond are counted."""
 
@@ -72,7 +74,8 @@ class CaseIntake:
         return any(model.__name__ == detail_type for model in self.submissions)
 
     async def open_case(self, source: str, detail: Json, detail_type: str) -> list[Json]:
-        """The events to publish for a submission: its opening, `SubmissionRejected`, or none while it is parked."""
+        """The events to publish for a submission: its opening, `SubmissionRejected`, or none while it waits for its
+        turn or its playbook."""
         check_source(source)
         try:
             submitted, opening = self._read_submission(detail_type, detail)
@@ -87,37 +90,67 @@ class CaseIntake:
         # Sent again it is signed again, and still the same submission.
         mac = self.mac(without_principal_and_grant(detail))
         case_id = case_id_for(submitted.tenant, source, opening.principal, submitted.idempotency_key)
-        known_submission = await self.store.known_submission(case_id)
+        key = self._session_key(source, submitted, opening)
+        known_submission, session = await self.store.known_submission(case_id, key)
         if known_submission is not None and hmac.compare_digest(known_submission.payload_mac, mac):
             # What became a case stays one, even after its hours and keys have expired: only its own event follows.
-            return [] if known_submission.parked else [known_submission.opened]
+            return [] if known_submission.deferred else [known_submission.opened]
         verified_principal = self._vouched(source, submitted, opening, detail)
         if known_submission is None:
             if verified_principal is not None:
                 verified_principal.check_time(self.clock.now())
+            await self._check_turn(submitted.playbook, case_id, key, session)
             opened, sealed_address = await self._opened(case_id, source, submitted, opening, verified_principal)
             if verified_principal is not None:
                 # Sealing takes a while. An auditor has this time to go by and no other.
                 verified_principal.check_time(moment(opened["occurred_at"]))
             due = datetime.fromisoformat(opened["case_deadline"])
-            parked = await self.store.record_case(
-                opened,
-                payload_mac=mac,
-                playbook=submitted.playbook,
-                due=due,
-                subject_key=None if opening.address is None else self.mac.address(submitted.tenant, opening.address),
-                sealed_address=sealed_address,
-            )
-            if parked is not None:
-                return [] if parked else [opened]
-            known_submission = await self.store.known_submission(case_id)
-            if known_submission is None:
-                raise LookupError("a submission vanished between two reads")
+            subject_key = None if opening.address is None else self.mac.address(submitted.tenant, opening.address)
+            while known_submission is None:
+                await self._check_turn(submitted.playbook, case_id, key, session)
+                case = opened if key is None else with_turn(opened, session)
+                deferred = await self.store.record_case(
+                    case,
+                    payload_mac=mac,
+                    playbook=submitted.playbook,
+                    due=due,
+                    subject_key=subject_key,
+                    sealed_address=sealed_address,
+                    session=key,
+                    turns=session.turns,
+                    may_queue=0 if key is None else self.turns.may_queue(submitted.playbook),
+                )
+                if deferred is not None:
+                    return [] if deferred else [case]
+                # Another worker was first: with this submission, or with another turn of the session.
+                known_submission, session = await self.store.known_submission(case_id, key)
         if not hmac.compare_digest(known_submission.payload_mac, mac):
             message = "another payload was submitted under the same idempotency key"
             remedy = "use a new key for a new submission; repeat the same payload to repeat one"
             raise SubmissionInvalid("submission_conflict", message, field="idempotency_key", remedy=remedy)
-        return [] if known_submission.parked else [known_submission.opened]
+        return [] if known_submission.deferred else [known_submission.opened]
+
+    def session_of(self, source: str, detail: Json, detail_type: str) -> bytes | None:
+        """The session that a submission names; None if its playbook has no sessions, or it will be rejected."""
+        model = next(model for model in self.submissions if model.__name__ == detail_type)
+        if playbook_of(model) not in self.turns.policies:
+            return None
+        try:
+            return self._session_key(source, *self._read_submission(detail_type, detail))
+        except SubmissionInvalid:
+            return None
+
+    def _session_key(self, source: str, submitted: Submission, opening: CaseOpening) -> bytes | None:
+        in_session = submitted.playbook in self.turns.policies
+        return session_key(self.mac, source, submitted, opening) if in_session else None
+
+    async def _check_turn(self, playbook: str, case_id: str, key: bytes | None, session: SessionState) -> None:
+        """Raise `SubmissionInvalid` if the session has no turn for this submission."""
+        problem = None if key is None else self.turns.find_problem(playbook, session)
+        if key is None or problem is None:
+            return
+        if session.refused or await self.store.refuse_turn(key, case_id, session.turns):
+            raise problem
 
     def _vouched(
         self, source: str, submitted: Submission, opening: CaseOpening, detail: Json

@@ -23,6 +23,18 @@ from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.core.periodic import SetAside
 
 log = structlog.get_logger(__name__)
+_EXPIRED = CaseClosed(
+    outcome="expired",
+    code="case_deadline",
+    message="The case had no outcome by its deadline.",
+    remedy="see where it rested with `switchyard case show`, or allow more time with deadline_ms",
+)
+_TURN_NOT_REACHED = CaseClosed(
+    outcome="expired",
+    code="turn_not_reached",
+    message="By the deadline an earlier turn of the session was still open.",
+    remedy="ask again when the earlier turns have ended, or allow more time with deadline_ms",
+)
 
 
 @dataclass(frozen=True)
@@ -34,8 +46,9 @@ class CaseCloser:
     catalogue: Catalogue
     aside: SetAside = field(default_factory=lambda: SetAside("case_ending"))
 
-    async def close_case(self, event: ReceivedEvent[Contract]) -> Json:
-        """The one `CaseClosed` of the event's case and attempt: this one, or the one that came first."""
+    async def close_case(self, event: ReceivedEvent[Contract]) -> list[Json]:
+        """The one `CaseClosed` of the event's case and attempt, this one or the one that came first; and the opening of
+        the session's next turn."""
         match event.payload:
             case CloseCase() as asked:
                 payload = CaseClosed.model_validate_json(asked.model_dump_json())
@@ -55,22 +68,17 @@ class CaseCloser:
         return await self._close(event.envelope, payload)
 
     async def close_expired(self) -> list[Json]:
-        """Close the cases whose deadline is over; their endings."""
+        """Close the cases whose deadline is over; their endings, and what follows from them."""
         ended: list[Json] = []
-        for opened in await self.store.due(self.clock.now(), self.aside.names()):
-            log.warning("case.expired", case_id=opened["case_id"])
-            payload = CaseClosed(
-                outcome="expired",
-                code="case_deadline",
-                message="The case had no outcome by its deadline.",
-                remedy="see where it rested with `switchyard case show`, or allow more time with deadline_ms",
-            )
-            with self.aside.guard(opened["case_id"]):
-                ended.append(await self._close(_envelope(opened), payload))
+        for due in await self.store.due(self.clock.now(), self.aside.names()):
+            case_id = due.opened["case_id"]
+            log.warning("case.expired", case_id=case_id, queued=due.queued)
+            with self.aside.guard(case_id):
+                ended += await self._close(_envelope(due.opened), _TURN_NOT_REACHED if due.queued else _EXPIRED)
         return ended
 
     async def close_cancelled(self) -> list[Json]:
-        """Close the open cases that operators cancelled; their endings."""
+        """Close the open cases that operators cancelled; their endings, and what follows from them."""
         ended: list[Json] = []
         for opened, row in await self.store.cancelled_open(self.aside.names()):
             with self.aside.guard(opened["case_id"]):
@@ -87,10 +95,10 @@ class CaseCloser:
                         signature=command.signature,
                     ),
                 )
-                ended.append(await self._close(_envelope(opened), payload))
+                ended += await self._close(_envelope(opened), payload)
         return ended
 
-    async def _close(self, cause: Envelope, payload: CaseClosed) -> Json:
+    async def _close(self, cause: Envelope, payload: CaseClosed) -> list[Json]:
         """Close the case of `cause`, in the attempt that `cause` belongs to, with this outcome unless it has one."""
         kept = {payload.answer.sha256} if payload.answer else set()
         places = {sha256: place for sha256, place in cause.storage_refs.items() if sha256 in kept}

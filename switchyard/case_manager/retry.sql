@@ -19,10 +19,16 @@ select
   ) as halted
 
 -- name: reopen
+-- The turn has its session's place again if no later turn has it; else both are open.
 with reopened as (
   insert into retry (case_id, attempt, request_id, operator, event_id) values ($1, $2, $3, $4, $5)
   on conflict do nothing
   returning case_id
+),
+placed as (
+  update session n set open_case = r.case_id
+  from reopened r join submission s using (case_id)
+  where n.session_key = s.session_key and n.open_case is null
 )
 insert into outbox (event) select $6 from reopened on conflict (event_id) do nothing
 

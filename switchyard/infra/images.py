@@ -7,38 +7,57 @@ from __future__ import annotations
 from typing import Any
 
 from switchyard.app.application import App
+from switchyard.app.console_process import CONSOLE
 from switchyard.infra.nodes import INGRESS, NodeNeeds, needs
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
 
-_ENGINE = ["packages/faststream-sqs/faststream_sqs", "switchyard"]
-_FAILOVER = "packages/latency-failover/latency_failover"
+_ENGINE = ("packages/faststream-sqs/faststream_sqs", "switchyard")
+_FAILOVER = ("packages/latency-failover/latency_failover",)
 
 
 def images(app: App) -> dict[str, dict[str, Any]]:
-    """Every image by name: `code` (paths and patterns of this repository) and `command`."""
-    tools = {
+    """Every image by name: `code` (paths and patterns of this repository), `command` and, where the engine is not in
+    this repository, `packages`: what of it is installed."""
+    engine = _ENGINE if app.engine_in_repository else ()
+    tools: dict[str, dict[str, Any]] = {
         # With the modules of the demo, so that `switchyard demo` prints its remedy; without the demo's data.
         "cli": {
-            "code": [*app.code, *_ENGINE, *app.folders, *(f"{folder}/*.py" for folder in app.demo_folders)],
+            "code": [*app.code, *engine, *app.folders, *(f"{folder}/*.py" for folder in app.demo_folders)],
             "command": "switchyard --help",
         },
         "simulators": {
-            "code": [*app.code, *_ENGINE, *app.folders, *app.demo_folders],
+            "code": [*app.code, *engine, *app.folders, *app.demo_folders],
             "command": "python -m switchyard.devstack.simulators.models --host 0.0.0.0 --port 8080",
         },
     }
     if settings := app.settings.get(INGRESS):
         # No image: Lambda runs it from a zip.
         package = settings.partition(":")[0].rpartition(".")[0]
-        tools[INGRESS] = {"code": [*app.code, "switchyard", *_code_of(package)], "command": f"python -m {package}"}
-    return {node.replace("_", "-"): _service_image(app, needed) for node, needed in needs(app).items()} | tools
+        tools[INGRESS] = {"code": [*app.code, *engine[1:], *_code_of(package)], "command": f"python -m {package}"}
+    made = {node.replace("_", "-"): _service_image(app, needed) for node, needed in needs(app).items()} | tools
+    if not app.engine_in_repository:
+        for name, image in made.items():
+            image["packages"] = f"switchyard-engine[{_extras(app, name.replace('-', '_'))}]"
+    return made
+
+
+def _extras(app: App, name: str) -> str:
+    """The extras of the engine's distribution that an image installs."""
+    known = {AUDIT: "runtime", ROUTER: "principals,runtime", CASE_MANAGER: "principals,runtime"}
+    if name in known:
+        return known[name]
+    if name in {"cli", "simulators", CONSOLE}:
+        return name
+    return "agent" if name in app.cards and app.cards[name].vendors else "runtime"
 
 
 def _service_image(app: App, needed: NodeNeeds) -> dict[str, Any]:
     process = next((process for process in app.processes if process.node == needed.node), None)
-    libraries = [_FAILOVER] if needed.bedrock else []
+    engine = _ENGINE if app.engine_in_repository else ()
+    libraries = _FAILOVER if app.engine_in_repository and needed.bedrock else ()
     code = process.code if process else _code_of(app.programs[needed.node])
     program = f"switchyard.processes {process.run}" if process else f"{app.programs[needed.node]} {needed.node}"
-    return {"code": [*app.code, *_ENGINE, *libraries, *code], "command": f"python -m {program}"}
+    return {"code": [*app.code, *engine, *libraries, *code], "command": f"python -m {program}"}
 
 
 def _code_of(package: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ async def run_engine_process(node: str) -> None:
     if node == ROUTER:
         await run_router(app.routing_table)
     else:
-        await run_case_manager(app.catalogue, app.submissions, app.current, app.suppression_sources)
+        await run_case_manager(app.catalogue, app.submissions, app.current, app.turns, app.suppression_sources)
 
 
 ENGINE_PROCESSES = (ROUTER, CASE_MANAGER, AUDIT)

@@ -8,7 +8,8 @@ from urllib.request import urlopen
 
 import aiohttp
 
-from switchyard.app.application import App, load_reference
+from switchyard.app.application import App, load_app, load_reference
+from switchyard.app.console_process import CONSOLE
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.case_verifier import RowTrust
@@ -41,9 +42,6 @@ from switchyard.runtime.process.web import serve_web_app
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectStore
 
-CONSOLE = "console"
-"""The process, its schema and its role."""
-
 POOL_SIZE = 6
 READ_ONLY = {"default_transaction_read_only": "on"}
 
@@ -58,6 +56,11 @@ class ConsoleParts:
     keys: KeyWrapper
     http: aiohttp.ClientSession
     clock: Clock
+
+
+async def serve_console() -> None:
+    """Serve the console of the application that SWITCHYARD_APP names."""
+    await run_console(load_app())
 
 
 async def run_console(app: App) -> None:

@@ -20,13 +20,14 @@ from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.case_manager.rejections import REPORT_INTERVAL_S, RejectionReports
 from switchyard.case_manager.retry import RETRY_POLL_S, CaseRetrier
+from switchyard.case_manager.sessions import TurnRules
 from switchyard.case_manager.store import CaseStore
 from switchyard.case_manager.suppression import SuppressionList
 from switchyard.case_manager.timers import TIMER_INTERVAL_S, Timers
 from switchyard.processes.handlers import route_event
 from switchyard.processes.settings import CaseManagerSettings, RouterSettings
 from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
-from switchyard.protocol.submissions import Submissions
+from switchyard.protocol.submissions import Submissions, TurnPolicy
 from switchyard.protocol.topology import SUBMISSIONS, SUPPRESSIONS
 from switchyard.router.playbook import RoutingTable
 from switchyard.router.state_seal import StateSeal
@@ -61,7 +62,11 @@ async def run_router(table: RoutingTable) -> None:
 
 
 async def run_case_manager(
-    catalogue: Catalogue, submissions: Submissions, current: Mapping[str, str], suppression_sources: frozenset[str]
+    catalogue: Catalogue,
+    submissions: Submissions,
+    current: Mapping[str, str],
+    turns: Mapping[str, TurnPolicy],
+    suppression_sources: frozenset[str],
 ) -> None:
     """Serve the case manager."""
     settings = CaseManagerSettings()
@@ -97,6 +102,7 @@ async def run_case_manager(
             mac=mac,
             upstreams=settings.upstreams,
             principals=principals,
+            turns=TurnRules(turns, settings.session_queue),
         )
         database = Database(pool, "the work database")
         outbox = await process.open_outbox(pool, breaker)

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from switchyard.case_manager.intake import MAX_SOURCE, UpstreamPolicy
+from switchyard.case_manager.sessions import MAX_QUEUED
 from switchyard.protocol.fields import Identifier
 from switchyard.runtime.core.settings import (
     ApproverSettings,
@@ -57,6 +58,9 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
     )
     intake_source_backlog: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=50_000, description="Submissions of one upstream that may wait to be opened; more are rejected."
+    )
+    session_queue: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        default=MAX_QUEUED, description="Turns of one session that may wait behind its open one; more are rejected."
     )
     rejection_keep_days: Annotated[int, Field(ge=1)] = Field(
         default=30, description="How long counts of rejected submissions are kept, in days; the log has their reports."

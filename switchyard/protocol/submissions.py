@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,10 @@ from switchyard.protocol.fields import Contract, Identifier, Milliseconds, Name,
 
 CASE_ID_NAMESPACE = uuid.UUID("6d3f0e5a-3f4b-5c0e-9a53-8f1f5a8d1c01")
 """Namespace of case ids."""
+
+
+TurnPolicy = Literal["queue", "reject"]
+"""What becomes of a submission whose session has an open turn: it waits for its turn, or it is rejected."""
 
 
 def case_id_for(tenant: str, source: str, asker: str, idempotency_key: str) -> str:
@@ -79,6 +83,12 @@ class CaseOpening:
 
 OpenCase = Callable[[Any], CaseOpening]
 """Reads a submission of one kind. Raises `InvalidEvent` for one that no case can follow from."""
+
+
+def playbook_of(model: type[Submission]) -> str:
+    """The playbook that a kind of submission opens: the default of its field `playbook`."""
+    return str(model.model_fields["playbook"].default)
+
 
 Submissions = Mapping[type[Submission], OpenCase]
 """Every kind of submission of an application."""

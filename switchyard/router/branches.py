@@ -15,7 +15,7 @@ from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.catalogue import ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.errors import invalid
+from switchyard.protocol.errors import InvalidEvent, invalid
 from switchyard.protocol.events.case_manager import BranchesJoined
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import GatherBranches, JoinBranch
@@ -132,6 +132,18 @@ def end_branch(catalogue: Catalogue, event: ReceivedEvent[Contract], edge: Playb
         failure = failure.model_copy(update={"message": failure.message[:_SHORT_CHARS], "remedy": remedy})
     end = JoinBranch(answer=answer, failure=failure)
     return _branch_end(catalogue, event, end, tokens=_tokens_left(event.envelope))
+
+
+def fail_branch(catalogue: Catalogue, envelope: Envelope, rejection: InvalidEvent) -> Json:
+    """The end of a branch whose authentic event cannot be routed. The others' results still count."""
+    failure = BranchFailure(
+        code=f"{rejection.reason}_event",
+        message=rejection.message[:_SHORT_CHARS],
+        field=rejection.field and rejection.field[:_SHORT_CHARS],
+        remedy=rejection.remedy and rejection.remedy[:_SHORT_CHARS],
+    )
+    budget = TaskBudget(attempts=1, tokens=_tokens_left(envelope))
+    return derive_event(catalogue, envelope, JoinBranch(failure=failure), node_from=ROUTER, budget=budget)
 
 
 def join_results(state: CaseState, joined: BranchesJoined) -> CaseState:

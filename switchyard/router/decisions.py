@@ -13,6 +13,7 @@ from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, attach_envelope, read_event
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import retry_statement
+from switchyard.router.branches import fail_branch
 from switchyard.router.playbook import RoutingTable
 from switchyard.router.routing import route
 from switchyard.router.state_seal import StateSeal
@@ -55,15 +56,18 @@ def follow_event(
 
 
 def failure_for(rejection: InvalidEvent, seal: StateSeal, table: RoutingTable) -> Json | None:
-    """`TaskFailed` to close, if the event is authentic and cannot be routed; None if it cannot be trusted."""
+    """What ends an authentic event that cannot be routed: its branch as failed, or else its case by `TaskFailed` to
+    close. None if it cannot be trusted."""
     envelope = rejection.envelope
     if rejection.reason not in _ENDS_THE_CASE or envelope is None:
         return None
-    if envelope.node_from != CASE_MANAGER:
+    if envelope.branch is not None or envelope.node_from != CASE_MANAGER:
         try:
             seal.verify(envelope)
         except InvalidEvent:
             return None
+    if envelope.branch is not None:
+        return fail_branch(table.catalogue, envelope, rejection)
     error = PermanentTaskError(f"{rejection.reason}_event", rejection.message, rejection.field, rejection.remedy)
     return build_task_failed(table.catalogue, envelope, ROUTER, error, 1)
 

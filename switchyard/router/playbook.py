@@ -9,9 +9,11 @@ from pydantic import JsonValue
 
 from switchyard.protocol.branches import FanOut
 from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
+from switchyard.protocol.events.case_manager import SessionTurn
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import GatherBranches
 from switchyard.protocol.fields import Contract
+from switchyard.protocol.submissions import TurnPolicy
 
 SPECIALIST = "specialist"
 """The step whose node is the agent that another agent, or upstream, chose."""
@@ -115,9 +117,11 @@ def on(
 
 
 class Playbook:
-    """A graph under a version, `name/number`. Raises `ValueError` for an edge or a step that leads nowhere."""
+    """A graph under a version, `name/number`. `turns`: what becomes of a submission whose session has an open turn; a
+    playbook has sessions if its cases open with a `SessionTurn`. Raises `ValueError` for an edge or a step that leads
+    nowhere, and for `turns` without sessions."""
 
-    def __init__(self, version: str, *parts: PlaybookStep | PlaybookEdge) -> None:
+    def __init__(self, version: str, *parts: PlaybookStep | PlaybookEdge, turns: TurnPolicy | None = None) -> None:
         self.version = version
         self.name = version.partition("/")[0]
         self.steps = {part.name: part for part in parts if isinstance(part, PlaybookStep)}
@@ -132,6 +136,10 @@ class Playbook:
         if any((edge.go is None) == (edge.end is None) for edge in self.edges):
             raise ValueError(f"{version}: an edge either goes to a step or ends the case")
         self._check_gathers(gathers)
+        has_sessions = any(issubclass(edge.event, SessionTurn) for edge in self.edges)
+        if turns is not None and not has_sessions:
+            raise ValueError(f"{version}: it has no sessions: no edge is on a SessionTurn")
+        self.turns: TurnPolicy | None = (turns or "queue") if has_sessions else None
         granting = (step for step in self.steps.values() if not step.branch)
         self.grants = frozenset(name for step in granting for name in step.granted.values())
 
@@ -152,7 +160,7 @@ class Playbook:
         if set(p95) != set(self.steps):
             raise ValueError(f"{version}: figures and steps differ: {sorted(set(p95) ^ set(self.steps))}")
         steps = [replace(step, p95=p95[name]) for name, step in self.steps.items()]
-        return Playbook(version, *steps, *self.edges)
+        return Playbook(version, *steps, *self.edges, turns=self.turns)
 
     def later_p95_ms(self, catalogue: Catalogue, step: str) -> int | None:
         """What the steps after this one need along the longest way, or None where the playbook does not say. A sum of
@@ -205,6 +213,12 @@ class Playbook:
 
 def _end(edge: PlaybookEdge) -> str:
     return edge.end.outcome if edge.end else ""
+
+
+def turn_policies(playbooks: Mapping[str, Playbook], current: Mapping[str, str]) -> dict[str, TurnPolicy]:
+    """The rule of turns that new cases get, by playbook, of those that have sessions."""
+    rules = {name: playbooks[version].turns for name, version in current.items()}
+    return {name: rule for name, rule in rules.items() if rule is not None}
 
 
 @dataclass(frozen=True)

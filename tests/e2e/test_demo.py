@@ -50,7 +50,7 @@ def test_demo_run_twice_agrees_with_its_log_and_leaves_no_process() -> None:
         found = json.loads(figures.read_text())
         assert set(found) == {
             "cases", "closed", "transitions", "audit_rows", "distinct_events", "chain", "failovers", "latency_ms",
-            "hop_ms", "wall_s", "email", "users",
+            "hop_ms", "wall_s", "email", "users", "several",
         }  # fmt: skip
         assert found["cases"] == sum(found["closed"].values()) >= 24
         assert found["audit_rows"] == found["distinct_events"] == found["transitions"]
@@ -59,6 +59,14 @@ def test_demo_run_twice_agrees_with_its_log_and_leaves_no_process() -> None:
         assert found["closed"]["failed"] >= 2
         assert "open" not in found["closed"]
         assert "injected" in ran.stdout
+        parts = {key: [end for _, end in each["parts"]] for key, each in found["several"].items()}
+        assert parts == {
+            "demo-035": ["found it"] * 3,
+            "demo-036": ["found it"] * 2,
+            "demo-037": ["found it", "failed: query_refused"],
+        }
+        charts = [file for each in found["several"].values() for file in each["files"] if file.endswith(".svg")]
+        assert len(charts) == 3
         email = found["email"]
         assert email["emails"] >= 30
         assert email["once_and_identical"]

@@ -7,7 +7,8 @@ import os
 import psutil
 import pytest
 
-from services.app import APP, CONSOLE
+from services.app import APP
+from switchyard.app.console_process import CONSOLE
 from switchyard.audit.records.roles import READER
 from switchyard.devstack.identity.exchange import EXCHANGE_SECRET_VARIABLE
 from switchyard.devstack.identity.provider import CONSOLE_SECRET_VARIABLE, FRONT_END_SECRET_VARIABLE

@@ -21,7 +21,8 @@ ROLES = {"ana.morales": "FIELD_PERMIAN", "ben.okoro": "FIELD_WILLISTON"}
 
 
 async def ask(session: UserSession, key: str | None = None) -> dict[str, str]:
-    return await session.ask(QUESTION, key=key or str(uuid.uuid4()), session="s-users")
+    key = key or str(uuid.uuid4())
+    return await session.ask(QUESTION, key=key, session=f"s-{key}")
 
 
 async def event_of(deployment: Deployment, case: str, type_: str) -> dict[str, Any]:

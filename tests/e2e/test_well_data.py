@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -52,7 +53,9 @@ async def test_load_reports_rows_by_file_and_nothing_new_the_second_time(wells: 
     assert {row["accepted"] for row in wells["second"]} == {"unchanged"}
 
 
-async def test_computation_killed_with_9_is_done_again_once(deployment: Deployment, wells: dict[str, Any]) -> None:
+async def test_computation_killed_with_9_is_done_again_once_and_its_chart_is_saved(
+    deployment: Deployment, wells: dict[str, Any], tmp_path: Path
+) -> None:
     (case,) = await deployment.submit(
         [asked(deployment, "What is the 30-year EUR of the Cutbow 1H, with an interval?")]
     )
@@ -84,6 +87,14 @@ async def test_computation_killed_with_9_is_done_again_once(deployment: Deployme
     assert "monthly_production.csv.gz:2-" in findings["sources"][eur["sources"][0]]
     assert "154,692" in (await deployment.answer(case))["text"]
     assert await deployment.findings([case]) == []
+    command = [str(SWITCHYARD), "case", "show", case, "--open", "--save", str(tmp_path / "files")]
+    environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}
+    shown = await asyncio.to_thread(
+        lambda: subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    )
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "file: 1-well_data-chart.svg (image/svg+xml, " in shown.stdout
+    assert (tmp_path / "files" / "1-well_data-chart.svg").read_bytes() == chart
 
 
 async def test_user_of_one_basin_sees_no_well_of_another(deployment: Deployment, wells: dict[str, Any]) -> None:

@@ -10,10 +10,14 @@ create table submission (
   subject_key    text,
   sealed_address bytea,
   opened_id      uuid not null,
+  session_key    bytea,
+  turn           integer,
+  queued         boolean not null default false,
   parked         boolean not null default false,
   received_at    timestamptz not null default clock_timestamp()
 );
 create index submission_parked on submission (playbook) where parked;
+create index submission_queued on submission (session_key, turn) where queued;
 comment on table submission is 'Intake: one row per submission, named by its case. The same payload again republishes the same event.';
 comment on column submission.case_id is 'Derived from tenant, source, who asks and the idempotency key.';
 comment on column submission.facts is 'JSON: what no later event of the case may contradict (switchyard.protocol.case_facts).';
@@ -22,7 +26,23 @@ comment on column submission.sealed_address is 'The address that an effect may g
 comment on column submission.payload_mac is 'HMAC of the payload''s canonical form: tells a repeat from a conflict without keeping it.';
 comment on column submission.subject_key is 'Whom or what the case''s effect is about, for example the keyed hash of an address; null if the case has no effect to permit.';
 comment on column submission.opened_id is 'The case''s first event, in the outbox; personal fields are sealed in it.';
-comment on column submission.parked is 'Received while the playbook was halted; published when it is resumed.';
+comment on column submission.session_key is 'The session whose turn it is; null if its playbook has no sessions.';
+comment on column submission.queued is 'Its turn has not come: published when the turns before it have ended.';
+comment on column submission.parked is 'Its turn came while the playbook was halted; published when it is resumed.';
+
+create table session (
+  session_key bytea primary key,
+  turns       integer not null,
+  last_case   uuid not null,
+  open_case   uuid,
+  queued      integer not null default 0,
+  refused     uuid[] not null default '{}'
+);
+comment on table session is 'Sessions: a row numbers the turns of one and says whose turn it is. Every change locks it: the opening of a case, its ending, its retry.';
+comment on column session.open_case is 'The turn that has the place; null if no turn is open, and then none waits.';
+comment on column session.queued is 'How many turns wait for the place.';
+comment on column session.refused is 'The last submissions that were refused their turn: delivered again they are refused again.';
+comment on column session.session_key is 'Keyed hash of tenant, source, who asks and session id: a session is one person''s.';
 
 create table arrival (
   arrival_id  bigint generated always as identity primary key,
@@ -30,6 +50,7 @@ create table arrival (
   tenant      text not null,
   type        text not null,
   mac         bytea not null,
+  session_key bytea,
   sealed      bytea not null,
   trace       text not null,
   turn        bigint not null,
@@ -40,8 +61,10 @@ create table arrival (
 );
 create index arrival_turn on arrival (source, turn, arrival_id);
 create index arrival_lane on arrival (source, tenant, turn);
+create index arrival_session on arrival (session_key, arrival_id) where session_key is not null;
 comment on table arrival is 'Submissions that wait for their turn. A row goes when its case is open, or it was rejected.';
 comment on column arrival.tenant is 'The tenant if its source may speak for it; empty otherwise.';
+comment on column arrival.session_key is 'The session that it names, in which earlier arrivals become cases first; null if its playbook has no sessions.';
 comment on column arrival.sealed is 'What upstream sent, encrypted under a key of the case manager''s own.';
 comment on column arrival.turn is 'Round robin over the tenants of one source: each of them has one submission in each turn.';
 comment on column arrival.due_at is 'When a worker may take it: a claim moves it on, and a worker that dies gives it back.';

@@ -109,34 +109,25 @@ async def open_exporter(target: Target) -> AsyncIterator[Exporter]:
 
 @asynccontextmanager
 async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
-    """Decrypts sealed inline artefacts: needs the role reviewer and the key that wraps the vault's keys (in AWS, KMS).
-
-    An artefact in S3 is read with the AWS console or CLI.
-    """
+    """Decrypts sealed artefacts: needs the role reviewer, the key that wraps the vault's keys (in AWS, KMS), and for a
+    large one the right to read the bucket of objects."""
     from switchyard.app.application import load_app
     from switchyard.case_manager.openings import STATEMENT_ARTEFACT
     from switchyard.runtime.core.clock import SystemClock
-    from switchyard.runtime.core.errors import PermanentTaskError
     from switchyard.runtime.crypto.vault import KmsKeyWrapper, LocalKeyWrapper, Vault
     from switchyard.runtime.storage.artefacts import Artefacts
-    from switchyard.runtime.storage.objects import ObjectStore
-
-    class NoObjects(ObjectStore):
-        async def put(self, key: str, data: bytes, *, content_type: str) -> str:
-            raise NotImplementedError("the command line writes no artefacts")
-
-        async def get(self, uri: str) -> bytes:
-            why = f"the artefact is not inline but stored at {uri}"
-            raise PermanentTaskError("artefact_in_s3", why, remedy="fetch it from S3")
+    from switchyard.runtime.storage.objects import S3Objects
 
     key_id = target.settings.kms_key_id
     async with (
+        open_aws_client(target, "s3") as s3,
         open_pool(target, "reviewer", "vault") as pool,
         open_aws_client(target, "kms") if key_id else nullcontext() as kms,
     ):
         wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(target.settings.vault_key)
         decrypts = (*load_app().decrypts, STATEMENT_ARTEFACT)
-        yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock(), use="review"), decrypts=decrypts)
+        objects = S3Objects(s3, target.settings.objects_bucket)
+        yield Artefacts(objects, Vault(pool, wrapper, SystemClock(), use="review"), decrypts=decrypts)
 
 
 async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:

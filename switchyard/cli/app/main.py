@@ -20,7 +20,7 @@ def application_commands() -> dict[str, CommandReference]:
 
     They are named in COMMANDS of the module `commands` beside the App: the App itself imports every contract.
     """
-    app_module = os.environ.get("SWITCHYARD_APP", "services.app:APP").partition(":")[0]
+    app_module = (os.environ.get("SWITCHYARD_APP") or "services.app:APP").partition(":")[0]
     module = f"{app_module.rpartition('.')[0]}.commands".lstrip(".")
     try:
         contributed = import_module(module).COMMANDS
@@ -39,11 +39,14 @@ class Commands(LazyGroup):
         "case": CommandReference(f"{_MODULES}.case:app", "List, show, retry and cancel cases."),
         "playbook": CommandReference(f"{_MODULES}.playbook:app", "List, halt and resume playbooks."),
         "approval": CommandReference(f"{_MODULES}.approval:app", "Grant or deny what waits for a person."),
+        "ask": CommandReference(f"{_MODULES}.ask:ask", "Submit one case and wait for its end."),
+        "demo": CommandReference(f"{_MODULES}.demo:demo", "Run the application's demo on a stack of its own."),
         **application_commands(),
         "audit": CommandReference(f"{_MODULES}.audit:app", "Verify, export, replay and reconcile the audit log."),
         "operator": CommandReference(f"{_MODULES}.operator:app", "Operators' keys."),
         "remote": CommandReference(f"{_MODULES}.remote:run_in_deployment", "Run a command inside a deployment in AWS."),
         "migrate": CommandReference(f"{_MODULES}.migrate:migrate_databases", "Bring both databases up to date."),
+        "new": CommandReference(f"{_MODULES}.new:new", "Write a repository for an application of your own."),
         "stack": CommandReference(f"{_MODULES}.stack:app", "The local stack: every service as its own process."),
     }
 
@@ -89,8 +92,11 @@ def run_cli() -> None:
             _fail(f"connection failed: {error}", "check that the deployment is running and reachable", 1)
         _fail(f"{error.filename}: {error.strerror}", "name a file that can be read, or a folder that can be written", 1)
     except Exception as error:
+        from switchyard.app.application import AppUnusable
         from switchyard.runtime.core.errors import TaskError
 
+        if isinstance(error, AppUnusable):
+            _fail(str(error), error.remedy, 1)
         if isinstance(error, TaskError):
             _fail(error.message, error.remedy, 1)
         if isinstance(error, _aws_errors()):

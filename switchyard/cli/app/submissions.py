@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pydantic import ValidationError
 
 from faststream_sqs import Credentials, EventBridgePublisher, SQSBroker
-from switchyard.app.application import load_app, playbook_of
+from switchyard.app.application import load_app
 from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.target import Target
 from switchyard.protocol.canonical import parse_json
@@ -18,7 +18,7 @@ from switchyard.protocol.catalogue import UPSTREAM_PREFIX
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from switchyard.protocol.received import first_validation_error
-from switchyard.protocol.submissions import Submission, case_id_for
+from switchyard.protocol.submissions import Submission, case_id_for, playbook_of
 
 DEFAULT_SOURCE = f"{UPSTREAM_PREFIX}cli"
 

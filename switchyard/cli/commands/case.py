@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from switchyard.cli.app import audit_log
-from switchyard.cli.app.access_chain import list_accesses, print_accesses, read_user
+from switchyard.cli.app.access_chain import list_accesses
+from switchyard.cli.app.case_text import outcome_colour, print_case
 from switchyard.cli.app.connections import open_pool
-from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
+from switchyard.cli.app.console import Field, console, count, print_json, print_rows
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
-from switchyard.cli.app.failover_text import describe_model_call
 from switchyard.cli.app.keys import load_operator_key
 from switchyard.cli.app.lazy import CommandGroup, load_app
+from switchyard.cli.app.opened_artefacts import open_files, open_texts
 from switchyard.cli.app.operator_commands import submit_command, unconfirmed
 from switchyard.cli.app.options import (
     CaseArgument,
@@ -39,13 +40,6 @@ if TYPE_CHECKING:
 
 app = CommandGroup()
 _WATCH_INTERVAL_S = 2.0
-_COLOURS = {"reached": "green", "stopped": "yellow", "failed": "red"}
-
-
-def _colour(outcome: str) -> str:
-    kind = load_app().all_outcomes.get(outcome)
-    return _COLOURS[kind] if kind else "cyan"
-
 
 _LISTED = (
     Field("case_id", "case", short=8),
@@ -54,21 +48,10 @@ _LISTED = (
     Field("model_ids", "model", wide=True),
     Field("hops"),
     Field("duration_ms", "ms"),
-    Field("outcome", style=_colour),
+    Field("outcome", style=outcome_colour),
     Field("code"),
 )
 _STEP_FIELDS = ("seq", "event_id", "since_opened_ms", "node_from", "node_to", "transition")
-_STEPS = (
-    Field("seq"),
-    Field("since_opened_ms", "+ms"),
-    Field("node_from", "from"),
-    Field("node_to", "to"),
-    Field("transition"),
-    Field("model_id", "model", wide=True),
-    Field("model_reason", "why"),
-    Field("latency_ms", "ms", wide=True),
-    Field("digest", wide=True),
-)
 
 
 @app.command("list")
@@ -95,22 +78,27 @@ async def list_cases(  # noqa: PLR0917 - options, each by its name
 
 
 @app.command()
-async def show(
+async def show(  # noqa: PLR0917 - options, each by its name
     case: CaseArgument,
     reveal: Annotated[bool, typer.Option("--open", help="Decrypt what is sealed and can be read as text.")] = False,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="With --open: write the charts and files into this folder.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="First print each step until the case ends.")] = False,
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Show a case: each transition, why each model answered, and how the case ended."""
+    if save is not None and not reveal:
+        raise InvalidArgument("--save writes what --open decrypts", remedy="add --open")
     if follow:
         async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
             await audit_log.follow_case(log, await audit_log.resolve_case_id(log, case), set(), math.inf)
-    shown, events = await _read_case(env, case, reveal=reveal)
+    shown, events = await _read_case(env, case, reveal=reveal, save=save)
     if as_json:
         print_json(shown)
     else:
-        _print_case(shown, events)
+        print_case(shown, events)
 
 
 @app.command()
@@ -165,7 +153,7 @@ def _short(model_id: str) -> str:
     return name.split("-20")[0]
 
 
-async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, Any], list[Json]]:
+async def _read_case(env: Env, prefix: str, *, reveal: bool, save: Path | None) -> tuple[dict[str, Any], list[Json]]:
     """What `show` prints as JSON, and the events of the case."""
     async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
         case_id = await audit_log.resolve_case_id(log, prefix)
@@ -175,7 +163,8 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, 
         steps = await log.timeline(case_id)
         events = await audit_log.read_events(log, case_id)
         report = await log.verify(case_id=case_id)
-        opened, user = await _open_sealed(target, events) if reveal else (None, None)
+        opened, user = await open_texts(target, events) if reveal else (None, None)
+        files = await open_files(target, events, save) if reveal else None
     by_id = {event["event_id"]: event for event in events}
     shown = _summary_fields(summary) | {
         "steps": [
@@ -195,76 +184,9 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, 
         "retired_bodies": len(steps) - len(events),
         "opened": opened,
         "chain_ok": report.ok,
+        "files": files,
     }
     return shown, events
-
-
-async def _open_sealed(target: Target, events: list[Json]) -> tuple[list[dict[str, str]], str | None]:
-    """The texts, each once; one that was erased or is stored in S3 has an `error` instead. And the user's name."""
-    fields = ((event, value) for event in events for value in event["payload"].values())
-    found = {value["sha256"]: (event, value) for event, value in fields if audit_log.is_artefact(value)}
-    opened = []
-    async with audit_log.open_artefact_reader(target) as artefacts:
-        for event, reference in found.values():
-            try:
-                text = audit_log.artefact_text(reference, await audit_log.read_artefact(artefacts, event, reference))
-            except CommandFailed as error:
-                opened.append({"name": reference["name"], "error": error.message})
-                continue
-            if text is not None:
-                opened.append({"name": reference["name"], "text": text})
-        try:
-            user = await read_user(artefacts, events)
-        except CommandFailed as error:
-            opened.append({"name": "user", "error": error.message})
-            user = None
-    return opened, user
-
-
-def _print_case(shown: dict[str, Any], events: list[Json]) -> None:
-    colour = _colour(shown["outcome"])
-    console.print(f"[bold]case {shown['case_id']}[/bold]  [{colour}]{shown['outcome']}[/{colour}]")
-    print_text(f"session {shown['session_id']}, tenant {shown['tenant']}, playbook {shown['playbook_version']}")
-    if shown["opened_at"]:
-        took = "is open" if shown["duration_ms"] is None else f"took {shown['duration_ms']} ms"
-        took += f" over {shown['hops']} hops" if shown["closed_at"] else f" after {shown['hops']} hops"
-        console.print(f"opened {shown['opened_at']:%Y-%m-%d %H:%M:%S} UTC, {took}")
-    print_rows([{**step, "digest": step["digest"][:12]} for step in shown["steps"]], _STEPS)
-    print_accesses(shown["accesses"], shown["user"])
-    for event in events:
-        _print_event(event)
-    if shown["retired_bodies"]:
-        console.print(f"retired: {count(shown['retired_bodies'], 'event')} without a body; the log has the receipt")
-    for each in shown["opened"] or ():
-        print_text(f"{each['name']}: {each.get('text') or 'cannot be opened: ' + each['error']}")
-    console.print(f"chain: {'ok' if shown['chain_ok'] else 'BROKEN'} ({count(len(shown['steps']), 'event')} verified)")
-
-
-def _print_event(event: Json) -> None:
-    node, payload, call = event["node_from"], event["payload"], event.get("model_call")
-    if given := audit_log.list_given(event):
-        named = ", ".join(f"{each['name']} {each['sha256'][:12]}" for each in given)
-        where = f" (branch {event['branch']['number'] + 1})" if event.get("branch") else ""
-        print_text(f"{event['node_to']}{where}: was given {named}", style="dim")
-    if call:
-        style = "yellow" if call["role"] == "fallback" else "dim"
-        print_text(f"{node}: {describe_model_call(call)}", style=style)
-    if event["type"] == "TaskFailed":
-        print_text(f"{node}: {payload['code']} after {count(payload['attempts'], 'attempt')}", style="red")
-        for cause in payload.get("causes", ()):
-            print_text(f"  caused by {cause}")
-    if event["type"] == "TaskRetried":
-        print_text(f"{payload['operator']} retried {payload['task_type']}: {payload['reason']}", style="yellow")
-    if event["type"] == "ConsentRequested":
-        where = f" at {payload['url']}" if payload.get("url") else ""
-        print_text(f"waits for the user's consent{where} until {payload['until'][:16]}Z", style="yellow")
-    if event["type"] in {"CaseClosed", "SubmissionRejected"}:
-        where = f" (field {payload['field']})" if payload.get("field") else ""
-        print_text(f"ended: {payload['code']} {payload.get('message', '')}{where}".rstrip())
-        if payload.get("rules"):
-            print_text(f"rules: {', '.join(payload['rules'])}")
-        if payload.get("remedy"):
-            print_text(f"remedy: {payload['remedy']}")
 
 
 async def retry_case(

@@ -35,6 +35,7 @@ _FIELDS = (
 @app.command()
 def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False) -> None:
     """Start PostgreSQL, the AWS emulator, the model simulator and every service."""
+    load_app()  # what is wrong with it is printed here; the supervisor's own log is a file
     with use_devstack():
         from switchyard.devstack.stack import daemon
 

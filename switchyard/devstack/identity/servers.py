@@ -19,7 +19,7 @@ PROGRAMS = (PROVIDER_PROGRAM, EXCHANGE_PROGRAM)
 
 def server_program(name: str) -> str:
     """The path of a program. Raises `StackError` if it is missing."""
-    program = Path(os.environ.get(SERVERS_VARIABLE, ".venv-identity/bin")).absolute() / name
+    program = Path(os.environ.get(SERVERS_VARIABLE) or ".venv-identity/bin").absolute() / name
     if not program.exists():
         raise StackError(f"{program} is missing: run `make env`, or set {SERVERS_VARIABLE} to the folder that has it")
     return str(program)

@@ -47,15 +47,29 @@ def prepare_identity(endpoints: Endpoints, identity: IdentityDescriptor) -> None
 
 def identity_servers(endpoints: Endpoints, identity: IdentityDescriptor) -> tuple[ServiceSpec, ServiceSpec]:
     """The identity provider and the token exchange; both live in the true time, also if the stack's clock is moved."""
-    variables = {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if SERVERS_VARIABLE in os.environ else {}
-    module, listen = "switchyard.devstack.identity", ("--host", LOOPBACK, "--port", "{port}")
-    provider = ServiceSpec(
+    exchange = ServiceSpec(
+        name=EXCHANGE,
+        argv=(
+            *_server("exchange"),
+            *("--home", str(_folder(endpoints) / "exchange")),
+            *("--issuer", _address(PROVIDER), "--clients", json.dumps(identity.exchange_clients())),
+        ),
+        env=_servers_variables() | {EXCHANGE_SECRET_VARIABLE: endpoints.secret("exchange_secret")},
+        health="/health",
+        grace=5.0,
+    )
+    return provider_server(endpoints, identity.users), exchange
+
+
+def provider_server(endpoints: Endpoints, users: str) -> ServiceSpec:
+    """The identity provider alone: who people are. `users` is YAML, as `package:path`."""
+    return ServiceSpec(
         name=PROVIDER,
         argv=(
-            *(sys.executable, "-m", f"{module}.provider", *listen, "--home", str(_folder(endpoints) / "provider")),
-            *("--users", str(resource_path(identity.users))),
+            *_server("provider"),
+            *("--home", str(_folder(endpoints) / "provider"), "--users", str(resource_path(users))),
         ),
-        env=variables
+        env=_servers_variables()
         | {
             FRONT_END_SECRET_VARIABLE: endpoints.secret("idp_client_secret"),
             CONSOLE_SECRET_VARIABLE: endpoints.secret("console_client_secret"),
@@ -63,17 +77,14 @@ def identity_servers(endpoints: Endpoints, identity: IdentityDescriptor) -> tupl
         health="/.well-known/jwks.json",
         grace=5.0,
     )
-    exchange = ServiceSpec(
-        name=EXCHANGE,
-        argv=(
-            *(sys.executable, "-m", f"{module}.exchange", *listen, "--home", str(_folder(endpoints) / "exchange")),
-            *("--issuer", _address(PROVIDER), "--clients", json.dumps(identity.exchange_clients())),
-        ),
-        env=variables | {EXCHANGE_SECRET_VARIABLE: endpoints.secret("exchange_secret")},
-        health="/health",
-        grace=5.0,
-    )
-    return provider, exchange
+
+
+def _server(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", f"switchyard.devstack.identity.{name}", "--host", LOOPBACK, "--port", "{port}")
+
+
+def _servers_variables() -> dict[str, str]:
+    return {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if os.environ.get(SERVERS_VARIABLE) else {}
 
 
 def ingress_server(endpoints: Endpoints, identity: IdentityDescriptor, common: Mapping[str, str]) -> ServiceSpec | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from switchyard.app.application import APP_VARIABLE, App, IdentityDescriptor, load_app, resource_path
 from switchyard.audit.records.roles import READER, RETENTION
+from switchyard.devstack.identity.servers import PROVIDER_PROGRAM, server_program
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
 from switchyard.devstack.stack.identity import (
@@ -23,6 +24,7 @@ from switchyard.devstack.stack.identity import (
     ingress_server,
     prepare_identity,
     provide_ingress_secrets,
+    provider_server,
     user_environment,
 )
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
@@ -120,8 +122,11 @@ def _public_key(endpoints: Endpoints, purpose: str) -> str:
 
 async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
     """Migrate the databases, provision the emulator, write certificates; return what the CLI needs to reach them."""
-    if (identity := load_app().identity) is not None:
+    app = load_app()
+    if (identity := app.identity) is not None:
         prepare_identity(endpoints, identity)
+    elif app.local_users is not None:
+        server_program(PROVIDER_PROGRAM)
     await migrate_work(endpoints.dsn(WORK_DATABASE), password_for=endpoints.secret)
     await migrate_audit(endpoints.dsn(AUDIT_DATABASE), password_for=endpoints.secret)
     environment = endpoints.environment()
@@ -146,12 +151,14 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
             )
             for simulator in app.simulators
         ),
-        *(_identity_processes(endpoints, app.identity) if app.identity is not None else ()),
+        *_identity_processes(endpoints, app),
         *(_service(endpoints, app, needed) for needed in needs(app).values()),
     ]
 
 
-def _identity_processes(endpoints: Endpoints, identity: IdentityDescriptor) -> list[ServiceSpec]:
+def _identity_processes(endpoints: Endpoints, app: App) -> list[ServiceSpec]:
+    if (identity := app.identity) is None:
+        return [] if app.local_users is None else [provider_server(endpoints, app.local_users)]
     ingress = ingress_server(endpoints, identity, clock_environment())
     return [*identity_servers(endpoints, identity), *([ingress] if ingress else [])]
 
@@ -220,7 +227,7 @@ def _secret(endpoints: Endpoints, node: str, name: str) -> str:
 
 def read_visibility_s() -> float:
     """How long a message stays with a worker that says nothing more."""
-    return float(os.environ.get(VISIBILITY_VARIABLE, "30"))
+    return float(os.environ.get(VISIBILITY_VARIABLE) or "30")
 
 
 def clock_environment() -> dict[str, str]:
@@ -233,7 +240,7 @@ def _common(endpoints: Endpoints) -> dict[str, str]:
     return {
         **sdk_environment(endpoints.aws),
         **clock_environment(),
-        **{name: os.environ[name] for name in (APP_VARIABLE,) if name in os.environ},
+        **{name: os.environ[name] for name in (APP_VARIABLE,) if os.environ.get(name)},
         OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
         "SWITCHYARD_VISIBILITY_S": str(read_visibility_s()),
         "SWITCHYARD_POLL_WAIT_S": "2",

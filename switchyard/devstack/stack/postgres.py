@@ -78,6 +78,9 @@ class PostgresServer:
     def password(self) -> str:
         """The owner's password, generated once per home. Raises StackError when it is missing for data that exist."""
         if not self._password_file.exists():
+            if not self._data.is_relative_to(self._home.folder):
+                # A home that was deleted or reset leaves behind what had to be outside of it.
+                shutil.rmtree(self._data, ignore_errors=True)
             if self._data.exists():
                 raise StackError(f"{self._password_file} is missing; remove {self._data} to start anew")
             self._home.write_secret(self._password_file, secrets.token_urlsafe(24))

@@ -31,6 +31,16 @@ class Attestation(Contract):
     grant: Artefact | None = Field(default=None, description="The grant of the user: a compact JWS; sealed.")
 
 
+class SessionTurn(Contract):
+    """What the opening of a case says of its place in its session; an application's opening derives from it. A session
+    is one person's, of one tenant and source."""
+
+    turn: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
+        default=1, description="1 for the first turn of the session."
+    )
+    previous_case: Uuid | None = Field(default=None, description="The turn before this one, which has ended.")
+
+
 OperatorSignature = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$", description="Ed25519 in hex, by the operator.")]
 
 

@@ -28,6 +28,7 @@ from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.principals import PrincipalKeys
+from switchyard.case_manager.sessions import TurnRules
 from switchyard.case_manager.store import CaseStore
 from switchyard.case_manager.suppression import SuppressionList
 from switchyard.case_manager.timers import Timers
@@ -71,8 +72,9 @@ STATE_KEYS = json.dumps({"tests": "33" * 32})
 TABLES = ", ".join(
     f"case_manager.{table}"
     for table in (
-        "arrival", "rejection", "submission", "case_ending", "timer", "control", "operator_command", "pending_command",
-        "gather", "branch_end", "approval", "approval_grant", "approval_decision", "retry_request", "retry", "outbox",
+        "arrival", "rejection", "submission", "session", "case_ending", "timer", "control", "operator_command",
+        "pending_command", "gather", "branch_end", "approval", "approval_grant", "approval_decision", "retry_request",
+        "retry", "outbox",
     )
 )  # fmt: skip
 SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
@@ -97,6 +99,10 @@ class CaseManager:
     suppression: SuppressionList
     timers: Timers
     outbox: Outbox
+
+    async def close(self, event: ReceivedEvent[Contract]) -> Json:
+        """The ending that follows from the router's word."""
+        return (await self.closing.close_case(event))[0]
 
     async def submit(self, source: str = SOURCE, **changes: Any) -> Json:
         """The one event that follows from a submission."""
@@ -134,11 +140,12 @@ Serve = Callable[[str], Awaitable[None]]
 
 
 def submission(**changes: Any) -> Json:
-    """What an upstream sends; `None` leaves a field out."""
+    """What an upstream sends, in a session of its own; `None` leaves a field out."""
+    key = changes.get("idempotency_key", fresh_id())
     whole = {
         "tenant": "acme",
-        "idempotency_key": fresh_id(),
-        "session_id": "session-1",
+        "idempotency_key": key,
+        "session_id": f"session-{key}",
         "playbook": "assist",
         "user_id": USER,
         "question": QUESTION,
@@ -191,7 +198,12 @@ async def start_case_manager(
         artefacts = Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), vault, decrypts=())
         mac = KeyedHash(bytes.fromhex(MAC_KEY))
         intake = CaseIntake(
-            SUBMISSIONS, store, CaseOpener(CATALOGUE, vault, artefacts, clock, mac, DEADLINE, CURRENT), clock, mac
+            SUBMISSIONS,
+            store,
+            CaseOpener(CATALOGUE, vault, artefacts, clock, mac, DEADLINE, CURRENT),
+            clock,
+            mac,
+            turns=TurnRules(APP.turns),
         )
         closing = CaseCloser(store, clock, CATALOGUE)
         database = Database(pool, "the work database")

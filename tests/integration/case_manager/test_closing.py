@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 async def test_case_closes_with_the_outcome_of_the_routers_command(case_manager: CaseManager) -> None:
     opened = await case_manager.submit()
-    closed = await case_manager.closing.close_case(close_case(opened, answer=True))
+    closed = await case_manager.close(close_case(opened, answer=True))
     assert (closed["type"], closed["node_to"], closed["case_id"]) == ("CaseClosed", "external", opened["case_id"])
     payload = CaseClosed.model_validate_json(json.dumps(closed["payload"]))
     assert payload.outcome == "answered"
@@ -35,11 +35,11 @@ async def test_first_outcome_wins_and_a_later_close_repeats_it(
     case_manager: CaseManager, start_case_manager: StartCaseManager, clock: ManualClock
 ) -> None:
     opened = await case_manager.submit()
-    first = await case_manager.closing.close_case(close_case(opened, "answered"))
+    first = await case_manager.close(close_case(opened, "answered"))
     clock.advance(5)
     another = await start_case_manager()
-    assert await another.closing.close_case(close_case(opened, "failed")) == first
-    assert await case_manager.closing.close_case(close_case(opened, "answered")) == first
+    assert await another.close(close_case(opened, "failed")) == first
+    assert await case_manager.close(close_case(opened, "answered")) == first
 
 
 async def test_concurrent_closers_agree_on_one_event_per_case(
@@ -50,9 +50,7 @@ async def test_concurrent_closers_agree_on_one_event_per_case(
     asked = [(index, opened) for index in range(6) for opened in cases]
     closed = await asyncio.gather(
         *(
-            case_managers[index % 2].closing.close_case(
-                close_case(opened, ("answered", "failed", "no_agent")[index % 3])
-            )
+            case_managers[index % 2].close(close_case(opened, ("answered", "failed", "no_agent")[index % 3]))
             for index, opened in asked
         )
     )
@@ -69,7 +67,7 @@ async def test_router_failure_closes_the_case_with_its_reason(case_manager: Case
     )  # fmt: skip
     event = derive_event(envelope_of(opened), failed, node_from="router", node_to="case_manager")
     event = stamp_event(event, occurred_at=opened["occurred_at"], trace={})
-    closed = await case_manager.closing.close_case(read_event(bus_body(event), node="case_manager"))
+    closed = await case_manager.close(read_event(bus_body(event), node="case_manager"))
     assert closed["payload"] == {
         "outcome": "failed", "code": "unknown_event", "message": "no edge", "field": "type", "remedy": "deploy it",
         "node": "router",
@@ -78,7 +76,7 @@ async def test_router_failure_closes_the_case_with_its_reason(case_manager: Case
 
 async def test_closed_case_has_no_timer_and_others_keep_theirs(case_manager: CaseManager, owner: Owner) -> None:
     opened, other = await case_manager.submit(), await case_manager.submit()
-    await case_manager.closing.close_case(close_case(opened))
+    await case_manager.close(close_case(opened))
     assert [str(row["case_id"]) for row in await owner.fetch("select case_id from case_manager.timer")] == [
         other["case_id"]
     ]
@@ -87,4 +85,4 @@ async def test_closed_case_has_no_timer_and_others_keep_theirs(case_manager: Cas
 async def test_event_without_a_closing_type_is_refused(case_manager: CaseManager) -> None:
     opened = read_event(bus_body(await case_manager.submit()), node="router")
     with pytest.raises(InvalidEvent, match="does not close on CaseOpened"):
-        await case_manager.closing.close_case(ReceivedEvent(opened.envelope, opened.payload, opened.raw))
+        await case_manager.close(ReceivedEvent(opened.envelope, opened.payload, opened.raw))

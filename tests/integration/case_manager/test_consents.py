@@ -76,6 +76,7 @@ def intake(case_manager: CaseManager) -> CaseIntake:
         case_manager.intake.clock,
         case_manager.intake.mac,
         principals=CONSENT_KEYS,
+        turns=case_manager.intake.turns,
     )
 
 

@@ -216,3 +216,18 @@ async def test_invented_tenants_and_reasons_leave_a_bounded_number_of_rows(arriv
     assert await owner.fetchval("select count(*) from case_manager.rejection") <= 21
     assert await owner.fetchval("select sum(count) from case_manager.rejection") == 300
     assert await owner.fetchval("select count(*) from case_manager.outbox") <= 25
+
+
+async def test_rejections_of_a_source_hold_up_each_other_and_no_other_source(
+    case_manager: CaseManager, owner: Owner
+) -> None:
+    async def reject(source: str) -> list[Json]:
+        return await case_manager.intake.open_case(source, submission(question=""), "CaseSubmitted")
+
+    async with case_manager.store._database.transaction() as database:
+        await database.execute("lock_rejections", NOISY)
+        held_up = asyncio.create_task(reject(NOISY))
+        assert [event["type"] for event in await asyncio.wait_for(reject(QUIET), 10)] == ["SubmissionRejected"]
+        counted = await owner.fetchval("select array_agg(source) from case_manager.rejection")
+        assert (counted, held_up.done()) == ([QUIET], False)
+    assert [event["type"] for event in await held_up] == ["SubmissionRejected"]

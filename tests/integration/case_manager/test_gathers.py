@@ -185,7 +185,7 @@ async def test_gather_of_which_every_branch_failed_is_a_failed_task(case_manager
 async def test_branch_that_ends_after_its_case_is_not_joined(case_manager: CaseManager, owner: Owner) -> None:
     for each in (GATHER, *ENDS[:2]):
         await deliver(case_manager.gathers, each)
-    await case_manager.closing.close_case(close_case(EVENT, "failed"))
+    await case_manager.close(close_case(EVENT, "failed"))
     assert await deliver(case_manager.gathers, ENDS[2]) == []
     assert await deliver(case_manager.gathers, GATHER) == []
     assert await joined_events(owner) == []

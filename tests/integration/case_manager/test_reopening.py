@@ -108,7 +108,7 @@ async def fail(case_manager: CaseManager) -> Callable[..., Awaitable[Failure]]:
             command,
             failed,
             close,
-            await case_manager.closing.close_case(read_event(bus_body(close), node="case_manager")),
+            await case_manager.close(read_event(bus_body(close), node="case_manager")),
         )
 
     return make
@@ -180,11 +180,11 @@ async def test_second_attempt_ends_alone_and_first_stays_closed(
     await reopening.tick()
     (event,) = await tap.next("case_manager", failure.case_id)
     late = read_event(bus_body(failure.close), node="case_manager")
-    assert await case_manager.closing.close_case(late) == failure.ending
+    assert await case_manager.close(late) == failure.ending
     timers = "select count(*) from case_manager.timer where case_id = $1::text::uuid"
     assert await owner.fetchval(timers, failure.case_id) == 1, "the first try's end stopped the second's clock"
     answered = read_event(bus_body(close_event(event, "answered")), node="case_manager")
-    second = await case_manager.closing.close_case(answered)
+    second = await case_manager.close(answered)
     assert (second["payload"]["outcome"], second["attempt"]) == ("answered", "retry-1")
     assert await owner.fetchval(timers, failure.case_id) == 0
 
@@ -389,9 +389,7 @@ async def test_retry_of_an_open_or_answered_case_is_refused(
     command = routed(opened)
     failed = failing(command)
     close = routed(failed)
-    ending = await case_manager.closing.close_case(
-        read_event(bus_body(close_event(opened, "answered")), node="case_manager")
-    )
+    ending = await case_manager.close(read_event(bus_body(close_event(opened, "answered")), node="case_manager"))
     failure = Failure(opened, command, failed, close, ending)
     assert await _reported(failure, failure.request(), ask, answer, reopening) == "not_ended_so"
 

@@ -76,7 +76,7 @@ async def test_deadline_survives_a_restart_of_the_case_manager(
 
 async def test_case_closed_in_time_does_not_expire(case_manager: CaseManager, tap: Tap, clock: ManualClock) -> None:
     opened = await case_manager.submit()
-    await case_manager.closing.close_case(close_case(opened))
+    await case_manager.close(close_case(opened))
     clock.advance(LATE)
     assert await case_manager.timers.tick() == 0
     assert await tap.seen("case_manager", opened["case_id"]) == []
@@ -86,7 +86,7 @@ async def test_crash_between_closing_and_publishing_publishes_from_the_outbox(
     case_manager: CaseManager, start_case_manager: StartCaseManager, tap: Tap, owner: Owner
 ) -> None:
     opened = await case_manager.submit()
-    closed = await case_manager.closing.close_case(close_case(opened))
+    closed = await case_manager.close(close_case(opened))
     another = await start_case_manager()
     assert await another.outbox.tick() == 0, "the case manager that stored it may be publishing it"
     await make_overdue(owner)
@@ -99,7 +99,7 @@ async def test_crash_between_closing_and_stopping_the_timer_repeats_the_outcome(
     case_manager: CaseManager, tap: Tap, clock: ManualClock, owner: Owner
 ) -> None:
     opened = await case_manager.submit()
-    closed = await case_manager.closing.close_case(close_case(opened))
+    closed = await case_manager.close(close_case(opened))
     await rearm(owner, opened)
     clock.advance(LATE)
     assert await case_manager.timers.tick() == 1
@@ -153,7 +153,7 @@ async def test_late_answer_after_the_expiry_changes_nothing(
     opened = await case_manager.submit()
     clock.advance(LATE)
     await case_manager.timers.tick()
-    late = await case_manager.closing.close_case(close_case(opened, "answered"))
+    late = await case_manager.close(close_case(opened, "answered"))
     assert [late] == await endings(tap, opened)
 
 

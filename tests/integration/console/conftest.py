@@ -16,12 +16,13 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from services.app import APP
+from switchyard.app.console_process import CONSOLE
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.console.app import ConsoleApp
 from switchyard.console.views import Views
-from switchyard.processes.console import CONSOLE, READ_ONLY, ConsoleParts, build_views
+from switchyard.processes.console import READ_ONLY, ConsoleParts, build_views
 from switchyard.processes.databases import migrate_audit
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.vault import LocalKeyWrapper

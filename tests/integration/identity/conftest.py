@@ -1,91 +1,42 @@
-"""A real identity provider and a real token exchange, started once a session, and what asks them."""
+"""A real identity provider and a real token exchange, started once a session; the identity service before them."""
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
 
 import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from switchyard.devstack.identity.certificates import CA_FILE, write_certificates
 from switchyard.devstack.identity.exchange import CLIENTS_FILE
 from switchyard.devstack.identity.provider import AUDIENCE, FRONT_END
+from switchyard.identity.api import IdentityApi, UserTokens
+from switchyard.identity.grant_store import GrantStore
 from switchyard.identity.jwt_verifier import JwtVerifier
-from switchyard.identity.token_exchange import IdentityProvider, OAuthClient, TokenExchange, UserCredential
+from switchyard.identity.permissions import AgentCeiling, ServiceGrant
+from switchyard.identity.task_evidence import WorkDatabaseEvidence
+from switchyard.identity.token_exchange import (
+    IdentityProvider,
+    OAuthClient,
+    TokenExchange,
+)
+from switchyard.identity.token_issuer import TokenIssuer
+from switchyard.protocol.principal_jws import import_public_key
+from switchyard.protocol.signing import derive_public_key
+from switchyard.runtime.crypto.vault import LocalKeyWrapper
+from switchyard.runtime.process.web import MutualTls, WebServer
+from tests.integration.conftest import PoolFor
+from tests.integration.identity.identity_servers import CLIENTS, USERS, WAREHOUSE, IdentityServers, wait_until_ready
+from tests.integration.identity.identity_service import NORTH, SEED, SOURCE, Service, ShiftedNow
+from tests.integration.infrastructure import Owner
 from tests.integration.serving import free_port
-
-WAREHOUSE = "https://warehouse.example"
-WORK_ORDERS = "https://work-orders.example"
-CLIENTS = {
-    "text_to_sql": {
-        "scopes": [f"session:role:{role}" for role in ("NORTH", "SOUTH", "FIELD_PERMIAN", "FIELD_WILLISTON")],
-        "audiences": [WAREHOUSE],
-    },
-    "field_routing": {"scopes": ["work_orders:read", "technicians:read"], "audiences": [WORK_ORDERS]},
-    "upstream.jobs": {"scopes": ["session:role:NORTH"], "audiences": []},
-}
-USERS = {
-    "config_version": 1,
-    "users": {
-        "ana": {"password": "ana", "email": "ana@operator.example", "roles": ["NORTH"], "tenant": "operator"},
-        "ben": {"password": "ben", "email": "ben@operator.example", "roles": ["SOUTH"], "tenant": "operator"},
-        "cara": {
-            "password": "cara",
-            "email": "cara@operator.example",
-            "roles": ["FIELD_PERMIAN"],
-            "tenant": "operator",
-        },
-        "dan": {"password": "dan", "email": "dan@operator.example", "roles": ["FIELD_WILLISTON"], "tenant": "operator"},
-    },
-}
-START_TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True)
-class IdentityServers:
-    """Where the two servers are."""
-
-    provider: str
-    exchange: str
-    front_end_secret: str
-    clients: Path
-
-    def log_in(self, user: str) -> UserCredential:
-        """What the front end gets when a user logs in."""
-        form = {
-            "grant_type": "password",
-            "username": user,
-            "password": user,
-            "scope": "openid profile offline_access",
-        }
-        basic = base64.b64encode(f"{FRONT_END}:{self.front_end_secret}".encode()).decode()
-        request = Request(
-            f"{self.provider}/token", urlencode(form).encode(), {"Authorization": f"Basic {basic}"}, method="POST"
-        )
-        with urlopen(request, timeout=10) as answer:
-            found = json.load(answer)
-        return UserCredential(found["access_token"], int(time.time()) + found["expires_in"], found["refresh_token"])
-
-    def jwks(self, issuer: str) -> bytes:
-        """The keys of an issuer."""
-        with urlopen(f"{issuer}/.well-known/jwks.json", timeout=10) as answer:
-            body: bytes = answer.read()
-            return body
-
-    def client_of(self, agent: str) -> OAuthClient:
-        """An agent's registration with the exchange."""
-        return OAuthClient.model_validate(json.loads(self.clients.read_text())[agent])
 
 
 @pytest.fixture(scope="session")
@@ -122,28 +73,13 @@ def identity_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ident
             home / "exchange" / CLIENTS_FILE,
         )
         try:
-            _wait_until_ready(servers, home / "log", running)
+            wait_until_ready(servers, home / "log", running)
             yield servers
         finally:
             for process in running:
                 process.send_signal(signal.SIGTERM)
             for process in running:
                 process.wait(10)
-
-
-def _wait_until_ready(servers: IdentityServers, log: Path, running: list[subprocess.Popen[bytes]]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            servers.jwks(servers.provider)
-            servers.client_of("field_routing")
-        except OSError:
-            ended = [process.args for process in running if process.poll() is not None]
-            if ended or time.monotonic() > deadline:
-                pytest.fail(f"the identity servers did not start: {ended}\n{log.read_text()[-3000:]}")
-            time.sleep(0.1)
-        else:
-            return
 
 
 @pytest.fixture
@@ -180,3 +116,52 @@ def user_tokens(identity_servers: IdentityServers) -> JwtVerifier:
     issuer = identity_servers.provider
     assert AUDIENCE
     return JwtVerifier(issuer=issuer, fetch=lambda: identity_servers.jwks(issuer))
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("certificates")
+    write_certificates(folder, ("identity", "ingress", "text_to_sql", "drafter", "field_routing"))
+    return folder
+
+
+@pytest.fixture
+async def service(
+    identity_servers: IdentityServers,
+    exchange: TokenExchange,
+    provider: IdentityProvider,
+    user_tokens: JwtVerifier,
+    pool_for: PoolFor,
+    owner: Owner,
+    certificates: Path,
+    http: aiohttp.ClientSession,
+) -> AsyncIterator[Service]:
+    """The service as its composition root makes it."""
+    pool, clock = await pool_for("identity"), ShiftedNow()
+    store = GrantStore(pool, LocalKeyWrapper(bytes(32)), clock)
+    keys = {SOURCE: {"k1": import_public_key(bytes.fromhex(derive_public_key(SEED)))}}
+    users = UserTokens(user_tokens, AUDIENCE, "tenant", "roles", "session:role:", frozenset({"work_orders:read"}))
+    issuer = TokenIssuer(
+        store=store,
+        evidence=WorkDatabaseEvidence(pool),
+        exchange=exchange,
+        provider=provider,
+        users=users,
+        keys=keys,
+        ceilings={
+            "text_to_sql": AgentCeiling(audiences={WAREHOUSE: ("session:role:*",)}),
+            "drafter": AgentCeiling(),
+        },
+        services={
+            "upstream.jobs": ServiceGrant(
+                tenants=("operator",), agents=("text_to_sql",), audiences=(WAREHOUSE,), scopes=NORTH
+            )
+        },
+        role_scope="session:role:",
+        clock=clock,
+    )
+    api = IdentityApi(issuer, store, users, keys, frozenset({"ingress"}), frozenset({"text_to_sql", "drafter"}), clock)
+    tls = MutualTls(certificates / CA_FILE, certificates / "identity.pem", certificates / "identity.key")
+    server = WebServer(api.app(), "127.0.0.1", 0, tls=tls)
+    yield Service(f"https://127.0.0.1:{server.port}", certificates, owner, clock, http, store)
+    await server.stop()

@@ -21,22 +21,13 @@ from switchyard.identity.token_exchange import UserCredential
 from switchyard.protocol.grants import GrantClaims
 from switchyard.protocol.principal_jws import sign_grant
 from tests.integration.conftest import PoolFor
-from tests.integration.identity.conftest import WAREHOUSE, IdentityServers
-from tests.integration.identity.test_service import (  # noqa: F401
-    KEY,
-    NORTH,
-    SOUTH,
-    Service,
-    certificates,
-    granted,
-    service,
-)
-from tests.integration.identity.test_token_exchange import claims_of
+from tests.integration.identity.identity_servers import WAREHOUSE, IdentityServers, claims_of
+from tests.integration.identity.identity_service import KEY, NORTH, SOUTH, Service, granted
 
 pytestmark = pytest.mark.integration
 
 
-async def refused(service: Service, request: dict[str, Any], caller: str = "text_to_sql") -> str:  # noqa: F811
+async def refused(service: Service, request: dict[str, Any], caller: str = "text_to_sql") -> str:
     """The reason; fails if there is a token."""
     status, answer = await service.post(caller, "/token", request)
     assert status in {401, 403}, answer
@@ -48,7 +39,7 @@ async def refused(service: Service, request: dict[str, Any], caller: str = "text
 
 
 async def test_thief_of_a_certificate_gets_no_token_for_a_case_without_a_task(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
 ) -> None:
     own = await service.open_task(await granted(service, identity_servers, "ana"))
@@ -62,7 +53,7 @@ async def test_thief_of_a_certificate_gets_no_token_for_a_case_without_a_task(
 
 
 async def test_thief_of_login_and_certificate_gets_the_cases_role_and_is_reported(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
     pool_for: PoolFor,
 ) -> None:
@@ -92,7 +83,7 @@ async def test_thief_of_login_and_certificate_gets_the_cases_role_and_is_reporte
 
 
 async def test_thief_of_a_certificate_gets_no_token_for_a_cancelled_case(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
 ) -> None:
     request = await service.open_task(await granted(service, identity_servers))
@@ -115,7 +106,7 @@ ENDINGS = {
 @pytest.mark.parametrize("what", ENDINGS)
 async def test_request_of_a_task_that_got_a_token_is_refused_when_replayed_after(
     what: str,
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
 ) -> None:
     request = await service.open_task(await granted(service, identity_servers))
@@ -127,7 +118,7 @@ async def test_request_of_a_task_that_got_a_token_is_refused_when_replayed_after
 
 
 async def test_request_of_one_agent_replayed_by_another_is_refused(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
 ) -> None:
     request = await service.open_task(await granted(service, identity_servers, agents=("text_to_sql", "drafter")))
@@ -149,7 +140,7 @@ async def test_request_of_one_agent_replayed_by_another_is_refused(
 )
 async def test_wider_or_disguised_scope_gets_no_token(
     scopes: list[str],
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
 ) -> None:
     request = await service.open_task(await granted(service, identity_servers)) | {"scopes": scopes}
@@ -161,7 +152,7 @@ async def test_wider_or_disguised_scope_gets_no_token(
 @pytest.mark.parametrize("audience", [WAREHOUSE + "/", WAREHOUSE.upper(), WAREHOUSE + "@evil.example", "*"])
 async def test_audience_that_resembles_the_granted_one_gets_no_token(
     audience: str,
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
 ) -> None:
     request = await service.open_task(await granted(service, identity_servers)) | {"audience": audience}
@@ -179,7 +170,7 @@ def altered(token: str, **header: str) -> str:
     return ".".join((changed, payload, "" if header.get("alg") == "none" else signature))
 
 
-async def register(service: Service, token: str, like: str | None = None, **changed: Any) -> tuple[int, Any]:  # noqa: F811
+async def register(service: Service, token: str, like: str | None = None, **changed: Any) -> tuple[int, Any]:
     """Register ana's grant with this token; the grant is of the log-in that gave it, or another one."""
     claims = claims_of(like or token)
     values: dict[str, Any] = {
@@ -192,7 +183,7 @@ async def register(service: Service, token: str, like: str | None = None, **chan
 
 
 async def test_token_of_another_issuer_audience_signature_or_algorithm_registers_no_grant(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
 ) -> None:
     request = await service.open_task(await granted(service, identity_servers))
@@ -216,7 +207,7 @@ async def test_token_of_another_issuer_audience_signature_or_algorithm_registers
 
 
 async def test_older_grant_replayed_with_its_token_does_not_widen_a_later_one(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
 ) -> None:
     earlier = identity_servers.log_in("ana").token
@@ -249,7 +240,7 @@ def kid_of(credential: UserCredential) -> str:
 
 
 async def test_rotation_of_the_providers_keys_refuses_no_user_and_no_task(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
 ) -> None:
     before = await granted(service, identity_servers)

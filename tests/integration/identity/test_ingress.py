@@ -32,13 +32,12 @@ from switchyard.identity.jwt_verifier import JWKS_MIN_REFETCH_S, JwtVerifier
 from switchyard.protocol.events.upstream import GrantRenewed
 from switchyard.protocol.fields import Json
 from switchyard.protocol.principal_jws import verify_grant
-from tests.integration.identity import test_service
-from tests.integration.identity.conftest import USERS, WAREHOUSE, IdentityServers
-from tests.integration.identity.test_service import SEED, SOURCE, Service, next_second
+from tests.integration.identity.identity_servers import USERS, WAREHOUSE, IdentityServers
+from tests.integration.identity.identity_service import SEED, SOURCE, Service, next_second
 from tests.integration.serving import free_port
 
 pytestmark = pytest.mark.integration
-certificates, service = test_service.certificates, test_service.service
+
 POLICY = GrantPolicy(agents=("text_to_sql",), audiences=(WAREHOUSE,), role_scope="session:role:", hours=1)
 
 

@@ -7,7 +7,7 @@ import pytest
 from switchyard.devstack.identity.login import LoginFailed, log_in
 from switchyard.devstack.identity.provider import AUDIENCE
 from switchyard.identity.jwt_verifier import JwtVerifier
-from tests.integration.identity.conftest import IdentityServers
+from tests.integration.identity.identity_servers import IdentityServers
 
 pytestmark = pytest.mark.integration
 

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from switchyard.devstack.identity.provider import provider_settings
-from tests.integration.identity.conftest import IdentityServers
+from tests.integration.identity.identity_servers import IdentityServers
 
 pytestmark = pytest.mark.integration
 

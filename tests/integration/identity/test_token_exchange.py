@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import time
-from typing import Any
 
 import aiohttp
 import pytest
@@ -23,15 +22,9 @@ from switchyard.identity.token_exchange import (
     UserCredential,
 )
 from switchyard.runtime.core.errors import Unavailable
-from tests.integration.identity.conftest import WAREHOUSE, WORK_ORDERS, IdentityServers
+from tests.integration.identity.identity_servers import WAREHOUSE, WORK_ORDERS, IdentityServers, claims_of
 
 NORTH = ("session:role:NORTH",)
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    payload = token.split(".")[1]
-    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    return found
 
 
 async def test_exchange_for_a_user_returns_a_token_with_the_agent_as_actor(

@@ -33,9 +33,8 @@ from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.core.task import Task, TaskResult
 from tests.integration.events import command, envelope_of, fresh_id, rewritten
-from tests.integration.identity.conftest import WAREHOUSE, WORK_ORDERS, IdentityServers
-from tests.integration.identity.test_service import Service, certificates, granted, service  # noqa: F401
-from tests.integration.identity.test_token_exchange import claims_of
+from tests.integration.identity.identity_servers import WAREHOUSE, WORK_ORDERS, IdentityServers, claims_of
+from tests.integration.identity.identity_service import Service, granted
 
 pytestmark = pytest.mark.integration
 SAME = guard_query("SELECT basin, COUNT(*) AS wells FROM wells GROUP BY basin", load_schema())
@@ -58,13 +57,13 @@ def endpoint(identity_servers: IdentityServers) -> Iterator[WarehouseEndpoint]:
         assert process.wait(timeout=10) == 0
 
 
-def client_of(service: Service) -> IdentityClient:  # noqa: F811
+def client_of(service: Service) -> IdentityClient:
     folder = service.certificates
     tls = client_tls(ca=folder / CA_FILE, certificate=folder / "text_to_sql.pem", key=folder / "text_to_sql.key")
     return IdentityClient(service.http, service.url, agent="text_to_sql", tls=tls)
 
 
-async def task_of(service: Service, grant: str, role: str) -> Task[Any]:  # noqa: F811
+async def task_of(service: Service, grant: str, role: str) -> Task[Any]:
     """A task of a case of this grant's user, which the agent holds."""
     request = await service.open_task(grant, scopes=(f"role:{role}",))
     principal = {
@@ -78,7 +77,7 @@ async def task_of(service: Service, grant: str, role: str) -> Task[Any]:  # noqa
     return Task(ReceivedEvent(envelope_of(event), Wait(), event), attempt=1, deadline=None)
 
 
-async def token_of(service: Service, servers: IdentityServers, user: str) -> tuple[UserToken, Task[Any]]:  # noqa: F811
+async def token_of(service: Service, servers: IdentityServers, user: str) -> tuple[UserToken, Task[Any]]:
     task = await task_of(service, await granted(service, servers, user), ROLES[user])
     scopes = (f"session:role:{ROLES[user]}",)
     return await client_of(service).token(task, audience=WAREHOUSE, scopes=scopes), task
@@ -95,7 +94,7 @@ def queries(endpoint: WarehouseEndpoint) -> list[dict[str, Any]]:
 
 
 async def test_two_users_get_their_own_rows_for_the_same_statement(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
     endpoint: WarehouseEndpoint,
 ) -> None:
@@ -118,7 +117,7 @@ async def test_two_users_get_their_own_rows_for_the_same_statement(
 
 
 async def test_token_of_one_user_opens_no_session_in_the_role_of_another(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
     endpoint: WarehouseEndpoint,
 ) -> None:
@@ -130,7 +129,7 @@ async def test_token_of_one_user_opens_no_session_in_the_role_of_another(
 
 
 async def test_token_of_the_user_themselves_or_for_another_audience_opens_no_session(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
     exchange: TokenExchange,
     endpoint: WarehouseEndpoint,
@@ -152,7 +151,7 @@ async def test_token_of_the_user_themselves_or_for_another_audience_opens_no_ses
 
 
 async def test_wider_role_for_the_own_task_is_denied_by_the_identity_service(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
 ) -> None:
     _, task = await token_of(service, identity_servers, "cara")
@@ -162,7 +161,7 @@ async def test_wider_role_for_the_own_task_is_denied_by_the_identity_service(
 
 
 async def test_revoked_grant_makes_the_question_wait_for_the_user(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
     endpoint: WarehouseEndpoint,
 ) -> None:
@@ -190,7 +189,7 @@ async def test_revoked_grant_makes_the_question_wait_for_the_user(
 
 
 async def test_identity_service_that_does_not_answer_defers_the_task(
-    service: Service,  # noqa: F811
+    service: Service,
     identity_servers: IdentityServers,
 ) -> None:
     _, task = await token_of(service, identity_servers, "cara")

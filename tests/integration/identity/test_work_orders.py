@@ -22,8 +22,7 @@ from switchyard.protocol.events.router import Wait
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core.task import Task, TaskResult
 from tests.integration.events import command, envelope_of, fresh_id
-from tests.integration.identity.conftest import USERS, WAREHOUSE, WORK_ORDERS, IdentityServers
-from tests.integration.identity.test_token_exchange import claims_of
+from tests.integration.identity.identity_servers import USERS, WAREHOUSE, WORK_ORDERS, IdentityServers, claims_of
 from tests.user_tokens import user_token
 
 pytestmark = pytest.mark.integration

@@ -21,6 +21,7 @@ from switchyard.infra.iam import task_policy
 from switchyard.infra.nodes import needs
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, Catalogue, EventType, command_types
 from switchyard.protocol.events.router import CloseCase
+from switchyard.scaffold.repository import TEMPLATES
 from tests.echo_app import echo
 
 ENGINE = Path(application.__file__).parents[1]
@@ -125,6 +126,7 @@ def test_engine_names_application_modules_in_defaults_only() -> None:
     found = {
         node.value
         for path in ENGINE.rglob("*.py")
+        if not path.is_relative_to(TEMPLATES)  # those are an application
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and pattern.fullmatch(node.value)
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from switchyard.cli.app import case_text
 from switchyard.cli.app.audit_log import list_given
-from switchyard.cli.commands import case
 from tests.unit.router.branch_cases import PARTS, chosen, findings, followed, join
 from tests.unit.router.cases import received
 
@@ -27,5 +27,5 @@ def test_drafter_was_given_the_question_each_part_and_each_finding_once() -> Non
 
 
 def test_step_is_printed_with_its_branch_and_what_it_was_given(capsys: pytest.CaptureFixture[str]) -> None:
-    case._print_event(COMMANDS[1])
+    case_text.print_event(COMMANDS[1])
     assert f"text_to_sql (branch 2): was given question {PARTS[1].sha256[:12]}" in capsys.readouterr().out

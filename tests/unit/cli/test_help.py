@@ -96,7 +96,7 @@ def test_application_commands_without_an_application_are_absent(monkeypatch: pyt
 def test_options_have_one_name_in_every_command() -> None:
     commands = all_commands()
     stack = {f"stack {verb}" for verb in ("up", "down", "status", "env", "logs", "reset")}
-    local = {"operator public-key", "remote", "rules list"} | stack
+    local = {"new", "operator public-key", "remote", "rules list"} | stack
     assert {words for words, command in commands.items() if "--env" not in options(command)} == local
     assert not any("--as" in options(command) for command in commands.values())
     shows = {words for words in commands if words.split()[-1].startswith(("list", "show", "status", "verify"))}

@@ -113,6 +113,7 @@ SHOWN = {
     "retired_bodies": 1,
     "opened": [{"name": "question", "text": "Which ten wells produced the most oil in June 2026, in bbl?"}],
     "chain_ok": True,
+    "files": None,
 }
 POLICY = {
     "playbook": "outbound_email",

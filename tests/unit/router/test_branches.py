@@ -25,10 +25,10 @@ from switchyard.protocol.events.failures import ReauthNeeded, TaskFailed
 from switchyard.protocol.events.router import AskConsent, CloseCase, JoinBranch
 from switchyard.protocol.fields import Artefact, Json
 from switchyard.router.case_state import NOT_STARTED
-from tests.reference import replay_case
+from tests.reference import decide_routing, replay_case
 from tests.unit.protocol.bus_events import changed, delivered, with_digest
 from tests.unit.router.branch_cases import PARTS, chosen, findings, followed, join, spent, text
-from tests.unit.router.cases import ANSWER, SEAL, artefact, failed, received, reply, routed
+from tests.unit.router.cases import ANSWER, SEAL, artefact, failed, received, reply, routed, stamped
 
 GRANT = "7d5f3f0e-6a55-4f0e-8f2e-7a0c2b6d1f43"
 
@@ -495,3 +495,32 @@ def test_ends_are_no_task_failures_and_joined_ones_no_branch_ends() -> None:
     assert isinstance(payload(join(gather, [end])), TaskFailed)
     assert isinstance(payload(join(gather, followed(findings(first)))), BranchesJoined)
     assert routed(join(gather, [end]))["type"] == "CloseCase"
+
+
+@pytest.mark.parametrize(
+    ("unroutable", "code"),
+    [
+        ({"payload": {"findings": []}}, "invalid_event"),
+        ({"version": 9}, "unknown_event"),
+        ({"type": "FindingsLost"}, "unknown_event"),
+    ],
+)
+def test_unroutable_answer_of_a_branch_is_its_failure_and_the_case_goes_on(
+    unroutable: dict[str, Any], code: str
+) -> None:
+    gather, first, second = followed(chosen(2))
+    event = findings(first) | unroutable
+    event_id = event_id_for(first["event_id"], event["node_from"], event["type"])
+    answer = with_digest(event | {"event_id": event_id})
+    (end,) = decide_routing(delivered(answer), SEAL).events
+    assert (end["type"], end["node_to"], end["branch"]) == ("JoinBranch", "case_manager", first["branch"])
+    assert end["payload"]["failure"]["code"] == code
+    assert "answer" not in end["payload"]
+    (draft,) = followed(join(gather, [stamped(end), *followed(findings(second))]))
+    assert draft["type"] == "DraftAnswer"
+
+
+def test_unroutable_answer_of_a_branch_without_our_seal_ends_nothing() -> None:
+    _, first, _ = followed(chosen(2))
+    answer = with_digest(findings(first) | {"payload": {"findings": []}, "state_seal": "golden.1.forged"})
+    assert decide_routing(delivered(answer), SEAL).events == ()

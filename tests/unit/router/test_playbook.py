@@ -17,8 +17,17 @@ from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentsChosen
 from services.orchestrator import graph
-from services.orchestrator.graph import PLAYBOOKS
-from switchyard.router.playbook import Playbook, PlaybookEdge, PlaybookStep, end_case, gather_step, on, task_step
+from services.orchestrator.graph import ASSIST_1, CURRENT, OUTBOUND_EMAIL_1, PLAYBOOKS
+from switchyard.router.playbook import (
+    Playbook,
+    PlaybookEdge,
+    PlaybookStep,
+    end_case,
+    gather_step,
+    on,
+    task_step,
+    turn_policies,
+)
 from tests.unit.router.cases import OPENED, received
 
 ARROW = re.compile(r"  (\w+) -->\|([A-Za-z0-9, ]+)\| (\w+)(\[[\w: ]+\]|\(\[\w+\]\))")
@@ -187,3 +196,15 @@ def test_cycle_in_the_graph_is_counted_once() -> None:
 def test_figures_for_other_steps_than_the_graphs_are_refused() -> None:
     with pytest.raises(ValueError, match=r"assist/9.*drafter.*triage"):
         PLAYBOOKS["assist/1"].with_p95("assist/9", specialist=1)
+
+
+def test_turns_of_a_playbook_with_sessions_are_queued_unless_it_says_otherwise() -> None:
+    strict = Playbook("assist/9", *ASSIST_1.steps.values(), *ASSIST_1.edges, turns="reject")
+    assert (ASSIST_1.turns, OUTBOUND_EMAIL_1.turns) == ("queue", None)
+    assert strict.with_p95("assist/10", triage=1, specialist=1, drafter=1).turns == "reject"
+    assert turn_policies(PLAYBOOKS, CURRENT) == {"assist": "queue"}
+
+
+def test_turns_of_a_playbook_without_sessions_are_refused() -> None:
+    with pytest.raises(ValueError, match="no sessions"):
+        Playbook("outbound_email/9", *OUTBOUND_EMAIL_1.steps.values(), *OUTBOUND_EMAIL_1.edges, turns="queue")

@@ -1,0 +1,77 @@
+"""Questions for several specialists in the demo: at once, one after another, and with a part that fails."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from demo.figures import TERMINAL_WIDTH
+from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_artefact, read_events
+from switchyard.cli.app.console import print_text
+from switchyard.cli.app.opened_artefacts import list_files
+from switchyard.cli.app.target import Target
+from switchyard.protocol.fields import Json
+
+SHOWN = {
+    "demo-035": "Three specialists at once",
+    "demo-036": "One after another, with what the first one found",
+    "demo-037": "One part fails, and the answer says so",
+}
+SHOWN_CHARS = 150
+"""Of what each finding gave the answer; `case show` has all of it."""
+
+_CITED = re.compile(r"\S.*?\[F\d+\]")
+
+
+async def show_several(target: Target, questions: Sequence[Json], cases: Sequence[str]) -> dict[str, Any]:
+    """Print what became of the questions for several specialists; by key, how many parts ended how and the files."""
+    found = {}
+    async with open_audit_reader(target) as log, open_artefact_reader(target) as artefacts:
+        for question, case in zip(questions, cases, strict=True):
+            key = question["idempotency_key"]
+            if key not in SHOWN:
+                continue
+            events = await read_events(log, case)
+            print_text(f"\n{SHOWN[key]}. {question['user_id']} asks:", style="bold")
+            _print_wrapped(question["question"])
+            parts = list_parts(events)
+            print_text("case " + case[:8] + ": " + ", ".join(f"{agent} {how}" for agent, how in parts))
+            ending = events[-1]
+            if ending["payload"].get("answer"):
+                _print_answer(json.loads(await read_artefact(artefacts, ending, ending["payload"]["answer"])))
+            files = [each.file for each in list_files(events) if "-findings" not in each.file]
+            if files:
+                _print_wrapped("beside it: " + ", ".join(files))
+            found[key] = {"outcome": ending["payload"].get("outcome"), "parts": parts, "files": files}
+    if found:
+        print_text("`case show CASE --open --save FOLDER` writes charts and plans.", style="dim")
+    return found
+
+
+def list_parts(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """The specialists of a case in the order of its parts, and how each one ended."""
+    ends: dict[int, tuple[str, str]] = {}
+    for event in events:
+        branch = event.get("branch")
+        if branch is not None and event["type"] in {"FindingsReady", "TaskFailed"}:
+            how = "found it" if event["type"] == "FindingsReady" else f"failed: {event['payload']['code']}"
+            ends[branch["number"]] = (event["node_from"], how)
+    return [end for _, end in sorted(ends.items())]
+
+
+def _print_answer(answer: Mapping[str, Any]) -> None:
+    lines = answer["text"].splitlines()
+    missing = [line for line in lines if line.startswith("Not answered: ")]
+    text = " ".join(line for line in lines if line not in missing)
+    for found in _CITED.findall(text) or [text]:
+        _print_wrapped(textwrap.shorten(found, SHOWN_CHARS, placeholder=" …"))
+    for line in missing:
+        _print_wrapped(line)
+
+
+def _print_wrapped(text: str) -> None:
+    for line in textwrap.wrap(text, TERMINAL_WIDTH - 2):
+        print_text(f"  {line}")

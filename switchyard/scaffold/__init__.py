@@ -1,0 +1,1 @@
+"""`switchyard new`: a repository for an application of one's own."""

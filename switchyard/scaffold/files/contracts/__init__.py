@@ -1,0 +1,1 @@
+"""The contracts of acme: what travels between its services."""

@@ -1,0 +1,1 @@
+"""Labelled cases, run against a model."""

@@ -1,0 +1,1 @@
+"""How long the cases of acme are kept."""

@@ -1,0 +1,89 @@
+# Values of dev. Placeholders to replace: account, buckets, repository, image digests.
+
+environment            = "dev"
+account                = "111122223333"
+region                 = "us-east-1"
+code_version           = "unreleased"
+repository             = "example/acme"
+create_github_provider = true
+
+cidr  = "10.40.0.0/16"
+zones = 2
+# For trials without real data: no list of hosts but DNS's, one NAT, endpoints in one zone. It saves two thirds.
+firewall       = false
+endpoint_zones = 1
+hosts = {
+  openai = ["api.openai.com"]
+}
+
+postgres_version    = "18"
+db_ca_file          = "/etc/ssl/certs/rds-global-bundle.pem"
+multi_az            = false
+backup_days         = 7
+deletion_protection = false
+work_db             = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 200 }
+audit_db            = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 60 }
+
+objects_bucket  = "acme-dev-objects"
+quarantine_days = 90
+checkpoints     = { bucket = "acme-dev-checkpoints", lock_mode = "GOVERNANCE", keep_days = 30 }
+
+models = {
+  bedrock                   = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+  bedrock_foundation        = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+  bedrock_guardrail         = ""
+  bedrock_guardrail_version = ""
+  openai                    = "gpt-5.2"
+}
+
+# Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
+# service checks signatures itself, so all need the same keys.
+settings = {
+  # Every task of people and jobs.
+  operations = {
+    SWITCHYARD_OPERATORS = "{}"
+    SWITCHYARD_APPROVERS = "{}"
+  }
+  router = {
+    SWITCHYARD_OPERATORS = "{}"
+  }
+  case_manager = {
+    SWITCHYARD_OPERATORS = "{}"
+    SWITCHYARD_APPROVERS = "{}"
+    # Under which identities people submit; what others ask for, two approvers must approve.
+    SWITCHYARD_SUBMITTER_IDENTITIES = "{}"
+    # Without it every source that IAM allows on the bus is trusted.
+    SWITCHYARD_UPSTREAMS = <<-JSON
+      {"upstream.portal": {"tenants": ["*"]}}
+    JSON
+  }
+}
+
+default_size = { cpu = 256, memory = 512, fewest = 1, most = 1, backlog_per_task = 40 }
+agent_size   = { cpu = 256, memory = 512, fewest = 1, most = 1, backlog_per_task = 40 }
+sizes = {
+  # Only one task assigns log indexes at a time; a second one takes over if it stops.
+  audit = { cpu = 256, memory = 512, fewest = 1, most = 2, backlog_per_task = 2000 }
+}
+
+images = {
+  "assistant"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "audit"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "case-manager" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "cli"          = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "collector"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "router"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+}
+
+oldest_message_s = { default = 30, audit = 300 }
+
+objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000 }
+
+architecture = "ARM64"
+keep_images  = 60
+alert_emails = ["oncall@acme.example"]
+upstreams    = {}
+trail        = { bucket = "acme-dev-trail", keep_days = 90 }
+
+collectors = 1
+log_days   = 30

@@ -1,0 +1,17 @@
+output "repositories" {
+  value = module.github_oidc.repositories
+}
+
+output "operations" {
+  description = "SWITCHYARD_OPERATIONS of people's shells, as JSON."
+  value       = module.operations.place
+}
+
+output "public_keys" {
+  value = module.checkpoints.public_keys
+}
+
+output "push_role" {
+  description = "AWS_PUSH_ROLE of the GitHub environment."
+  value       = module.github_oidc.push_role_arn
+}

@@ -1,0 +1,183 @@
+variable "environment" {
+  type = string
+}
+
+variable "account" {
+  description = "The account of this environment only: the names of queues and roles are fixed."
+  type        = string
+}
+
+variable "region" {
+  type = string
+}
+
+variable "code_version" {
+  description = "The commit of the images."
+  type        = string
+}
+
+variable "images" {
+  description = "The digest of each image in its own repository (router, case-manager, text-to-sql, …, cli, collector)."
+  type        = map(string)
+
+  validation {
+    condition     = alltrue([for digest in values(var.images) : can(regex("^sha256:[0-9a-f]{64}$", digest))])
+    error_message = "Each value must be a digest only (sha256:…): the repository is in this account, and a tag can change."
+  }
+}
+
+variable "repository" {
+  type = string
+}
+
+variable "create_github_provider" {
+  type = bool
+}
+
+variable "cidr" {
+  type = string
+}
+
+variable "zones" {
+  type = number
+}
+
+variable "firewall" {
+  description = "Whether a firewall limits the hosts that agents may call: true wherever real data is. Without it the network costs a tenth."
+  type        = bool
+}
+
+variable "endpoint_zones" {
+  description = "In how many zones each endpoint of AWS is."
+  type        = number
+}
+
+variable "hosts" {
+  description = "The hosts of each vendor that tasks may reach."
+  type        = map(list(string))
+}
+
+variable "postgres_version" {
+  description = "The major version: RDS chooses and upgrades the minor version."
+  type        = string
+}
+
+variable "work_db" {
+  type = object({ instance_class = string, storage_gb = number, max_connections = number })
+}
+
+variable "audit_db" {
+  type = object({ instance_class = string, storage_gb = number, max_connections = number })
+}
+
+variable "db_ca_file" {
+  description = "The path of RDS's certificate bundle in the image."
+  type        = string
+}
+
+variable "multi_az" {
+  type = bool
+}
+
+variable "backup_days" {
+  type = number
+}
+
+variable "deletion_protection" {
+  type = bool
+}
+
+variable "objects_bucket" {
+  type = string
+}
+
+variable "quarantine_days" {
+  type = number
+}
+
+variable "checkpoints" {
+  type = object({ bucket = string, lock_mode = string, keep_days = number })
+}
+
+variable "models" {
+  description = "The inference profile and its foundation model, a guardrail of every call (empty for none), and OpenAI's model."
+  type = object({
+    bedrock                   = string
+    bedrock_foundation        = string
+    bedrock_guardrail         = string
+    bedrock_guardrail_version = string
+    openai                    = string
+  })
+}
+
+variable "settings" {
+  description = "Environment variables per process that differ by customer, for example SWITCHYARD_UPSTREAMS of case_manager."
+  type        = map(map(string))
+}
+
+variable "default_size" {
+  type = object({ cpu = number, memory = number, fewest = number, most = number, backlog_per_task = number })
+}
+
+variable "agent_size" {
+  description = "The size of a process that calls models."
+  type        = object({ cpu = number, memory = number, fewest = number, most = number, backlog_per_task = number })
+}
+
+variable "oldest_message_s" {
+  description = "Per process, and for every other one under `default`: the age of a message, in seconds, that raises an alarm."
+  type        = map(number)
+}
+
+variable "objectives" {
+  description = "Service objectives: the share of answers that another model than the primary may give, of cases that may fail or expire, and the P95 of a model call."
+  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number })
+}
+
+variable "frozen" {
+  description = "Processes that are stopped and stay stopped, or `all` but audit: for an emergency and a restore. No job runs meanwhile."
+  type        = set(string)
+  default     = []
+}
+
+variable "architecture" {
+  description = "Of every image and of the function: X86_64 or ARM64. release.yml builds for it."
+  type        = string
+
+  validation {
+    condition     = contains(["X86_64", "ARM64"], var.architecture)
+    error_message = "Fargate runs X86_64 and ARM64."
+  }
+}
+
+variable "keep_images" {
+  type = number
+}
+
+variable "alert_emails" {
+  description = "Who is paged. Without an entry no alarm reaches anybody."
+  type        = list(string)
+}
+
+variable "upstreams" {
+  description = "Systems that publish submissions, by source (`upstream.billing`): the role that may, also of another account, and the types."
+  type        = map(object({ role_arn = string, types = list(string) }))
+}
+
+variable "trail" {
+  description = "The bucket of CloudTrail's records, and how long they are kept."
+  type        = object({ bucket = string, keep_days = number })
+}
+
+variable "sizes" {
+  description = "The sizes of processes that differ from default_size."
+  type        = map(object({ cpu = number, memory = number, fewest = number, most = number, backlog_per_task = number }))
+}
+
+variable "collectors" {
+  type = number
+}
+
+variable "log_days" {
+  type = number
+}
