@@ -144,21 +144,25 @@ class QueueSubscriber(TasksMixin):
             await super().stop()
 
     async def consume(self, msg: Any) -> BaseException | None:
-        """Run the handler on one unit, then settle it. The handler's slot is free before the settlement is done.
+        """Run the handler on one unit, then settle it. The handler's slot is free before the settlement is done, unless
+        twice as many units as there are slots are in hand: what is received must not outrun what is settled.
 
         Returns the handler's error, for tests: it has already determined the settle action.
         """
         deliveries = self._members(msg)
+        holds_slot = True
         try:
-            try:
-                if self.ack_policy is AckPolicy.ACK_FIRST:
-                    await settle_deliveries(ACK, deliveries, self._log_line)
-                outcomes = await self._outcomes(msg, deliveries)
-            finally:
+            if self.ack_policy is AckPolicy.ACK_FIRST:
+                await settle_deliveries(ACK, deliveries, self._log_line)
+            outcomes = await self._outcomes(msg, deliveries)
+            if len(self._workers) <= 2 * self.config.concurrency:
                 self._poll_limiter.release_slots()
+                holds_slot = False
             for outcome in outcomes:
                 await settle_deliveries(outcome.action, outcome.deliveries, self._log_line)
         finally:
+            if holds_slot:
+                self._poll_limiter.release_slots()
             if self._session is not None:
                 for delivery in deliveries:
                     self._session.drop(delivery)

@@ -136,7 +136,7 @@ async def make_overdue(owner: Owner) -> None:
 
 
 StartCaseManager = Callable[[], Awaitable[CaseManager]]
-Serve = Callable[[str], Awaitable[None]]
+Serve = Callable[..., Awaitable[None]]
 
 
 def submission(**changes: Any) -> Json:
@@ -271,8 +271,9 @@ async def serve(
         monkeypatch.setenv(f"SWITCHYARD_{name}", value)
     serving: list[tuple[str, asyncio.Task[None]]] = []
 
-    async def start(node: str) -> None:
-        await cloud.purge(*queues_of(node))
+    async def start(node: str, *, purge: bool = True) -> None:
+        if purge:
+            await cloud.purge(*queues_of(node))
         serving.append((node, asyncio.create_task(PROCESSES[node]())))
 
     yield start
