@@ -154,8 +154,8 @@ class SendLedger:
         return decide_send(request, entry, preconditions, approval, self._approvals)
 
     async def _see_commands(self, request: SendRequest) -> None:
-        """Verify what operators commanded since the last time, in transactions of their own, so that a flood of what
-        nobody signed is verified once."""
+        """Verify the operators' commands since the last time, in transactions of their own: a flood without signatures
+        is verified once."""
         more = True
         while more:
             async with self._database.transaction(request.scope) as database:

@@ -344,7 +344,7 @@ language sql stable security definer set search_path = case_manager, pg_temp as 
   where c.target = the_target and c.received_at > since
 $$;
 revoke execute on function commands_on from public;
-comment on function commands_on is 'Commands on a case or a playbook as their signers handed them in: who performs effects verifies and obeys them itself, whatever the case manager made of them. No row outside the scope of the case.';
+comment on function commands_on is 'Commands on a case or a playbook as their signers handed them in: who performs effects verifies and obeys them itself, with any result that the case manager recorded. No row outside the scope of the case.';
 
 create function lift_halt(the_playbook text, signed timestamptz) returns boolean
 language sql volatile security definer set search_path = case_manager, pg_temp as $$
