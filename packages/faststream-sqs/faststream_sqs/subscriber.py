@@ -6,9 +6,9 @@ import logging
 import math
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
 
 from faststream._internal.endpoint.publisher import PublisherProto
 from faststream._internal.endpoint.subscriber.call_item import CallsCollection
@@ -41,8 +41,7 @@ _CANCEL_GRACE = 3.0
 _FLUSH_GRACE = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(NamedTuple):
     """How one handler call ended, and what follows for its messages."""
 
     action: SettleAction
@@ -163,9 +162,17 @@ class QueueSubscriber(TasksMixin):
         finally:
             if holds_slot:
                 self._poll_limiter.release_slots()
-            if self._session is not None:
-                for delivery in deliveries:
+            for delivery in deliveries:
+                # The task's context keeps the message: as a cycle it would stay until Python looks for cycles.
+                delivery.worker = None
+                if self._session is not None:
                     self._session.drop(delivery)
+        if errors := [outcome.error for outcome in outcomes if outcome.error is not None]:
+            self._stop_after(outcomes)
+            return errors[0]
+        return None
+
+    def _stop_after(self, outcomes: Sequence[_Outcome]) -> None:
         if any(outcome.action.stop for outcome in outcomes):
             # Not awaited, because stopping waits for this call.
             self._stopping = asyncio.ensure_future(self.stop())
@@ -173,7 +180,6 @@ class QueueSubscriber(TasksMixin):
             app := self._outer_config.context.get("app")
         ):
             app.exit()
-        return next((outcome.error for outcome in outcomes if outcome.error is not None), None)
 
     @property
     @abstractmethod
@@ -226,6 +232,8 @@ class QueueSubscriber(TasksMixin):
 
     async def _poll(self) -> None:
         session = self._session
+        if self._fast_path is not None:
+            self._fast_path.enter()
         failures = 0
         while session and (slots := await self._poll_limiter.acquire(self._units_per_poll)):
             try:
@@ -258,7 +266,8 @@ class QueueSubscriber(TasksMixin):
         return lanes.values()
 
     def _launch(self, lane: Sequence[Any]) -> None:
-        worker = asyncio.ensure_future(self.consume(lane[0]) if len(lane) == 1 else self._consume_lane(lane))
+        work = self.consume(lane[0]) if len(lane) == 1 else self._consume_lane(lane)
+        worker: asyncio.Task[Any] = asyncio.get_running_loop().create_task(work)
         for delivery in self._members(lane[0]):
             delivery.worker = worker
         self._workers.add(worker)
@@ -314,11 +323,11 @@ class QueueSubscriber(TasksMixin):
             return (_with_successors(action, deliveries) if is_fifo(self.queue) else action), error
         return action_on_success(self.ack_policy), None
 
-    async def _process(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Any:
+    def _process(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Awaitable[Any]:
         # The fast path leaves the message in the context, so it needs a task that ends with its message.
         if self._fast_path is not None and deliveries[0].worker is asyncio.current_task():
-            return await self._fast_path.process(unit)
-        return await process_with_faststream(self, unit)
+            return self._fast_path.process(unit)
+        return process_with_faststream(self, unit)
 
     async def _drain(self, session: QueueSession, seconds: float | None) -> None:
         self._poll_limiter.stop()
@@ -354,7 +363,8 @@ class QueueSubscriber(TasksMixin):
 
     def get_log_context(self, message: StreamMessage[Any] | None) -> dict[str, str]:
         """The fields of every log line about a message."""
-        return {"queue": self.queue, "message_id": getattr(message, "message_id", "")}
+        queue = self.queue if self._session is None else self._session.queue
+        return {"queue": queue, "message_id": getattr(message, "message_id", "")}
 
     def _make_response_publisher(self, message: StreamMessage[Any]) -> Sequence[PublisherProto[Any]]:
         return (SQSReplyPublisher(self._outer_config.producer, message.reply_to, self._log_line),)
