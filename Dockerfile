@@ -29,7 +29,7 @@ RUN groupadd --gid 10001 switchyard \
 COPY docker/rds-global-bundle.pem /etc/ssl/certs/rds-global-bundle.pem
 COPY docker/healthcheck.py /usr/local/lib/healthcheck.py
 ENV PATH=/opt/venv/bin:$PATH \
-    PYTHONPATH=/app:/app/packages/faststream-sqs:/app/packages/latency-failover \
+    PYTHONPATH=/app:/app/packages/faststream-sqs:/app/packages/latency-failover:/app/packages/switchyard-client \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     SWITCHYARD_HEALTH_PORT=8080

@@ -7,8 +7,9 @@ READY := $(VENV)/.ready
 # pip and uv, by hash: what installs the lock is locked, too.
 BOOTSTRAP := requirements.bootstrap.txt
 # The engine and its two libraries. The reference application runs from this folder.
-OURS := --editable packages/faststream-sqs --editable packages/latency-failover --editable .
-NOT_OURS := --no-emit-package faststream-sqs --no-emit-package latency-failover --no-emit-package switchyard-engine
+OURS := --editable packages/faststream-sqs --editable packages/latency-failover --editable packages/switchyard-client --editable .
+NOT_OURS := --no-emit-package faststream-sqs --no-emit-package latency-failover --no-emit-package switchyard-client \
+  --no-emit-package switchyard-engine
 # platformdirs warns when the session bus directory is unset, and our tests treat warnings as errors.
 export XDG_RUNTIME_DIR ?= $(CURDIR)/.switchyard/run
 export PYTHONDONTWRITEBYTECODE :=
@@ -221,6 +222,7 @@ generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document, the digest 
 evals: $(READY) ## Run the labelled sets against the configured model, gated by the baseline
 	$(BIN)/python -m evals compliance --model simulator --baseline evals/baseline/compliance.simulator.json --gate
 	$(BIN)/python -m evals triage --model simulator --baseline evals/baseline/triage.simulator.json --gate
+	$(BIN)/python -m evals memory --baseline evals/baseline/memory.simulator.json --gate
 	$(BIN)/python -m evals sql_guard --baseline evals/baseline/sql_guard.simulator.json --gate
 	$(BIN)/python -m evals text_to_sql --model simulator --baseline evals/baseline/text_to_sql.simulator.json --gate
 

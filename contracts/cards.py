@@ -11,7 +11,7 @@ TRIAGE_CARD = AgentCard(
     consumes=("ChooseAgent",),
     emits=("AgentChosen", "AgentsChosen", "NoAgentFits", "TaskFailed"),
     vendors=("bedrock", "openai"),
-    decrypts=("question",),
+    decrypts=("question", "memory"),
 )
 
 TEXT_TO_SQL_CARD = AgentCard(
@@ -35,7 +35,7 @@ TEXT_TO_SQL_CARD = AgentCard(
     emits=("FindingsReady", "ReauthNeeded", "TaskFailed"),
     tools=("list_tables", "describe_table", "check_sql"),
     vendors=("bedrock", "openai"),
-    decrypts=("question", "findings"),
+    decrypts=("question", "findings", "memory"),
     egress=("snowflake",),
 )
 
@@ -60,7 +60,7 @@ FIELD_ROUTING_CARD = AgentCard(
     emits=("FindingsReady", "ReauthNeeded", "TaskFailed"),
     tools=("list_technicians", "list_work_orders"),
     vendors=("bedrock", "openai"),
-    decrypts=("question", "findings", "plan", "plan_table", "chart"),
+    decrypts=("question", "findings", "plan", "plan_table", "chart", "memory"),
     egress=("work_orders",),
 )
 
@@ -90,7 +90,7 @@ WELL_DATA_CARD = AgentCard(
         "economic_limit",
     ),
     vendors=("bedrock", "openai"),
-    decrypts=("question", "findings", "chart"),
+    decrypts=("question", "findings", "chart", "memory"),
 )  # fmt: skip
 
 DRAFTER_CARD = AgentCard(
@@ -100,7 +100,7 @@ DRAFTER_CARD = AgentCard(
     consumes=("DraftAnswer", "DraftEmail"),
     emits=("AnswerDrafted", "EmailDrafted", "TaskFailed"),
     vendors=("bedrock", "openai"),
-    decrypts=("question", "findings", "answer", "account", "email", "review"),
+    decrypts=("question", "findings", "answer", "account", "email", "review", "memory"),
 )
 
 COMPLIANCE_CARD = AgentCard(
@@ -128,6 +128,16 @@ EMAIL_SENDER_CARD = AgentCard(
     decrypts=("email", "address"),
 )  # fmt: skip
 
+MEMORY_CARD = AgentCard(
+    name="memory",
+    kind="internal",
+    purpose="Keeps the turns of a session and, with consent, what a user says of themselves; recalls it; forgets it.",
+    consumes=("RecallMemory", "KeepTurn"),
+    emits=("MemoryRecalled", "MemoryKept", "MemoryForgotten", "TaskFailed"),
+    vendors=("bedrock", "openai"),
+    decrypts=("question", "answer", "memory"),
+)
+
 AGENT_CARDS: dict[str, AgentCard] = {
     card.name: card
     for card in (
@@ -138,5 +148,6 @@ AGENT_CARDS: dict[str, AgentCard] = {
         DRAFTER_CARD,
         COMPLIANCE_CARD,
         EMAIL_SENDER_CARD,
+        MEMORY_CARD,
     )
 }

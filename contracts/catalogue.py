@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from contracts.cards import AGENT_CARDS
-from contracts.events import case_manager, compliance, drafter, email_sender, router, specialists, triage, upstream
+from contracts.events import (
+    case_manager,
+    compliance,
+    drafter,
+    email_sender,
+    memory,
+    router,
+    specialists,
+    triage,
+    upstream,
+)
 from switchyard.app.cards import specialist_cards
 from switchyard.protocol.catalogue import (
     EXTERNAL,
@@ -32,6 +42,10 @@ CATALOGUE = Catalogue(
             stateful=True,
         ),
         *consent_types(_ON_BEHALF_OF_USERS, router.AnswerQuestion),
+        *command_types("memory", router.RecallMemory, memory.MemoryRecalled),
+        *command_types("memory", router.KeepTurn),
+        EventType(memory.MemoryKept, (("memory", EXTERNAL),)),
+        EventType(memory.MemoryForgotten, (("memory", EXTERNAL),), terminal=True),
         *command_types("drafter", router.DraftAnswer, drafter.AnswerDrafted),
         *submission_types(upstream.EmailCaseSubmitted, case_manager.EmailCaseOpened),
         *command_types("compliance", router.CheckContact, compliance.ContactAllowed),

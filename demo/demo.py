@@ -18,6 +18,7 @@ from rich.markup import escape
 from contracts.catalogue import CATALOGUE
 from demo.email_cases import publish_emails
 from demo.figures import DemoCaseRow, collect_figures, count_progress, count_published, demo_table, list_demo_cases
+from demo.memory import DemoMemory
 from demo.several import show_several
 from demo.stacks import open_demo_stack
 from demo.users import has_ingress, open_users
@@ -66,7 +67,8 @@ def run_demo(env: Env, json_file: Path | None) -> bool:
     several = all(each["outcome"] == "answered" for each in found["several"].values())
     users = found["users"] in (None, {"own_rows": True, "consent": "answered"})
     sent = email["once_and_identical"] and not email["unexpected"]
-    return agree and found["chain"] == "ok" and ended and sent and users and several
+    memory = found["memory"] == {"receipts": ["expired", "superseded", "user"], "used_after_forgetting": 0}
+    return agree and found["chain"] == "ok" and ended and sent and users and several and memory
 
 
 async def _demo(env: Env) -> dict[str, Any]:
@@ -96,16 +98,19 @@ async def _demo(env: Env) -> dict[str, Any]:
                 differ = await users.show_two(questions, keys)
                 waited, consented = await users.wait_for_consent()
                 cases, shown = [*keys, waited], {"own_rows": differ, "consent": consented}
+            memory = DemoMemory(target, log)
+            await memory.evening()
             emails = await publish_emails(stack, work, log)
             console.print(f"\n{len(emails.cases)} emails; the stack's clock says {target.clock.now():%A %H:%M} UTC.")
             await emails.run_follow_ups(DEMO_TIMEOUT_S)
+            remembered = await memory.morning()
             await _wait_for_audit(log, work)
             rows = await list_demo_cases(log, cases)
             chain = await _verify(target.settings.audit_db_url)
             found = await collect_figures(log, work, rows, chain=chain, wall_s=wall_s)
             asked = zip(keys, questions, strict=True)
             _show(rows, {case for case, question in asked if question["idempotency_key"] in planned}, found)
-            found["users"], found["several"] = shown, several
+            found["users"], found["several"], found["memory"] = shown, several, remembered
             found["email"] = await emails.figures()
             emails.show(found["email"])
             console.print(

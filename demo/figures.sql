@@ -40,13 +40,18 @@ group by c.node_from
 order by c.node_from
 
 -- name: stored_events
--- The router follows an event with one, a fan-out with one for each branch and the gather.
+-- The router follows an event with one, a fan-out with one for each branch and the gather. A later turn begins with a
+-- recall and its gather; an answer is kept besides, and nothing follows from a turn that could not be kept.
 select count(*) as stored, coalesce(sum(1 + case
     when type = 'AgentsChosen' and event::json #>> '{payload,mode}' = 'sequence' then 1
     when type = 'AgentsChosen' then json_array_length(event::json #> '{payload,branches}')
     when type = 'BranchesJoined' and event::json #>> '{state,plan,mode}' = 'sequence'
       and json_array_length(event::json #> '{state,plan,results}') + 1 < json_array_length(event::json #> '{state,plan,branches}')
       and event::json #> '{payload,results,0,answer}' is not null then 1
+    when type = 'CaseOpened' and coalesce(event::json #>> '{payload,previous_case}', event::json #>> '{payload,remember}')
+      is not null then 1
+    when type = 'AnswerDrafted' and event::json ->> 'playbook_version' = 'assist/4' then 1
+    when type = 'TaskFailed' and event::json #>> '{payload,task_type}' = 'KeepTurn' then -1
     when type = 'TaskRetried' then coalesce(json_array_length(event::json #> '{payload,command,payload,branches}'), 0)
     else 0
   end) filter (where node_to = 'router'), 0)::bigint as routed

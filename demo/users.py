@@ -60,7 +60,7 @@ class DemoUsers:
         async with open_audit_reader(self.target) as log, open_artefact_reader(self.target) as artefacts:
             for key in TWO_USERS:
                 events = await read_events(log, case_of[key])
-                ending = events[-1]
+                ending = next(event for event in events if event["type"] == "CaseClosed")
                 answer = json.loads(await read_artefact(artefacts, ending, ending["payload"]["answer"]))["text"]
                 answers.append(answer)
                 print_text(f"{asked[key]['user_id']} gets: {answer}")
@@ -101,7 +101,7 @@ async def _wait_for(log: AuditReader, case: str, type_: str) -> Json:
 
 def has_ingress(target: Target) -> bool:
     """Whether users can ask there: no ingress runs on docker compose."""
-    return "SWITCHYARD_INGRESS_URL" in target.environment
+    return "SWITCHYARD_API_URL" in target.environment
 
 
 @asynccontextmanager

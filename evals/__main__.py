@@ -12,8 +12,8 @@ from switchyard.evals.results import EvalRun, SuiteResult
 from switchyard.evals.runner import read_arguments, report, run_suite
 
 SUITES = (
-    "compliance", "compliance_rules", "field_routing", "routing_quality", "sql_guard", "text_to_sql", "triage",
-    "well_data",
+    "compliance", "compliance_rules", "field_routing", "memory", "routing_quality", "sql_guard", "text_to_sql",
+    "triage", "well_data",
 )  # fmt: skip
 
 
@@ -28,6 +28,10 @@ def main() -> int:
     run = EvalRun(given.model, given.runs, given.concurrency)
     if given.suite == "sql_guard":
         result = asyncio.run(_sql_guard(run))
+    elif given.suite == "memory":
+        from evals.memory_suite import run_memory
+
+        result = asyncio.run(run_memory(run))
     elif given.suite == "routing_quality":
         from evals.routing.quality import run_quality
 

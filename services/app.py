@@ -19,6 +19,9 @@ EMAIL_FEEDBACK = "email_feedback"
 IDENTITY = "identity"
 """The process that gives agents tokens of users. It handles no event at all."""
 
+API = "api"
+"""The process that answers callers. It handles no event at all."""
+
 WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
 WORK_ORDERS_AUDIENCE = "https://work-orders.northfork.example"
 WORK_ORDERS_SCOPES = ("work_orders:read", "technicians:read")
@@ -54,6 +57,15 @@ SEAL_CREDENTIALS = {
         "Null": {"kms:EncryptionContext:subject": "false"},
     },
 }
+EMBED_TEXT = {
+    "Sid": "EmbedText",
+    "Effect": "Allow",
+    "Action": "bedrock:InvokeModel",
+    "Resource": "arn:${partition}:bedrock:${region}::foundation-model/${embedding_model}",
+}
+LOCAL_MEMORY_TENANTS = ["remembering-*"]
+"""The tenants of the local stack that have consented to memory across sessions."""
+
 WELLS_AUDIENCE = "https://wells.northfork.example"
 LOCAL_WELL_BASINS = {
     "FIELD_ALL": ["*"],
@@ -148,6 +160,19 @@ PROCESSES = (
         signers=True,
     ),
     ProcessDescriptor(
+        "memory",
+        "services.memory.main:run",
+        settings="services.memory.settings:MemorySettings",
+        code=("services/__init__.py", "services/memory"),
+        migrations=("services.memory:migrations",),
+        grants=("services.memory:grants.sql",),
+        environment={"SWITCHYARD_MEMORY_EMBEDDING_ID": "embedding_model"},
+        # A note of the demo's evening is forgotten by its morning.
+        local={"SWITCHYARD_MEMORY_TENANTS": json.dumps(LOCAL_MEMORY_TENANTS), "SWITCHYARD_MEMORY_NOTE_HOURS": "3"},
+        iam=(EMBED_TEXT,),
+        operators=True,
+    ),
+    ProcessDescriptor(
         EMAIL_FEEDBACK,
         "services.specialists.email_feedback.main:run",
         settings="services.specialists.email_feedback.settings:EmailFeedbackSettings",
@@ -201,6 +226,31 @@ PROCESSES = (
     ),
 )
 PROCESSES_FOR_PEOPLE = (
+    ProcessDescriptor(
+        API,
+        "services.api.main:run",
+        settings="switchyard.processes.api_settings:ApiSettings",
+        # It opens what the App names, and serves the function behind the API where no API Gateway is.
+        code=(
+            "services/*.py",
+            "services/orchestrator/__init__.py",
+            "services/orchestrator/graph.py",
+            "services/api",
+            "services/ingress",
+        ),
+        migrations=("switchyard.api:migrations",),
+        grants=("switchyard.api:grants.sql",),
+        environment={
+            f"SWITCHYARD_{fact.upper()}": fact
+            for fact in ("idp_issuer", "idp_jwks_url", "idp_audience", "idp_tenant_claim", "idp_role_claim")
+        },
+        secrets={"SWITCHYARD_PERSON_KEY": "person_key"},
+        fetched_secrets={"SWITCHYARD_API_WEBHOOKS_SECRET_ARN": "webhooks"},
+        database=True,
+        egress=("identity",),
+        http="SWITCHYARD_API",
+        answers=True,
+    ),
     console_process(
         "services.console.main:run",
         # It shows what the App describes, so it holds the App and what that reads at once.
@@ -237,7 +287,9 @@ LOCAL_IDENTITY = IdentityDescriptor(
     },
     sources=dict.fromkeys(_SERVICE_PRINCIPALS, _ASKS_FOR_ITSELF),
     callers=("ingress",),
-    ingress="services.ingress.server",
+    api=API,
+    ingress="services.ingress.handler:open_ingress",
+    requests="services.ingress.requests:REQUESTS",
     grant={
         "agents": ("text_to_sql", "well_data", "field_routing"),
         "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE, WORK_ORDERS_AUDIENCE),
@@ -258,6 +310,8 @@ APP = App(
         "identity_files": "Certificates of the identity service and clients of the token exchange, as JSON "
         '{"ca": "..", "certificate": "..", "key": "..", "clients": ".."}.',
         "idp_client_secret": "The secret of the client that refreshes users' tokens at the identity provider.",
+        "webhooks": "Where the endings of cases go, as JSON "
+        '{"tenant": {"url": "https://..", "secrets": ["whsec_.."]}}.',
         "optout_keys": "Keys that sign opt-out links, as JSON.",
     },
     programs={ROUTER: "services.orchestrator", CASE_MANAGER: "services.orchestrator", AUDIT: "services.audit"},
@@ -294,9 +348,11 @@ APP = App(
         "upstream.collections": {"tenants": ("*",)},
         **{source: {"tenants": ("*",), "roles": WAREHOUSE_ROLES} for source in _SERVICE_PRINCIPALS},
     },
+    local_memory_tenants=tuple(LOCAL_MEMORY_TENANTS),
+    erasures=("memory.erase_person",),
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     model_scripts=("demo:data/simulator",),
-    ingress=("CaseSubmitted", "GrantRenewed"),
+    ingress=("CaseSubmitted", "FeedbackGiven", "GrantRenewed"),
     settings={
         "ingress": "services.ingress.settings:IngressSettings",
         "`switchyard ask --user`": "services.user_requests:UserSettings",
@@ -307,7 +363,9 @@ APP = App(
         "email": "services.artefact_texts:read_email",
     },
     artefact_pages={"email": "services.artefact_texts:read_email_page"},
+    answers=("answer", "chart", "findings", "plan", "plan_table"),
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     audit_views=("services.audit:views.sql",),
+    forgotten_inputs="audit.forgotten_input",
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",
 )

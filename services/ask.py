@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import json
 import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +18,7 @@ from switchyard.cli.app.options import EnvOption
 from switchyard.cli.app.target import Env, Target, resolve_target
 
 DEFAULT_ROLE, DEFAULT_TENANT = "FIELD_ALL", "northfork"
-WAITS_FOR_CONSENT = "ConsentRequested"
+ANSWERED = "answered"
 
 
 async def ask_question(  # noqa: PLR0917 - options, each by its name
@@ -36,37 +38,57 @@ async def ask_question(  # noqa: PLR0917 - options, each by its name
     the command line asks for itself, as an upstream system does.
     """
     target = resolve_target(env)
-    if user is None:
-        case_id = await _ask_for_itself(
-            target, question, role=role or DEFAULT_ROLE, agent=agent, session=session, tenant=tenant or DEFAULT_TENANT
-        )
-    elif role is not None or tenant is not None:
-        raise InvalidArgument(
-            "a user's role and tenant are those of their token", remedy="leave --role and --tenant out with --user"
-        )
-    else:
-        from services.user_requests import log_in
-
-        async with log_in(target, user, password) as logged_in:
-            asked = await logged_in.ask(question, key=str(uuid.uuid4()), session=session, agent=agent)
-        case_id = str(asked["case_id"])
+    if user is not None:
+        if role is not None or tenant is not None:
+            raise InvalidArgument(
+                "a user's role and tenant are those of their token", remedy="leave --role and --tenant out with --user"
+            )
+        await _ask_as_user(target, question, user, password, agent=agent, session=session, wait_s=wait)
+        return
+    case_id = await _ask_for_itself(
+        target, question, role=role or DEFAULT_ROLE, agent=agent, session=session, tenant=tenant or DEFAULT_TENANT
+    )
     console.print(f"case {case_id}", style="dim")
     async with audit_log.open_audit_reader(target) as log:
-        step = await audit_log.follow_case(log, case_id, set(), wait, until=frozenset({WAITS_FOR_CONSENT}))
+        await audit_log.follow_case(log, case_id, set(), wait)
         event = (await audit_log.read_events(log, case_id))[-1]
-    if not step.terminal:
-        raise CommandFailed(
-            f"the case waits for {user}'s consent: the grant was revoked or has expired",
-            remedy=f"switchyard consent {case_id} --user {user}",
-        )
-    ending = event["payload"]
-    if ending["outcome"] != "answered":
-        print_text(f"{ending['outcome']}: {ending['code']}. {ending.get('message', '')}", style="red")
+    ending, answer = event["payload"], None
+    if ending["outcome"] == ANSWERED:
+        async with audit_log.open_artefact_reader(target) as artefacts:
+            answer = json.loads(await audit_log.read_artefact(artefacts, event, ending["answer"]))
+    _print_ending(ending, answer)
+
+
+async def _ask_as_user(
+    target: Target, question: str, user: str, password: str | None, *, agent: str | None, session: str, wait_s: float
+) -> None:
+    """Ask, and read the answer, as any caller of the API does."""
+    from services.user_requests import log_in
+    from switchyard_client import ConsentNeeded, WaitTimeout
+
+    async with log_in(target, user, password) as logged_in:
+        asked = await logged_in.ask(question, key=str(uuid.uuid4()), session=session, agent=agent)
+        case_id = asked["case_id"]
+        console.print(f"case {case_id}", style="dim")
+        try:
+            case = await logged_in.wait(case_id, timeout_s=wait_s)
+        except ConsentNeeded as error:
+            raise CommandFailed(
+                f"the case waits for {user}'s consent: the grant was revoked or has expired",
+                remedy=f"switchyard consent {case_id} --user {user}",
+            ) from error
+        except WaitTimeout as error:
+            raise CommandFailed(str(error), remedy=f"see `switchyard case show {case_id}`") from error
+    _print_ending(asdict(case), case.answer)
+
+
+def _print_ending(ending: Mapping[str, Any], answer: Any) -> None:
+    """Print the answer; without one the reason, with exit code 1."""
+    if ending["outcome"] != ANSWERED or answer is None:
+        print_text(f"{ending['outcome']}: {ending['code']}. {ending.get('message') or ''}".rstrip(), style="red")
         if ending.get("remedy"):
             print_text(f"remedy: {ending['remedy']}")
         raise typer.Exit(1)
-    async with audit_log.open_artefact_reader(target) as artefacts:
-        answer = json.loads(await audit_log.read_artefact(artefacts, event, ending["answer"]))
     print_text(answer["text"])
     for citation in answer["citations"]:
         print_text(f"  {citation['id']}: {citation.get('sql', '')}", style="dim")

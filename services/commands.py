@@ -1,14 +1,17 @@
 """The commands that this application adds to `switchyard`: `module:attribute` and the line in `switchyard --help`.
 
-Apart from the App, which imports every contract: `switchyard --help` needs only the names.
+A name of two words is a command inside a group of the engine's. Apart from the App, which imports every contract:
+`switchyard --help` needs only the names.
 """
 
 COMMANDS = {
     "ask": ("services.ask:ask_question", "Ask one question and wait for the answer."),
     "consent": ("services.users:give_consent", "Let a case go on that waits for its user's consent."),
+    "case feedback": ("services.users:give_feedback", "Say whether the answer of a case was good."),
     "grant": ("services.users:grants", "Revoke what a user allowed agents to do."),
     "demo": ("demo.commands:run", "Run the demo on a stack of its own."),
     "email": ("services.specialists.email_sender.commands:app", "List and resolve emails whose delivery is unknown."),
+    "memory": ("services.memory.commands:app", "List, explain, export and forget what is remembered of a person."),
     "wells": ("services.specialists.well_data.loading.commands:app", "Load well data and report what is refused."),
     "rules": ("services.specialists.compliance.commands:app", "List the rules of the compliance gate."),
 }

@@ -1,13 +1,12 @@
-"""What a user does at the front door: log in, ask, give consent again, revoke. The ingress answers it."""
+"""What a user does at the front door: log in, ask, give consent again, revoke. The API answers it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from typing import Literal
 
-import aiohttp
 import yaml
 
 from switchyard.app.application import load_app, resource_path
@@ -15,58 +14,59 @@ from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.settings import TargetSettings, needed
 from switchyard.cli.app.target import Target, use_devstack
 from switchyard.protocol.fields import Json
-
-REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=20)
+from switchyard_client import ApiError, AsyncClient, Case, Unreachable
 
 
 class UserSettings(TargetSettings):
     """Where users log in and ask."""
 
-    ingress_url: str = needed("the address of the ingress, with its version, such as https://api.example/v1")
+    api_url: str = needed("the address of the API, such as https://api.example")
     login_url: str = needed("the address of the local stack's identity provider")
     login_client_secret: str = needed("the secret of the client that users log in with there", secret=True)
 
 
 @dataclass(frozen=True)
 class UserSession:
-    """A user who has logged in. The tokens are not shown."""
+    """A user who has logged in."""
 
-    http: aiohttp.ClientSession
-    url: str
-    headers: Mapping[str, str]
-
-    def __repr__(self) -> str:
-        return f"UserSession({self.url!r})"
+    client: AsyncClient
 
     async def ask(self, question: str, *, key: str, session: str, agent: str | None = None) -> Json:
         """Submit a question; the ids of case, session and grant. Raises `CommandFailed`."""
-        body = {"question": question, "idempotency_key": key} | ({"agent": agent} if agent else {})
-        return await self._post("cases", body, {"X-Session-Id": session})
+        with translate_client_errors():
+            return asdict(await self.client.submit(question, session=session, key=key, agent=agent))
 
-    async def consent(self, grant: str) -> Json:
+    async def wait(self, case_id: str, *, timeout_s: float) -> Case:
+        """The case once it has ended. Raises `CommandFailed`, and the client's `ConsentNeeded`."""
+        with translate_client_errors():
+            return await self.client.wait(case_id, timeout_s=timeout_s)
+
+    async def consent(self, grant: str) -> None:
         """Renew a grant with this log-in. Raises `CommandFailed`."""
-        return await self._post("consents", {"grant": grant})
+        with translate_client_errors():
+            await self.client.consent(grant)
 
-    async def revoke(self, grant: str) -> Json:
+    async def feedback(self, case_id: str, thumb: Literal["up", "down"], reason: str | None = None) -> None:
+        """Say whether an answer was good. Raises `CommandFailed`."""
+        with translate_client_errors():
+            await self.client.feedback(case_id, thumb, reason)
+
+    async def revoke(self, grant: str) -> None:
         """Revoke a grant. Raises `CommandFailed`."""
-        return await self._post("revocations", {"grant": grant})
+        with translate_client_errors():
+            await self.client.revoke(grant)
 
-    async def _post(self, path: str, body: Json, headers: Mapping[str, str] | None = None) -> Json:
-        try:
-            async with self.http.post(
-                f"{self.url}/{path}", json=body, headers={**self.headers, **(headers or {})}, timeout=REQUEST_TIMEOUT
-            ) as response:
-                answer = await response.json(content_type=None)
-                if response.status >= 400:
-                    field = f" (field {answer['field']})" if "field" in answer else ""
-                    raise CommandFailed(f"{answer['detail']}{field}", remedy=answer["remedy"])
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
-            raise CommandFailed(
-                f"the ingress does not answer ({type(error).__name__})",
-                remedy="check that it is running: `stack status`",
-            ) from error
-        found: dict[str, Any] = answer
-        return found
+
+@contextmanager
+def translate_client_errors() -> Iterator[None]:
+    """The client's errors as failures of a command; those that say what the case waits for pass."""
+    try:
+        yield
+    except ApiError as error:
+        field = f" (field {error.field})" if error.field else ""
+        raise CommandFailed(f"{error.detail}{field}", remedy=error.remedy) from error
+    except Unreachable as error:
+        raise CommandFailed(str(error), remedy="check that it is running: `stack status`") from error
 
 
 @asynccontextmanager
@@ -77,17 +77,17 @@ async def log_in(target: Target, user: str, password: str | None = None) -> Asyn
         from switchyard.devstack.identity.login import LoginFailed
         from switchyard.devstack.identity.login import log_in as log_in_at
 
-    async with aiohttp.ClientSession() as http:
-        try:
-            tokens = await log_in_at(
-                settings.login_url, settings.login_client_secret, user, password or local_password(user)
-            )
-        except LoginFailed as error:
-            raise CommandFailed(str(error), remedy="check user and password, and that the stack is running") from error
-        headers = {"Authorization": f"Bearer {tokens.access_token}"}
-        if tokens.refresh_token is not None:
-            headers["X-Refresh-Token"] = tokens.refresh_token
-        yield UserSession(http, settings.ingress_url, headers)
+    try:
+        tokens = await log_in_at(
+            settings.login_url, settings.login_client_secret, user, password or local_password(user)
+        )
+    except LoginFailed as error:
+        raise CommandFailed(str(error), remedy="check user and password, and that the stack is running") from error
+    # Without retries: somebody waits in front of the command, and can type it again.
+    async with AsyncClient(
+        settings.api_url, tokens.access_token, refresh_token=tokens.refresh_token, retries=0
+    ) as client:
+        yield UserSession(client)
 
 
 def local_password(user: str) -> str:

@@ -37,6 +37,7 @@ models = {
   bedrock_guardrail         = ""
   bedrock_guardrail_version = ""
   openai                    = "gpt-5.2"
+  embedding                 = "amazon.titan-embed-text-v2:0"
 }
 
 snowflake      = { account = "acme-dev", warehouse = "SWITCHYARD", audience = "https://acme-dev.snowflakecomputing.com" }
@@ -80,11 +81,19 @@ token_exchange = {
   idp_client_id = "switchyard"
 }
 
-# Where browsers find the console, and its client at the identity provider.
+# Where browsers find the console, from which networks of yours, and its client at the identity provider.
 console = {
-  url           = "https://console.dev.harborline.example"
-  client_id     = "switchyard-console"
-  authorize_url = "https://login.acme.example/authorize"
+  url             = "https://console.dev.harborline.example"
+  certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000002"
+  networks        = ["10.200.0.0/16"]
+  client_id       = "switchyard-console"
+  authorize_url   = "https://login.acme.example/authorize"
+}
+
+# Where callers find the API, and from which networks of yours.
+api = {
+  certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000003"
+  networks        = ["10.200.0.0/16"]
 }
 
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
@@ -96,6 +105,10 @@ settings = {
     SWITCHYARD_APPROVERS = "{}"
   }
   router = {
+    SWITCHYARD_OPERATORS = "{}"
+  }
+  # No tenant has consented to memory across sessions; name them here and at the case manager.
+  memory = {
     SWITCHYARD_OPERATORS = "{}"
   }
   email_sender = {
@@ -172,9 +185,11 @@ images = {
   "email-sender"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "case-manager"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "drafter"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "api"            = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "console"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "email-feedback" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "identity"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "memory"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "field-routing"  = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"

@@ -37,6 +37,7 @@ locals {
     bedrock_model            = var.models.bedrock
     bedrock_foundation_model = var.models.bedrock_foundation
     bedrock_guardrail        = var.models.bedrock_guardrail
+    embedding_model          = var.models.embedding
     guardrail_version        = var.models.bedrock_guardrail_version
     openai_model             = var.models.openai
     snowflake_account        = var.snowflake.account
@@ -82,11 +83,13 @@ locals {
   # From the account's registry: tasks cannot reach another one.
   images = { for name, digest in var.images : name => "${module.github_oidc.repositories[name]}@${digest}" }
 
+  database_group_ids = { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }
+
   # A process has at most two pools of four connections, and a deployment runs the old and the new tasks together.
   wanted_connections = {
     for database in ["work", "audit"] : database => sum([
       for node, process in local.processes :
-      process.database == database ? local.sizes[node].most * 8 * 2 : 0
+      contains(process.databases, database) ? local.sizes[node].most * 8 * 2 : 0
     ])
   }
 }

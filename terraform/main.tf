@@ -142,26 +142,26 @@ module "email" {
 
 # Each consumer of the catalogue has a queue, a service and a role; none is listed by hand.
 module "agent" {
-  source            = "./modules/agent"
-  for_each          = local.topology.consumers
-  node              = each.key
-  consumer          = each.value
-  queues            = local.topology.queues
-  generated         = local.generated
-  facts             = local.facts
-  extra_environment = lookup(var.settings, each.key, {})
-  image             = local.images[each.value.name]
-  architecture      = var.architecture
-  size              = local.sizes[each.key]
-  frozen            = contains(local.frozen, each.key)
-  oldest_message_s  = lookup(var.oldest_message_s, each.key, var.oldest_message_s["default"])
-  queues_key_arn    = module.bus.queues_key_arn
-  logs_key_arn      = module.telemetry.logs_key_arn
-  alerts_topic_arn  = module.telemetry.alerts_topic_arn
-  log_days          = var.log_days
-  cluster           = module.telemetry.cluster
-  database_group_id = each.value.database == null ? null : { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }[each.value.database]
-  load_balancer     = each.value.port == null ? null : module.email.load_balancer
+  source             = "./modules/agent"
+  for_each           = local.topology.consumers
+  node               = each.key
+  consumer           = each.value
+  queues             = local.topology.queues
+  generated          = local.generated
+  facts              = local.facts
+  extra_environment  = lookup(var.settings, each.key, {})
+  image              = local.images[each.value.name]
+  architecture       = var.architecture
+  size               = local.sizes[each.key]
+  frozen             = contains(local.frozen, each.key)
+  oldest_message_s   = lookup(var.oldest_message_s, each.key, var.oldest_message_s["default"])
+  queues_key_arn     = module.bus.queues_key_arn
+  logs_key_arn       = module.telemetry.logs_key_arn
+  alerts_topic_arn   = module.telemetry.alerts_topic_arn
+  log_days           = var.log_days
+  cluster            = module.telemetry.cluster
+  database_group_ids = { for name in each.value.databases : name => local.database_group_ids[name] }
+  load_balancer      = each.value.port == null ? null : module.email.load_balancer
   network = {
     vpc_id             = module.network.vpc_id
     subnet_ids         = module.network.subnet_ids[length(each.value.egress) == 0 ? "private" : join("-", each.value.egress)]
@@ -173,26 +173,62 @@ module "agent" {
 
 # Called by the ingress, which registers grants, and by the agents, which redeem them.
 module "identity" {
-  source            = "./modules/identity"
-  node              = "identity"
-  server            = local.topology.servers.identity
-  callers           = merge({ ingress = module.ingress.security_group_id }, { for node in local.topology.servers.identity.callers : node => module.agent[node].security_group_id })
-  generated         = local.generated
-  facts             = local.facts
-  extra_environment = lookup(var.settings, "identity", {})
-  image             = local.images[local.topology.servers.identity.name]
-  architecture      = var.architecture
-  size              = local.sizes["identity"]
-  frozen            = contains(local.frozen, "identity")
-  logs_key_arn      = module.telemetry.logs_key_arn
-  alerts_topic_arn  = module.telemetry.alerts_topic_arn
-  log_days          = var.log_days
-  cluster           = module.telemetry.cluster
-  namespace_id      = module.telemetry.namespace_id
-  database_group_id = module.work_db.security_group_id
+  source             = "./modules/identity"
+  node               = "identity"
+  server             = local.topology.servers.identity
+  callers            = merge({ ingress = module.ingress.security_group_id }, { for node in local.topology.servers.identity.callers : node => module.agent[node].security_group_id })
+  generated          = local.generated
+  facts              = local.facts
+  extra_environment  = lookup(var.settings, "identity", {})
+  image              = local.images[local.topology.servers.identity.name]
+  architecture       = var.architecture
+  size               = local.sizes["identity"]
+  frozen             = contains(local.frozen, "identity")
+  logs_key_arn       = module.telemetry.logs_key_arn
+  alerts_topic_arn   = module.telemetry.alerts_topic_arn
+  log_days           = var.log_days
+  cluster            = module.telemetry.cluster
+  namespace_id       = module.telemetry.namespace_id
+  database_group_ids = { for name in local.topology.servers.identity.databases : name => local.database_group_ids[name] }
   network = {
     vpc_id             = module.network.vpc_id
     subnet_ids         = module.network.subnet_ids[join("-", local.topology.servers.identity.egress)]
+    endpoints_group_id = module.network.endpoints_group_id
+    collector_group_id = module.telemetry.collector_group_id
+    s3_prefix_list_id  = module.network.s3_prefix_list_id
+  }
+}
+
+# Where people look, decide and stop.
+# What people and callers reach over HTTP; each answers its health check without a database.
+module "web" {
+  source = "./modules/web"
+  for_each = {
+    console = { place = var.console, health_check = { path = "/login", status = "303" } }
+    api     = { place = var.api, health_check = { path = "/v1/openapi.json", status = "200" } }
+  }
+  node                     = each.key
+  server                   = local.topology.servers[each.key]
+  health_check             = each.value.health_check
+  callers                  = toset(each.value.place.networks)
+  certificate_arn          = each.value.place.certificate_arn
+  load_balancer_subnet_ids = module.network.subnet_ids["private"]
+  deletion_protection      = var.deletion_protection
+  generated                = local.generated
+  facts                    = local.facts
+  extra_environment        = lookup(var.settings, each.key, {})
+  image                    = local.images[local.topology.servers[each.key].name]
+  architecture             = var.architecture
+  size                     = local.sizes[each.key]
+  frozen                   = contains(local.frozen, each.key)
+  logs_key_arn             = module.telemetry.logs_key_arn
+  alerts_topic_arn         = module.telemetry.alerts_topic_arn
+  log_days                 = var.log_days
+  cluster                  = module.telemetry.cluster
+  database_group_ids       = { for name in local.topology.servers[each.key].databases : name => local.database_group_ids[name] }
+  network = {
+    vpc_id             = module.network.vpc_id
+    subnet_ids         = module.network.subnet_ids[join("-", local.topology.servers[each.key].egress)]
     endpoints_group_id = module.network.endpoints_group_id
     collector_group_id = module.telemetry.collector_group_id
     s3_prefix_list_id  = module.network.s3_prefix_list_id
@@ -209,7 +245,7 @@ module "operations" {
   image               = local.images.cli
   architecture        = var.architecture
   jobs_enabled        = length(var.frozen) == 0
-  database_group_ids  = { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }
+  database_group_ids  = local.database_group_ids
   stop_publishing_arn = module.bus.stop_publishing_arn
   alerts_topic_arn    = module.telemetry.alerts_topic_arn
   logs_key_arn        = module.telemetry.logs_key_arn
@@ -240,6 +276,7 @@ module "ingress" {
   package          = var.ingress.package
   identity         = var.ingress.identity
   grant_policy     = var.ingress.grant_policy
+  reviewer_roles   = local.topology.answer_readers
   stage            = var.environment
   rate             = var.ingress.rate
   concurrency      = var.ingress.concurrency

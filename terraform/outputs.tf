@@ -1,9 +1,15 @@
-output "api" {
-  value = module.ingress.url
+output "ingress" {
+  description = "The address of API Gateway, where users and providers post."
+  value       = module.ingress.url
 }
 
 output "dns_records" {
   value = module.email.records
+}
+
+output "web" {
+  description = "The load balancers' names: the targets of CNAME records for the addresses of console and API."
+  value       = { for name, service in module.web : name => service.address }
 }
 
 output "repositories" {

@@ -24,7 +24,7 @@ multi_az            = true
 backup_days         = 35
 deletion_protection = true
 work_db             = { instance_class = "db.m7g.large", storage_gb = 100, max_connections = 1000 }
-audit_db            = { instance_class = "db.m7g.large", storage_gb = 200, max_connections = 100 }
+audit_db            = { instance_class = "db.m7g.large", storage_gb = 200, max_connections = 150 }
 
 objects_bucket  = "acme-switchyard-prod-objects"
 quarantine_days = 90
@@ -36,6 +36,7 @@ models = {
   bedrock_guardrail         = ""
   bedrock_guardrail_version = ""
   openai                    = "gpt-5.2"
+  embedding                 = "amazon.titan-embed-text-v2:0"
 }
 
 snowflake      = { account = "acme-prod", warehouse = "SWITCHYARD", audience = "https://acme-prod.snowflakecomputing.com" }
@@ -79,11 +80,19 @@ token_exchange = {
   idp_client_id = "switchyard"
 }
 
-# Where browsers find the console, and its client at the identity provider.
+# Where browsers find the console, from which networks of yours, and its client at the identity provider.
 console = {
-  url           = "https://console.harborline.example"
-  client_id     = "switchyard-console"
-  authorize_url = "https://login.acme.example/authorize"
+  url             = "https://console.harborline.example"
+  certificate_arn = "arn:aws:acm:us-east-1:444455556666:certificate/00000000-0000-0000-0000-000000000002"
+  networks        = ["10.200.0.0/16"]
+  client_id       = "switchyard-console"
+  authorize_url   = "https://login.acme.example/authorize"
+}
+
+# Where callers find the API, and from which networks of yours.
+api = {
+  certificate_arn = "arn:aws:acm:us-east-1:444455556666:certificate/00000000-0000-0000-0000-000000000003"
+  networks        = ["10.200.0.0/16"]
 }
 
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
@@ -95,6 +104,10 @@ settings = {
     SWITCHYARD_APPROVERS = "{}"
   }
   router = {
+    SWITCHYARD_OPERATORS = "{}"
+  }
+  # No tenant has consented to memory across sessions; name them here and at the case manager.
+  memory = {
     SWITCHYARD_OPERATORS = "{}"
   }
   email_sender = {
@@ -158,6 +171,9 @@ agent_size   = { cpu = 1024, memory = 2048, fewest = 2, most = 6, backlog_per_ta
 sizes = {
   # Only one task assigns log indexes at a time; a second one takes over if it stops.
   audit = { cpu = 512, memory = 1024, fewest = 2, most = 4, backlog_per_task = 2000 }
+  # People and callers: two tasks, so that one may be replaced.
+  api     = { cpu = 512, memory = 1024, fewest = 2, most = 2, backlog_per_task = 0 }
+  console = { cpu = 512, memory = 1024, fewest = 2, most = 2, backlog_per_task = 0 }
 }
 
 images = {
@@ -168,9 +184,11 @@ images = {
   "email-sender"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "case-manager"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "drafter"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "api"            = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "console"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "email-feedback" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "identity"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "memory"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "field-routing"  = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"

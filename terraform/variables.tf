@@ -100,13 +100,14 @@ variable "checkpoints" {
 }
 
 variable "models" {
-  description = "The inference profile and its foundation model, a guardrail of every call (empty for none), and OpenAI's model."
+  description = "The inference profile and its foundation model, a guardrail of every call (empty for none), OpenAI's model, and Bedrock's for embeddings."
   type = object({
     bedrock                   = string
     bedrock_foundation        = string
     bedrock_guardrail         = string
     bedrock_guardrail_version = string
     openai                    = string
+    embedding                 = string
   })
 }
 
@@ -162,8 +163,13 @@ variable "token_exchange" {
 }
 
 variable "console" {
-  description = "The console's address, and its client at the identity provider."
-  type        = object({ url = string, client_id = string, authorize_url = string })
+  description = "The console's address and its certificate, the networks that reach it, and its client at the identity provider."
+  type        = object({ url = string, certificate_arn = string, networks = list(string), client_id = string, authorize_url = string })
+}
+
+variable "api" {
+  description = "The certificate of the API's address, and the networks that reach it."
+  type        = object({ certificate_arn = string, networks = list(string) })
 }
 
 variable "settings" {

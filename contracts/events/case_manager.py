@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from contracts.documents.accounts import Purpose
@@ -15,6 +17,9 @@ class CaseOpened(SessionTurn):
     playbook: Name
     question: Artefact
     agent: Name | None = None
+    remember: Literal[True] | None = Field(
+        default=None, description="The tenant has consented to memory across sessions; absent without."
+    )
     submitted_by: Identifier = Field(description="The bus source that submitted it.")
     attested: Attestation | None = Field(default=None, description="Absent if the source does not sign who asks.")
 

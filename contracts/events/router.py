@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from contracts.documents.accounts import Purpose
 from switchyard.protocol.branches import BranchResult
-from switchyard.protocol.fields import Artefact, Code, Contract, NonNegativeInt, PackVersion, Sha256, Timestamp, Uuid
+from switchyard.protocol.fields import (
+    Artefact,
+    Code,
+    Contract,
+    NonNegativeInt,
+    PackVersion,
+    Sentence,
+    Sha256,
+    Timestamp,
+    Uuid,
+)
 
 
 class ChooseAgent(Contract):
     """To triage: say which specialist fits the question, or which specialists."""
 
     question: Artefact
+    memory: Artefact | None = Field(default=None, description="What was said before, as data.")
     at_most: NonNegativeInt | None = Field(default=None, description="How many it may choose; one if absent.")
 
 
@@ -25,6 +36,7 @@ class AnswerQuestion(Contract):
     question: Artefact | None = Field(default=None, description="The case's, if one specialist answers all of it.")
     part: Artefact | None = Field(default=None, description="The part that is this specialist's, in place of it.")
     findings: tuple[Artefact, ...] | None = Field(default=None, description="What earlier specialists found for it.")
+    memory: Artefact | None = Field(default=None, description="What was said before, as data.")
 
     @model_validator(mode="after")
     def _one_question(self) -> Self:
@@ -46,9 +58,27 @@ class DraftAnswer(Contract):
 
     question: Artefact
     findings: tuple[Artefact, ...] | None = Field(default=None, description="Of the one specialist that was asked.")
+    memory: Artefact | None = Field(default=None, description="What was said before, as data.")
     results: tuple[BranchResult, ...] | None = Field(
         default=None, description="Of several specialists: each one's part, with its `FindingsReady` or its failure."
     )
+
+
+class RecallMemory(Contract):
+    """To memory: say what was said before that this turn may refer to."""
+
+    question: Artefact
+    turn: NonNegativeInt
+    previous_case: Uuid | None = Field(default=None, description="The turn before, which is to be recalled first.")
+    remember: Literal[True] | None = Field(default=None, description="Also across sessions: the tenant has consented.")
+
+
+class KeepTurn(Contract):
+    """To memory: this turn has been answered. The case does not wait for it."""
+
+    question: Artefact
+    answer: Artefact
+    turn: NonNegativeInt
 
 
 class CheckContact(Contract):
@@ -59,13 +89,16 @@ class CheckContact(Contract):
 
 
 class DraftEmail(Contract):
-    """To the drafter: write the email; with a review, revise the draft that failed it."""
+    """To the drafter: write the email; with a review or instructions, revise the draft that they are about."""
 
     account: Artefact
     purpose: Purpose
     address_key: Sha256
     email: Artefact | None = None
     review: Artefact | None = None
+    instructions: Sentence | None = Field(
+        default=None, description="What an approver asked for who sent an earlier draft back."
+    )
 
 
 class ReviewEmail(Contract):
@@ -75,6 +108,9 @@ class ReviewEmail(Contract):
     purpose: Purpose
     email: Artefact
     content_sha256: Sha256
+    instructions: Sentence | None = Field(
+        default=None, description="Of an approver who sent an earlier draft back: a person must agree to this one."
+    )
 
 
 class CheckSending(Contract):

@@ -25,6 +25,7 @@ join (values
   ('ContactAllowed', 'contact', 'passed'), ('ContactBlocked', 'contact', 'blocked'),
   ('EmailPassed', 'content', 'passed'), ('RevisionNeeded', 'content', 'revise'), ('EmailBlocked', 'content', 'blocked'),
   ('ApprovalGranted', 'approval', 'granted'), ('ApprovalDenied', 'approval', 'denied'),
+  ('ApprovalReturned', 'approval', 'returned'),
   ('ApprovalExpired', 'approval', 'expired'),
   ('SendingAllowed', 'moment', 'passed'), ('SendingDeferred', 'moment', 'deferred'), ('ReviewOutdated', 'moment', 'outdated'),
   ('SendingHalted', 'send', 'halted'), ('SendingTooLate', 'send', 'too_late'), ('SendingStopped', 'send', 'stopped'),
@@ -56,3 +57,15 @@ comment on column audit.gate_decisions.message is 'The reason for people.';
 comment on column audit.gate_decisions.results is 'Each rule''s verdict with the hash of what it read.';
 
 grant select on audit.gate_decisions to audit, audit_reader;
+
+drop view if exists audit.forgotten_input;
+create view audit.forgotten_input as
+select r.opened_on, r.case_id, u.item ->> 'id' as input_id, u.item ->> 'kind' as kind, f.payload ->> 'reason' as reason,
+  f.event_ts as forgotten_at
+from audit.transition_detail r
+cross join lateral jsonb_array_elements(r.payload -> 'used') u (item)
+join audit.transition_detail f on f.transition = 'MemoryForgotten'
+  and f.payload -> 'items' @> jsonb_build_array(jsonb_build_object('id', u.item ->> 'id'))
+where r.transition = 'MemoryRecalled';
+comment on view audit.forgotten_input is 'What a case was given of memory and is forgotten since: one row per input.';
+grant select on audit.forgotten_input to audit_reader;

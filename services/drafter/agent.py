@@ -56,11 +56,14 @@ def build_answer_agent(model: Model[Any]) -> Agent[frozenset[str], str]:
     return agent
 
 
-async def write_answer(agent: Agent[frozenset[str], str], question: str, findings: list[dict[str, Any]]) -> AnswerDraft:
-    """Write the answer. Raises `RetryableTaskError` if the model's drafts do not pass the check."""
+async def write_answer(
+    agent: Agent[frozenset[str], str], question: str, findings: list[dict[str, Any]], *, memory: str = ""
+) -> AnswerDraft:
+    """Write the answer. `memory` is what was said before, as text for the prompt. Raises `RetryableTaskError` if the
+    model's drafts do not pass the check."""
     known = frozenset(finding["id"] for finding in findings)
     try:
-        result = await agent.run(build_answer_prompt(question, findings), deps=known)
+        result = await agent.run(build_answer_prompt(question, findings) + memory, deps=known)
     except UnexpectedModelBehavior as error:
         message, remedy = "the model's drafts do not cite the findings", "see the prompt and the model's evals"
         raise RetryableTaskError("bad_draft", message, remedy=remedy) from error

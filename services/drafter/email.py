@@ -43,16 +43,28 @@ async def write_email(agent: Agent[None, EmailText], prompt: str) -> EmailText:
     return result.output
 
 
-def email_prompt(facts: AccountFacts, purpose: Purpose, *, review: Review | None, previous: str | None) -> str:
-    """The user message: permitted facts, texts of others, and the findings of a review."""
-    parts = [
+def email_prompt(
+    facts: AccountFacts,
+    purpose: Purpose,
+    *,
+    review: Review | None,
+    previous: str | None,
+    instructions: str | None = None,
+) -> str:
+    """The user message: permitted facts, texts of others, the findings of a review and an approver's instructions."""
+    parts: list[tuple[str, str | None]] = [
         ("purpose", purpose),
         ("facts", json.dumps(disclosable_facts(facts), ensure_ascii=False)),
         ("notes", facts.notes),
         ("consumer_reply", facts.consumer_reply),
     ]
-    if review is not None and previous is not None:
-        parts += [("previous", previous), ("review", json.dumps(review.required_changes(), ensure_ascii=False))]
+    if previous is not None:
+        changes = review.required_changes() if review is not None else ()
+        parts += [
+            ("previous", previous),
+            ("review", json.dumps(changes, ensure_ascii=False) if changes else None),
+            ("approver", instructions),
+        ]
     return "\n".join(f"<{name}>{escape_markup(text)}</{name}>" for name, text in parts if text)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from contracts.documents.accounts import AccountFacts
 from contracts.documents.disclosures import required_disclosures
+from contracts.documents.memory import quote_memory
 from contracts.documents.opt_out import OptOutClaims
 from contracts.documents.reviews import Review
 from contracts.events.drafter import AnswerDrafted, EmailDrafted
@@ -47,10 +49,11 @@ async def draft_answer(
     """Write the answer from the granted findings in the order of the specialists, and cite each finding that it uses.
     What no specialist found is said by code, with the reason: no model can leave it out."""
     question = (await artefacts.read(task, task.payload.question)).decode()
+    memory = "" if task.payload.memory is None else quote_memory(await artefacts.read(task, task.payload.memory))
     found, missing = await load_findings(task, artefacts)
     findings = [each | {"id": f"F{number}"} for number, each in enumerate(found, start=1)]
     async with model_budget(model, task, margin_ms=DRAFTER_MARGIN_MS) as decisions:
-        written = await write_answer(agent, question, findings)
+        written = await write_answer(agent, question, findings, memory=memory)
     text = "\n".join((written.text, *map(describe_missing, missing)))
     citations = [_citation(finding) for finding in findings if finding["id"] in written.cites]
     document = json.dumps({"text": text, "citations": citations} | ({"missing": missing} if missing else {})).encode()
@@ -135,8 +138,14 @@ async def draft_email(
     """
     facts = read_input_document(AccountFacts, await artefacts.read(task, task.payload.account), "account")
     today = clock.now().date().isoformat()
-    review, previous = await _load_revision(task, artefacts, facts, today)
-    prompt = email.email_prompt(facts, task.payload.purpose, review=review, previous=previous)
+    previous = await _load_previous(task, artefacts, facts, today)
+    prompt = email.email_prompt(
+        facts,
+        task.payload.purpose,
+        review=previous.review if previous else None,
+        previous=previous.words if previous else None,
+        instructions=task.payload.instructions,
+    )
     async with model_budget(model, task, margin_ms=DRAFTER_MARGIN_MS) as decisions:
         written = await email.write_email(agent, prompt)
     call = model_call(decisions, prompt_version=email.EMAIL_PROMPT_VERSION)
@@ -157,6 +166,9 @@ async def draft_email(
             raise RetryableTaskError("bad_draft", str(problem), remedy="see the model's evals") from problem
         remedy = "correct the account's facts"
         raise PermanentTaskError("unwritable_facts", str(problem), problem.field, remedy) from problem
+    if task.payload.instructions is not None and previous is not None and message == previous.message:
+        # An approver would be asked about the very bytes that one has just sent back.
+        raise RetryableTaskError("unchanged_draft", "the model wrote the email that was sent back", "email")
     stored = await artefacts.write(task, "email", message, media_type="message/rfc822")
     return TaskResult(EmailDrafted(email=stored, content_sha256=hashlib.sha256(message).hexdigest()), model_call=call)
 
@@ -170,12 +182,22 @@ def read_input_document(kind: type[D], data: bytes, field: str) -> D:
         raise PermanentTaskError("bad_document", message, f"{field}.{where}", "submit the case again") from None
 
 
-async def _load_revision(
+@dataclass(frozen=True)
+class PreviousDraft:
+    """The draft that is written again, and what compliance said of it; `words` are those that a model wrote."""
+
+    message: bytes
+    words: str
+    review: Review
+
+
+async def _load_previous(
     task: Task[DraftEmail], artefacts: Artefacts, facts: AccountFacts, today: str
-) -> tuple[Review | None, str | None]:
-    """The review and the reviewed text; None for a first draft."""
+) -> PreviousDraft | None:
+    """The draft that is revised; None for a first draft."""
     if task.payload.email is None or task.payload.review is None:
-        return None, None
+        return None
     review = read_input_document(Review, await artefacts.read(task, task.payload.review), "review")
     added = required_disclosures(facts, task.payload.purpose, today)[0].text
-    return review, extract_words(await artefacts.read(task, task.payload.email), until=added)
+    message = await artefacts.read(task, task.payload.email)
+    return PreviousDraft(message, extract_words(message, until=added), review)

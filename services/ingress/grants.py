@@ -12,9 +12,9 @@ from typing import Protocol
 
 from joserfc.jwk import OKPKey
 
-from services.ingress.problems import LoginRequired
 from services.ingress.settings import GrantPolicy
-from services.ingress.tokens import AuthenticatedUser
+from switchyard.api.problems import LoginRequired
+from switchyard.api.user_tokens import AuthenticatedUser
 from switchyard.protocol.grants import GrantClaims
 from switchyard.protocol.principal_jws import sign_grant
 

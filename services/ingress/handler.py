@@ -1,5 +1,4 @@
-"""The function's entry: `services.ingress.handler.handle`, behind API Gateway; in the local stack,
-`services.ingress.server` serves it."""
+"""The function behind the API: API Gateway calls `handle`; where no API Gateway is, the process `api` serves it."""
 
 from __future__ import annotations
 
@@ -15,12 +14,12 @@ from contracts.events.upstream import CaseSubmitted
 from services.ingress.grants import Grants
 from services.ingress.identity_service import IdentityService, TlsSource
 from services.ingress.principal import PrincipalSigner, bus_payload
-from services.ingress.problems import LoginRequired, NotFound, Problem, TemporarilyUnavailable
 from services.ingress.settings import IngressSettings
-from services.ingress.submission import ApiRequest, build_submission, read_api_request, read_grant_id
-from services.ingress.tokens import AuthenticatedUser, TokenVerifier
+from services.ingress.submission import ApiRequest, build_submission, read_api_request, read_feedback, read_grant_id
+from switchyard.api.problems import PROBLEM_TYPE, LoginRequired, NotFound, Problem, TemporarilyUnavailable
+from switchyard.api.user_tokens import AuthenticatedUser, TokenVerifier
 from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier, fetch_jwks
-from switchyard.protocol.events.upstream import GrantRenewed
+from switchyard.protocol.events.upstream import FeedbackGiven, GrantRenewed
 from switchyard.protocol.fields import Json
 from switchyard.protocol.submissions import case_id_for
 
@@ -51,6 +50,8 @@ class Ingress:
     grants: Grants
     put: PutEvent
     source: str
+    reviewer_roles: frozenset[str] = frozenset()
+    """Roles whose holders judge every case of their tenant."""
 
     def submit_case(self, call: ApiRequest, user: AuthenticatedUser) -> Answer:
         """Submit a question in the user's name: 202 once the bus has accepted it."""
@@ -69,6 +70,21 @@ class Ingress:
         self.put(GrantRenewed.__name__, renewed.model_dump(mode="json"))
         return 202, {"grant": wanted, "expires_at": grant.claims.exp}
 
+    def give_feedback(self, call: ApiRequest, user: AuthenticatedUser) -> Answer:
+        """Submit what the user says about a case: 202 once the bus has accepted it."""
+        feedback = read_feedback(call)
+        reviewer = not self.reviewer_roles.isdisjoint(user.roles)
+        statement = self.signer.signed_feedback(feedback, user, reviewer=reviewer)
+        given = FeedbackGiven(
+            tenant=user.tenant,
+            case_id=feedback.case_id,
+            thumb=feedback.thumb,
+            reason=feedback.reason,
+            statement=statement,
+        )
+        self.put(FeedbackGiven.__name__, given.model_dump(mode="json", exclude_none=True))
+        return 202, {"case_id": feedback.case_id}
+
     def revoke_grant(self, call: ApiRequest, user: AuthenticatedUser) -> Answer:
         """Revoke a grant of the user: agents obtain no token for it from now on."""
         wanted = read_grant_id(call)
@@ -80,6 +96,7 @@ ROUTES: Mapping[str, Callable[[Ingress, ApiRequest, AuthenticatedUser], Answer]]
     "POST cases": Ingress.submit_case,
     "POST consents": Ingress.give_consent,
     "POST revocations": Ingress.revoke_grant,
+    "POST feedback": Ingress.give_feedback,
 }
 
 
@@ -105,9 +122,7 @@ def respond(event: Mapping[str, Any], ingress: Ingress) -> dict[str, Any]:
     except Problem as problem:
         if isinstance(problem, TemporarilyUnavailable):
             log.error("%s: %s", type(problem).__name__, problem)  # noqa: TRY400 - a cause may quote a secret
-        headers = _HEADERS | {"Content-Type": "application/problem+json"}
-        if isinstance(problem, LoginRequired):
-            headers |= {"WWW-Authenticate": "Bearer"}
+        headers = _HEADERS | {"Content-Type": PROBLEM_TYPE} | problem.headers()
         return {"statusCode": problem.status, "headers": headers, "body": json.dumps(problem.body())}
     return {"statusCode": status, "headers": _HEADERS, "body": json.dumps(answer)}
 
@@ -134,6 +149,14 @@ def _lambda_ingress() -> Ingress:
     return build_ingress(IngressSettings.read())
 
 
+def open_ingress(
+    settings: Mapping[str, str], now: Callable[[], float]
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """The function, with settings by name, for the process that serves it; `now` dates statements. It blocks. Raises
+    `ValidationError` for a setting that is missing or invalid."""
+    return partial(respond, ingress=build_ingress(IngressSettings.model_validate(settings), now=now))
+
+
 def build_ingress(settings: IngressSettings, *, now: Callable[[], float] = time.time) -> Ingress:
     """The function's dependencies; `now` dates statements. The bus's and the secrets' clients are AWS's."""
     import boto3
@@ -158,6 +181,7 @@ def build_ingress(settings: IngressSettings, *, now: Callable[[], float] = time.
         Grants(identity, settings.grant_policy, settings.source),
         partial(put_event, boto3.client("events", config=once), settings.bus, settings.source),
         settings.source,
+        frozenset(settings.reviewer_roles),
     )
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from services.ingress.problems import GrantForbidden, InvalidRequest, LoginRequired, NotFound, TemporarilyUnavailable
-from services.ingress.tokens import AuthenticatedUser
+from switchyard.api.problems import GrantForbidden, InvalidRequest, LoginRequired, NotFound, TemporarilyUnavailable
+from switchyard.api.user_tokens import AuthenticatedUser
 from switchyard.identity.tls import client_tls
 from switchyard.protocol.canonical import parse_foreign_json
 from switchyard.protocol.errors import InvalidEvent

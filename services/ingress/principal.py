@@ -11,9 +11,12 @@ from joserfc.jwk import OKPKey
 from pydantic import TypeAdapter
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.problems import TemporarilyUnavailable
+from services.ingress.requests import Feedback
+from switchyard.api.problems import TemporarilyUnavailable
+from switchyard.api.user_tokens import AuthenticatedUser
+from switchyard.protocol.feedback import FEEDBACK_VALID_S, FeedbackClaims, feedback_digest
 from switchyard.protocol.fields import Identifier
-from switchyard.protocol.principal_jws import import_private_key, sign_principal
+from switchyard.protocol.principal_jws import import_private_key, sign_feedback, sign_principal
 from switchyard.protocol.principals import PRINCIPAL_VALID_S, PrincipalClaims, content_digest, submission_digest
 from switchyard.protocol.submissions import case_id_for
 
@@ -54,6 +57,22 @@ class PrincipalSigner:
             exp=now + PRINCIPAL_VALID_S,
         )
         return submitted.model_copy(update={"principal": sign_principal(claims, kid, key)})
+
+    def signed_feedback(self, feedback: Feedback, user: AuthenticatedUser, *, reviewer: bool) -> str:
+        """The statement of what a user says about a case. Raises `SigningKeyUnavailable`."""
+        kid, key = self.current_key()
+        now = int(self._now())
+        claims = FeedbackClaims(
+            iss=self._source,
+            sub=user.user_id,
+            tenant=user.tenant,
+            case_id=feedback.case_id,
+            reviewer=reviewer,
+            content_sha256=feedback_digest(feedback.thumb, feedback.reason),
+            iat=now,
+            exp=now + FEEDBACK_VALID_S,
+        )
+        return sign_feedback(claims, kid, key)
 
     def current_key(self) -> tuple[str, OKPKey]:
         """The key that signs now, and its id. Raises `SigningKeyUnavailable`."""

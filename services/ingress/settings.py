@@ -12,8 +12,8 @@ from switchyard.protocol.fields import Identifier, Name
 IdentityUrl = Annotated[str, Field(pattern=r"^https://")]
 """https only: users' tokens go there."""
 
-JwksUrl = Annotated[str, Field(pattern=r"^(https://|http://127\.0\.0\.1:)")]
-"""https only, but for a local stack: these keys authenticate every user."""
+JwksUrl = Annotated[str, Field(pattern=r"^(https://|http://127\.0\.0\.1:|http://[a-z-]+:)")]
+"""https only, but for a local stack and for a container beside: these keys authenticate every user."""
 
 
 class GrantPolicy(BaseModel):
@@ -48,10 +48,15 @@ class IngressSettings(BaseModel):
         description='What each grant covers, as JSON {"agents": [..], "audiences": [..], "scopes": [..], "hours": 8}; '
         "the scopes of the user's roles are added."
     )
+    reviewer_roles: Json[tuple[Identifier, ...]] = Field(
+        default=(), description="Roles whose holders give feedback on every case of their tenant, as JSON."
+    )
     bus: str = Field(description="The EventBridge bus.")
     source: str = Field(description="The source of the function's events.")
 
     @classmethod
     def read(cls) -> Self:
         """The settings of this process. Raises `ValidationError` for a variable that is missing or invalid."""
-        return cls.model_validate({name: os.environ.get(name.upper()) for name in cls.model_fields})
+        given = {name: os.environ.get(name.upper()) for name in cls.model_fields}
+        required = {name for name, each in cls.model_fields.items() if each.is_required()}
+        return cls.model_validate({name: value for name, value in given.items() if value or name in required})

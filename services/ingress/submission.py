@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.problems import InvalidRequest
-from services.ingress.tokens import AuthenticatedUser
+from services.ingress.requests import Feedback, Question
+from switchyard.api.problems import InvalidRequest, TooLong
+from switchyard.api.user_tokens import AuthenticatedUser
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Uuid
 
 SESSION_HEADER = "x-session-id"
-ACCEPTED_FIELDS = frozenset({"question", "idempotency_key", "agent", "deadline_ms"})
+ACCEPTED_FIELDS = frozenset(Question.model_fields)
 """The fields that a caller may set. Tenant, user and role come from the token, the session from its header."""
 
 MAX_BODY_BYTES = 32_768
@@ -50,7 +52,7 @@ def read_api_request(event: Mapping[str, Any]) -> ApiRequest:
 def read_fields(call: ApiRequest, accepted: frozenset[str]) -> dict[str, Any]:
     """The fields of the body, all of them accepted ones. Raises `InvalidRequest`."""
     if len(call.body) > MAX_BODY_BYTES:
-        raise InvalidRequest(f"the body is over {MAX_BODY_BYTES} bytes", field="body", remedy="shorten it")
+        raise TooLong(f"the body is over {MAX_BODY_BYTES} bytes", field="body", remedy="shorten it")
     try:
         fields = parse_json(call.body)
     except InvalidEvent as error:
@@ -68,6 +70,15 @@ def read_grant_id(call: ApiRequest) -> str:
         return _UUID.validate_python(grant)
     except ValidationError:
         raise InvalidRequest("a UUID is expected", field="grant", remedy="name the grant as its case does") from None
+
+
+def read_feedback(call: ApiRequest) -> Feedback:
+    """What a user says about a case. Raises `InvalidRequest`."""
+    fields = read_fields(call, frozenset(Feedback.model_fields))
+    try:
+        return Feedback.model_validate_json(json.dumps(fields))
+    except ValidationError as error:
+        raise _invalid(error, "send it as the OpenAPI document has it") from error
 
 
 def build_submission(call: ApiRequest, authenticated_user: AuthenticatedUser) -> CaseSubmitted:
@@ -89,8 +100,10 @@ def build_submission(call: ApiRequest, authenticated_user: AuthenticatedUser) ->
             }
         )
     except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise InvalidRequest(problem["msg"], field=where, remedy="send it as CaseSubmitted's JSON Schema has it") from (
-            error
-        )
+        raise _invalid(error, "send it as the OpenAPI document has it") from error
+
+
+def _invalid(error: ValidationError, remedy: str) -> InvalidRequest:
+    problem = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return InvalidRequest(problem["msg"], field=where, remedy=remedy)

@@ -1,11 +1,14 @@
 """Every playbook, one line an edge. A released version is never edited: the next one goes beside it."""
 
+from dataclasses import replace
+
 from contracts.catalogue import CATALOGUE
-from contracts.events import case_manager, compliance, drafter, email_sender, router, specialists, triage
+from contracts.events import case_manager, compliance, drafter, email_sender, memory, router, specialists, triage
 from switchyard.protocol.events.case_manager import (
     ApprovalDenied,
     ApprovalExpired,
     ApprovalGranted,
+    ApprovalReturned,
     BranchesJoined,
     ConsentExpired,
     ConsentGranted,
@@ -13,7 +16,7 @@ from switchyard.protocol.events.case_manager import (
 )
 from switchyard.protocol.events.failures import ReauthNeeded, TaskFailed
 from switchyard.protocol.events.router import AskApproval, AskConsent, Wait
-from switchyard.router.playbook import Playbook, RoutingTable, end_case, gather_step, on, task_step
+from switchyard.router.playbook import Playbook, RoutingTable, end_case, gather_step, on, optional_step, task_step
 
 ASSIST_1 = Playbook(
     "assist/1",
@@ -43,13 +46,23 @@ ASSIST_3 = Playbook(
     on(ConsentExpired, end_case("expired")),
 )
 
-# Up to three specialists, each for a part of the question, at once or one after another.
+# Up to three specialists, each for a part of the question, at once or one after another; and a later turn of a session
+# begins with what was said before, if memory has it in time.
 ASSIST_4 = Playbook(
     "assist/4",
+    optional_step("recall", "memory", "memory", seconds=4, p95=1),
+    task_step("memory", router.RecallMemory, attempts=2, seconds=3, p95=1),
+    task_step("keep", router.KeepTurn, node="memory", attempts=5, seconds=30, p95=0),
     task_step("triage", router.ChooseAgent, attempts=3, seconds=30, p95=4, given={"at_most": 3}),
     *(step for step in ASSIST_3.steps.values() if step.name != "triage"),
     gather_step("gather", "specialist", "consent", at_most=3, p95=20),
-    *ASSIST_3.edges,
+    on(case_manager.CaseOpened, go="recall", having="previous_case"),
+    on(case_manager.CaseOpened, go="recall", having="remember"),
+    on(memory.MemoryRecalled, go="recall"),
+    on(BranchesJoined, go="specialist", after="recall", having="agent"),
+    on(BranchesJoined, go="triage", after="recall"),
+    on(drafter.AnswerDrafted, end_case("answered", "answered"), also="keep"),
+    *(edge for edge in ASSIST_3.edges if edge.event is not drafter.AnswerDrafted),
     on(triage.AgentsChosen, go="gather"),
     on(BranchesJoined, go="drafter"),
 )
@@ -88,7 +101,18 @@ OUTBOUND_EMAIL_1 = Playbook(
     on(TaskFailed, end_case("failed")),
 )
 
-PLAYBOOKS = {playbook.version: playbook for playbook in (ASSIST_1, ASSIST_2, ASSIST_3, ASSIST_4, OUTBOUND_EMAIL_1)}
+# An approver may send a draft back with instructions: a new draft, which passes every check again.
+OUTBOUND_EMAIL_2 = Playbook(
+    "outbound_email/2",
+    *(step for step in OUTBOUND_EMAIL_1.steps.values() if step.name != "approval"),
+    replace(OUTBOUND_EMAIL_1.steps["approval"], given={"returnable": True}),
+    *OUTBOUND_EMAIL_1.edges,
+    on(ApprovalReturned, go="draft", at_most=3),
+    on(ApprovalReturned, end_case("denied", "returned_too_often", "The draft was sent back too often.")),
+)
+
+_RELEASED = (ASSIST_1, ASSIST_2, ASSIST_3, ASSIST_4, OUTBOUND_EMAIL_1, OUTBOUND_EMAIL_2)
+PLAYBOOKS = {playbook.version: playbook for playbook in _RELEASED}
 # What a new case gets; open cases keep theirs.
-CURRENT = {"assist": ASSIST_4.version, "outbound_email": OUTBOUND_EMAIL_1.version}
+CURRENT = {"assist": ASSIST_4.version, "outbound_email": OUTBOUND_EMAIL_2.version}
 ROUTING_TABLE = RoutingTable(CATALOGUE, PLAYBOOKS)

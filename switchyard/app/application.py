@@ -78,8 +78,12 @@ class ProcessDescriptor:
     local stack is named `NODE_http`."""
     signers: bool = False
     """Whether the process checks signatures of approvers and operators, and needs their public keys."""
+    operators: bool = False
+    """Whether the process checks signatures of operators alone, and needs their public keys."""
     reviews: bool = False
     """Whether the process shows the log to people: it reads it as `audit_reader`, and opens artefacts as a reviewer."""
+    answers: bool = False
+    """Whether the process answers callers: it reads users' cases as `audit_api`, and opens `App.answers`."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,13 @@ class IdentityDescriptor:
     """Sources that act for themselves: the fields of a `ServiceGrant`, by the source's name on the bus."""
     callers: tuple[str, ...] = ()
     """Who calls the identity service besides these agents; each caller has a certificate with its name."""
+    api: str | None = None
+    """The process that answers callers, through which users ask in the local stack. Without it no user can."""
     ingress: str | None = None
-    """The module that serves the function behind the API over HTTP in the local stack; the stack appends
-    `--host HOST --port PORT`. Without it no user can ask there."""
+    """What opens the function behind the API, as `module:function`: the process `api` serves it where no API Gateway
+    is."""
+    requests: str | None = None
+    """What is posted to that function: a sequence of `PostedRequest`, as `module:name`, for the OpenAPI document."""
     grant: Mapping[str, Any] = field(default_factory=dict)
     """What each user's grant covers, as the ingress takes it."""
 
@@ -174,6 +182,11 @@ class App:
     in to the console with them."""
     local_upstreams: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     """What each source may ask for in the local stack: SWITCHYARD_UPSTREAMS there."""
+    local_memory_tenants: tuple[str, ...] = ()
+    """Which tenants have consented to memory across sessions in the local stack: SWITCHYARD_MEMORY_TENANTS there."""
+    erasures: tuple[str, ...] = ()
+    """Functions of the work database that delete what no key seals, as `schema.function`, called with a person's
+    pseudonym in the transaction that destroys their key."""
     local_submitters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Under which identities people submit in the local stack: SWITCHYARD_SUBMITTER_IDENTITIES there."""
     model_scripts: tuple[str, ...] = ()
@@ -187,10 +200,17 @@ class App:
     an artefact of a text type is shown as it is, and any other one is not shown."""
     artefact_pages: Mapping[str, str] = field(default_factory=dict)
     """How the recipient of an artefact sees it: a function from bytes to HTML or None. The console shows it apart."""
+    answers: tuple[str, ...] = ()
+    """Sealed artefacts that the API opens for the person who asked, by name."""
+    answer_readers: tuple[str, ...] = ()
+    """Roles in users' tokens whose holders read, and give feedback on, every case that users of their tenant asked."""
     first_command: str = "switchyard case list"
     """What `switchyard stack up` suggests to type."""
     demo_cases: str | None = None
     """What `switchyard demo` submits, and how each case must end: YAML, as `package:path`."""
+    forgotten_inputs: str | None = None
+    """A view of the audit database with `case_id`, `input_id`, `kind`, `reason` and `forgotten_at`: what a step was
+    given and is gone since. `switchyard audit replay CASE` lists it."""
     audit_views: tuple[str, ...] = ()
     """SQL files with views of the audit log for reviewers, as `package:path`."""
     retention_policies: str | None = None

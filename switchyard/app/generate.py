@@ -1,7 +1,7 @@
 """Write what is generated from the catalogue: `python -m switchyard.app.generate [--check]`.
 
-With `--check` nothing is written: it lists the files in `contracts/schemas/` that differ, are missing or are left over,
-and exits 1 if there are any.
+`contracts/openapi.json` is the document of its API. With `--check` nothing is written: it lists the files that
+differ, are missing or are left over, and exits 1 if there are any.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from switchyard.app.application import load_app
+from switchyard.api.openapi import build_openapi
+from switchyard.app.application import App, load_app, load_reference
 from switchyard.app.asyncapi import build_asyncapi
 from switchyard.app.generated_files import run_generator
 from switchyard.app.schemas import document, schema_file
@@ -20,6 +21,7 @@ from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Json
 
 SCHEMAS_FOLDER = Path("contracts/schemas")
+OPENAPI_FILE = Path("contracts/openapi.json")
 
 
 def schema_files(catalogue: Catalogue) -> dict[str, str]:
@@ -33,9 +35,17 @@ def schema_files(catalogue: Catalogue) -> dict[str, str]:
     return {name: json.dumps(made[name], indent=2, ensure_ascii=True) + "\n" for name in sorted(made)}
 
 
-def main(arguments: Sequence[str], folder: Path = SCHEMAS_FOLDER) -> int:
+def openapi_text(app: App) -> str:
+    """The OpenAPI document of an application's API."""
+    requests = load_reference(app.identity.requests) if app.identity and app.identity.requests else ()
+    return json.dumps(build_openapi(requests), indent=2) + "\n"
+
+
+def main(arguments: Sequence[str], folder: Path = SCHEMAS_FOLDER, page: Path = OPENAPI_FILE) -> int:
     """The command line; returns the exit status."""
-    return run_generator("switchyard.app.generate", schema_files(load_app().catalogue), folder, arguments)
+    app = load_app()
+    pages = {page: openapi_text(app)} if app.identity is not None and app.identity.api is not None else {}
+    return run_generator("switchyard.app.generate", schema_files(app.catalogue), folder, arguments, pages)
 
 
 if __name__ == "__main__":

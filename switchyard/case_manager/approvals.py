@@ -21,7 +21,13 @@ from switchyard.case_manager.pending_commands import (
     decision_deadline,
 )
 from switchyard.protocol.errors import InvalidEvent
-from switchyard.protocol.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted, CoApproval
+from switchyard.protocol.events.case_manager import (
+    ApprovalDenied,
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalReturned,
+    CoApproval,
+)
 from switchyard.protocol.events.router import AskApproval
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.four_eyes import FourEyes, submitter_of
@@ -141,6 +147,8 @@ class ApprovalService:
         result = explain_invalid_decision(asked, decision, now, self.four_eyes)
         if result is None and row["command"] is None:
             result = "refused: the command that asked for the approval is gone"
+        if result is None and row["verdict"] == "returned" and not _is_returnable(row["command"]):
+            result = "refused: this playbook has no way back; deny it, and submit the case again"
         result = result or self._signature_problem(row)
         events: list[Json] = []
         async with self._database.transaction() as transaction:
@@ -186,6 +194,11 @@ class ApprovalService:
         return None
 
 
+def _is_returnable(command: str) -> bool:
+    """Whether the playbook that asked goes on after a return; without an edge for it the case would end as failed."""
+    return bool(json.loads(command)["payload"].get("returnable"))
+
+
 def _approval_event(row: Any, earlier: Sequence[Any]) -> Contract:
     decision = {name: row[name] for name in ("content_sha256", "approver", "signature")} | {
         "approval_id": str(row["approval_id"]),
@@ -193,6 +206,8 @@ def _approval_event(row: Any, earlier: Sequence[Any]) -> Contract:
     }
     if row["verdict"] == "denied":
         return ApprovalDenied(message=row["why"], **decision)
+    if row["verdict"] == "returned":
+        return ApprovalReturned(instructions=row["why"], **decision)
     before = tuple(
         CoApproval(
             approver=each["approver"],

@@ -12,6 +12,7 @@ from faststream_sqs import SQSMessage
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import ArrivalQueue
 from switchyard.case_manager.consents import ConsentWaits
+from switchyard.case_manager.feedback import FeedbackIntake
 from switchyard.case_manager.gathers import Gathers
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PendingCommands
@@ -21,7 +22,7 @@ from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.protocol.errors import InvalidEvent, RejectionReason, invalid
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import AskApproval, AskConsent, CloseCase, GatherBranches, JoinBranch, Wait
-from switchyard.protocol.events.upstream import GrantRenewed, SuppressionRequested
+from switchyard.protocol.events.upstream import FeedbackGiven, GrantRenewed, SuppressionRequested
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, read_bus_event, read_event
 from switchyard.protocol.topology import REPORTS, SUPPRESSIONS
@@ -47,6 +48,7 @@ class CaseManager:
     consents: ConsentWaits
     gathers: Gathers
     suppression: SuppressionList
+    feedback: FeedbackIntake
     publisher: Publisher
     quarantine: Quarantine
     breaker: DatabaseCircuitBreaker
@@ -91,6 +93,8 @@ class CaseManager:
             return [await self.suppression.suppress_contact(source, detail)]
         if detail_type == GrantRenewed.__name__:
             return await self.consents.renew(source, detail)
+        if detail_type == FeedbackGiven.__name__:
+            return await self.feedback.receive(source, detail)
         received = read_event(self.closing.catalogue, body, node=CASE_MANAGER)
         with log_context(received.envelope), telemetry.tag_span(CASE_MANAGER, received.envelope):
             handler = HANDLERS.get(type(received.payload))

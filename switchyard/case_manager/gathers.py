@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
-from switchyard.protocol.branches import BranchResult
+from switchyard.protocol.branches import LATE, BranchEnd, BranchResult, split_tokens
 from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
@@ -22,6 +23,7 @@ from switchyard.protocol.fields import Json, StorageRef
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, timestamp
+from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 from switchyard.runtime.messaging.outbox import event_text
@@ -30,6 +32,7 @@ from switchyard.runtime.storage.objects import ObjectStore
 
 _SQL = load_queries(__file__)
 ALL_FAILED = "branches_failed"
+DUE_BATCH_SIZE = 100
 MAX_INLINE_TOTAL = 5 * MAX_INLINE_BYTES
 """What a joined event may carry of its branches' artefacts; the others move to the object store."""
 
@@ -42,12 +45,15 @@ class Gathers:
     clock: Clock
     catalogue: Catalogue
     objects: ObjectStore
+    aside: SetAside = field(default_factory=lambda: SetAside("gather"))
 
     async def open(self, event: ReceivedEvent[GatherBranches]) -> list[Json]:
         """Wait for the branches of a gather. The joined event, if all have ended already. Raises `InvalidEvent`
         (forged) for another command under the id of a known one."""
         envelope = event.envelope
-        await self._database.execute("open", envelope.event_id, envelope.case_id, event_text(event.raw))
+        limit = envelope.time_limit_ms
+        due = None if limit is None else self.clock.now() + timedelta(milliseconds=limit)
+        await self._database.execute("open", envelope.event_id, envelope.case_id, event_text(event.raw), due)
         return await self._join(envelope.event_id, envelope.case_id, command=envelope.digest)
 
     async def end_branch(self, event: ReceivedEvent[JoinBranch]) -> list[Json]:
@@ -63,12 +69,20 @@ class Gathers:
             raise _forged("the branch has ended already, with another event", "branch")
         return await self._join(branch.gather, envelope.case_id, number=branch.number)
 
+    async def join_due(self) -> list[Json]:
+        """Join the gathers whose time is over, without the branches that have not ended."""
+        joined: list[Json] = []
+        for row in await self._database.rows("due", self.clock.now(), DUE_BATCH_SIZE, self.aside.names()):
+            with self.aside.guard(str(row["gather_id"])):
+                joined += await self._join(str(row["gather_id"]), str(row["case_id"]), due=True)
+        return joined
+
     @property
     def _database(self) -> Database:
         return self.database.with_queries(_SQL)
 
     async def _join(
-        self, gather_id: str, case_id: str, *, command: str | None = None, number: int | None = None
+        self, gather_id: str, case_id: str, *, command: str | None = None, number: int | None = None, due: bool = False
     ) -> list[Json]:
         row = await self._database.row("gather", gather_id)
         if row is None:
@@ -83,11 +97,12 @@ class Gathers:
             raise _forged(f"the gather has {len(payload.branches)} branches", "branch.number")
         if row["joined"] is not None:
             return [json.loads(row["joined"])]
-        ends = [Envelope.model_validate_json(each["event"]) for each in await self._database.rows("ends", gather_id)]
-        if len(ends) < len(payload.branches):
+        rows = await self._database.rows("ends", gather_id)
+        ends = {each["branch"]: Envelope.model_validate_json(each["event"]) for each in rows}
+        if len(ends) < len(payload.branches) and not due:
             return []
         joined = build_joined(self.catalogue, gather, json.loads(row["command"]).get("state"), payload, ends)
-        joined["storage_refs"] = await self._places(gather.case_id, (gather, *ends))
+        joined["storage_refs"] = await self._places(gather.case_id, (gather, *ends.values()))
         stamped = stamp_event(joined, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
         if await self._database.execute("join", gather_id, stamped["event_id"], event_text(stamped)) == 1:
             return [stamped]
@@ -108,14 +123,15 @@ class Gathers:
 
 
 def build_joined(
-    catalogue: Catalogue, gather: Envelope, state: Json | None, asked: GatherBranches, ends: Sequence[Envelope]
+    catalogue: Catalogue, gather: Envelope, state: Json | None, asked: GatherBranches, ends: Mapping[int, Envelope]
 ) -> Json:
-    """The one event that follows from a gather and the ends of all its branches, in their order: `BranchesJoined`, or
-    `TaskFailed` if none has a result. Without places, clock and trace."""
-    results = [
-        BranchResult(agent=branch.agent, part=branch.part, answer=end.answer, failure=end.failure)
-        for branch, end in zip(asked.branches, map(_read_end, ends), strict=True)
-    ]
+    """The one event that follows from a gather and the ends of its branches, by number: `BranchesJoined`, or
+    `TaskFailed` if none has a result. A branch without an end is late. Without places, clock and trace."""
+    results = []
+    for number, branch in enumerate(asked.branches):
+        end = _read_end(ends[number]) if number in ends else BranchEnd(failure=LATE)
+        results.append(BranchResult(agent=branch.agent, part=branch.part, answer=end.answer, failure=end.failure))
+    causes = [ends[number] for number in sorted(ends)]
     failures = [(result.agent, result.failure) for result in results if result.failure is not None]
     if len(failures) == len(results) and not asked.earlier:
         remedy = next((failure.remedy for _, failure in failures if failure.remedy), None)
@@ -129,12 +145,13 @@ def build_joined(
             causes=tuple(f"{agent}: {failure.code}: {failure.message}"[:2_000] for agent, failure in failures),
         )
         return derive_event(
-            catalogue, gather, failed, node_from=CASE_MANAGER, state_seal=gather.state_seal, joined=ends
+            catalogue, gather, failed, node_from=CASE_MANAGER, state_seal=gather.state_seal, joined=causes
         )
-    tokens = sum(end.budget.tokens for end in ends)
+    shares = split_tokens(gather.budget.tokens, len(asked.branches))
+    tokens = sum(ends[number].budget.tokens if number in ends else share for number, share in enumerate(shares))
     joined = BranchesJoined(results=tuple(results), tokens=tokens)
     return derive_event(
-        catalogue, gather, joined, node_from=CASE_MANAGER, state=state, state_seal=gather.state_seal, joined=ends
+        catalogue, gather, joined, node_from=CASE_MANAGER, state=state, state_seal=gather.state_seal, joined=causes
     )
 
 

@@ -1,6 +1,6 @@
 -- name: open
-insert into gather (gather_id, case_id, command)
-select $1, $2, $3
+insert into gather (gather_id, case_id, command, due_at)
+select $1, $2, $3, $4
 where not exists (select from latest_ending ended where ended.case_id = $2)
 on conflict (gather_id) do nothing
 
@@ -23,8 +23,15 @@ select g.command, o.event as joined
 from gather g left join outbox o on o.event_id = g.joined_id
 where g.gather_id = $1
 
+-- name: due
+select gather_id, case_id from gather g
+where joined_id is null and due_at <= $1 and gather_id::text <> all($3::text[])
+  and not exists (select from latest_ending ended where ended.case_id = g.case_id)
+order by due_at
+limit $2
+
 -- name: ends
-select e.event
+select e.branch, e.event
 from gather g join branch_end e using (case_id, gather_id)
 where g.gather_id = $1 and e.branch < json_array_length(g.command::json -> 'payload' -> 'branches')
 order by e.branch

@@ -12,7 +12,6 @@ from fnmatch import fnmatchcase
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from switchyard.case_manager.first_event import build_report
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.principals import PrincipalKeys, VerifiedPrincipal, check_principal
@@ -28,6 +27,7 @@ from switchyard.protocol.received import first_validation_error
 from switchyard.protocol.submissions import CaseOpening, Submission, Submissions, case_id_for, playbook_of
 from switchyard.runtime.core.clock import Clock, moment
 from switchyard.runtime.core.errors import PermanentTaskError
+from switchyard.runtime.messaging.first_event import build_report
 
 log = structlog.get_logger(__name__)
 
@@ -228,9 +228,22 @@ class CaseIntake:
             session_id=_identifier(detail.get("session_id")),
             now=self.clock.now(),
         )
+        await self._tell_user(source, detail, payload)
         # Of a source that has too many waiting, one word in an hour is enough.
         samples = 1 if code == OVER_LIMIT else self.rejection_samples
         return await self.store.reject(event, samples=samples, now=self.clock.now())
+
+    async def _tell_user(self, source: str, detail: Json, problem: SubmissionRejected) -> None:
+        """Keep why, under the id that the user was answered, for a source that users ask through."""
+        statement = detail.get(PRINCIPAL_FIELD)
+        if not self.principals.must_sign(source) or not isinstance(statement, str):
+            return
+        try:
+            claims = self.principals.verified_principal(source, statement).claims
+        except PrincipalInvalid:
+            return
+        person = self.openings.persons.person(claims.tenant, claims.sub)
+        await self.store.remember_rejected(claims.case_id, person, problem.model_dump())
 
 
 def check_source(source: str) -> None:

@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from fnmatch import fnmatchcase
 
-from switchyard.case_manager.first_event import build_first_event
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.principals import VerifiedPrincipal
 from switchyard.protocol.catalogue import ROUTER, Catalogue
@@ -17,6 +17,7 @@ from switchyard.protocol.grants import service_grant_id
 from switchyard.protocol.submissions import CaseOpening, SealedContent, Submission
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.crypto.vault import ADDRESS_FACT, Vault
+from switchyard.runtime.messaging.first_event import build_first_event
 from switchyard.runtime.storage.artefacts import Artefacts
 
 STATEMENT_ARTEFACT = "principal"
@@ -29,15 +30,19 @@ GRANT_ARTEFACT = "grant"
 
 @dataclass(frozen=True)
 class CaseOpener:
-    """What opening a case depends on. `current` names the playbook version that a new case gets, by playbook."""
+    """What opening a case depends on. `persons` fingerprints people, under a key that the API has, too; `current` names
+    the playbook version that a new case gets, by playbook."""
 
     catalogue: Catalogue
     vault: Vault
     artefacts: Artefacts
     clock: Clock
     mac: KeyedHash
+    persons: KeyedHash
     deadline: timedelta
     current: Mapping[str, str]
+    memory_tenants: tuple[str, ...] = ()
+    """The tenants that have consented to memory across sessions, as shell patterns: their cases say so."""
 
     async def open_case(
         self,
@@ -49,8 +54,8 @@ class CaseOpener:
     ) -> tuple[Json, bytes | None]:
         """The first event of the case, with the statement of who asks if there is one; and the address that its effect
         may go to, sealed, if it has one."""
-        person = {"tenant": submitted.tenant, "user": opening.person}
-        subject = await self.vault.subject_for(submitted.tenant, opening.person, self.mac(person))
+        fingerprint = self.persons.person(submitted.tenant, opening.person)
+        subject = await self.vault.subject_for(submitted.tenant, opening.person, fingerprint)
         storage_refs = {}
 
         async def seal(name: str, content: SealedContent) -> Artefact:
@@ -79,7 +84,14 @@ class CaseOpener:
                 subject, opening.address.encode(), case_id=case_id, name=ADDRESS_FACT
             )
         payload = opening.opened.model_validate(
-            {**opening.facts, **fields, "submitted_by": source, "attested": attested, "address_key": address_key}
+            {
+                **opening.facts,
+                **fields,
+                "submitted_by": source,
+                "attested": attested,
+                "address_key": address_key,
+                "remember": any(fnmatchcase(submitted.tenant, each) for each in self.memory_tenants) or None,
+            }
         )
         wait = opening.deadline or self.deadline
         if submitted.deadline_ms is not None:

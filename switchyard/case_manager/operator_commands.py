@@ -15,7 +15,6 @@ from uuid import UUID
 import structlog
 
 from switchyard.case_manager.approvals import MAX_SIGNATURE_AGE
-from switchyard.case_manager.first_event import build_report
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.events.case_manager import PlaybookHalted, PlaybookResumed
@@ -25,6 +24,7 @@ from switchyard.protocol.signing import OperatorKeys
 from switchyard.runtime.core.clock import Clock, moment, timestamp
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
+from switchyard.runtime.messaging.first_event import build_report
 from switchyard.runtime.messaging.outbox import event_text
 
 log = structlog.get_logger(__name__)
@@ -108,6 +108,8 @@ class OperatorCommands:
                     return "cancelled", None
                 why = "the case is closed already" if state["known"] else "the case manager has no such case"
                 return f"refused: {why}", None
+            case "forget":
+                return "refused: memory forgets a person, with `switchyard memory forget`", None
 
     def _report(self, kind: type[PlaybookHalted | PlaybookResumed], command: OperatorCommand) -> Json:
         payload = kind(

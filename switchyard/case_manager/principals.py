@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid
+from switchyard.protocol.feedback import FeedbackClaims
 from switchyard.protocol.fields import Json
 from switchyard.protocol.grants import GrantClaims
 from switchyard.protocol.principal_jws import (
     PrincipalStatementInvalid,
     import_public_key,
+    verify_feedback,
     verify_grant,
     verify_principal,
 )
@@ -72,6 +74,17 @@ class PrincipalKeys:
             raise _principal_error(f"grant_{error.code}", error.message, remedy) from None
         if claims.iss != source:
             raise _principal_error("grant_foreign", "it was signed for another source")
+        return claims
+
+    def verified_feedback(self, source: str, statement: str) -> FeedbackClaims:
+        """The claims of feedback that this source signed. Raises `PrincipalInvalid`."""
+        try:
+            claims = verify_feedback(statement, self._keys.get(source, {}))
+        except PrincipalStatementInvalid as error:
+            remedy = _REMEDIES.get(error.code, _SIGN_AGAIN)
+            raise _principal_error(f"feedback_{error.code}", error.message, remedy) from None
+        if claims.iss != source:
+            raise _principal_error("feedback_foreign", "it was signed for another source")
         return claims
 
     def verified_principal(self, source: str, statement: str | None, grant: str | None = None) -> VerifiedPrincipal:

@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from switchyard.case_manager.first_event import build_report
 from switchyard.case_manager.store import CaseStore
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.events.case_manager import RejectionsCounted
 from switchyard.runtime.core.clock import Clock, timestamp
+from switchyard.runtime.messaging.first_event import build_report
 from switchyard.runtime.messaging.publisher import Publisher
 
 REPORT_INTERVAL_S = 30.0

@@ -124,6 +124,11 @@ class CaseStore:
             )
         return [] if stored is None else [json.loads(stored)]
 
+    async def remember_rejected(self, case_id: str, person: bytes, problem: Json) -> None:
+        """Let the user hear why a submission of theirs was rejected."""
+        names = ("code", "message", "field", "remedy")
+        await self._database.execute("remember_rejected", case_id, person, *(problem.get(name) for name in names))
+
     async def unreported_rejections(self, before: datetime) -> list[Any]:
         """Hours that ended before `before` in which more was rejected than has an event, and are not reported yet."""
         return await self._database.rows("unreported_rejections", before, CASE_BATCH_SIZE)
@@ -136,6 +141,7 @@ class CaseStore:
     async def forget_rejections(self, before: datetime) -> None:
         """Delete the counts of hours before `before`."""
         await self._database.execute("forget_rejections", before)
+        await self._database.execute("forget_rejected", before)
 
     async def close(self, case_id: str, attempt: str, outcome: str, event: Json) -> list[Json]:
         """End one attempt at a case (empty for the first). Return the event that ended it, an earlier one if any, and

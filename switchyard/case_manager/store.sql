@@ -77,6 +77,15 @@ stored as (
 )
 select event from known union all select event from stored
 
+-- name: remember_rejected
+insert into rejected_submission (case_id, person, code, message, field, remedy) values ($1, $2, $3, $4, $5, $6)
+on conflict (case_id) do update set
+  person = excluded.person, code = excluded.code, message = excluded.message, field = excluded.field,
+  remedy = excluded.remedy, rejected_at = excluded.rejected_at
+
+-- name: forget_rejected
+delete from rejected_submission where rejected_at < $1
+
 -- name: unreported_rejections
 select source, hour, tenant, code, count, events, first_at, last_at from rejection
 where reported_at is null and hour < $1 and count > events

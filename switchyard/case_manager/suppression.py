@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from switchyard.case_manager.first_event import build_report
 from switchyard.case_manager.intake import UpstreamPolicy, check_source, may_submit_for
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.principals import PrincipalKeys
@@ -21,6 +20,7 @@ from switchyard.protocol.received import first_validation_error
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
+from switchyard.runtime.messaging.first_event import build_report
 from switchyard.runtime.messaging.outbox import event_text
 
 _SQL = load_queries(__file__)

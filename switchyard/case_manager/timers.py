@@ -9,6 +9,7 @@ import structlog
 
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.consents import ConsentWaits
+from switchyard.case_manager.gathers import Gathers
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommand, PendingCommands
@@ -28,6 +29,7 @@ class Timers:
     pending: PendingCommands
     approvals: ApprovalService
     consents: ConsentWaits
+    gathers: Gathers
     commands: OperatorCommands
     publisher: Publisher
     steps_aside: SetAside = field(default_factory=lambda: SetAside("timers", first_s=1.0, longest_s=60.0))
@@ -50,6 +52,7 @@ class Timers:
             "cancelled": self.closing.close_cancelled,
             "parked": self.commands.release_parked,
             "due": self._answer_due,
+            "gathers": self.gathers.join_due,
         }
         waiting = self.steps_aside.names()
         for name in [name for name in steps if name not in waiting]:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -68,6 +69,14 @@ def read_filter(query: Mapping[str, str], name: str) -> str | None:
     if len(text) > MAX_FILTER_CHARS or "\0" in text:
         raise BadInput(f"{name} has {len(text)} characters: write at most {MAX_FILTER_CHARS}, without NUL")
     return text or None
+
+
+def read_uuid(text: str, name: str) -> UUID:
+    """A UUID. Raises `BadInput`, which names the field."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadInput(f"{name} is no id: expected a UUID") from None
 
 
 Handler = Callable[[Call], Awaitable[Response]]

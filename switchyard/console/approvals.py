@@ -11,6 +11,7 @@ from uuid import UUID
 from switchyard.console.app import BadInput
 from switchyard.console.case_detail import parse_json
 from switchyard.console.sealed import OpenedArtefact, SealedArtefacts
+from switchyard.protocol.four_eyes import FourEyes
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 
@@ -35,6 +36,12 @@ class ApprovalDetail:
     content: OpenedArtefact
     results: tuple[RuleResult, ...]
     history: tuple[Mapping[str, Any], ...]
+    returnable: bool
+    """Whether the playbook goes on after a return, with other content."""
+    asked_by_reader: bool
+    """Whether who reads it asked for it: then others decide."""
+    agreed_by_reader: bool
+    """Whether who reads it has agreed: then another person must agree, too."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +51,14 @@ class ApprovalReader:
     audit: Database
     work: Database
     sealed: SealedArtefacts
+    four_eyes: FourEyes
 
-    async def pending(self) -> list[Any]:
-        """What waits, the most urgent first. Raises `Unavailable`."""
-        return await self.work.with_queries(_WORK_SQL).rows("approvals")
+    async def pending(self) -> list[Mapping[str, Any]]:
+        """What waits, the most urgent first, and how many persons must agree. Raises `Unavailable`."""
+        rows = await self.work.with_queries(_WORK_SQL).rows("approvals")
+        return [{**row, "needed": self.four_eyes.approvals_needed(row["requested_by"])} for row in rows]
 
-    async def find(self, approval_id: UUID) -> Any:
+    async def find(self, approval_id: UUID) -> Mapping[str, Any]:
         """One pending approval. Raises `BadInput` (404) if it does not wait any more."""
         for row in await self.pending():
             if row["approval_id"] == str(approval_id):
@@ -68,7 +77,15 @@ class ApprovalReader:
         results = _results(parse_json(verdicts["results"]) if verdicts else None)
         # Last: what was opened is recorded, and the rest may not be there to decide by.
         content = await self._content(row, opened_by)
-        return ApprovalDetail(row, content, results, tuple(history))
+        return ApprovalDetail(
+            row,
+            content,
+            results,
+            tuple(history),
+            returnable=bool(command["payload"].get("returnable")),
+            asked_by_reader=self.four_eyes.is_submitter(opened_by, row["requested_by"]),
+            agreed_by_reader=any(self.four_eyes.is_submitter(opened_by, other) for other in row["agreed_by"]),
+        )
 
     async def rendered(self, approval_id: UUID, *, opened_by: str) -> str:
         """The content as a mail program shows it: HTML that is not ours. Raises `BadInput` if it has none."""
@@ -77,7 +94,7 @@ class ApprovalReader:
             raise BadInput("this content has no part in HTML", 404)
         return content.html
 
-    async def _content(self, row: Any, opened_by: str) -> OpenedArtefact:
+    async def _content(self, row: Mapping[str, Any], opened_by: str) -> OpenedArtefact:
         command = parse_json(row["command"])
         reason = f"to decide on approval {row['approval_id']}"
         opened, data = await self.sealed.open(

@@ -13,6 +13,7 @@ from switchyard.audit.verification.findings import VerifyReport
 from switchyard.console.waterfall import StepTiming, Waterfall, draw_waterfall
 from switchyard.protocol.canonical import parse_foreign_json
 from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.events.case_manager import CaseFeedback
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
@@ -76,6 +77,14 @@ class CaseDetail:
     """How many steps the case has; `steps` are the first of them."""
     work_unavailable: str | None
     """Why the work database did not answer: the page is shown without what it knows."""
+
+    def feedback(self) -> list[Mapping[str, Any]]:
+        """What was said about the case, in order: `thumb`, `reviewer` and `at`."""
+        given = [step for step in self.steps if step.row["transition"] == CaseFeedback.__name__ and step.payload]
+        return [
+            {"thumb": each.payload["thumb"], "reviewer": each.payload.get("reviewer"), "at": each.row["event_ts"]}
+            for each in given
+        ]
 
     def artefacts(self) -> list[Artefact]:
         """Each artefact once, where it appears first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +20,7 @@ PAGE_SIZE = 50
 DEFAULT_DAYS = 7
 MAX_DAYS = 92
 LIST_TIMEOUT_S = 5.0
-MAX_COUNTED = 5_000
+MAX_COUNTED = 2_000
 """Counts by outcome are of this many latest cases at most, so that a page of a large log is as fast."""
 
 TEXT_FILTERS = ("case", "session", "tenant", "user", "playbook", "agent", "type")
@@ -50,7 +51,7 @@ class CaseFilter:
             texts["case"] = texts["case"].lower()
         return cls(since, until, texts, read_filter(query, "outcome"), _key(query.get("before")))
 
-    def link(self, **changes: str | None) -> str:
+    def link(self, path: str = "/cases", **changes: str | None) -> str:
         """The URL of this list with some parameters changed; None takes one away. Another filter begins at the top."""
         found: dict[str, str | None] = {
             "since": self.since.isoformat(),
@@ -59,12 +60,22 @@ class CaseFilter:
             "outcome": self.outcome,
             **changes,
         }
-        return "/cases?" + urlencode({name: value for name, value in found.items() if value})
+        return f"{path}?" + urlencode({name: value for name, value in found.items() if value})
+
+    def saved_query(self) -> str:
+        """This search for another day: without its days."""
+        found = {**self.texts, "outcome": self.outcome}
+        return urlencode({name: value for name, value in found.items() if value})
 
     def arguments(self) -> list[Any]:
         """What both statements begin with."""
-        order = ("case", "session", "tenant", "user", "playbook", "agent", "type")
-        return [self.since, self.until, *(self.texts[name] for name in order)]
+        user = self.texts["user"]
+        order = ("playbook", "agent", "type")
+        return [
+            *(self.since, self.until, *case_range(self.texts["case"])),
+            *(self.texts["session"], self.texts["tenant"], user, _uuid_or_none(user)),
+            *(self.texts[name] for name in order),
+        ]
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,34 @@ class CaseList:
             older = wanted.link(before=key)
         rows = [summaries[str(row["case_id"])] for row in shown if str(row["case_id"]) in summaries]
         return CasePage(rows, counts, sum(row["cases"] for row in counts), older)
+
+    async def open_cases(self, wanted: CaseFilter, most: int) -> list[Any]:
+        """The open cases that match, at most one more than `most`, the newest first. Raises `Unavailable`."""
+        database = self.database.with_queries(_SQL)
+        found = await database.rows(
+            "page", *wanted.arguments(), "open", None, None, None, most + 1, timeout_s=LIST_TIMEOUT_S
+        )
+        days, ids = [row["opened_on"] for row in found], [row["case_id"] for row in found]
+        summaries = {row["case_id"]: row for row in await database.rows("summaries", days, ids)}
+        return [summaries[str(row["case_id"])] for row in found if str(row["case_id"]) in summaries]
+
+
+def case_range(prefix: str | None) -> tuple[UUID | None, UUID | None]:
+    """The least and the greatest id that begin like this, for an index; of other text, a range without an id."""
+    if prefix is None:
+        return None, None
+    digits = prefix.replace("-", "")
+    whole = str(UUID(digits.ljust(32, "0"))) if re.fullmatch("[0-9a-f]{1,32}", digits) else ""
+    if not whole.startswith(prefix):
+        return UUID(int=1), UUID(int=0)
+    return UUID(whole), UUID(digits.ljust(32, "f"))
+
+
+def _uuid_or_none(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None
 
 
 def _day(query: Mapping[str, str], name: str) -> date | None:

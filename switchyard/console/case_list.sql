@@ -12,21 +12,23 @@ left join lateral (
 where f.parents = '{}' and f.opened_on between $1 and $2
   -- A chain without a playbook and without an outcome is no case: a switch that was thrown, a suppressed address.
   and (f.playbook_version <> 'none/0' or f.outcome is not null)
-  and ($3::text is null or starts_with(f.case_id::text, $3))
-  and ($4::text is null or f.session_id = $4)
-  and ($5::text is null or f.tenant = $5)
-  and ($6::text is null or f.principal_sub = $6 or f.subject::text = $6)
-  and ($7::text is null or split_part(f.playbook_version, '/', 1) = $7)
-  and ($8::text is null or exists (
+  and ($3::uuid is null or f.case_id between $3 and $4::uuid)
+  and ($5::text is null or f.session_id = $5)
+  and ($6::text is null or f.tenant = $6)
+  and ($7::text is null or f.principal_sub = $7 or f.subject = $8::uuid)
+  and ($9::text is null or split_part(f.playbook_version, '/', 1) = $9)
+  -- offset 0: one case after another, with an index; never all cases of these days at once.
+  and ($10::text is null or exists (
     select from transition a
-    where a.opened_on = f.opened_on and a.case_id = f.case_id and a.node_to = $8 and a.time_limit_ms is not null))
-  and ($9::text is null or exists (
-    select from transition a where a.opened_on = f.opened_on and a.case_id = f.case_id and a.transition = $9))
-  and ($10::text is null or $10 = case
+    where a.opened_on = f.opened_on and a.case_id = f.case_id and a.node_to = $10 and a.time_limit_ms is not null
+    offset 0))
+  and ($11::text is null or exists (
+    select from transition a where a.opened_on = f.opened_on and a.case_id = f.case_id and a.transition = $11))
+  and ($12::text is null or $12 = case
     when e.closed then e.outcome when f.case_deadline < clock_timestamp() then 'unended' else 'open' end)
-  and ($11::date is null or (f.opened_on, f.event_ts, f.case_id) < ($11, $12::timestamptz, $13::uuid))
+  and ($13::date is null or (f.opened_on, f.event_ts, f.case_id) < ($13, $14::timestamptz, $15::uuid))
 order by f.opened_on desc, f.event_ts desc, f.case_id desc
-limit $14
+limit $16
 
 -- name: counts
 select outcome, count(*) as cases
@@ -37,18 +39,19 @@ from (
     select * from transition f
     where f.parents = '{}' and f.opened_on between $1 and $2
       and (f.playbook_version <> 'none/0' or f.outcome is not null)
-      and ($3::text is null or starts_with(f.case_id::text, $3))
-      and ($4::text is null or f.session_id = $4)
-      and ($5::text is null or f.tenant = $5)
-      and ($6::text is null or f.principal_sub = $6 or f.subject::text = $6)
-      and ($7::text is null or split_part(f.playbook_version, '/', 1) = $7)
-      and ($8::text is null or exists (
+      and ($3::uuid is null or f.case_id between $3 and $4::uuid)
+      and ($5::text is null or f.session_id = $5)
+      and ($6::text is null or f.tenant = $6)
+      and ($7::text is null or f.principal_sub = $7 or f.subject = $8::uuid)
+      and ($9::text is null or split_part(f.playbook_version, '/', 1) = $9)
+      and ($10::text is null or exists (
         select from transition a
-        where a.opened_on = f.opened_on and a.case_id = f.case_id and a.node_to = $8 and a.time_limit_ms is not null))
-      and ($9::text is null or exists (
-        select from transition a where a.opened_on = f.opened_on and a.case_id = f.case_id and a.transition = $9))
+        where a.opened_on = f.opened_on and a.case_id = f.case_id and a.node_to = $10 and a.time_limit_ms is not null
+    offset 0))
+      and ($11::text is null or exists (
+        select from transition a where a.opened_on = f.opened_on and a.case_id = f.case_id and a.transition = $11))
     order by f.opened_on desc, f.event_ts desc
-    limit $10
+    limit $12
   ) f
   left join lateral (
     select

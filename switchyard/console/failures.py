@@ -36,6 +36,8 @@ class FailureGroup:
 
     node: str
     code: str
+    prompt: str
+    """Version of the prompt; empty if no model was called."""
     cases: int
 
 
@@ -72,14 +74,15 @@ class FailureReader:
     work: Database
     catalogue: Catalogue
 
-    async def read(self, today: date, node: str | None, code: str | None) -> Failures:
+    async def read(self, today: date, node: str | None, code: str | None, prompt: str | None = None) -> Failures:
         """The failures of the last week. Raises `Unavailable` if the audit database is away."""
         audit = self.audit.with_queries(_SQL)
         since = today - timedelta(days=FAILURE_DAYS - 1)
         read = partial(audit.rows, "failed_cases", since, today, timeout_s=LIST_TIMEOUT_S)
-        every = await read(None, None, MAX_FAILURES + 1)
-        cases = await read(node, code, MAX_FAILURES + 1) if node or code else every
-        counted = Counter((row["node"], row["code"] or "") for row in every[:MAX_FAILURES])
+        every = await read(None, None, None, MAX_FAILURES + 1)
+        chosen = node or code or prompt is not None
+        cases = await read(node, code, prompt, MAX_FAILURES + 1) if chosen else every
+        counted = Counter((row["node"], row["code"] or "", row["prompt"]) for row in every[:MAX_FAILURES])
         groups = [FailureGroup(*key, count) for key, count in counted.most_common()]
         quarantined = await audit.rows("quarantined")
         try:

@@ -2,7 +2,7 @@
 select
   t.opened_on, t.case_id::text, t.event_id::text, clamped(t.event_ts) as failed_at, t.tenant, t.node_from as node,
   split_part(t.playbook_version, '/', 1) as playbook,
-  p.payload ->> 'code' as code, p.payload ->> 'message' as message, p.payload ->> 'remedy' as remedy,
+  coalesce(t.prompt_version, '') as prompt, p.payload ->> 'code' as code, p.payload ->> 'message' as message, p.payload ->> 'remedy' as remedy,
   p.payload ->> 'attempts' as attempts, p.payload ->> 'task_type' as task_type
 from transition t
 cross join lateral (select audit.json_of(t.body) #> '{detail,payload}' as payload offset 0) p
@@ -17,8 +17,9 @@ join lateral (
 where t.transition = 'TaskFailed' and t.opened_on between $1 and $2
   and ($3::text is null or t.node_from = $3)
   and ($4::text is null or p.payload ->> 'code' = $4)
+  and ($5::text is null or coalesce(t.prompt_version, '') = $5)
 order by t.event_ts desc
-limit $5
+limit $6
 
 -- name: quarantined
 select alarm_id, kind, event_id::text, case_id::text, reason, field, clamped(recorded_at) as recorded_at

@@ -9,6 +9,10 @@ begin
   execute format('revoke insert on disclosure from %I', role);
   execute format('grant insert (case_id, artefact, sha256, opened_by, reason) on disclosure to %I', role);
 
+  execute format('grant select on unresolved_effect to %I', role);
+  revoke execute on function request_resolution, resolution_result from public;
+  execute format('grant execute on function request_resolution, resolution_result to %I', role);
+
   execute format('grant usage on schema case_manager, vault to %I', role);
   execute format('grant select on case_manager.approval_queue, case_manager.halted to %I', role);
   execute format(

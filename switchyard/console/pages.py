@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -46,6 +46,10 @@ class Pages:
     clock: Clock
     deployment: str
     outcome_classes: Mapping[str, str]
+
+    def today(self) -> date:
+        """The day in UTC, by the deployment's clock."""
+        return self.clock.now().date()
 
     def page(
         self, template: str, user: User | None = None, *, status: int = 200, here: str = "", **values: Any

@@ -20,6 +20,9 @@ LOGIN_S = 600
 """How long a log-in may take at the identity provider."""
 
 FORM_FIELD = "form_token"
+SEARCHES_S = 365 * 86_400
+MAX_COOKIE_CHARS = 3_500
+"""Browsers keep at least 4,096 bytes of a cookie, its name and attributes included."""
 
 
 class User(BaseModel):
@@ -97,13 +100,28 @@ class Sessions:
         """Forget it: an answer counts once."""
         self._delete(response, "login")
 
-    def form_token(self, user: User) -> str:
-        """What every form of this session carries."""
-        return hmac.digest(self._ordered()[-1], b"form/" + user.session.encode(), "sha256").hex()
+    def saved_searches(self, cookies: Mapping[str, str]) -> dict[str, str]:
+        """The searches that this browser keeps: queries by name, the oldest first."""
+        try:
+            found = self._read(cookies, "searches", SEARCHES_S)
+        except BadData:
+            return {}
+        return found if isinstance(found, dict) else {}
 
-    def is_form_token(self, user: User, token: str) -> bool:
+    def save_searches(self, response: Response, searches: Mapping[str, str]) -> bool:
+        """Keep them for a year; False if they are more than a cookie holds."""
+        if len(self._serializer("searches").dumps(dict(searches))) > MAX_COOKIE_CHARS:
+            return False
+        self._set(response, "searches", dict(searches), SEARCHES_S)
+        return True
+
+    def form_token(self, user: User, about: str = "form") -> str:
+        """What every form of this session carries; another `about` says what else this session was given."""
+        return hmac.digest(self._ordered()[-1], f"{about}/{user.session}".encode(), "sha256").hex()
+
+    def is_form_token(self, user: User, token: str, about: str = "form") -> bool:
         """Whether a form is of this session; each comparison takes constant time."""
-        made = (hmac.digest(key, b"form/" + user.session.encode(), "sha256").hex() for key in self._ordered())
+        made = (hmac.digest(key, f"{about}/{user.session}".encode(), "sha256").hex() for key in self._ordered())
         return any(hmac.compare_digest(each.encode(), token.encode()) for each in made)
 
     def _ordered(self) -> Sequence[bytes]:

@@ -21,7 +21,12 @@ from switchyard.console.app import BadInput
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.operator_commands import OperatorCommand, retry_request_id
 from switchyard.protocol.signing import OperatorKeys
-from switchyard.protocol.statements import ApprovalAnswer, approval_statement, retry_statement
+from switchyard.protocol.statements import (
+    ApprovalAnswer,
+    approval_statement,
+    resolution_statement,
+    retry_statement,
+)
 from switchyard.runtime.core.clock import moment
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Database
@@ -59,11 +64,61 @@ class SignedCommands:
         """Halt, resume or cancel; what the case manager made of it, or None if it has not answered yet. Raises
         `BadInput` for an invalid signature, and for a command that cannot be stored."""
         _verified(self.operators, command.operator, command.statement(), command.signature)
-        fields = (command.action, command.target, command.operator, command.reason)
-        id_ = UUID(command.command_id)
         with _StorageErrors():
-            await self._work.value("command", id_, *fields, signed_moment(command.signed_at), command.signature)
-        return await self._answer(lambda: self._work.value("commanded", id_))
+            await self._store(command)
+        return await self._commanded(command)
+
+    async def _store(self, command: OperatorCommand) -> None:
+        fields = (command.action, command.target, command.operator, command.reason)
+        at = signed_moment(command.signed_at)
+        await self._work.value("command", UUID(command.command_id), *fields, at, command.signature)
+
+    async def _commanded(self, command: OperatorCommand) -> str | None:
+        return await self._answer(lambda: self._work.value("commanded", UUID(command.command_id)))
+
+    async def cancel(self, commands: Sequence[OperatorCommand]) -> list[tuple[str, str]]:
+        """Cancel many cases; the case manager's answer for each. All signatures are verified before the first is
+        handed in."""
+        for each in commands:
+            _verified(self.operators, each.operator, each.statement(), each.signature)
+        for each in commands:
+            with _StorageErrors():
+                await self._store(each)
+        answers = await asyncio.gather(*(self._commanded(each) for each in commands))
+        unanswered = "stored; in effect, but the case manager has not answered yet"
+        return [(each.target, answer or unanswered) for each, answer in zip(commands, answers, strict=True)]
+
+    async def resolve(
+        self,
+        *,
+        resolution_id: UUID,
+        case_id: UUID,
+        content_sha256: str,
+        provider_message_id: str | None,
+        operator: str,
+        evidence: str,
+        signed_at: str,
+        signature: str,
+    ) -> str | None:
+        """Say what became of an effect: it happened, under the provider's id, or without one it did not; the result as
+        in `command`."""
+        statement = resolution_statement(
+            resolution_id=str(resolution_id),
+            case_id=str(case_id),
+            content_sha256=content_sha256,
+            provider_message_id=provider_message_id,
+            operator=operator,
+            evidence=evidence,
+            signed_at=signed_at,
+        )
+        _verified(self.operators, operator, statement, signature)
+        with _StorageErrors():
+            await self._work.execute(
+                "resolve",
+                *(resolution_id, case_id, content_sha256, provider_message_id, operator, evidence),
+                *(signed_moment(signed_at), signature),
+            )
+        return await self._answer(lambda: self._work.value("resolved", resolution_id))
 
     async def decide(
         self,
@@ -130,7 +185,8 @@ class SignedCommands:
                     UUID(each.case_id),
                     json.dumps(request, ensure_ascii=False),
                 )
-        return [(each.case_id, await self._retry_answer(each)) for each in retries]
+        answers = await asyncio.gather(*(self._retry_answer(each) for each in retries))
+        return [(each.case_id, answer) for each, answer in zip(retries, answers, strict=True)]
 
     async def _retry_answer(self, retry: SignedRetry) -> str:
         async def read() -> str | None:

@@ -27,6 +27,15 @@ select case_manager.decide($1, $2, $3, $4, $5, $6, $7)
 -- name: decided
 select case_manager.decided($1)
 
+-- name: unresolved
+select case_id::text, content_sha256, intended_at, ended_as from console.unresolved_effect order by intended_at limit 101
+
+-- name: resolve
+select console.request_resolution($1, $2, $3, $4, $5, $6, $7, $8)
+
+-- name: resolved
+select console.resolution_result($1)
+
 -- name: request_retry
 insert into case_manager.retry_request (request_id, case_id, request) values ($1, $2, $3) on conflict do nothing
 

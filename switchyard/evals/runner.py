@@ -88,7 +88,8 @@ def _lines(result: SuiteResult, out: Path) -> list[str]:
         lines.append(f"  {mark}{count}  {case.id}{f': {case.note}' if case.note else ''}")
     lines.append(f"\n{result.suite} on {result.model}, prompt {result.prompt_version}, {len(result.cases)} cases")
     rates: Mapping[str, float] = {"cases passed": result.accuracy, **result.rates}
-    lines += [f"  {name.replace('_', ' ')}: {rate:.1%}" for name, rate in rates.items()]
+    for name, rate in rates.items():
+        lines.append(f"  {name.replace('_', ' ')}: {rate if name.startswith('tokens') else f'{rate:.1%}'}")
     lines += [f"  must never happen: {violation}" for violation in result.violations]
     if result.model == SIMULATOR_MODEL and result.prompt_version:
         lines.append("  The simulator is scripted: this score says that the plumbing works.")

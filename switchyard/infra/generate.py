@@ -72,6 +72,7 @@ def topology(app: App) -> dict[str, Any]:
         | {INGRESS: ingress_permissions(app)[0]},
         "operations": operations_topology(app),
         "outcomes": dict(sorted(app.all_outcomes.items())),
+        "answer_readers": list(app.answer_readers),
         "secrets": secrets(app),
         "consumers": {
             node: {
@@ -83,7 +84,7 @@ def topology(app: App) -> dict[str, Any]:
                     rule.name: {"bus": rule.bus, "pattern": rule.pattern_json, "queue": rule.queue}
                     for rule in needed.consumer.rules
                 },
-                "database": needed.database,
+                "databases": needed.databases,
                 "calls_models": needed.bedrock,
                 "egress": list(needed.egress),
                 "port": needed.port,
@@ -94,7 +95,7 @@ def topology(app: App) -> dict[str, Any]:
         "servers": {
             server.node: {
                 "name": server.node.replace("_", "-"),
-                "database": needs(app)[server.node].database,
+                "databases": needs(app)[server.node].databases,
                 "egress": list(server.egress),
                 "callers": list(app.identity.agents) if app.identity and server.node == app.identity.process else [],
                 "port": needs(app)[server.node].port,

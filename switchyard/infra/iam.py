@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from switchyard.app.application import App
-from switchyard.audit.records.roles import READER
 from switchyard.infra.nodes import DatabaseName, NodeNeeds, ingress_permissions, ingress_secrets
 from switchyard.protocol.topology import BUS
 
@@ -121,8 +120,8 @@ def _database(needed: NodeNeeds) -> list[IamStatement]:
     if needed.database is None:
         return []
     users: list[tuple[DatabaseName, str]] = [(needed.database, needed.node)]
-    if needed.reviews:
-        users.append(("audit", READER))
+    if needed.log_reader is not None:
+        users.append(("audit", needed.log_reader))
     return [database_logins(users)]
 
 

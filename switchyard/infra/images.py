@@ -12,6 +12,7 @@ from switchyard.infra.nodes import INGRESS, NodeNeeds, needs
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
 
 _ENGINE = ("packages/faststream-sqs/faststream_sqs", "switchyard")
+_CLIENT = ("packages/switchyard-client/switchyard_client",)
 _FAILOVER = ("packages/latency-failover/latency_failover",)
 
 
@@ -19,14 +20,15 @@ def images(app: App) -> dict[str, dict[str, Any]]:
     """Every image by name: `code` (paths and patterns of this repository), `command` and, where the engine is not in
     this repository, `packages`: what of it is installed."""
     engine = _ENGINE if app.engine_in_repository else ()
+    client = _CLIENT if app.engine_in_repository else ()
     tools: dict[str, dict[str, Any]] = {
         # With the modules of the demo, so that `switchyard demo` prints its remedy; without the demo's data.
         "cli": {
-            "code": [*app.code, *engine, *app.folders, *(f"{folder}/*.py" for folder in app.demo_folders)],
+            "code": [*app.code, *engine, *client, *app.folders, *(f"{folder}/*.py" for folder in app.demo_folders)],
             "command": "switchyard --help",
         },
         "simulators": {
-            "code": [*app.code, *engine, *app.folders, *app.demo_folders],
+            "code": [*app.code, *engine, *client, *app.folders, *app.demo_folders],
             "command": "python -m switchyard.devstack.simulators.models --host 0.0.0.0 --port 8080",
         },
     }

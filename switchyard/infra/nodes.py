@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from switchyard.app.application import App
-from switchyard.audit.records.roles import READER
+from switchyard.audit.records.roles import CALLERS, READER
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX
 from switchyard.protocol.envelope import SOURCE_PREFIX
 from switchyard.protocol.topology import ConsumerQueues
@@ -28,6 +28,7 @@ DRAIN_S = 100
 _SECRETS = {
     "state_keys": "Keys that seal the router's state, as JSON.",
     "mac_key": "The key under which the case manager fingerprints submissions, 32 bytes in hex.",
+    "person_key": "The key under which the case manager and the API fingerprint people, 32 bytes in hex.",
     "openai_api_key": "The key for OpenAI's API, as plain text.",
     INGRESS_KEY: 'The Ed25519 key with which the ingress signs principals, as JSON {"kid": "hex of 32 bytes"}.',
 }
@@ -67,8 +68,8 @@ class NodeNeeds:
     decrypts_artefacts: bool
     bedrock: bool
     writes_checkpoints: bool
-    reviews: bool
-    """Whether it reads the log for people, as `audit_reader`."""
+    log_reader: str | None
+    """The role as which it reads the log for people; None if it does not."""
     egress: tuple[str, ...]
     secrets: dict[str, str]
     fetches: tuple[str, ...]
@@ -84,6 +85,12 @@ class NodeNeeds:
     """The port of its public page, or of a server; None without one."""
 
     @property
+    def databases(self) -> list[DatabaseName]:
+        """Every database that it logs in to, as itself or as a reader."""
+        own: list[DatabaseName] = [] if self.database is None else [self.database]
+        return [*own, "audit"] if self.log_reader and self.database != "audit" else own
+
+    @property
     def held(self) -> dict[str, str]:
         """The secrets that are in its environment without AWS, by variable. In AWS, IAM makes the added ones needless.
 
@@ -91,8 +98,8 @@ class NodeNeeds:
         """
         parts = (
             (self.database is not None, {f"SWITCHYARD_{self.database}_DB_URL".upper(): f"{self.database}_login"}),
-            (self.has_inbox or self.reviews, {"SWITCHYARD_VAULT_KEY": "vault_key"}),
-            (self.reviews, {"SWITCHYARD_AUDIT_DB_URL": "audit_reader_login"}),
+            (self.has_inbox or self.log_reader is not None, {"SWITCHYARD_VAULT_KEY": "vault_key"}),
+            (self.log_reader is not None, {"SWITCHYARD_AUDIT_DB_URL": f"{self.log_reader}_login"}),
             (self.writes_checkpoints, {"SWITCHYARD_CHECKPOINT_KEY": "checkpoint_key", "SWITCHYARD_ROW_KEY": "row_key"}),
             ("openai_api_key" in self.fetches, {"SWITCHYARD_MODEL_OPENAI_API_KEY": "openai_api_key"}),
             (True, dict(self.local_secrets)),
@@ -119,7 +126,7 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
         variables |= _IDENTITY_CLIENT
     emits = tuple(type_.name for type_ in app.catalogue.types_emitted_by(node))
     own_schema = process is not None and process.database
-    reviews = process is not None and process.reviews
+    log_reader = (READER if process.reviews else CALLERS if process.answers else None) if process is not None else None
     return NodeNeeds(
         node=node,
         consumer=consumer,
@@ -128,13 +135,13 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
         emits=process.publishes if process is not None and upstream else emits,
         database="audit" if node == AUDIT else "work" if has_inbox or own_schema else None,
         has_inbox=has_inbox,
-        reads_artefacts=bool(decrypts) or reviews,
+        reads_artefacts=bool(decrypts) or log_reader is not None,
         quarantines=consumer is not None and node != AUDIT,
         creates_subject_keys=node == CASE_MANAGER,
-        decrypts_artefacts=bool(decrypts) or node == CASE_MANAGER or reviews,
+        decrypts_artefacts=bool(decrypts) or node == CASE_MANAGER or log_reader is not None,
         bedrock="bedrock" in vendors,
         writes_checkpoints=node == AUDIT,
-        reviews=reviews,
+        log_reader=log_reader,
         egress=(*(("openai",) if "openai" in vendors else ()), *egress, *(process.egress if process else ())),
         secrets=_ENGINE_SECRETS.get(node, {}) | dict(process.secrets if process else {}),
         fetches=(*(("openai_api_key",) if "openai" in vendors else ()), *fetched.values()),
@@ -150,20 +157,26 @@ _IDENTITY_CLIENT = {
     f"SWITCHYARD_{fact.upper()}": fact
     for fact in ("identity_url", "identity_tls_ca", "identity_tls_certificate", "identity_tls_key")
 }
-_ENGINE_SECRETS = {ROUTER: {"SWITCHYARD_STATE_KEYS": "state_keys"}, CASE_MANAGER: {"SWITCHYARD_MAC_KEY": "mac_key"}}
+_ENGINE_SECRETS = {
+    ROUTER: {"SWITCHYARD_STATE_KEYS": "state_keys"},
+    CASE_MANAGER: {"SWITCHYARD_MAC_KEY": "mac_key", "SWITCHYARD_PERSON_KEY": "person_key"},
+}
 
 
 def environment(needed: NodeNeeds) -> dict[str, str]:
     """The container's environment. Terraform replaces `${...}` by facts and adds the variables of a deployment."""
     parts = (
         (True, _COMMON),
-        (needed.quarantines or needed.reviews, {"SWITCHYARD_OBJECTS_BUCKET": "${objects_bucket}"}),
+        (needed.quarantines or needed.log_reader is not None, {"SWITCHYARD_OBJECTS_BUCKET": "${objects_bucket}"}),
         (needed.database is not None, _LOGIN),
         (needed.database == "work", {"SWITCHYARD_WORK_DB_URL": _address(needed)}),
         (needed.database == "audit", {"SWITCHYARD_AUDIT_DB_URL": _address(needed)}),
-        (needed.reviews, {"SWITCHYARD_AUDIT_DB_URL": f"postgresql://{READER}@${{audit_db_host}}:5432/audit"}),
+        (
+            needed.log_reader is not None,
+            {"SWITCHYARD_AUDIT_DB_URL": f"postgresql://{needed.log_reader}@${{audit_db_host}}:5432/audit"},
+        ),
         # Every process with an inbox has a key wrapper; the permissions of its role limit it.
-        (needed.has_inbox or needed.reviews, {"SWITCHYARD_KMS_KEY_ID": "${vault_key_arn}"}),
+        (needed.has_inbox or needed.log_reader is not None, {"SWITCHYARD_KMS_KEY_ID": "${vault_key_arn}"}),
         (needed.bedrock, _BEDROCK),
         ("openai" in needed.egress, _OPENAI),
         (needed.writes_checkpoints, _CHECKPOINTS),

@@ -13,6 +13,7 @@ from switchyard.app.console_process import CONSOLE
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.case_verifier import RowTrust
+from switchyard.case_manager.feedback import FEEDBACK_ARTEFACT
 from switchyard.case_manager.openings import STATEMENT_ARTEFACT
 from switchyard.console.app import ConsoleApp
 from switchyard.console.approvals import ApprovalReader
@@ -26,8 +27,17 @@ from switchyard.console.pages import Pages
 from switchyard.console.sealed import SealedArtefacts
 from switchyard.console.sessions import Sessions
 from switchyard.console.signed_commands import SignedCommands
+from switchyard.console.switches import SwitchReader
 from switchyard.console.tail import Tail
 from switchyard.console.views import Views
+from switchyard.console.views.approvals import ApprovalViews
+from switchyard.console.views.cases import CaseViews
+from switchyard.console.views.dashboards import DashboardViews
+from switchyard.console.views.failures import FailureViews
+from switchyard.console.views.proof import ProofViews
+from switchyard.console.views.sessions import SessionViews
+from switchyard.console.views.switches import SwitchViews
+from switchyard.console.views.tail import TailViews
 from switchyard.identity.jwt_verifier import JwtVerifier
 from switchyard.identity.token_exchange import HTTP_TIMEOUT_S
 from switchyard.processes.console_settings import ConsoleSettings
@@ -43,7 +53,8 @@ from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectStore
 
 POOL_SIZE = 6
-READ_ONLY = {"default_transaction_read_only": "on"}
+READ_ONLY = {"default_transaction_read_only": "on", "plan_cache_mode": "force_custom_plan"}
+"""Of the connections to the log. Each statement is planned with its values: a filter that is not set costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
     )
     vault = Vault(parts.work, parts.keys, parts.clock, use="review")
     sealed = SealedArtefacts(
-        Artefacts(parts.objects, vault, decrypts=(*app.decrypts, STATEMENT_ARTEFACT)),
+        Artefacts(parts.objects, vault, decrypts=(*app.decrypts, STATEMENT_ARTEFACT, FEEDBACK_ARTEFACT)),
         work,
         {name: load_reference(reader) for name, reader in app.artefact_texts.items()},
         {name: load_reference(reader) for name, reader in app.artefact_pages.items()},
@@ -106,22 +117,26 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
     secure = settings.console_url.startswith("https://")
     sessions = Sessions(settings.console_keys, secure, settings.console_session_s, SystemClock())
     prices = {name: ModelPrice(each.input, each.output) for name, each in settings.console_prices.items()}
+    pages = Pages(sessions, parts.clock, settings.console_name, app.all_outcomes)
+    commands = SignedCommands(work, settings.operator_keys(), settings.approver_keys())
+    tail = Tail(audit)
+    cases = CaseList(audit)
     return Views(
-        pages=Pages(sessions, parts.clock, settings.console_name, app.all_outcomes),
-        login=_login(settings, parts.http),
+        pages=pages,
         clock=parts.clock,
-        days=DayVerifier(log),
         audit=audit,
         work=work,
-        cases=CaseList(audit),
-        case_reader=CaseReader(log, audit, work),
-        failures=FailureReader(log, audit, work, app.catalogue),
-        approvals=ApprovalReader(audit, work, sealed),
-        dashboards=DashboardReader(audit, prices),
-        sealed=sealed,
-        commands=SignedCommands(work, settings.operator_keys(), settings.approver_keys()),
-        tail=Tail(audit),
-        playbooks=app.current,
+        tail=tail,
+        sessions=SessionViews(pages, _login(settings, parts.http)),
+        modules=(
+            CaseViews(pages, cases, CaseReader(log, audit, work), sealed),
+            FailureViews(pages, FailureReader(log, audit, work, app.catalogue), commands),
+            ApprovalViews(pages, ApprovalReader(audit, work, sealed, settings.four_eyes()), commands),
+            SwitchViews(pages, SwitchReader(audit, work, parts.clock), cases, commands, app.current),
+            TailViews(pages, tail),
+            DashboardViews(pages, DashboardReader(audit, prices)),
+            ProofViews(pages, audit, DayVerifier(log)),
+        ),
     )
 
 

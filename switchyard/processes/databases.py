@@ -11,7 +11,15 @@ from typing import Any
 import asyncpg
 
 from switchyard.app.application import App, ProcessDescriptor, load_app, load_reference, resource_path
-from switchyard.audit.records.roles import READER, RETENTION, WRITER, audit_owner, grant_audit_rights, seed_audit
+from switchyard.audit.records.roles import (
+    CALLERS,
+    READER,
+    RETENTION,
+    WRITER,
+    audit_owner,
+    grant_audit_rights,
+    seed_audit,
+)
 from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
@@ -107,7 +115,11 @@ def work_grant_settings(app: App) -> dict[str, str]:
         {"node": card.name, "decrypts": card.decrypts, "playbooks": app.playbooks_of(card.name)}
         for card in app.cards.values()
     ]
-    return {"switchyard.agents": ",".join(app.cards), "switchyard.cards": json.dumps(cards)}
+    return {
+        "switchyard.agents": ",".join(app.cards),
+        "switchyard.cards": json.dumps(cards),
+        "switchyard.answer_readers": ",".join(app.answer_readers),
+    }
 
 
 async def migrate_audit(
@@ -116,7 +128,7 @@ async def migrate_audit(
     """Bring the audit database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
     async with _locked_connection(url, login) as connection:
         await close_database(connection)
-        for role in (WRITER, READER, RETENTION):
+        for role in (WRITER, READER, CALLERS, RETENTION):
             await ensure_role(connection, role, password=password_for(role), iam=iam, limits=AUDIT_LIMITS)
         applied = await apply_migrations(connection, (audit_owner(),))
         app = load_app()

@@ -10,6 +10,7 @@ from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import INTAKE_POLL_S, INTAKE_WORKERS, ArrivalQueue, ArrivalTable, BacklogLimits
 from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.dispatch import CaseManager
+from switchyard.case_manager.feedback import FeedbackIntake
 from switchyard.case_manager.gathers import Gathers
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
@@ -90,8 +91,10 @@ async def run_case_manager(
             artefacts=Artefacts(objects, intake_vault, decrypts=()),
             clock=process.clock,
             mac=mac,
+            persons=KeyedHash(settings.person_key),
             deadline=timedelta(seconds=settings.case_deadline_s),
             current=dict(current),
+            memory_tenants=settings.memory_tenants,
         )
         principals = PrincipalKeys(settings.principal_keys)
         intake = CaseIntake(
@@ -118,15 +121,26 @@ async def run_case_manager(
         valid_for = timedelta(seconds=settings.approval_valid_s)
         approvals = ApprovalService(pending, settings.approver_keys(), settings.four_eyes(), valid_for)
         consents = ConsentWaits(pending, principals, settings.consent_url)
+        gathers = Gathers(database, process.clock, catalogue, objects)
         manager = CaseManager(
             arrivals=arrivals,
             closing=closing,
             pending=pending,
             approvals=approvals,
             consents=consents,
-            gathers=Gathers(database, process.clock, catalogue, objects),
+            gathers=gathers,
             suppression=SuppressionList(
                 database, catalogue, process.clock, mac, settings.upstreams, principals, suppression_sources
+            ),
+            feedback=FeedbackIntake(
+                database,
+                catalogue,
+                process.clock,
+                mac,
+                openings.persons,
+                principals,
+                vault,
+                Artefacts(objects, Vault(pool, wrapper, process.clock, use="review"), decrypts=()),
             ),
             publisher=outbox,
             quarantine=await process.quarantine(objects),
@@ -150,7 +164,7 @@ async def run_case_manager(
         process.run_periodically("rejections", reports.tick, breaker, every_s=REPORT_INTERVAL_S)
         operators = settings.operator_keys()
         commands = OperatorCommands(database, catalogue, operators, process.clock)
-        timers = Timers(closing, pending, approvals, consents, commands, outbox)
+        timers = Timers(closing, pending, approvals, consents, gathers, commands, outbox)
         process.run_periodically("timers", timers.tick, breaker, every_s=TIMER_INTERVAL_S)
         retrier = CaseRetrier(database, vault, operators, outbox, process.clock, catalogue)
         process.run_periodically("retries", retrier.tick, breaker, every_s=RETRY_POLL_S)

@@ -41,6 +41,7 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
     """The case manager: its tables, and the key under which it fingerprints what upstream sends."""
 
     mac_key: HexKey = Field(description="The key that fingerprints submissions and addresses, 32 bytes in hex.")
+    person_key: HexKey = Field(description="The key that fingerprints people, 32 bytes in hex; the API's is the same.")
     upstreams: dict[str, UpstreamPolicy] | None = Field(
         default=None,
         description='What each upstream may ask for, as JSON {"upstream.name": {"tenants": [..], "roles": [..]}}, '
@@ -64,6 +65,11 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
     )
     rejection_keep_days: Annotated[int, Field(ge=1)] = Field(
         default=30, description="How long counts of rejected submissions are kept, in days; the log has their reports."
+    )
+    memory_tenants: tuple[str, ...] = Field(
+        default=(),
+        description="Tenants that consented to memory across sessions, as JSON: a list of shell patterns. The case "
+        "manager and memory have the same; by default no tenant's users are remembered beyond a session.",
     )
     case_deadline_s: Annotated[int, Field(ge=1)] = Field(
         default=900, description="Deadline, in seconds, of a case whose submission has none."

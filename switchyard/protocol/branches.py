@@ -44,6 +44,10 @@ class BranchFailure(Contract):
     remedy: Sentence | None = None
 
 
+LATE = BranchFailure(code="late", message="It had not ended when the time of its gather was over.")
+"""Of a branch that a gather with a time limit is joined without."""
+
+
 class BranchEnd(Contract):
     """How a branch ended: the payload of its last answer, or its failure."""
 

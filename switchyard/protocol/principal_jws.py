@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from switchyard.protocol.canonical import parse_foreign_json
 from switchyard.protocol.errors import malformed
+from switchyard.protocol.feedback import FEEDBACK_TOKEN_TYPE, FeedbackClaims
 from switchyard.protocol.fields import StrictContract
 from switchyard.protocol.grants import GRANT_TOKEN_TYPE, GrantClaims
 from switchyard.protocol.principals import PRINCIPAL_ALGORITHM, PRINCIPAL_TOKEN_TYPE, PrincipalClaims
@@ -88,6 +89,16 @@ def sign_grant(claims: GrantClaims, kid: str, key: OKPKey) -> str:
 def verify_grant(statement: str, keys: Mapping[str, OKPKey]) -> tuple[str, GrantClaims]:
     """The key id and the claims of a grant that one of these keys signed. Raises `PrincipalStatementInvalid`."""
     return _verify(statement, keys, GrantClaims, GRANT_TOKEN_TYPE)
+
+
+def sign_feedback(claims: FeedbackClaims, kid: str, key: OKPKey) -> str:
+    """What a user says about a case: a JWS in compact form."""
+    return _sign(claims, kid, key, FEEDBACK_TOKEN_TYPE)
+
+
+def verify_feedback(statement: str, keys: Mapping[str, OKPKey]) -> FeedbackClaims:
+    """The claims of feedback that one of these keys signed. Raises `PrincipalStatementInvalid`."""
+    return _verify(statement, keys, FeedbackClaims, FEEDBACK_TOKEN_TYPE)[1]
 
 
 def _sign(claims: StrictContract, kid: str, key: OKPKey, token_type: str) -> str:

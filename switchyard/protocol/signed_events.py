@@ -69,6 +69,12 @@ SIGNED_EVENTS: Mapping[str, SignedEvent] = {
         "payload.signature",
         {**_APPROVAL, "verdict": "=denied", "reason": "payload.message"},
     ),
+    "ApprovalReturned": SignedEvent(
+        "approvers",
+        "payload.approver",
+        "payload.signature",
+        {**_APPROVAL, "verdict": "=returned", "reason": "payload.instructions"},
+    ),
     "TaskRetried": SignedEvent(
         "operators",
         "payload.operator",

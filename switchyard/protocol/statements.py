@@ -7,7 +7,8 @@ from typing import Literal
 
 from switchyard.protocol.canonical import canonical_json
 
-ApprovalAnswer = Literal["granted", "denied"]
+ApprovalAnswer = Literal["granted", "denied", "returned"]
+"""`returned` sends the content back to be written again; the reason is what to change."""
 
 
 def approval_statement(
@@ -54,7 +55,8 @@ def retry_statement(
 def command_statement(
     *, command_id: str, action: str, target: str, operator: str, reason: str, signed_at: str
 ) -> bytes:
-    """A command of an operator on one target; `action` is halt, resume or cancel. `command_id` makes it usable once."""
+    """A command of an operator on one target; `action` is halt, resume, cancel or forget. `command_id` makes it usable
+    once."""
     return _statement(
         "switchyard/command/1",
         command_id=command_id,

@@ -63,11 +63,12 @@ def fan_out(
     gather = derive_event(
         catalogue,
         event.envelope,
-        GatherBranches(branches=branches, earlier=plan.has_result),
+        GatherBranches(branches=branches, earlier=plan.has_result or step.asks is not None),
         node_from=ROUTER,
         siblings=siblings,
         state=handed,
         storage_refs=needed_storage_refs(event, handed),
+        time_limit_ms=step.seconds * 1_000 or None,
         later_p95_ms=playbook.later_p95_ms(catalogue, step.name),
         budget=TaskBudget(attempts=step.attempts, tokens=tokens),
     )
@@ -96,7 +97,7 @@ def fan_out(
                 event,
                 playbook,
                 first,
-                _branch_state(state, branch, plan, step.name),
+                _branch_state(state, branch, plan, step),
                 seal=seal,
                 tokens=share,
                 later_p95_ms=None if later is None else later + steps_left * 1_000 * (first.p95 or 0),
@@ -158,6 +159,19 @@ def join_results(state: CaseState, joined: BranchesJoined) -> CaseState:
     return state.model_copy(update={"plan": None, "facts": facts})
 
 
+def keep_answers(state: CaseState, joined: BranchesJoined) -> CaseState:
+    """The state of a case that asked one agent for what it can go on without: with the artefacts of the answer, if
+    there is one."""
+    found = {
+        name: value
+        for result in joined.results
+        for name, value in (result.answer or {}).items()
+        if isinstance(value, dict) and value.keys() >= _REFERENCE
+    }
+    facts = {name: value for name, value in (state.facts or {}).items() if name != "results"}
+    return state.model_copy(update={"plan": None, "artefacts": {**state.artefacts, **found}, "facts": facts or None})
+
+
 def next_tokens(event: ReceivedEvent[Contract]) -> int:
     """The token budget of what follows from an event: what is left. A budget that is spent is 1: 0 means that none is
     set."""
@@ -172,12 +186,16 @@ def _tokens_left(envelope: Envelope) -> int:
     return max(0, envelope.budget.tokens - spent)
 
 
-def _branch_state(state: CaseState, branch: PlannedBranch, plan: BranchPlan, gather: str) -> CaseState:
+def _branch_state(state: CaseState, branch: PlannedBranch, plan: BranchPlan, gather: PlaybookStep) -> CaseState:
     part: dict[str, JsonValue] = dict(state.artefacts)
     if branch.part is not None:
         part = {"part": branch.part.model_dump(mode="json", exclude_none=True)}
     found = _found([result.answer for result in plan.results if result.answer is not None])
-    return CaseState(step="intake", node=ROUTER, agent=branch.agent, artefacts=part | found, gather=gather)
+    # What a playbook's own question needs besides, it is granted by name.
+    facts = state.facts if gather.asks is not None else None
+    return CaseState(
+        step="intake", node=ROUTER, agent=branch.agent, artefacts=part | found, facts=facts, gather=gather.name
+    )
 
 
 def _found(answers: Sequence[Mapping[str, JsonValue]]) -> dict[str, JsonValue]:

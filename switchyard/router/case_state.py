@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 
 from switchyard.protocol.branches import BranchFailure, BranchResult, PlannedBranch
 from switchyard.protocol.fields import Contract, Json, Name
+from switchyard.router.playbook import CasePlace
 
 NOT_STARTED = "not_started"
 """The code of a branch that waited for the findings of one that failed."""
@@ -54,3 +55,9 @@ class CaseState(Contract):
     taken: dict[str, int] | None = Field(default=None, description="How often it took each counted edge.")
     plan: BranchPlan | None = Field(default=None, description="Of a gather: all of its branches.")
     gather: Name | None = Field(default=None, description="In a branch: the step that waits for it.")
+
+    @property
+    def place(self) -> CasePlace:
+        """Where the case is, for the playbook's edges."""
+        known = {*self.artefacts, *(self.facts or {}), *(("agent",) if self.agent else ())}
+        return CasePlace(self.step, self.taken or {}, frozenset(known))

@@ -31,18 +31,22 @@ def build_command(
     tokens: int,
     later_p95_ms: int | None = None,
     branch: Branch | None = None,
+    part: bool = False,
     ordinal: int = 0,
     siblings: int = 1,
 ) -> Json:
-    """The command of a step, to the state's agent if the step is a specialist's. In a branch, the state that goes with
-    it has only what the command is granted. Raises `InvalidEvent` if the state has too little for the command."""
+    """The command of a step, to the state's agent if the step is a specialist's. In a branch, or for a `part` of the
+    case, the state that goes with it has only what the command is granted. Raises `InvalidEvent` if the state has too
+    little for the command."""
     node = str(state.agent) if step.node == SPECIALIST else step.node
     known = (state.facts or {}) | state.artefacts
     granted = {field: known[name] for field, name in step.granted.items() if name in known} | dict(step.given)
-    if branch is not None:
-        state = state.model_copy(
-            update={"artefacts": {name: granted[name] for name in state.artefacts if name in granted}}
-        )
+    if branch is not None or part:
+        kept = {
+            name: {each: granted[each] for each in found if each in granted}
+            for name, found in (("artefacts", state.artefacts), ("facts", state.facts or {}))
+        }
+        state = state.model_copy(update=kept | {"facts": kept["facts"] or None})
     handed = state.model_copy(update={"step": step.name, "node": node}).model_dump(mode="json", exclude_none=True)
     try:
         command = step.command.model_validate_json(json.dumps(granted))

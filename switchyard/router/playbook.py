@@ -36,6 +36,8 @@ class PlaybookStep:
     """Fields of the command that the playbook itself states."""
     branch: tuple[str, ...] = ()
     """Of a gather: the steps of one branch, which begins at the first."""
+    asks: str | None = None
+    """Of a gather that the playbook itself begins: the one agent that it asks, and goes on without if it must."""
     at_most: int = 1
     """Of a gather: how many branches a case may have."""
 
@@ -55,26 +57,50 @@ class PlaybookEnding:
 
 
 @dataclass(frozen=True)
+class CasePlace:
+    """Where a case is: the step that was answered, how often it took each counted edge, and what is known of it."""
+
+    step: str | None = None
+    taken: Mapping[str, int] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
+
+
+OPENING = CasePlace()
+
+
+@dataclass(frozen=True)
 class PlaybookEdge:
-    """On an event of this type (and, if `having` is set, with that field in it), go to a step or end the case.
-    `at_most`: how often one case may take it; after that it does not match."""
+    """On an event of this type (and, if `having` is set, with that field in it; or, if the event has no such field, in
+    a case that knows it), go to a step or end the case. `at_most`: how often one case may take it; after that
+    it does not match. `after`: only if the event answers this step. `also`: a step whose task is given besides, and not
+    waited for."""
 
     event: type[Contract]
     go: str | None
     end: PlaybookEnding | None
     having: str | None
     at_most: int | None
+    after: str | None = None
+    also: str | None = None
 
     @property
     def name(self) -> str:
         """Under which the times that a case took it are counted."""
         return f"{self.event.__name__}/{self.go}"
 
-    def matches(self, payload: Contract, taken: Mapping[str, int]) -> bool:
-        """Whether the event takes this edge."""
-        if type(payload) is not self.event or (self.having is not None and getattr(payload, self.having) is None):
+    def matches(self, payload: Contract, place: CasePlace) -> bool:
+        """Whether the event takes this edge in a case that is at `place`."""
+        if type(payload) is not self.event or self.after not in (None, place.step):
             return False
-        return self.at_most is None or taken.get(self.name, 0) < self.at_most
+        if self.having is not None and not self._is_known(self.having, payload, place):
+            return False
+        return self.at_most is None or place.taken.get(self.name, 0) < self.at_most
+
+    @staticmethod
+    def _is_known(name: str, payload: Contract, place: CasePlace) -> bool:
+        if name in type(payload).model_fields:
+            return getattr(payload, name) is not None
+        return name in place.known
 
 
 def task_step(
@@ -99,6 +125,12 @@ def gather_step(name: str, *branch: str, at_most: int, p95: int | None = None) -
     return PlaybookStep(name, CASE_MANAGER, GatherBranches, 1, 0, p95, branch=branch, at_most=at_most)
 
 
+def optional_step(name: str, asked: str, agent: str, *, seconds: int, p95: int | None = None) -> PlaybookStep:
+    """Declare a gather of one branch, whose one step is `asked`, that the case goes on without: when it fails, and when
+    `seconds` are over. Its answer's artefacts are kept under the names of their fields."""
+    return PlaybookStep(name, CASE_MANAGER, GatherBranches, 1, seconds, p95, branch=(asked,), asks=agent)
+
+
 def end_case(outcome: str, code: str | None = None, message: str = "") -> PlaybookEnding:
     """Declare an ending."""
     return PlaybookEnding(outcome, code, message)
@@ -111,9 +143,11 @@ def on(
     go: str | None = None,
     having: str | None = None,
     at_most: int | None = None,
+    after: str | None = None,
+    also: str | None = None,
 ) -> PlaybookEdge:
     """Declare an edge; the first that matches is taken."""
-    return PlaybookEdge(event, go, end, having, at_most)
+    return PlaybookEdge(event, go, end, having, at_most, after, also)
 
 
 class Playbook:
@@ -127,7 +161,9 @@ class Playbook:
         self.steps = {part.name: part for part in parts if isinstance(part, PlaybookStep)}
         self.edges = tuple(part for part in parts if isinstance(part, PlaybookEdge))
         gathers = [step for step in self.steps.values() if step.branch]
+        self.side_steps = {edge.also for edge in self.edges if edge.also is not None}
         targets = {edge.go for edge in self.edges if edge.go is not None} | {step.branch[0] for step in gathers}
+        targets |= self.side_steps
         if targets != set(self.steps):
             raise ValueError(f"{version}: steps and targets differ: {sorted(targets ^ set(self.steps))}")
         if any(edge.event is TaskFailed and edge.end is None for edge in self.edges):
@@ -144,9 +180,11 @@ class Playbook:
         self.grants = frozenset(name for step in granting for name in step.granted.values())
 
     def _check_gathers(self, gathers: list[PlaybookStep]) -> None:
-        names = {step.name for step in gathers}
+        names = {step.name for step in gathers if step.asks is None}
+        if unknown := {edge.after for edge in self.edges if edge.after is not None} - self.steps.keys():
+            raise ValueError(f"{self.version}: edges after steps that are missing: {sorted(unknown)}")
         for step in gathers:
-            if not set(step.branch) <= self.steps.keys() - names:
+            if not set(step.branch) <= self.steps.keys() - {each.name for each in gathers}:
                 raise ValueError(f"{self.version}: a branch of {step.name} has a step that is missing, or a gather")
         reached = {(edge.go, issubclass(edge.event, FanOut)) for edge in self.edges if edge.go is not None}
         if {go for go, fans_out in reached if fans_out} != names or {
@@ -173,19 +211,20 @@ class Playbook:
         # A way back, such as one more draft, is not counted twice: it is the exception, and has its own deadline.
         ways = [
             (self.steps[later].p95 or 0) + self._longest_after(catalogue, later, passed | {later})
-            for later in self._after(catalogue, step)
+            for later in self._steps_after(catalogue, step)
             if later not in passed
         ]
         return max(ways, default=0)
 
-    def _after(self, catalogue: Catalogue, step: str) -> set[str]:
+    def _steps_after(self, catalogue: Catalogue, step: str) -> set[str]:
         """The steps that the answers to a step lead to."""
         command = self.steps[step].command
-        return {edge.go for edge in self.edges if edge.go and command in catalogue.of(edge.event).answers}
+        answered = [edge for edge in self.edges if command in catalogue.of(edge.event).answers]
+        return {edge.go for edge in answered if edge.go and edge.after in (None, step)}
 
-    def edge_for(self, payload: Contract, taken: Mapping[str, int]) -> PlaybookEdge | None:
-        """The first edge that the event takes, in a case that took edges as often as `taken` says."""
-        return next((edge for edge in self.edges if edge.matches(payload, taken)), None)
+    def edge_for(self, payload: Contract, place: CasePlace = OPENING) -> PlaybookEdge | None:
+        """The first edge that the event takes, in a case that is at `place`."""
+        return next((edge for edge in self.edges if edge.matches(payload, place)), None)
 
     def mermaid(self, catalogue: Catalogue) -> str:
         """The graph as a Mermaid flowchart."""
@@ -197,9 +236,15 @@ class Playbook:
             label += f", at most {edge.at_most} times" if edge.at_most else ""
             target = f"{edge.go}[{edge.go}: {waiting_for[edge.go]}]" if edge.go else f"{_end(edge)}([{_end(edge)}])"
             lines += [f"  {origin} -->|{label}| {target}" for origin in self._origins(catalogue, edge)]
+        for edge in self.edges:
+            if edge.also is not None:
+                besides = f"{edge.also}[{edge.also}: {waiting_for[edge.also]}]"
+                lines += [
+                    f"  {origin} -.->|{edge.event.__name__}| {besides}" for origin in self._origins(catalogue, edge)
+                ]
         for step in self.steps.values():
             for first in step.branch[:1]:
-                label = f"each of at most {step.at_most} branches"
+                label = f"each of at most {step.at_most} branches" if step.asks is None else f"for {step.seconds} s"
                 lines.append(f"  {step.name} -->|{label}| {first}[{first}: {waiting_for[first]}]")
         return "\n".join(lines)
 
@@ -208,7 +253,10 @@ class Playbook:
         type_ = catalogue.of(edge.event)
         if not type_.answers:
             return [type_.producers[0] if len(type_.producers) == 1 else "any"]
-        return [step.name for step in self.steps.values() if step.command in type_.answers]
+        steps = [step.name for step in self.steps.values() if step.command in type_.answers]
+        # An edge that says no step is for those for which no other edge on the event says one.
+        own = {each.after for each in self.edges if each.event is edge.event and each.after is not None}
+        return [name for name in steps if name == edge.after or (edge.after is None and name not in own)]
 
 
 def _end(edge: PlaybookEdge) -> str:

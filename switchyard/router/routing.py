@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue, ValidationError
 
-from switchyard.protocol.branches import FanOut
+from switchyard.protocol.branches import FanOut, PlannedBranch
 from switchyard.protocol.catalogue import ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event
 from switchyard.protocol.errors import InvalidEvent, NotDeployed, RejectionReason, forged, invalid
@@ -17,10 +17,18 @@ from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import CloseCase, GatherBranches
 from switchyard.protocol.fields import Artefact, Contract, Json
 from switchyard.protocol.received import ReceivedEvent, first_validation_error
-from switchyard.router.branches import end_branch, fan_out, join_results, leaves_branch, next_tokens
+from switchyard.router.branches import end_branch, fan_out, join_results, keep_answers, leaves_branch, next_tokens
 from switchyard.router.case_state import BranchPlan, CaseState
 from switchyard.router.commands import build_command, describe_failure, needed_storage_refs
-from switchyard.router.playbook import SPECIALIST, Playbook, PlaybookEdge, PlaybookEnding, PlaybookStep, RoutingTable
+from switchyard.router.playbook import (
+    OPENING,
+    SPECIALIST,
+    Playbook,
+    PlaybookEdge,
+    PlaybookEnding,
+    PlaybookStep,
+    RoutingTable,
+)
 from switchyard.router.retry import quoted_command, reissue_command
 from switchyard.router.state_seal import StateSeal
 
@@ -40,42 +48,60 @@ def route(event: ReceivedEvent[Contract], seal: StateSeal, table: RoutingTable) 
         case TaskRetried():
             return _retry(event, seal, table.catalogue, playbook)
         case TaskFailed() as failure:
-            return [_fail(event, failure, seal, table.catalogue, playbook)]
+            return _fail(event, failure, seal, table.catalogue, playbook)
         case _:
             return _advance(event, seal, table.catalogue, playbook)
 
 
 def _fail(
     event: ReceivedEvent[Contract], failure: TaskFailed, seal: StateSeal, catalogue: Catalogue, playbook: Playbook
-) -> Json:
-    """What follows from a failed task: the end of its branch, or of its case."""
+) -> list[Json]:
+    """What follows from a failed task: the end of its branch, or of its case. A side step's failure is its own."""
     if failure.task != seal.verify(event.envelope):
         raise forged("a failure of another task than the sealed one", "payload.task")
     if event.envelope.branch is not None:
-        return end_branch(catalogue, event, None)
-    failed = playbook.edge_for(failure, {})
-    return _close(catalogue, event, failed.end if failed and failed.end else PlaybookEnding("failed"), {})
+        return [end_branch(catalogue, event, None)]
+    if failure.task_type in {playbook.steps[name].command.__name__ for name in playbook.side_steps}:
+        return []
+    failed = playbook.edge_for(failure)
+    return [_close(catalogue, event, failed.end if failed and failed.end else PlaybookEnding("failed"), {})]
 
 
 def _advance(event: ReceivedEvent[Contract], seal: StateSeal, catalogue: Catalogue, playbook: Playbook) -> list[Json]:
     """What follows from an opening or an answer, by the first edge that it takes."""
     before = _state_of(catalogue, event, seal, playbook)
-    edge = playbook.edge_for(event.payload, (before.taken if before else None) or {})
+    edge = playbook.edge_for(event.payload, before.place if before else OPENING)
     if edge is None:
         raise InvalidEvent(RejectionReason.UNKNOWN, f"{playbook.version} has no edge for {event.envelope.type}", "type")
     if leaves_branch(playbook, before, edge):
         return [end_branch(catalogue, event, edge)]
-    state = _remember(event, before, edge, playbook.grants)
+    state = _remember(event, before, edge, playbook)
     gather = _gather_of(playbook, before, edge) if state.plan else None
     if gather is not None:
         return fan_out(catalogue, event, playbook, gather, state, tokens=next_tokens(event), seal=seal)
     if edge.end is not None:
-        return [_close(catalogue, event, edge.end, state.artefacts)]
+        besides = [] if edge.also is None else [_side_task(catalogue, event, playbook, edge.also, state, seal=seal)]
+        return [_close(catalogue, event, edge.end, state.artefacts, siblings=1 + len(besides)), *besides]
     step = playbook.steps[str(edge.go)]
     if step.node == SPECIALIST and state.agent not in catalogue.of(step.command).consumers:
         ending = PlaybookEnding("no_agent", "unknown_agent", "The chosen agent is not deployed.")
         return [_close(catalogue, event, ending, {})]
     return [build_command(catalogue, event, playbook, step, state, seal=seal, tokens=next_tokens(event))]
+
+
+def _side_task(
+    catalogue: Catalogue,
+    event: ReceivedEvent[Contract],
+    playbook: Playbook,
+    name: str,
+    state: CaseState,
+    *,
+    seal: StateSeal,
+) -> Json:
+    """A task that the case does not wait for. Its state says nothing: no answer comes back to the router."""
+    step = playbook.steps[name]
+    known = CaseState(step="intake", node=ROUTER, artefacts=state.artefacts, facts=state.facts)
+    return build_command(catalogue, event, playbook, step, known, seal=seal, tokens=0, part=True, ordinal=1, siblings=2)
 
 
 def _gather_of(playbook: Playbook, before: CaseState | None, edge: PlaybookEdge) -> PlaybookStep | None:
@@ -126,7 +152,7 @@ def _read_state(sealed: Json) -> CaseState:
 
 
 def _remember(
-    event: ReceivedEvent[Contract], state: CaseState | None, edge: PlaybookEdge, grants: frozenset[str]
+    event: ReceivedEvent[Contract], state: CaseState | None, edge: PlaybookEdge, playbook: Playbook
 ) -> CaseState:
     """The state with what the event adds: artefacts and granted facts under the names of their fields, the agent. A
     fact that the event has a field for and leaves out is forgotten: the newest event withdraws it."""
@@ -137,7 +163,7 @@ def _remember(
         value = getattr(event.payload, name)
         if isinstance(value, Artefact) or (isinstance(value, tuple) and value and isinstance(value[0], Artefact)):
             artefacts[name] = fields[name]
-        elif name in grants:
+        elif name in playbook.grants:
             facts.pop(name, None)
             facts |= {name: fields[name]} if name in fields else {}
     taken = dict(state.taken or {}) if state else {}
@@ -147,6 +173,8 @@ def _remember(
     plan = state.plan if state else None
     if isinstance(event.payload, FanOut):
         plan = BranchPlan(mode=event.payload.mode, branches=event.payload.branches)
+    elif edge.go is not None and (asked := playbook.steps[edge.go].asks) is not None:
+        plan = BranchPlan(mode="parallel", branches=(PlannedBranch(agent=asked),))
     remembered = CaseState(
         step="intake",
         node=ROUTER,
@@ -157,11 +185,19 @@ def _remember(
         plan=plan,
         gather=state.gather if state else None,
     )
-    return join_results(remembered, event.payload) if isinstance(event.payload, BranchesJoined) else remembered
+    if not isinstance(event.payload, BranchesJoined):
+        return remembered
+    optional = state is not None and playbook.steps[state.step].asks is not None
+    return keep_answers(remembered, event.payload) if optional else join_results(remembered, event.payload)
 
 
 def _close(
-    catalogue: Catalogue, event: ReceivedEvent[Contract], ending: PlaybookEnding, artefacts: Mapping[str, JsonValue]
+    catalogue: Catalogue,
+    event: ReceivedEvent[Contract],
+    ending: PlaybookEnding,
+    artefacts: Mapping[str, JsonValue],
+    *,
+    siblings: int = 1,
 ) -> Json:
     failure = event.payload if isinstance(event.payload, TaskFailed) else None
     answer = Artefact.model_validate_json(json.dumps(artefacts["answer"])) if "answer" in artefacts else None
@@ -177,5 +213,10 @@ def _close(
     )
     kept = {"answer": artefacts["answer"]} if answer else {}
     return derive_event(
-        catalogue, event.envelope, payload, node_from=ROUTER, storage_refs=needed_storage_refs(event, kept)
+        catalogue,
+        event.envelope,
+        payload,
+        node_from=ROUTER,
+        siblings=siblings,
+        storage_refs=needed_storage_refs(event, kept),
     )

@@ -73,7 +73,8 @@ class StateSeal:
             raise _seal_error("the seal does not fit: the case's facts were altered, or it is another's task or case")
         # A branch that never began, because its agent is not deployed, ends in its gather's own place.
         in_place = answer.seq > int(seq) if is_join else answer.seq == int(seq) + 1
-        if not in_place or (answer.ordinal, answer.siblings) != (0, 1):
+        # An answer may have siblings: reports that no node handles.
+        if not in_place or answer.ordinal != 0:
             raise _seal_error("the answer is not in the task's place", field="seq")
         if answer.event_id != event_id_for(task, answer.node_from, answer.type):
             raise _seal_error("the answer's id does not follow from the task", field="event_id")

@@ -50,7 +50,7 @@ def test_demo_run_twice_agrees_with_its_log_and_leaves_no_process() -> None:
         found = json.loads(figures.read_text())
         assert set(found) == {
             "cases", "closed", "transitions", "audit_rows", "distinct_events", "chain", "failovers", "latency_ms",
-            "hop_ms", "wall_s", "email", "users", "several",
+            "hop_ms", "wall_s", "email", "users", "several", "memory",
         }  # fmt: skip
         assert found["cases"] == sum(found["closed"].values()) >= 24
         assert found["audit_rows"] == found["distinct_events"] == found["transitions"]

@@ -9,15 +9,18 @@ import json
 import random
 import urllib.request
 from collections import Counter
+from functools import partial
 from typing import Any
 from urllib.error import HTTPError
 
 import pytest
 
 from contracts.documents.opt_out import OPT_OUT_PATH
-from demo.emails import DEMO_EMAILS, build_email_submission
+from demo.emails import DEMO_EMAILS, DemoEmail, build_email_submission
 from services.specialists.compliance.pack import pack_in_force, released_packs
 from switchyard.cli.app.operator_commands import submit_command
+from switchyard.cli.commands.approval import submit_decision
+from switchyard.devstack.stack.local_stack import LOCAL_OPERATOR
 from switchyard.protocol.fields import Json
 from switchyard.protocol.operator_commands import CommandAction
 from tests.e2e.conftest import Deployment
@@ -27,16 +30,16 @@ REMINDER = DEMO_EMAILS[0]
 WORKERS = ("email_sender", "compliance", "drafter")
 
 
-def _emails(deployment: Deployment, count: int) -> list[Json]:
+def _emails(deployment: Deployment, count: int, email: DemoEmail = REMINDER) -> list[Json]:
     now = deployment.target.clock.now()
     mark = f"{deployment.prefix}-{random.SystemRandom().randrange(10**9):09}"
     made = []
     for number in range(count):
-        email = build_email_submission(REMINDER, number, now)
-        email["idempotency_key"] = f"{mark}-{number}"
-        email["consumer_id"] = f"{mark}-{number}"
-        email["facts"]["email"]["address"] = f"{mark}.{number}@gmail.com"
-        made.append(email)
+        built = build_email_submission(email, number, now)
+        built["idempotency_key"] = f"{mark}-{number}"
+        built["consumer_id"] = f"{mark}-{number}"
+        built["facts"]["email"]["address"] = f"{mark}.{number}@gmail.com"
+        made.append(built)
     return made
 
 
@@ -121,6 +124,37 @@ async def test_halt_stops_every_email_and_resumption_sends_each_once(deployment:
     assert {payload["outcome"] for payload in closed.values()} == {"sent"}
     await _sent_once_as_passed(deployment, [*cases, *late], closed)
     assert await deployment.findings([*cases, *late]) == []
+
+
+async def test_returned_draft_is_written_and_approved_again_and_only_that_one_is_sent(
+    deployment: Deployment,
+) -> None:
+    (submission,) = _emails(deployment, 1, next(email for email in DEMO_EMAILS if email.key == "settlement"))
+    (case,) = await deployment.submit([submission], source="upstream.collections")
+
+    async def asked() -> str | None:
+        rows = await deployment.rows(
+            "select approval_id::text from case_manager.approval where case_id = $1 and state = 'asked'",
+            case,
+            database="SWITCHYARD_WORK_DB_OWNER_URL",
+        )
+        return rows[0]["approval_id"] if rows else None
+
+    decide = partial(submit_decision, deployment.target, approver=LOCAL_OPERATOR)
+    first = await deployment.until(asked, seconds=60, what="an approval")
+    assert await decide(first, "returned", reason="End with the choice.") == "returned"
+    second = await deployment.until(asked, seconds=60, what="an approval of another draft")
+    assert second != first
+    assert await decide(second, "granted", reason="Reads well.") == "granted"
+    closed = await deployment.closed([case], seconds=60)
+    assert closed[case]["outcome"] == "sent"
+    drafted = await _contents(deployment, [case], "EmailDrafted")
+    returned = await _contents(deployment, [case], "ApprovalReturned")
+    sent = await _contents(deployment, [case], "EmailSent")
+    assert len(drafted[case]) == 2
+    assert sent[case] == drafted[case] - returned[case]
+    await _sent_once_as_passed(deployment, [case], closed)
+    assert await deployment.findings([case]) == []
 
 
 async def test_republished_events_of_a_sent_email_send_nothing(deployment: Deployment) -> None:

@@ -31,8 +31,8 @@ from services.drafter.handlers import read_finding, read_input_document
 from services.ingress.grants import Grants
 from services.ingress.handler import Ingress, respond
 from services.ingress.principal import PrincipalSigner
-from services.ingress.tokens import TokenVerifier
 from services.specialists.email_feedback.feedback import read_report, read_suppressions
+from switchyard.api.user_tokens import TokenVerifier
 from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier, read_key_set
 from switchyard.protocol.canonical import canonical_json, parse_foreign_json, parse_json
 from switchyard.protocol.errors import InvalidEvent

@@ -27,7 +27,7 @@ values ($1, '', $2, $3, $4, $5, $6, $7)
 on conflict (case_id) do nothing
 """
 _PERSON = """
-insert into vault.subject_key (subject, tenant, fingerprint, wrapped_key, external_id) values ($1, 'acme', $2, $3, '')
+insert into vault.subject_key (subject, tenant, fingerprint, wrapped_key, external_id) values ($1, $4, $2, $3, '')
 """
 
 
@@ -57,9 +57,12 @@ class KnownCases:
         """
         self._execute(sql, case_id)
 
-    def add_person(self, subject: str, wrapped_key: bytes) -> None:
-        """Record a person's key."""
-        self._execute(_PERSON, subject, hashlib.sha256(subject.encode()).digest(), wrapped_key)
+    def add_person(
+        self, subject: str, wrapped_key: bytes, *, fingerprint: bytes | None = None, tenant: str = "acme"
+    ) -> None:
+        """Record a person's key, under the fingerprint of their name if somebody looks for it."""
+        found_by = fingerprint or hashlib.sha256(subject.encode()).digest()
+        self._execute(_PERSON, subject, found_by, wrapped_key, tenant)
 
     def close(self) -> None:
         """Close the connection and end the thread."""
@@ -101,6 +104,8 @@ class Person:
     master: bytes
     subject: str = field(default_factory=lambda: str(uuid.uuid4()))
     key: bytes = field(default_factory=lambda: AESGCM.generate_key(bit_length=256))
+    fingerprint: bytes | None = None
+    tenant: str = "acme"
 
     def __post_init__(self) -> None:
         cases = known_cases()
@@ -108,7 +113,7 @@ class Person:
         wrapped = asyncio.run_coroutine_threadsafe(
             LocalKeyWrapper(self.master).wrap(self.key, subject=self.subject), cases._loop
         ).result(CALL_TIMEOUT_S)
-        cases.add_person(self.subject, wrapped)
+        cases.add_person(self.subject, wrapped, fingerprint=self.fingerprint, tenant=self.tenant)
 
     def seal(self, case_id: str, name: str, data: bytes) -> bytes:
         """Sealed as an agent seals it."""

@@ -16,7 +16,7 @@ import yaml
 from services.app import LOCAL_IDENTITY
 from services.ingress.grants import grant_claims
 from services.ingress.settings import GrantPolicy
-from services.ingress.tokens import TokenVerifier
+from switchyard.api.user_tokens import TokenVerifier
 from switchyard.devstack.identity.provider import AUDIENCE, FRONT_END
 from switchyard.identity.jwt_verifier import JwtVerifier, fetch_jwks
 

@@ -49,6 +49,7 @@ PUBLISHED = {
     "ses-simulator": 8080,
     "email-feedback": 8081,
     "keycloak": 8080,
+    "api": 8081,
     "console": 8081,
     "identity-provider": 8080,
     "traces": 16686,
@@ -213,8 +214,8 @@ def test_process_logs_in_with_its_own_role_to_its_own_database(name: str) -> Non
     }[needed.database]
     password = compose()["x-development"]["role-password"]
     logins = {variable: (needed.node, database) for variable, database in expected.items()}
-    if needed.reviews:
-        logins["SWITCHYARD_AUDIT_DB_URL"] = ("audit_reader", "audit")
+    if needed.log_reader is not None:
+        logins["SWITCHYARD_AUDIT_DB_URL"] = (needed.log_reader, "audit")
     assert urls == {
         variable: f"postgresql://{role}:{password}@postgres:5432/{database}"
         for variable, (role, database) in logins.items()
@@ -264,8 +265,10 @@ def test_keys_are_marked_for_development_and_match_their_public_keys() -> None:
     values = [*compose()["x-development"].values(), given["SWITCHYARD_OPERATOR_KEY"], given["SWITCHYARD_RECEIPT_KEY"]]
     private = [key for value in values for key in re.findall(r"\b[0-9a-f]{64}\b", value)]
     operators = yaml.safe_load(compose()["x-development"]["operators"])
-    texts = [bytes.fromhex(key) for key in private if key not in operators.values()]
-    assert len({*texts}) == len(texts) == 13
+    ingress_key = yaml.safe_load(compose()["x-development"]["principal-keys"])["upstream.ingress"]["local"]
+    assert ingress_key == derive_public_key(bytes.fromhex(compose()["x-development"]["ingress-key"]))
+    texts = [bytes.fromhex(key) for key in private if key not in operators.values() and key != ingress_key]
+    assert len({*texts}) == len(texts) == 15
     assert all(text.startswith(b"development only: ") and len(text) == 32 for text in texts)
     assert operators == {LOCAL_OPERATOR: derive_public_key(bytes.fromhex(given["SWITCHYARD_OPERATOR_KEY"]))}
     for name, key in (

@@ -26,8 +26,22 @@ from tests.reference import images, needs
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = {"cli", "ingress", "simulators"}
-OURS = {"contracts", "demo", "evals", "faststream_sqs", "latency_failover", "services", "switchyard"}
-LIBRARIES = {"faststream_sqs": "packages/faststream-sqs", "latency_failover": "packages/latency-failover"}
+OURS = {
+    "contracts",
+    "demo",
+    "evals",
+    "faststream_sqs",
+    "latency_failover",
+    "services",
+    "switchyard",
+    "switchyard_client",
+}
+LIBRARIES = {
+    "faststream_sqs": "packages/faststream-sqs",
+    "latency_failover": "packages/latency-failover",
+    "switchyard_client": "packages/switchyard-client",
+}
+OURS = {"contracts", "demo", "evals", "services", "switchyard", *LIBRARIES}
 ENTRIES = {
     # Commands import what they need when they run.
     "cli": {

@@ -42,6 +42,7 @@ def test_alarms_and_runbook_sections_correspond() -> None:
 
 
 _PLACES = {
+    "${var.process.name}": "NODE",
     "${var.consumer.name}": "NODE",
     "${var.server.name}": "NODE",
     "${each.value.name}": "QUEUE",

@@ -148,7 +148,9 @@ async def _judged_reply(
         judgement = await judge.judge_email(agent, situation, situation.draft)
     marks = judge.criteria(judgement, situation.pack)
     score, weak = judge.rubric_score(marks), judge.below_floor(marks)
-    approval = () if weak else approval_reasons(situation, results, score)
+    approval = (
+        () if weak else approval_reasons(situation, results, score, returned=task.payload.instructions is not None)
+    )
     judged = {"rubric": marks, "rubric_score": score, "approval": approval}
     common = await _store_review(task, artefacts, situation, "email", results, **judged)
     payload: Contract

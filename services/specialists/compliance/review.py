@@ -149,12 +149,16 @@ APPROVAL_REASONS: dict[Code, str] = {
     "purpose": "The policy requires approval for this purpose.",
     "large_amount": "The balance is over the policy's limit.",
     "rubric_low": "The score passes every floor and is below the comfort threshold.",
+    "returned": "A person sent an earlier draft back.",
 }
 
 
-def approval_reasons(situation: RuleInput, results: Sequence[RuleEvaluation], rubric_score: int) -> tuple[Code, ...]:
-    """Every reason why approval is needed by the pack's policy, the weightiest first; empty if it is not needed."""
-    return tuple(_approval_reasons(situation, results, rubric_score))
+def approval_reasons(
+    situation: RuleInput, results: Sequence[RuleEvaluation], rubric_score: int, *, returned: bool = False
+) -> tuple[Code, ...]:
+    """Every reason why approval is needed by the pack's policy, the weightiest first; empty if it is not needed.
+    `returned`: a person sent an earlier draft back, and sees this one under any policy."""
+    return (*_approval_reasons(situation, results, rubric_score), *(("returned",) if returned else ()))
 
 
 def _approval_reasons(situation: RuleInput, results: Sequence[RuleEvaluation], rubric_score: int) -> Iterator[Code]:

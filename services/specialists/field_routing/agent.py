@@ -119,15 +119,17 @@ def build_routing_agent(model: Model[Any]) -> RoutingAgent:
     return agent
 
 
-async def choose_parameters(question: str, *, agent: RoutingAgent, run: RoutingRun) -> PlanRoutes | CannotPlan:
-    """Ask the agent. The planning task is then in `run`.
+async def choose_parameters(
+    question: str, *, agent: RoutingAgent, run: RoutingRun, memory: str = ""
+) -> PlanRoutes | CannotPlan:
+    """Ask the agent. The planning task is then in `run`. `memory` is what was said before, as text for the prompt.
 
     Raises `PermanentTaskError` if the question names what does not exist, `RetryableTaskError` for an unusable answer.
     """
     if not question.strip():
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
     prompt, usage = (
-        f"<question>{question.replace('<', '&lt;')}</question>",
+        f"<question>{question.replace('<', '&lt;')}</question>{memory}",
         UsageLimits(request_limit=MAX_ROUTE_REQUESTS),
     )
     try:

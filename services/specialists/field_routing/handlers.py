@@ -32,7 +32,7 @@ from services.specialists.field_routing.work_orders import (
     TokenNotAccepted,
     WorkOrderService,
 )
-from services.specialists.questions import read_question
+from services.specialists.questions import read_memory, read_question
 from switchyard.identity.client import ConsentRequired, TokenSource
 from switchyard.protocol.events.failures import ReauthNeeded
 from switchyard.runtime.core.errors import PermanentTaskError
@@ -84,7 +84,7 @@ async def answer_question(
             data = await service.open_orders(user.token)
     except ConsentRequired as needed:
         return TaskResult(ReauthNeeded(audience=needed.audience))
-    question = await read_question(task, artefacts)
+    question, memory = await read_question(task, artefacts), await read_memory(task, artefacts)
     crews: dict[str, Sequence[CrewMember]] = {}
 
     async def crew_of(day: str) -> Sequence[CrewMember]:
@@ -94,7 +94,7 @@ async def answer_question(
 
     run = RoutingRun(data, crew_of, planner.travel, planner.rates, planner.lunch)
     async with model_budget(model, task, margin_ms=FIELD_ROUTING_MARGIN_MS + SOLVING_MS) as decisions:
-        output = await choose_parameters(question, agent=agent, run=run)
+        output = await choose_parameters(question, agent=agent, run=run, memory=memory)
     if isinstance(output, CannotPlan) or run.task is None:
         # The model's reason may repeat the question, so it does not go into an event.
         message = "the question asks for something else than a plan of visits"

@@ -109,16 +109,22 @@ class QueryProposal:
 
 
 async def propose_query(
-    question: str, *, agent: Agent[AgentRun, SqlAnswer | CannotAnswer], check: CheckQuery, limits: QueryLimits
+    question: str,
+    *,
+    agent: Agent[AgentRun, SqlAnswer | CannotAnswer],
+    check: CheckQuery,
+    limits: QueryLimits,
+    memory: str = "",
 ) -> QueryProposal:
-    """Ask the agent for a query.
+    """Ask the agent for a query. `memory` is what was said before, as text for the prompt.
 
     Raises `PermanentTaskError` if every query is rejected, `RetryableTaskError` for an unusable answer.
     """
     if not question.strip():
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
     run = AgentRun(check, limits)
-    prompt, usage = f"<question>{question.replace('<', '&lt;')}</question>", UsageLimits(request_limit=MAX_REQUESTS)
+    prompt = f"<question>{question.replace('<', '&lt;')}</question>{memory}"
+    usage = UsageLimits(request_limit=MAX_REQUESTS)
     try:
         output = (await agent.run(prompt, deps=run, usage_limits=usage)).output
     except UsageLimitExceeded as error:
@@ -147,6 +153,7 @@ async def query_answer(
     schema: Schema,
     case_id: str,
     role: str,
+    memory: str = "",
     limits: QueryLimits | None = None,
     budget: UserBudget | None = None,
 ) -> SqlFindings:
@@ -155,7 +162,7 @@ async def query_answer(
     Raises `PermanentTaskError` and `RetryableTaskError`.
     """
     limits = limits or QueryLimits()
-    proposal = await propose_query(question, agent=agent, check=check, limits=limits)
+    proposal = await propose_query(question, agent=agent, check=check, limits=limits, memory=memory)
     if proposal.query is None:
         return build_unanswerable(proposal.explanation, schema=schema, role=role)
     run = partial(warehouse.run, proposal.query, case_id=case_id, role=role, limits=limits)

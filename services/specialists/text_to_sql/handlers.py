@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
-from services.specialists.questions import read_question
+from services.specialists.questions import read_memory, read_question
 from services.specialists.text_to_sql.agent import SQL_PROMPT_VERSION, AgentRun, CannotAnswer, SqlAnswer, query_answer
 from services.specialists.text_to_sql.budget import WarehouseBudget
 from services.specialists.text_to_sql.guard_process import CheckQuery
@@ -61,6 +61,7 @@ async def answer_question(
                 schema=schema,
                 case_id=task.envelope.case_id,
                 role=role,
+                memory=await read_memory(task, artefacts),
                 limits=limits,
                 budget=budget.of(SessionScope.of(task.envelope)),
             )

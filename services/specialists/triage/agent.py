@@ -82,15 +82,17 @@ def check_choice(choice: AgentChoice, names: set[str], *, at_most: int) -> Agent
     return choice
 
 
-async def choose_specialist(agent: Agent[int, AgentChoice], question: str, *, at_most: int = 1) -> AgentChoice:
-    """Choose for one question.
+async def choose_specialist(
+    agent: Agent[int, AgentChoice], question: str, *, at_most: int = 1, memory: str = ""
+) -> AgentChoice:
+    """Choose for one question. `memory` is what was said before, as text for the prompt.
 
     Raises `PermanentTaskError` for an empty question, `RetryableTaskError` if the model names no existing agent.
     """
     if not question.strip():
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
     try:
-        result = await agent.run(f"<question>{question.replace('<', '&lt;')}</question>", deps=at_most)
+        result = await agent.run(f"<question>{question.replace('<', '&lt;')}</question>{memory}", deps=at_most)
     except UnexpectedModelBehavior as error:
         raise RetryableTaskError(
             "bad_choice", "the model did not choose an agent that exists", remedy="see the prompt and the triage evals"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from contracts.events.router import ChooseAgent
 from contracts.events.triage import AgentChosen, AgentsChosen, NoAgentFits
 from latency_failover import FailoverModel
+from services.specialists.questions import read_memory
 from services.specialists.triage.agent import TRIAGE_PROMPT_VERSION, AgentChoice, choose_specialist
 from switchyard.protocol.branches import PlannedBranch
 from switchyard.protocol.fields import Contract
@@ -30,7 +31,9 @@ async def choose_agent(
     """
     question = (await artefacts.read(task, task.payload.question)).decode()
     async with model_budget(model, task, margin_ms=TRIAGE_MARGIN_MS) as decisions:
-        choice = await choose_specialist(agent, question, at_most=task.payload.at_most or 1)
+        choice = await choose_specialist(
+            agent, question, at_most=task.payload.at_most or 1, memory=await read_memory(task, artefacts)
+        )
     payload: Contract = AgentChosen(agent=choice.agent) if choice.agents else NoAgentFits()
     if choice.parts:
         branches = [

@@ -136,8 +136,11 @@ def build_well_agent(model: Model[Any], tools: Sequence[str]) -> WellAgent:
     return agent
 
 
-async def compute_answer(question: str, *, agent: WellAgent, read: ReadData, role: str) -> tuple[list[Computed], str]:
-    """The computations that answer a question, and the model's words; none if nothing can be computed.
+async def compute_answer(
+    question: str, *, agent: WellAgent, read: ReadData, role: str, memory: str = ""
+) -> tuple[list[Computed], str]:
+    """The computations that answer a question, and the model's words; none if nothing can be computed. `memory` is what
+    was said before, as text for the prompt; no number in it counts as known.
 
     Raises `PermanentTaskError`, `RetryableTaskError`, and what `read` raises.
     """
@@ -145,7 +148,7 @@ async def compute_answer(question: str, *, agent: WellAgent, read: ReadData, rol
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
     run = WellRun(read, question, role)
     prompt, usage = (
-        f"<question>{question.replace('<', '&lt;')}</question>",
+        f"<question>{question.replace('<', '&lt;')}</question>{memory}",
         UsageLimits(request_limit=MAX_WELL_REQUESTS),
     )
     try:

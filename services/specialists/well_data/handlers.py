@@ -8,7 +8,7 @@ from functools import partial
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
-from services.specialists.questions import read_question
+from services.specialists.questions import read_memory, read_question
 from services.specialists.well_data.access import ACCESS_ROLE, basins_of_role, role_of_scopes
 from services.specialists.well_data.agent import WELL_PROMPT_VERSION, WellAgent, compute_answer
 from services.specialists.well_data.store import WellScope, WellStore
@@ -46,9 +46,11 @@ async def answer_question(
     # What the identity service gave the token for counts, not what the command says.
     role = role_of_scopes(token.access.scopes, ACCESS_ROLE)
     scope = WellScope(SessionScope.of(envelope), basins_of_role(role, basins))
-    question = await read_question(task, artefacts)
+    question, memory = await read_question(task, artefacts), await read_memory(task, artefacts)
     async with model_budget(model, task, margin_ms=WELL_DATA_MARGIN_MS) as decisions:
-        computed, words = await compute_answer(question, agent=agent, read=partial(store.read, scope), role=role)
+        computed, words = await compute_answer(
+            question, agent=agent, read=partial(store.read, scope), role=role, memory=memory
+        )
     if not computed:
         # The model's reason may repeat the question, so it does not go into an event.
         message = "no computation on the loaded well data answers the question"

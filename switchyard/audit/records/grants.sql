@@ -21,6 +21,12 @@ grant execute on function
   audit.index_rows(date[], uuid[], text[], timestamptz[], bytea[], bytea[], uuid[]), audit.refuse_rows(date[], uuid[])
 to audit;
 
+-- The API: cases that users asked, by a view, and how far the log is.
+revoke all on all tables in schema audit from audit_api;
+grant usage on schema audit to audit_api;
+grant select on audit.caller_event to audit_api;
+grant select (log_index) on audit.log_entry to audit_api;
+
 revoke all on all tables in schema audit from audit_retention;
 grant usage on schema audit to audit_retention;
 grant select on

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from switchyard.protocol.branches import Branch
+from switchyard.protocol.branches import LATE, Branch
 from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.catalogue import UPSTREAM_PREFIX, Catalogue, EventType
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
@@ -131,13 +131,16 @@ def _branch_ends(envelope: Envelope) -> tuple[str, ...]:
     results = envelope.payload.get("results") if envelope.type == BranchesJoined.__name__ else [envelope.payload]
     if envelope.type not in {BranchesJoined.__name__, JoinBranch.__name__} or not isinstance(results, list):
         return ()
-    ends = []
-    for result in results:
-        found: Json = {
-            name: result[name] for name in ("answer", "failure") if isinstance(result, dict) and name in result
-        }
-        ends.append(f"{'+'.join(found)} {hashlib.sha256(canonical_json(found)).hexdigest()}")
-    return tuple(ends)
+    return tuple(map(_branch_end, results))
+
+
+def _branch_end(result: object) -> str:
+    found: Json = {name: result[name] for name in ("answer", "failure") if isinstance(result, dict) and name in result}
+    return f"{'+'.join(found)} {hashlib.sha256(canonical_json(found)).hexdigest()}"
+
+
+LATE_END = _branch_end({"failure": LATE.model_dump(mode="json", exclude_none=True)})
+"""Of a branch that a gather was joined without."""
 
 
 def _fields(value: Any) -> Json:

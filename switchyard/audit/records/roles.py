@@ -23,6 +23,9 @@ WRITER = "audit"
 READER = "audit_reader"
 """The role of reviewers and the command line: select."""
 
+CALLERS = "audit_api"
+"""The role of the API: it selects from the view of cases that users asked."""
+
 RETENTION = "audit_retention"
 """The operators' role for retention and erasure: it places holds and removes bodies against receipts."""
 

@@ -11,17 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from switchyard.audit.records.projection import Transition
+from switchyard.audit.records.projection import LATE_END, Transition
 from switchyard.audit.verification.findings import Finding, FindingKind
 from switchyard.protocol.branches import Branch
 from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER
 from switchyard.protocol.envelope import event_id_for
-from switchyard.protocol.events.case_manager import ConsentRequested, TaskRetried
+from switchyard.protocol.events.case_manager import BranchesJoined, ConsentRequested, TaskRetried
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import GatherBranches, JoinBranch
 from switchyard.protocol.fields import Principal
 
 RETRIED_TYPE, FAILED_TYPE, CONSENT_REQUESTED = TaskRetried.__name__, TaskFailed.__name__, ConsentRequested.__name__
+JOINED_TYPE = BranchesJoined.__name__
 _CASE_FACTS = ("opened_on", "tenant", "session_id", "principal_sub", "subject", "playbook_version", "case_deadline")
 """Columns with one value per case: derived events copy them from their parent."""
 
@@ -151,13 +152,15 @@ def _siblings(events: Iterable[Transition]) -> Iterator[Finding]:
 
 
 def _check_joins(facts: Sequence[EventFact]) -> Iterator[Finding]:
-    """The parents of a join are its gather and the end of each branch, in order, and its results are theirs."""
+    """The parents of a join are its gather and the end of each branch, in order, and its results are theirs. A gather
+    with a time limit may be joined without branches that were late."""
     by_digest = {fact.event.transcript_hash: fact for fact in facts}
     for fact in facts:
         causes = [by_digest.get(digest) for digest in fact.event.parents]
         known = [cause for cause in causes if cause is not None]
+        is_join = len(causes) > 1 or (fact.event.transition == JOINED_TYPE and bool(causes))
         # A missing parent is a finding of its own; a retired body names no branch any more.
-        if len(causes) > 1 and len(known) == len(causes) and all(each.principal for each in (fact, *known)):
+        if is_join and len(known) == len(causes) and all(each.principal for each in (fact, *known)):
             gather, *ends = known
             if why := _join_problem(fact, gather.event, ends):
                 yield build_finding(fact.event, FindingKind.JOIN_UNFOUNDED, why, "parents")
@@ -166,15 +169,20 @@ def _check_joins(facts: Sequence[EventFact]) -> Iterator[Finding]:
 def _join_problem(join: EventFact, gather: Transition, ends: Sequence[EventFact]) -> str:
     if gather.transition != GatherBranches.__name__ or join.event.node_from != CASE_MANAGER:
         return "it has several parents, and is no join of the case manager's"
-    if len(ends) != gather.siblings - 1:
-        return f"it joins {len(ends)} branches of {gather.siblings - 1}"
-    for number, end in enumerate(ends):
-        if end.event.transition != JoinBranch.__name__ or end.branch != Branch(gather=gather.event_id, number=number):
+    branches, may_be_late = gather.siblings - 1, gather.time_limit_ms is not None
+    if len(ends) > branches or (len(ends) < branches and not may_be_late):
+        return f"it joins {len(ends)} branches of {branches}"
+    found = dict.fromkeys(range(branches), LATE_END)
+    before = -1
+    for place, end in enumerate(ends):
+        number = place if not may_be_late or end.branch is None else end.branch.number
+        is_end = end.event.transition == JoinBranch.__name__ and before < number < branches
+        if not is_end or end.branch != Branch(gather=gather.event_id, number=number):
             return f"{end.event.transition} {end.event.event_id} is not the end of branch {number}"
-    found = [each for end in ends for each in end.ends]
+        found[number], before = " ".join(end.ends), number
     if join.event.transition == FAILED_TYPE:
-        return "" if all(each.startswith("failure ") for each in found) else "a branch has a result"
-    return "" if found == list(join.ends) else "its results are not those of its branches"
+        return "" if all(each.startswith("failure ") for each in found.values()) else "a branch has a result"
+    return "" if list(found.values()) == list(join.ends) else "its results are not those of its branches"
 
 
 def _check_endings(events: Sequence[Transition], by_digest: Mapping[str, Transition]) -> Iterator[Finding]:

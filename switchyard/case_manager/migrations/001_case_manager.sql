@@ -97,6 +97,35 @@ comment on table case_ending is 'How a case ended: one row per case and attempt,
 comment on column case_ending.attempt is 'Which retry ended so; empty for the case as it was submitted.';
 comment on column case_ending.event_id is 'CaseClosed, in the outbox.';
 
+create table rejected_submission (
+  case_id     uuid primary key,
+  person      bytea not null,
+  code        text not null,
+  message     text not null,
+  field       text,
+  remedy      text,
+  rejected_at timestamptz not null default clock_timestamp()
+);
+create index rejected_submission_age on rejected_submission (rejected_at);
+comment on table rejected_submission is 'Submissions of users that were rejected after they were accepted at the door, so that the user hears of it. One row per submission, forgotten with the counts of rejections.';
+comment on column rejected_submission.case_id is 'The case that the submission would have opened, or conflicts with: the id that the user was answered.';
+comment on column rejected_submission.person is 'Fingerprint of who submitted it.';
+
+create table feedback (
+  event_id  uuid primary key,
+  case_id   uuid not null,
+  number    integer not null check (number between 1 and 20),
+  ending_id uuid not null,
+  given_by  text not null,
+  mac       bytea not null,
+  given_at  timestamptz not null default clock_timestamp(),
+  unique (ending_id, number)
+);
+comment on table feedback is 'What users said about ended cases: a chain per ending. The same words of one person again are the same event.';
+comment on column feedback.event_id is 'CaseFeedback, in the outbox.';
+comment on column feedback.ending_id is 'The CaseClosed that it is about.';
+comment on column feedback.mac is 'HMAC of person, thumb and reason.';
+
 create table timer (
   case_id uuid not null,
   kind    text not null check (kind in ('case_deadline')),
@@ -170,12 +199,15 @@ create table gather (
   case_id   uuid not null,
   command   text not null,
   opened_at timestamptz not null default clock_timestamp(),
+  due_at    timestamptz,
   joined_id uuid,
   joined_at timestamptz
 );
 create index gather_case on gather (case_id);
+create index gather_due on gather (due_at) where joined_id is null and due_at is not null;
 comment on table gather is 'Gathers: what waits for the branches of a case. Rows go when the case closes.';
 comment on column gather.command is 'The command as received: the joined event hands its sealed state back untouched.';
+comment on column gather.due_at is 'When it is joined without the branches that have not ended; null if all are waited for.';
 comment on column gather.joined_id is 'The event that joined the branches, in the outbox: once.';
 
 create table branch_end (
@@ -199,7 +231,7 @@ create table approval (
   pack           text not null,
   reason         text not null,
   requested_by   text not null,
-  state          text not null default 'asked' check (state in ('asked', 'granted', 'denied', 'expired', 'void')),
+  state          text not null default 'asked' check (state in ('asked', 'granted', 'denied', 'returned', 'expired', 'void')),
   asked_at       timestamptz not null,
   decide_by      timestamptz not null,
   valid_until    timestamptz,
@@ -227,7 +259,7 @@ comment on column approval_grant.signed_at is 'When the approver signed: it is p
 create table approval_decision (
   decision_id    uuid primary key default gen_random_uuid(),
   approval_id    uuid not null,
-  verdict        text not null check (verdict in ('granted', 'denied')),
+  verdict        text not null check (verdict in ('granted', 'denied', 'returned')),
   content_sha256 text not null,
   approver       text not null,
   why            text not null,
@@ -237,13 +269,14 @@ create table approval_decision (
   result         text,
   -- These are fields of an event: a value that does not fit its contract is refused here, not by every case manager.
   check (approver ~ '^[!-~]{1,150}$' and length(why) <= 2000),
+  check (verdict <> 'returned' or why <> ''),
   check (content_sha256 ~ '^[0-9a-f]{64}$' and length(signature) <= 200),
   -- A time that no client can read would hold up every decision behind it.
   check (signed_at between '2000-01-01' and '9000-01-01')
 );
 create index approval_decision_open on approval_decision (asked_at) where result is null;
 comment on table approval_decision is 'Decisions of approvers, signed, as the command line wrote them; the case manager checks and applies them.';
-comment on column approval_decision.result is 'granted or denied, or why the case manager refused the decision; null until then.';
+comment on column approval_decision.result is 'granted, denied or returned, or why the case manager refused the decision; null until then.';
 
 create table retry_request (
   request_id  uuid primary key,
@@ -376,6 +409,18 @@ language sql stable security definer rows 1 set search_path = case_manager, pg_t
 $$;
 revoke execute on function effect_approval from public;
 comment on function effect_approval is 'An approval as the service that performs the effect reads it, with what it needs to check each signature again; its own ledger says whether it was used. No row outside its scope.';
+
+-- What the API reads: whose case an id is, before the log has it.
+
+create function rejection_of(the_case uuid, of_person bytea) returns table (
+  code text, message text, field text, remedy text, rejected_at timestamptz
+)
+language sql stable security definer rows 1 set search_path = case_manager, pg_temp as $$
+  select r.code, r.message, r.field, r.remedy, r.rejected_at from rejected_submission r
+  where r.case_id = the_case and r.person = of_person
+$$;
+revoke execute on function rejection_of from public;
+comment on function rejection_of is 'Why a submission was rejected, for the person who submitted it; the fingerprint needs the key of persons.';
 
 -- The functions that the role `operator` may call.
 

@@ -112,6 +112,7 @@ async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
     """Decrypts sealed artefacts: needs the role reviewer, the key that wraps the vault's keys (in AWS, KMS), and for a
     large one the right to read the bucket of objects."""
     from switchyard.app.application import load_app
+    from switchyard.case_manager.feedback import FEEDBACK_ARTEFACT
     from switchyard.case_manager.openings import STATEMENT_ARTEFACT
     from switchyard.runtime.core.clock import SystemClock
     from switchyard.runtime.crypto.vault import KmsKeyWrapper, LocalKeyWrapper, Vault
@@ -125,7 +126,7 @@ async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
         open_aws_client(target, "kms") if key_id else nullcontext() as kms,
     ):
         wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(target.settings.vault_key)
-        decrypts = (*load_app().decrypts, STATEMENT_ARTEFACT)
+        decrypts = (*load_app().decrypts, STATEMENT_ARTEFACT, FEEDBACK_ARTEFACT)
         objects = S3Objects(s3, target.settings.objects_bucket)
         yield Artefacts(objects, Vault(pool, wrapper, SystemClock(), use="review"), decrypts=decrypts)
 

@@ -13,6 +13,7 @@ from switchyard.cli.app.lazy import load_app
 if TYPE_CHECKING:
     from switchyard.protocol.fields import Json
 
+_THUMBS = {"up": "green", "down": "yellow"}
 _COLOURS = {"reached": "green", "stopped": "yellow", "failed": "red"}
 
 
@@ -74,6 +75,10 @@ def print_event(event: Json) -> None:
             print_text(f"  caused by {cause}")
     if event["type"] == "TaskRetried":
         print_text(f"{payload['operator']} retried {payload['task_type']}: {payload['reason']}", style="yellow")
+    if event["type"] == "CaseFeedback":
+        by = "a reviewer" if payload.get("reviewer") else "the person who asked"
+        words = ", with a sealed reason" if payload.get("reason") else ""
+        print_text(f"feedback: thumb {payload['thumb']} by {by}{words}", style=_THUMBS[payload["thumb"]])
     if event["type"] == "ConsentRequested":
         where = f" at {payload['url']}" if payload.get("url") else ""
         print_text(f"waits for the user's consent{where} until {payload['until'][:16]}Z", style="yellow")

@@ -66,8 +66,9 @@ class CommandReference:
     help: str
 
 
-def load_command(name: str, command: CommandReference) -> Any:
-    """Import a command: a function with typer's annotations, or a `typer.Typer` of several."""
+def load_command(name: str, command: CommandReference, inside: Mapping[str, CommandReference] | None = None) -> Any:
+    """Import a command: a function with typer's annotations, or a `typer.Typer` of several, to which those `inside` are
+    added."""
     module, _, attribute = command.reference.partition(":")
     try:
         loaded = getattr(import_module(module), attribute)
@@ -79,6 +80,8 @@ def load_command(name: str, command: CommandReference) -> Any:
         ) from error
     if isinstance(loaded, typer.Typer):
         made: Any = get_group(loaded)
+        for word, part in (inside or {}).items():
+            made.add_command(load_command(word, part), word)
     else:
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         alone.command(name)(run_async(loaded) if iscoroutinefunction(loaded) else loaded)
@@ -92,6 +95,8 @@ class LazyGroup(TyperGroup):
     """Lists its references without importing them; the one that is named on the command line is imported."""
 
     references: ClassVar[Mapping[str, CommandReference]] = {}
+    inside: ClassVar[Mapping[str, Mapping[str, CommandReference]]] = {}
+    """Commands that somebody else adds to one of these groups, by group and name."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -101,5 +106,5 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the command that `args` begin with."""
         if args and args[0] in self.references:
-            self.commands[args[0]] = load_command(args[0], self.references[args[0]])
+            self.commands[args[0]] = load_command(args[0], self.references[args[0]], self.inside.get(args[0]))
         return super().resolve_command(ctx, args)

@@ -31,8 +31,18 @@ def application_commands() -> dict[str, CommandReference]:
     return {name: CommandReference(*command) for name, command in contributed.items()}
 
 
+_CONTRIBUTED = application_commands()
+
+
 class Commands(LazyGroup):
-    """The engine's commands, and the application's."""
+    """The engine's commands, and the application's; one whose name has two words is inside a group."""
+
+    inside: ClassVar = {
+        group: {
+            name.partition(" ")[2]: command for name, command in _CONTRIBUTED.items() if name.startswith(f"{group} ")
+        }
+        for group in {name.partition(" ")[0] for name in _CONTRIBUTED if " " in name}
+    }
 
     references: ClassVar = {
         "publish": CommandReference(f"{_MODULES}.publish:publish_file", "Publish submissions from a JSON-lines file."),
@@ -41,7 +51,7 @@ class Commands(LazyGroup):
         "approval": CommandReference(f"{_MODULES}.approval:app", "Grant or deny what waits for a person."),
         "ask": CommandReference(f"{_MODULES}.ask:ask", "Submit one case and wait for its end."),
         "demo": CommandReference(f"{_MODULES}.demo:demo", "Run the application's demo on a stack of its own."),
-        **application_commands(),
+        **{name: command for name, command in _CONTRIBUTED.items() if " " not in name},
         "audit": CommandReference(f"{_MODULES}.audit:app", "Verify, export, replay and reconcile the audit log."),
         "operator": CommandReference(f"{_MODULES}.operator:app", "Operators' keys."),
         "remote": CommandReference(f"{_MODULES}.remote:run_in_deployment", "Run a command inside a deployment in AWS."),

@@ -90,6 +90,14 @@ async def deny(
     await _decide(env, approval, "denied", operator, reason)
 
 
+@app.command("return")
+async def send_back(
+    approval: ApprovalArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
+) -> None:
+    """Send this content back: --reason is what to change. The new content goes through every check again."""
+    await _decide(env, approval, "returned", operator, reason)
+
+
 def _public_fields(row: Any) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "command"}
 

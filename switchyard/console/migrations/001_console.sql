@@ -15,3 +15,19 @@ comment on column disclosure.artefact is 'Its name in the event.';
 comment on column disclosure.sha256 is 'Of the sealed bytes, as the event names them.';
 comment on column disclosure.opened_by is 'The user that the identity provider named.';
 comment on column disclosure.opened_at is 'By this database''s clock.';
+
+-- Effects with an unknown outcome. The application's service that performs effects puts its own in the place of these,
+-- which know of none.
+create view unresolved_effect as
+select null::uuid as case_id, null::text as content_sha256, null::timestamptz as intended_at, null::text as ended_as
+where false;
+comment on view unresolved_effect is 'Effects whose outcome is unknown, which a person resolves. The service that performs them defines it.';
+
+create function request_resolution(
+  id uuid, the_case uuid, content text, message_id text, who text, how text, signed timestamptz, signature text
+) returns void
+language plpgsql as $$ begin raise check_violation using message = 'no service has effects to resolve'; end $$;
+comment on function request_resolution is 'Hand in a signed resolution of an unresolved effect.';
+
+create function resolution_result(id uuid) returns text language sql stable as $$ select null::text $$;
+comment on function resolution_result is 'What became of a resolution; null while it is open.';

@@ -72,6 +72,20 @@ async function submit(form, submitter) {
       approval_id: form.dataset.approval, case_id: form.dataset.case, content_sha256: form.dataset.content, pack: form.dataset.pack,
       verdict: submitter.value, approver: user, reason, signed_at: signedAt,
     }));
+  } else if (form.dataset.sign === "cancel") {
+    for (const row of form.querySelectorAll("[data-cancel]")) {
+      row.querySelector("input[name=signature]").value = await sign(key, statement("switchyard/command/1", {
+        command_id: row.dataset.command, action: "cancel", target: row.dataset.cancel, operator: user, reason, signed_at: signedAt,
+      }));
+    }
+  } else if (form.dataset.sign === "resolution") {
+    const id = submitter.value === "yes" ? value("provider_message_id") : "";
+    if (submitter.value === "yes" && !id) return explain(form, "Write the provider's id of what was sent.");
+    form.elements.namedItem("provider_message_id").value = id;
+    form.elements.namedItem("signature").value = await sign(key, statement("switchyard/resolution/1", {
+      resolution_id: value("resolution_id"), case_id: value("case_id"), content_sha256: value("content_sha256"),
+      provider_message_id: id, operator: user, evidence: reason, signed_at: signedAt,
+    }));
   } else {
     for (const row of form.querySelectorAll("[data-retry]")) {
       row.querySelector("input[name=signature]").value = await sign(key, statement("switchyard/retry/1", {

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-
-from aiobotocore.session import get_session
-from botocore.exceptions import ClientError
 
 from switchyard.app.application import IdentityDescriptor, resource_path
 from switchyard.devstack.identity.certificates import CA_FILE, ensure_certificates
@@ -21,28 +18,24 @@ from switchyard.devstack.identity.provider import (
     FRONT_END_SECRET_VARIABLE,
 )
 from switchyard.devstack.identity.servers import PROGRAMS, SERVERS_VARIABLE, server_program
-from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
-from switchyard.devstack.stack.provision import client_options
+from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.ingress_secrets import KEY_SECRET, LOCAL_KEY, TLS_SECRET
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from switchyard.devstack.supervisor.process import ServiceSpec
 from switchyard.infra.nodes import INGRESS
 from switchyard.protocol.catalogue import UPSTREAM_PREFIX
 from switchyard.protocol.signing import derive_public_key
 from switchyard.protocol.topology import BUS
-from switchyard.runtime.core.aws import create_aws_client
 
 PROVIDER = "identity_provider"
 EXCHANGE = "token_exchange"
-KEY_SECRET, TLS_SECRET = "switchyard/principal_key", "switchyard/ingress_identity_files"
-LOCAL_KEY = "local"
-"""The id of the key that signs principals and grants here."""
 
 
 def prepare_identity(endpoints: Endpoints, identity: IdentityDescriptor) -> None:
     """Write certificates that are missing or end soon. Raises `StackError` if a server is not installed."""
     for program in PROGRAMS:
         server_program(program)
-    ensure_certificates(_folder(endpoints) / "certificates", identity.certificate_names())
+    ensure_certificates(certificates_folder(endpoints), identity.certificate_names())
 
 
 def identity_servers(endpoints: Endpoints, identity: IdentityDescriptor) -> tuple[ServiceSpec, ServiceSpec]:
@@ -87,47 +80,30 @@ def _servers_variables() -> dict[str, str]:
     return {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if os.environ.get(SERVERS_VARIABLE) else {}
 
 
-def ingress_server(endpoints: Endpoints, identity: IdentityDescriptor, common: Mapping[str, str]) -> ServiceSpec | None:
-    """The function behind the API as a process, with the variables that terraform gives it in AWS."""
-    if identity.ingress is None:
-        return None
-    return ServiceSpec(
-        name=INGRESS,
-        argv=(sys.executable, "-m", identity.ingress, "--host", LOOPBACK, "--port", "{port}"),
-        env={
-            **sdk_environment(endpoints.aws),
-            **common,
-            "ISSUER": _address(PROVIDER),
-            "AUDIENCE": AUDIENCE,
-            "JWKS_URL": f"{_address(PROVIDER)}/.well-known/jwks.json",
-            "TENANT_CLAIM": "tenant",
-            "ROLE_CLAIM": "roles",
-            "PRINCIPAL_KEY_SECRET_ARN": KEY_SECRET,
-            "IDENTITY_URL": f"https://{LOOPBACK}:{{port:{identity.process}_http}}",
-            "IDENTITY_FILES_SECRET_ARN": TLS_SECRET,
-            "GRANT_POLICY": json.dumps(dict(identity.grant)),
-            "BUS": BUS,
-            "SOURCE": UPSTREAM_PREFIX + INGRESS,
-        },
-        grace=5.0,
-    )
-
-
-async def provide_ingress_secrets(endpoints: Endpoints) -> None:
-    """Put the ingress's key and certificate into the emulator, where the function reads them."""
-    folder = _folder(endpoints) / "certificates"
-    files = {"ca": CA_FILE, "certificate": f"{INGRESS}.pem", "key": f"{INGRESS}.key"}
-    certificate = {name: (folder / file).read_text(encoding="ascii") for name, file in files.items()}
-    values = {KEY_SECRET: {LOCAL_KEY: endpoints.secret("ingress_key")}, TLS_SECRET: certificate}
-    options = client_options(endpoints.environment())
-    async with create_aws_client(get_session(), "secretsmanager", **options) as secrets:
-        for name, value in values.items():
-            try:
-                await secrets.create_secret(Name=name, SecretString=json.dumps(value))
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ResourceExistsException":
-                    raise
-                await secrets.put_secret_value(SecretId=name, SecretString=json.dumps(value))
+def api_environment(identity: IdentityDescriptor, readers: Sequence[str]) -> dict[str, str]:
+    """How the API finds the identity provider, and the settings of the function that it serves: those that terraform
+    gives the function in AWS."""
+    keys = f"{_address(PROVIDER)}/.well-known/jwks.json"
+    function = {
+        "issuer": _address(PROVIDER),
+        "audience": AUDIENCE,
+        "jwks_url": keys,
+        "tenant_claim": "tenant",
+        "role_claim": "roles",
+        "principal_key_secret_arn": KEY_SECRET,
+        "identity_url": f"https://{LOOPBACK}:{{port:{identity.process}_http}}",
+        "identity_files_secret_arn": TLS_SECRET,
+        "grant_policy": json.dumps(dict(identity.grant)),
+        "reviewer_roles": json.dumps(readers),
+        "bus": BUS,
+        "source": UPSTREAM_PREFIX + INGRESS,
+    }
+    return {
+        "SWITCHYARD_API_FUNCTION": json.dumps(function),
+        "SWITCHYARD_IDP_ISSUER": _address(PROVIDER),
+        "SWITCHYARD_IDP_JWKS_URL": keys,
+        "SWITCHYARD_IDP_AUDIENCE": AUDIENCE,
+    }
 
 
 def ingress_keys(endpoints: Endpoints) -> str:
@@ -135,15 +111,15 @@ def ingress_keys(endpoints: Endpoints) -> str:
     return json.dumps({UPSTREAM_PREFIX + INGRESS: {LOCAL_KEY: derive_public_key(_key(endpoints))}})
 
 
-def consent_url() -> str:
+def consent_url(identity: IdentityDescriptor) -> str:
     """Where users give consent again."""
-    return f"{_address(INGRESS)}/v1/consents"
+    return f"{_address(f'{identity.api}_http')}/v1/consents"
 
 
-def user_environment(endpoints: Endpoints) -> dict[str, str]:
+def user_environment(endpoints: Endpoints, identity: IdentityDescriptor) -> dict[str, str]:
     """What a command needs to ask as a user: where to log in, with which client, and where to ask."""
     return {
-        "SWITCHYARD_INGRESS_URL": f"{_address(INGRESS)}/v1",
+        "SWITCHYARD_API_URL": _address(f"{identity.api}_http"),
         "SWITCHYARD_LOGIN_URL": _address(PROVIDER),
         "SWITCHYARD_LOGIN_CLIENT_SECRET": endpoints.secret("idp_client_secret"),
     }
@@ -185,12 +161,17 @@ def identity_client_environment(endpoints: Endpoints, identity: IdentityDescript
 
 
 def _certificate(endpoints: Endpoints, name: str) -> dict[str, str]:
-    folder = _folder(endpoints) / "certificates"
+    folder = certificates_folder(endpoints)
     return {
         "SWITCHYARD_IDENTITY_TLS_CA": str(folder / CA_FILE),
         "SWITCHYARD_IDENTITY_TLS_CERTIFICATE": str(folder / f"{name}.pem"),
         "SWITCHYARD_IDENTITY_TLS_KEY": str(folder / f"{name}.key"),
     }
+
+
+def certificates_folder(endpoints: Endpoints) -> Path:
+    """Where the certificates are."""
+    return _folder(endpoints) / "certificates"
 
 
 def _folder(endpoints: Endpoints) -> Path:

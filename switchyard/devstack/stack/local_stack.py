@@ -11,22 +11,23 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from switchyard.app.application import APP_VARIABLE, App, IdentityDescriptor, load_app, resource_path
-from switchyard.audit.records.roles import READER, RETENTION
+from switchyard.audit.records.roles import CALLERS, READER, RETENTION
 from switchyard.devstack.identity.servers import PROVIDER_PROGRAM, server_program
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
 from switchyard.devstack.stack.identity import (
+    api_environment,
+    certificates_folder,
     consent_url,
     identity_client_environment,
     identity_environment,
     identity_servers,
     ingress_keys,
-    ingress_server,
     prepare_identity,
-    provide_ingress_secrets,
     provider_server,
     user_environment,
 )
+from switchyard.devstack.stack.ingress_secrets import provide_ingress_secrets
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
 from switchyard.devstack.stack.stack import EmbeddedStack
@@ -132,9 +133,10 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
     environment = endpoints.environment()
     await provision_emulator(environment, visibility_s=read_visibility_s())
     exports = reader_environment(endpoints) | operator_environment(endpoints)
-    if identity is not None and identity.ingress is not None:
-        await provide_ingress_secrets(endpoints)
-        exports |= user_environment(endpoints)
+    if identity is not None and identity.api is not None:
+        folder = certificates_folder(endpoints)
+        await provide_ingress_secrets(environment, folder, endpoints.secret("ingress_key"))
+        exports |= user_environment(endpoints, identity)
     return exports
 
 
@@ -159,8 +161,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
 def _identity_processes(endpoints: Endpoints, app: App) -> list[ServiceSpec]:
     if (identity := app.identity) is None:
         return [] if app.local_users is None else [provider_server(endpoints, app.local_users)]
-    ingress = ingress_server(endpoints, identity, clock_environment())
-    return [*identity_servers(endpoints, identity), *([ingress] if ingress else [])]
+    return [*identity_servers(endpoints, identity)]
 
 
 def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
@@ -172,9 +173,15 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
     }
     signers = node == CASE_MANAGER or (process is not None and process.signers)
     parts = (
-        (node == ROUTER or signers, {"SWITCHYARD_OPERATORS": _local_operator(endpoints)}),
+        (
+            node == ROUTER or signers or (process is not None and process.operators),
+            {"SWITCHYARD_OPERATORS": _local_operator(endpoints)},
+        ),
         (signers, approvers),
-        (needed.reviews, {"SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key")}),
+        (
+            process is not None and process.reviews,
+            {"SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key")},
+        ),
         (node == CASE_MANAGER, _case_manager(endpoints, app)),
         (needed.bedrock or "openai" in needed.egress, _models(endpoints)),
         (needed.writes_checkpoints, _CHECKPOINTS),
@@ -194,6 +201,8 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
 def _identity(endpoints: Endpoints, identity: IdentityDescriptor, node: str) -> dict[str, str]:
     if node == identity.process:
         return identity_environment(endpoints, identity)
+    if node == identity.api:
+        return api_environment(identity, load_app().answer_readers)
     return identity_client_environment(endpoints, identity, node) if node in identity.agents else {}
 
 
@@ -202,11 +211,13 @@ def _case_manager(endpoints: Endpoints, app: App) -> dict[str, str]:
     may = {source: dict(policy) for source, policy in app.local_upstreams.items()}
     # An application that names no source leaves it to the default: every tenant, and no role.
     upstreams = {"SWITCHYARD_UPSTREAMS": json.dumps(may)} if may else {}
-    if app.identity is None or app.identity.ingress is None:
+    if app.local_memory_tenants:
+        upstreams["SWITCHYARD_MEMORY_TENANTS"] = json.dumps(app.local_memory_tenants)
+    if app.identity is None or app.identity.api is None:
         return upstreams
     return upstreams | {
         "SWITCHYARD_PRINCIPAL_KEYS": ingress_keys(endpoints),
-        "SWITCHYARD_CONSENT_URL": consent_url(),
+        "SWITCHYARD_CONSENT_URL": consent_url(app.identity),
     }
 
 
@@ -219,6 +230,8 @@ def _secret(endpoints: Endpoints, node: str, name: str) -> str:
             return endpoints.role_dsn(AUDIT_DATABASE, node)
         case "audit_reader_login":
             return endpoints.role_dsn(AUDIT_DATABASE, READER)
+        case "audit_api_login":
+            return endpoints.role_dsn(AUDIT_DATABASE, CALLERS)
         case "openai_api_key":
             return "local"
     key = endpoints.secret(name)

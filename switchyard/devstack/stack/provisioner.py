@@ -22,6 +22,7 @@ from pydantic import Field, SecretStr
 
 from switchyard.app.application import load_app
 from switchyard.devstack.identity.certificates import ensure_certificates
+from switchyard.devstack.stack.ingress_secrets import provide_ingress_secrets
 from switchyard.devstack.stack.provision import (
     EXPIRY_INTERVAL_S,
     client_options,
@@ -52,6 +53,9 @@ class ProvisionerSettings(EnvironmentSettings):
     )
     certificates_folder: Path | None = Field(
         default=None, description="Where the certificates of those who speak mutual TLS are written."
+    )
+    ingress_key: SecretStr | None = Field(
+        default=None, description="The key with which the ingress signs, 32 bytes in hex; it is put into the emulator."
     )
     health_host: str = Field(default="127.0.0.1", description="Address of the health page.")
     health_port: int = Field(default=0, ge=0, le=65_535, description="Port of the health page; 0 picks a free port.")
@@ -90,6 +94,9 @@ class Provisioner:
                 self.provisioned = False
         if not self.provisioned:
             await provision_emulator(self._environment, visibility_s=self._settings.visibility_s)
+            if (folder := self._settings.certificates_folder) is not None and self._settings.ingress_key is not None:
+                key = self._settings.ingress_key.get_secret_value()
+                await provide_ingress_secrets(self._environment, folder, key)
             self.provisioned = True
             log.info("provisioner.provisioned")
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from switchyard.protocol.branches import BranchResult
+from switchyard.protocol.feedback import Thumb
 from switchyard.protocol.fields import (
     Artefact,
     Code,
@@ -95,6 +96,19 @@ class ApprovalDenied(Contract):
     approver: Identifier
     code: Code = "denied"
     message: Sentence = Field(default="", description="The approver's reason.")
+    signed_at: Timestamp
+    signature: ApprovalSignature
+
+
+class ApprovalReturned(Contract):
+    """A named person sent this content back: other content is made, and goes through every check again."""
+
+    approval_id: Uuid
+    content_sha256: Sha256
+    approver: Identifier
+    instructions: Annotated[Sentence, Field(min_length=1)] = Field(
+        description="What to change, by the approver. It is stored in the clear, as every reason is."
+    )
     signed_at: Timestamp
     signature: ApprovalSignature
 
@@ -191,6 +205,15 @@ class CaseClosed(Contract):
     answer: Artefact | None = None
     rules: tuple[Identifier, ...] | None = Field(default=None, description="The rules that blocked it.")
     cancellation: Cancellation | None = Field(default=None, description="Of the outcome `cancelled`.")
+
+
+class CaseFeedback(Contract):
+    """What a user says about a case that has ended. A child of the ending, or of the feedback before it."""
+
+    thumb: Thumb
+    by: Identifier = Field(description="`user:` and the pseudonym of who says it.")
+    reviewer: bool = Field(default=False, description="Whether it is not the person who asked, but a reviewer.")
+    reason: Artefact | None = Field(default=None, description="In the user's words; sealed.")
 
 
 class TaskRetried(Contract):

@@ -25,6 +25,9 @@ class AskApproval(Contract):
     content_sha256: Sha256
     pack: PackVersion
     approval: Code = Field(description="Why a person must decide.")
+    returnable: bool | None = Field(
+        default=None, description="Whether the playbook has a way back: a person may ask for other content."
+    )
 
 
 class Wait(Contract):
@@ -46,7 +49,8 @@ class GatherBranches(Contract):
     branches: tuple[PlannedBranch, ...] = Field(min_length=1, max_length=MAX_BRANCHES)
     earlier: bool = Field(
         default=False,
-        description="Whether earlier branches found something: the case goes on though all of these fail.",
+        description="Whether the case goes on though all of these fail: earlier ones found something, or it can do "
+        "without. A gather with a `time_limit_ms` is joined without the branches that are late.",
     )
 
 

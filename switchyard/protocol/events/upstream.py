@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from switchyard.protocol.fields import PERSONAL_DATA, Email, Identifier, Sha256, StrictContract
+from switchyard.protocol.feedback import MAX_FEEDBACK_CHARS, Thumb
+from switchyard.protocol.fields import PERSONAL_DATA, Email, Identifier, Sha256, StrictContract, Uuid
 from switchyard.protocol.grants import GrantStatement
 
 
@@ -16,6 +17,18 @@ class GrantRenewed(StrictContract):
 
     tenant: Identifier
     grant: GrantStatement
+
+
+class FeedbackGiven(StrictContract):
+    """What a user says about a case. The statement is `switchyard.protocol.feedback.FeedbackClaims`, signed."""
+
+    tenant: Identifier
+    case_id: Uuid
+    thumb: Thumb
+    reason: Annotated[str, Field(min_length=1, max_length=MAX_FEEDBACK_CHARS)] | None = Field(
+        default=None, description="Personal: sealed by the case manager.", json_schema_extra=PERSONAL_DATA
+    )
+    statement: GrantStatement = Field(description="A JWS in compact form, by the ingress.")
 
 
 class SuppressionRequested(StrictContract):

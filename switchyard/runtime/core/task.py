@@ -62,6 +62,8 @@ class TaskResult:
     payload: Contract
     model_call: ModelCall | None = None
     rubric_score: int | None = None
+    reports: tuple[Contract, ...] = ()
+    """What the handler tells the log besides, in events that no node handles."""
 
 
 TaskHandler = Callable[[Task[Any]], Awaitable[Contract | TaskResult]]

@@ -2,6 +2,8 @@
 revoke all on all tables in schema vault from case_manager, vault_eraser, reviewer;
 grant usage on schema vault to case_manager, vault_eraser, reviewer;
 grant execute on function vault.find_subject, vault.add_subject, vault.has_key to case_manager;
+-- What a user says about a case is sealed for the person whom the case is about.
+grant execute on function vault.key_for_review to case_manager;
 
 -- Who may destroy a key can neither read nor make one.
 grant select (subject, tenant), delete on vault.subject_key to vault_eraser;

@@ -85,8 +85,9 @@ class KmsKeyWrapper:
             return bytes(answer["Plaintext"])
 
 
-KeyUse = Literal["intake", "task", "review"]
-"""Why a process asks for keys: it makes them, it has a task of the case, or a person reviews the case."""
+KeyUse = Literal["intake", "task", "review", "answer"]
+"""Why a process asks for keys: it makes them, it has a task of the case, a person reviews the case, or the person who
+asked reads the answer."""
 
 
 class _CacheKey(NamedTuple):
@@ -101,13 +102,22 @@ class Vault:
     """Seals and opens under people's keys. The database gives a key for one case at a time: to an agent with an open
     task of that case, or to a reviewer. Intake has the keys of the persons that it has just looked up."""
 
-    def __init__(self, pool: Pool, wrapper: KeyWrapper, clock: Clock, *, use: KeyUse = "task") -> None:
+    def __init__(
+        self, pool: Pool, wrapper: KeyWrapper, clock: Clock, *, use: KeyUse = "task", person: bytes = b""
+    ) -> None:
+        """`person` is the fingerprint of who reads an answer."""
         self._database = Database(pool, "the vault", _SQL)
         self._wrapper = wrapper
         self._clock = clock
         self._use = use
+        self._person = person
         self._cache: OrderedDict[_CacheKey, tuple[AESGCM, float]] = OrderedDict()
         """The key, and until when it may be used."""
+
+    async def known_subject(self, tenant: str, fingerprint: bytes) -> str | None:
+        """The pseudonym of a person; None for one who was never seen, or was erased. For intake."""
+        row = await self._database.row("find_subject", tenant, fingerprint)
+        return None if row is None else str(row["subject"])
 
     async def subject_for(self, tenant: str, external_id: str, fingerprint: bytes) -> str:
         """The pseudonym of a person, made with a key of their own at first sight. For intake.
@@ -136,12 +146,20 @@ class Vault:
         return encrypt(await self._key(subject, case_id, name, scope), plain, _context(case_id, name))
 
     async def open(
-        self, subject: str, sealed: bytes, *, case_id: str, name: str, scope: SessionScope | None = None
+        self,
+        subject: str,
+        sealed: bytes,
+        *,
+        case_id: str,
+        name: str,
+        scope: SessionScope | None = None,
+        key_of: str | None = None,
     ) -> bytes:
-        """Decrypt. `scope` is that of the task in hand. Raises `PermanentTaskError` if the key was erased, if the case
+        """Decrypt. `scope` is that of the task in hand; `key_of` is its case, where the bytes were sealed in an earlier
+        case of the same person. Raises `PermanentTaskError` if the key was erased, if the case
         is over, is outside the scope or is not about this person, if the card does not decrypt the artefact, or if
         anything was altered; `RetryableTaskError` without a task."""
-        return decrypt(await self._key(subject, case_id, name, scope), sealed, _context(case_id, name))
+        return decrypt(await self._key(subject, key_of or case_id, name, scope), sealed, _context(case_id, name))
 
     async def has_key(self, subject: str) -> bool:
         """Whether the person's key is in the vault now; the cache is not asked. For the case manager."""
@@ -153,7 +171,9 @@ class Vault:
             return cached
         if self._use == "intake":
             raise Unavailable("key_expired", "the person's key was looked up too long ago; intake begins again")
-        arguments = (case_id, name) if self._use == "task" else (case_id,)
+        arguments: tuple[object, ...] = (case_id,)
+        if self._use in {"task", "answer"}:
+            arguments = (case_id, name if self._use == "task" else self._person)
         async with self._database.transaction(scope) as database:
             row = await database.row(f"key_for_{self._use}", *arguments)
         if row is not None and row["problem"] is not None:
@@ -177,6 +197,9 @@ class Vault:
         return aead
 
 
+CASE_OVER = "case_over"
+
+
 def _key_denied(code: str) -> TaskError:
     if code == "no_open_task":
         return RetryableTaskError(code, "the agent has no open task of the case: its lease has ended")
@@ -193,7 +216,7 @@ _KEY_DENIALS = {
         "the case is not of the tenant, the user and the session of the task in hand",
         "treat it as an incident: the claim compared them with what intake recorded",
     ),
-    "case_over": ("the case is closed or cancelled: its personal data is not read any more", "submit it again"),
+    CASE_OVER: ("the case is closed or cancelled: its personal data is not read any more", "submit it again"),
 }
 
 

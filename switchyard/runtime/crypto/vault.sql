@@ -10,5 +10,8 @@ select vault.has_key($1)
 -- name: key_for_task
 select subject, wrapped_key, problem from vault.key_for_task($1, $2)
 
+-- name: key_for_answer
+select subject, wrapped_key, problem from vault.key_for_answer($1, $2)
+
 -- name: key_for_review
 select subject, wrapped_key, problem from vault.key_for_review($1)

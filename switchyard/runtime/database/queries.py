@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 _HEADER = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 
 class Queries:
-    """The statements of one file, by name. A name that is missing is a `KeyError` where it is used first."""
+    """The statements of a file, and others, by name. A name that is missing is a `KeyError` where it is used first."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, others: Mapping[str, str] | None = None) -> None:
         parts = [] if path is None else _HEADER.split(path.read_text(encoding="utf-8"))
-        self._statements = {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+        found = {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+        self._statements = found | dict(others or {})
 
     def __getitem__(self, name: str) -> str:
         return self._statements[name]

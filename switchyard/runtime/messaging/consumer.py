@@ -191,7 +191,7 @@ class TaskConsumer:
         result = await self._attempt(task)
         if not isinstance(result, TaskError):
             log.info("task.done", attempt=task.attempt)
-            return [result]
+            return result
         telemetry.mark_span_failed(result.code)
         allowed = envelope.budget.attempts
         log.warning("task.failed", code=result.code, reason=result.message, attempt=task.attempt, allowed=allowed)
@@ -200,14 +200,16 @@ class TaskConsumer:
             return None
         return [self._failed(envelope, result, task.attempt, causes=(claim.last_error,), access=task.accesses)]
 
-    async def _attempt(self, task: Task[Contract]) -> Json | RetryableTaskError | PermanentTaskError:
+    async def _attempt(self, task: Task[Contract]) -> list[Json] | RetryableTaskError | PermanentTaskError:
         """Run the handler within the task's time limit; what it raises becomes one of the two families."""
         limit = task.envelope.time_limit_ms
         timer = asyncio.timeout(None if limit is None else limit / 1_000)
         try:
             async with timer:
                 result = await self._handlers[type(task.payload)](task)
-            return self._outcome(task, result if isinstance(result, TaskResult) else TaskResult(result))
+            reply = result if isinstance(result, TaskResult) else TaskResult(result)
+            payloads = (reply.payload, *reply.reports)
+            return [self._outcome(task, reply, *each, len(payloads)) for each in enumerate(payloads)]
         except (Unavailable, InboxLeaseLost):
             raise
         except (RetryableTaskError, PermanentTaskError) as error:
@@ -239,19 +241,24 @@ class TaskConsumer:
         except InboxLeaseLost as error:
             raise MessageLost(str(error)) from error
 
-    def _outcome(self, task: Task[Contract], reply: TaskResult) -> Json:
-        """The event that a result becomes. Raises `InvalidEvent` if it may not be one, or is too large for the bus."""
+    def _outcome(self, task: Task[Contract], reply: TaskResult, ordinal: int, payload: Contract, siblings: int) -> Json:
+        """The event that a result, or a report besides, becomes. Raises `InvalidEvent` if it may not be one, or is too
+        large for the bus."""
+        # Only the router gets its state back, and the places that belong to it.
+        routed, answer = self._catalogue.of(type(payload)).stateful, ordinal == 0
         event = derive_event(
             self._catalogue,
             task.envelope,
-            reply.payload,
+            payload,
             node_from=self.node,
-            state=task.received.raw.get("state"),
-            state_seal=task.envelope.state_seal,
-            storage_refs={**task.storage_refs, **task.written_refs},
-            model_call=reply.model_call,
-            access=task.accesses,
-            rubric_score=reply.rubric_score,
+            ordinal=ordinal,
+            siblings=siblings,
+            state=task.received.raw.get("state") if routed else None,
+            state_seal=task.envelope.state_seal if routed else None,
+            storage_refs={**task.storage_refs, **task.written_refs} if routed else None,
+            model_call=reply.model_call if answer else None,
+            access=task.accesses if answer else (),
+            rubric_score=reply.rubric_score if answer else None,
         )
         stamped = self.stamped(event)
         serialize_detail(

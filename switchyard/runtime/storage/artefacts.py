@@ -31,9 +31,17 @@ class ArtefactCipher(Protocol):
         """Encrypt an artefact of a case under the subject's key."""
 
     async def open(
-        self, subject: str, sealed: bytes, *, case_id: str, name: str, scope: SessionScope | None = None
+        self,
+        subject: str,
+        sealed: bytes,
+        *,
+        case_id: str,
+        name: str,
+        scope: SessionScope | None = None,
+        key_of: str | None = None,
     ) -> bytes:
-        """Decrypt. Raises `PermanentTaskError` if the key was erased or the bytes were altered."""
+        """Decrypt. The key is that of the case's person, or of `key_of`'s, another case of theirs. Raises
+        `PermanentTaskError` if the key was erased or the bytes were altered."""
 
 
 async def move_inline(objects: ObjectStore, case_id: str, sha256: str, place: StorageRef) -> StorageRef:
@@ -75,9 +83,10 @@ class Artefacts:
         artefact: Artefact,
         *,
         scope: SessionScope | None = None,
+        key_of: str | None = None,
     ) -> bytes:
         """The plain bytes of an artefact of `case_id`, given the attachments of any event that names it. An agent reads
-        in the `scope` of its task; a reviewer has none."""
+        in the `scope` of its task; a reviewer has none. `key_of`: as `ArtefactCipher.open`."""
         if artefact.subject and artefact.name not in self._decrypts:
             remedy = "add it to the card, or do without"
             raise PermanentTaskError("not_opened", f"this agent's card does not open {artefact.name}", "opens", remedy)
@@ -93,7 +102,26 @@ class Artefacts:
             )
         if artefact.subject is None:
             return stored
-        return await self._sealing.open(artefact.subject, stored, case_id=case_id, name=artefact.name, scope=scope)
+        return await self._sealing.open(
+            artefact.subject, stored, case_id=case_id, name=artefact.name, scope=scope, key_of=key_of
+        )
+
+    async def read_earlier(
+        self, task: Task[Contract], artefact: Artefact, place: StorageRef, *, sealed_in: str
+    ) -> bytes:
+        """The plain bytes of an artefact that was sealed in an earlier case of the person whom the task is about. The
+        task in hand gives the key: the earlier case may be over. Raises `PermanentTaskError` like `read`."""
+        if artefact.subject is None or artefact.subject != task.envelope.principal.subject:
+            message = f"{artefact.name} is not sealed for the person that the case is about"
+            raise PermanentTaskError("not_sealed", message, artefact.name, "treat it as an incident")
+        envelope = task.envelope
+        return await self.read_from(
+            {artefact.sha256: place},
+            sealed_in,
+            artefact,
+            scope=SessionScope.of(envelope),
+            key_of=envelope.case_id,
+        )
 
     async def open_sealed(self, envelope: Envelope, name: str, sealed: bytes) -> bytes:
         """What intake sealed for a case under this name. Raises `PermanentTaskError` like `read`."""

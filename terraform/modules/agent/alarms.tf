@@ -1,34 +1,5 @@
 # docs/operate/runbook.md has a section for each alarm.
 
-# A log line with alarm="…" needs an operator's attention; the line has no payload.
-resource "aws_cloudwatch_log_metric_filter" "alarms" {
-  name           = "switchyard-${var.consumer.name}-alarms"
-  log_group_name = aws_cloudwatch_log_group.this.name
-  pattern        = "{ $.alarm = \"*\" }"
-
-  metric_transformation {
-    namespace     = "Switchyard"
-    name          = "Alarms-${var.consumer.name}"
-    value         = "1"
-    default_value = "0"
-  }
-}
-
-resource "aws_cloudwatch_metric_alarm" "logged" {
-  alarm_name          = "switchyard-${var.consumer.name}-logged-alarm"
-  alarm_description   = "A log line of ${var.consumer.name} has alarm=…: see the runbook."
-  namespace           = "Switchyard"
-  metric_name         = aws_cloudwatch_log_metric_filter.alarms.metric_transformation[0].name
-  statistic           = "Sum"
-  period              = 60
-  evaluation_periods  = 1
-  threshold           = 0
-  comparison_operator = "GreaterThanThreshold"
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.alerts_topic_arn]
-  ok_actions          = [var.alerts_topic_arn]
-}
-
 # A consumer drains its own dead-letter queue, so a message that stays is unhandled. Depth, not age: SQS leaves
 # messages that were received three times or more out of ApproximateAgeOfOldestMessage.
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
@@ -78,22 +49,6 @@ resource "aws_cloudwatch_metric_alarm" "age" {
   threshold           = var.oldest_message_s
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.alerts_topic_arn]
-  ok_actions          = [var.alerts_topic_arn]
-}
-
-resource "aws_cloudwatch_metric_alarm" "tasks" {
-  alarm_name          = "switchyard-${var.consumer.name}-tasks"
-  alarm_description   = "For 5 minutes ${var.consumer.name} has had fewer tasks than its minimum."
-  namespace           = "ECS/ContainerInsights"
-  metric_name         = "RunningTaskCount"
-  dimensions          = { ClusterName = var.cluster.name, ServiceName = aws_ecs_service.this.name }
-  statistic           = "Maximum"
-  period              = 60
-  evaluation_periods  = 5
-  threshold           = var.frozen ? 0 : var.size.fewest
-  comparison_operator = "LessThanThreshold"
-  treat_missing_data  = "breaching"
   alarm_actions       = [var.alerts_topic_arn]
   ok_actions          = [var.alerts_topic_arn]
 }

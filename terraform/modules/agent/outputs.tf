@@ -2,19 +2,11 @@ output "queue_arn" {
   value = aws_sqs_queue.this[var.consumer.queue].arn
 }
 
-output "task_role_arn" {
-  value = aws_iam_role.task.arn
-}
-
 output "security_group_id" {
-  value = aws_security_group.this.id
-}
-
-output "log_group" {
-  value = aws_cloudwatch_log_group.this.name
+  value = module.process.security_group_id
 }
 
 output "bounds" {
   description = "The fewest and the most tasks that autoscaling may run."
-  value       = "${aws_appautoscaling_target.this.min_capacity}..${aws_appautoscaling_target.this.max_capacity}${aws_appautoscaling_target.this.suspended_state[0].dynamic_scaling_out_suspended ? " suspended" : ""}"
+  value       = module.process.bounds
 }

@@ -1,26 +1,10 @@
-# Registering the target moves the count of tasks into its bounds at once. While it is frozen, no alarm and no backlog
-# can start a task.
-resource "aws_appautoscaling_target" "this" {
-  service_namespace  = "ecs"
-  scalable_dimension = "ecs:service:DesiredCount"
-  resource_id        = "service/${var.cluster.name}/${aws_ecs_service.this.name}"
-  min_capacity       = var.frozen ? 0 : var.size.fewest
-  max_capacity       = var.frozen ? 0 : var.size.most
-
-  suspended_state {
-    dynamic_scaling_in_suspended  = var.frozen
-    dynamic_scaling_out_suspended = var.frozen
-    scheduled_scaling_suspended   = var.frozen
-  }
-}
-
 # Backlog per task by metric math: without a custom metric, no process has to publish one.
 resource "aws_appautoscaling_policy" "backlog" {
   name               = "backlog-per-task"
   policy_type        = "TargetTrackingScaling"
-  service_namespace  = aws_appautoscaling_target.this.service_namespace
-  scalable_dimension = aws_appautoscaling_target.this.scalable_dimension
-  resource_id        = aws_appautoscaling_target.this.resource_id
+  service_namespace  = module.process.scaling_target.service_namespace
+  scalable_dimension = module.process.scaling_target.scalable_dimension
+  resource_id        = module.process.scaling_target.resource_id
 
   target_tracking_scaling_policy_configuration {
     target_value       = var.size.backlog_per_task
@@ -57,7 +41,7 @@ resource "aws_appautoscaling_policy" "backlog" {
             }
             dimensions {
               name  = "ServiceName"
-              value = aws_ecs_service.this.name
+              value = module.process.service
             }
           }
         }

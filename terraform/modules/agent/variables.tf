@@ -11,8 +11,6 @@ variable "consumer" {
     dead_letter_queue = string
     lanes             = list(string)
     rules             = map(object({ bus = string, pattern = string, queue = string }))
-    database          = optional(string)
-    calls_models      = bool
     egress            = list(string)
     port              = optional(number)
   })
@@ -71,10 +69,9 @@ variable "network" {
   })
 }
 
-variable "database_group_id" {
-  description = "The security group of the consumer's database; null without a database."
-  type        = string
-  default     = null
+variable "database_group_ids" {
+  description = "The security group of the consumer's database, by the database's name; empty without one."
+  type        = map(string)
 }
 
 variable "load_balancer" {

@@ -1,3 +1,8 @@
 output "security_group_id" {
-  value = aws_security_group.this.id
+  value = module.process.security_group_id
+}
+
+output "bounds" {
+  description = "The fewest and the most tasks."
+  value       = module.process.bounds
 }

@@ -5,7 +5,7 @@ variable "node" {
 
 variable "server" {
   description = "The process's entry in generated/topology.json."
-  type        = object({ name = string, port = number })
+  type        = object({ name = string, egress = list(string), port = number })
 }
 
 variable "callers" {
@@ -40,8 +40,8 @@ variable "image" {
 }
 
 variable "size" {
-  description = "CPU units, memory in MiB, and the number of tasks (fewest): it is not scaled by a backlog."
-  type        = object({ cpu = number, memory = number, fewest = number })
+  description = "CPU units, memory in MiB, and the number of tasks: it is not scaled by a backlog."
+  type        = object({ cpu = number, memory = number, fewest = number, most = number })
 }
 
 variable "frozen" {
@@ -74,9 +74,9 @@ variable "namespace_id" {
   type        = string
 }
 
-variable "database_group_id" {
-  description = "The security group of the work database."
-  type        = string
+variable "database_group_ids" {
+  description = "The security group of each database that the process logs in to, by the database's name."
+  type        = map(string)
 }
 
 variable "network" {

@@ -7,6 +7,7 @@ locals {
     cases       = ["Authorization", "X-Session-Id"]
     consents    = ["Authorization"]
     revocations = ["Authorization"]
+    feedback    = ["Authorization"]
   }
 }
 
@@ -95,6 +96,7 @@ resource "aws_lambda_function" "this" {
       PRINCIPAL_KEY_SECRET_ARN  = var.facts.secret_principal_key
       IDENTITY_URL              = var.facts.identity_url
       IDENTITY_FILES_SECRET_ARN = var.facts.secret_ingress_identity_files
+      REVIEWER_ROLES            = jsonencode(var.reviewer_roles)
       GRANT_POLICY              = jsonencode(merge(var.grant_policy, { role_scope = var.facts.role_scope }))
     }
   }

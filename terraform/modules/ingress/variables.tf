@@ -36,6 +36,11 @@ variable "grant_policy" {
   type        = object({ agents = list(string), audiences = list(string), scopes = list(string), hours = number })
 }
 
+variable "reviewer_roles" {
+  description = "Roles whose holders give feedback on every case of their tenant."
+  type        = list(string)
+}
+
 variable "stage" {
   type = string
 }

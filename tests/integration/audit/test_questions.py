@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 import pytest
 
 from switchyard.audit.records.roles import READER, SCHEMA
 from switchyard.audit.records.store import AuditStore
+from switchyard.audit.verification.chain import EventFact, check_chain
+from switchyard.protocol.events.case_manager import CaseFeedback
 from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit import recorded
 from tests.integration.audit.conftest import Owner, UrlFor
@@ -154,6 +157,26 @@ async def test_suppression_and_halt_are_no_cases_and_rejection_counts_as_stopped
     rows = await owner.fetch("select playbook, cases, reached, stopped, failed, success_bp from goal_success")
 
     assert [tuple(row) for row in rows] == [("none", 1, 0, 1, 0, 0)]
+
+
+async def test_thumb_down_takes_a_goal_back_and_the_latest_word_counts(store: AuditStore, owner: Owner) -> None:
+    answered = [cases.answered(700 + number) for number in range(4)]
+    await store.record([text for events in answered for text in cases.bodies(events)])
+
+    async def give(number: int, *thumbs: Literal["up", "down"]) -> None:
+        for thumb in thumbs:
+            feedback = CaseFeedback(thumb=thumb, by=f"user:{uuid.UUID(int=1)}")
+            answered[number].append(cases.follow(answered[number][-1], feedback, "case_manager"))
+        await store.record(cases.bodies(answered[number]))
+
+    await give(0, "down")
+    await give(1, "up", "down", "up")
+    await give(2, "up", "down")
+    row = await owner.fetchrow("select cases, reached, failed, thumbs_up, thumbs_down, success_bp from goal_success")
+    assert tuple(row or ()) == (4, 2, 2, 1, 2, 5_000)
+    for events in answered:
+        facts = [EventFact(row.row, row.recorded_at) for row in cases.stored(events)]
+        assert list(check_chain(facts)) == []
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ RESTORE = (DOCS / "operate" / "restore.sql").read_text(encoding="utf-8")
 BLOCKS += re.findall(r"^(-- (audit): (prints[^\n]*)\n.*?;)$(?=\n\n|\n?\Z)", RESTORE, re.DOTALL | re.MULTILINE)
 EMAIL = recorded.emailed(105, recorded.ANA, 20)
 CASE = EMAIL[0]["case_id"]
-ROLES = {"the case manager's": "case_manager", "that agent (here email_sender)": "email_sender"}
+ROLES = {"the api": "api", "the case manager's": "case_manager", "that agent (here email_sender)": "email_sender"}
 ADDRESS = "5" * 64
 
 

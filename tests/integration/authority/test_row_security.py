@@ -46,6 +46,10 @@ ROWS = {
     " event_id) values ($1, gen_random_uuid(), '', false, 'ada', '', gen_random_uuid())",
     "email_sender.send_lock": "insert into send_lock (case_id, content_sha256) values ($1, '')",
     "email_sender.turn": "insert into turn (case_id, content_sha256, due_at) values ($1, '', now())",
+    "memory.turn": "insert into turn (case_id, number, question, answer, digest, kept_at, expires_at)"
+    " values ($1, 1, '{}', '{}', '', now(), now())",
+    "memory.fact": "insert into fact (fact_id, kind, predicate, case_id, event_id, digest, trust, sealed, kept_at,"
+    " expires_at) values (gen_random_uuid(), 'note', 'note', $1, $1, '', 'stated', '{}', now(), now())",
     "text_to_sql.warehouse_cost": "insert into warehouse_cost (day, ms, bytes)"
     " values (current_date - (('x' || left($1::uuid::text, 2))::bit(8)::integer % 7), 1, 1)",
 }
@@ -54,7 +58,7 @@ ROWS = {
 OF_THEIR_OWN = {"well_data.*"}
 """Schemas whose tables state their own policies, and have tests for them."""
 
-USERS_ONLY = {"text_to_sql.warehouse_cost"}
+USERS_ONLY = {"memory.fact", "text_to_sql.warehouse_cost"}
 """Rows of a user in any session."""
 
 
@@ -80,6 +84,12 @@ def plain_owners_database(infrastructure: Infrastructure) -> str:
             await admin.execute(f"create role {PLAIN_OWNER} login nosuperuser nobypassrls password 'plain'")
         await admin.execute(f"create database {PLAIN_DATABASE} owner {PLAIN_OWNER}")
         await admin.close()
+        # RDS lets its master user, who is no superuser, create the extensions that it offers.
+        superuser = await asyncpg.connect(infrastructure.owner_url(PLAIN_DATABASE))
+        await superuser.execute(
+            f"create schema memory authorization {PLAIN_OWNER}; create extension vector schema memory"
+        )
+        await superuser.close()
         url = re.sub(r"//[^@]*@", f"//{PLAIN_OWNER}:plain@", infrastructure.owner_url(PLAIN_DATABASE))
         assert PLAIN_OWNER in url
         owner = await asyncpg.connect(url)
@@ -373,6 +383,12 @@ MANY = {
     "email_sender.sending": "insert into sending (case_id, content_sha256, command_id, tenant, user_id, session_id,"
     " pack, state, intended_at) select gen_random_uuid(), '', gen_random_uuid(), 't' || n % 7, 'u' || n % 50, 's' || n,"
     " '', 'sent', now() from generate_series(1, 4000) n",
+    "memory.turn": "insert into turn (case_id, tenant, user_id, session_id, number, question, answer, digest, kept_at,"
+    " expires_at) select gen_random_uuid(), 't' || n % 7, 'u' || n % 50, 's' || n % 200, n, '{}', '{}', '', now(),"
+    " now() from generate_series(1, 4000) n",
+    "memory.fact": "insert into fact (fact_id, tenant, user_id, kind, predicate, case_id, event_id, digest, trust,"
+    " sealed, kept_at, expires_at) select gen_random_uuid(), 't' || n % 7, 'u' || n % 200, 'note', 'note',"
+    " gen_random_uuid(), gen_random_uuid(), '', 'stated', '{}', now(), now() from generate_series(1, 4000) n",
     "text_to_sql.warehouse_cost": "insert into warehouse_cost (tenant, user_id, day, ms, bytes)"
     " select 't' || n % 7, 'u' || n, current_date, 1, 1 from generate_series(1, 4000) n",
 }
@@ -385,6 +401,8 @@ STATEMENTS = {
         "email_sender.sending"
     ),
     "update warehouse_cost set ms = 0 where day = current_date": "text_to_sql.warehouse_cost",
+    "select * from turn where number < 9 order by number desc": "memory.turn",
+    "select * from fact where expires_at > now()": "memory.fact",
 }
 
 

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from contracts.cards import AGENT_CARDS
-from services.app import IDENTITY
+from services.app import API, IDENTITY
 from switchyard.app.console_process import CONSOLE
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.errors import CommandFailed
@@ -35,8 +35,8 @@ pytestmark = pytest.mark.integration
 PAGE = (Path(__file__).parents[3] / "docs" / "operate" / "security.md").read_text(encoding="utf-8")
 AGENTS = tuple(AGENT_CARDS)
 PEOPLE = ("operator", "reviewer", "reconciler", "vault_eraser")
-WORK_ROLES = ("case_manager", *AGENTS, IDENTITY, CONSOLE, *PEOPLE)
-AUDIT_ROLES = ("audit", "audit_reader", "audit_retention")
+WORK_ROLES = ("case_manager", *AGENTS, IDENTITY, CONSOLE, API, *PEOPLE)
+AUDIT_ROLES = ("audit", "audit_api", "audit_reader", "audit_retention")
 AUDIT_DATABASE = "audit_of_thieves"
 
 SET_ANY_SCOPE = """

@@ -75,6 +75,7 @@ TABLES = ", ".join(
         "arrival", "rejection", "submission", "session", "case_ending", "timer", "control", "operator_command",
         "pending_command", "gather", "branch_end", "approval", "approval_grant", "approval_decision", "retry_request",
         "retry", "outbox",
+        "feedback", "rejected_submission",
     )
 )  # fmt: skip
 SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
@@ -200,7 +201,7 @@ async def start_case_manager(
         intake = CaseIntake(
             SUBMISSIONS,
             store,
-            CaseOpener(CATALOGUE, vault, artefacts, clock, mac, DEADLINE, CURRENT),
+            CaseOpener(CATALOGUE, vault, artefacts, clock, mac, mac, DEADLINE, CURRENT),
             clock,
             mac,
             turns=TurnRules(APP.turns),
@@ -219,7 +220,8 @@ async def start_case_manager(
             CONSENT_URL,
         )
         commands = OperatorCommands(database, CATALOGUE, OPERATORS, clock)
-        timers = Timers(closing, pending, approvals, consents, commands, outbox)
+        gathers = Gathers(database, clock, CATALOGUE, S3Objects(cloud.s3, OBJECT_BUCKET))
+        timers = Timers(closing, pending, approvals, consents, gathers, commands, outbox)
         case_manager = CaseManager(
             store,
             vault,
@@ -230,7 +232,7 @@ async def start_case_manager(
             pending,
             approvals,
             consents,
-            Gathers(database, clock, CATALOGUE, S3Objects(cloud.s3, OBJECT_BUCKET)),
+            gathers,
             suppression,
             timers,
             outbox,

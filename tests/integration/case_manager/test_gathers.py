@@ -21,8 +21,9 @@ from switchyard.runtime.core.errors import Unavailable
 from tests.integration.case_manager.conftest import CaseManager, StartCaseManager, close_case, halt
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Owner
+from tests.integration.manual_clock import ManualClock
 from tests.unit.protocol.bus_events import changed, with_digest
-from tests.unit.router.branch_cases import chosen, findings, followed, join
+from tests.unit.router.branch_cases import chosen, findings, followed, join, recalling
 from tests.unit.router.cases import failed, received, reply
 
 pytestmark = pytest.mark.integration
@@ -268,3 +269,63 @@ async def test_places_with_bad_bytes_are_left_for_their_reader_or_dropped(
     assert all("uri" in places[sha256] for sha256 in good)
     assert {sha256: places[sha256] for sha256 in wrong if sha256 in places} == (wrong if kept else {})
     serialize_detail(event)
+
+
+# A gather with a time limit goes on without what is late.
+
+RECALL = recalling()
+OPTIONAL, RECALLED = RECALL[1], RECALL[-1]
+
+
+async def test_gather_with_a_time_limit_is_joined_when_its_time_is_over(
+    case_manager: CaseManager, clock: ManualClock, owner: Owner
+) -> None:
+    assert await deliver(case_manager.gathers, OPTIONAL) == []
+    clock.advance(3.9)
+    assert await case_manager.gathers.join_due() == []
+    clock.advance(0.2)
+    [event] = await case_manager.gathers.join_due()
+    assert event["payload"]["results"][0]["failure"]["code"] == "late"
+    assert (event["digest"], event["parents"]) == (join(OPTIONAL, [])["digest"], [OPTIONAL["digest"]])
+    assert await case_manager.gathers.join_due() == []
+    # What comes after that changes nothing.
+    assert await deliver(case_manager.gathers, RECALLED) == [event]
+    assert [each["event_id"] for each in await joined_events(owner)] == [event["event_id"]]
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_branch_that_ends_in_time_is_joined_and_the_timer_adds_nothing(
+    case_manager: CaseManager, clock: ManualClock, early: bool
+) -> None:
+    order = [RECALLED, OPTIONAL] if early else [OPTIONAL, RECALLED]
+    assert await deliver(case_manager.gathers, order[0]) == []
+    [event] = await deliver(case_manager.gathers, order[1])
+    assert event["digest"] == join(OPTIONAL, [RECALLED])["digest"]
+    clock.advance(60)
+    assert await case_manager.gathers.join_due() == []
+
+
+async def test_gather_without_a_time_limit_waits_for_all(case_manager: CaseManager, clock: ManualClock) -> None:
+    await deliver(case_manager.gathers, GATHER)
+    await deliver(case_manager.gathers, ENDS[0])
+    clock.advance(3_600)
+    assert await case_manager.gathers.join_due() == []
+
+
+async def test_late_branch_and_the_timer_at_once_join_one_way_only(
+    start_case_manager: StartCaseManager, clock: ManualClock, owner: Owner
+) -> None:
+    workers = [(await start_case_manager()).gathers for _ in range(3)]
+    await deliver(workers[0], OPTIONAL)
+    clock.advance(5)
+    await asyncio.gather(deliver(workers[0], RECALLED), *(each.join_due() for each in workers))
+    assert len(await joined_events(owner)) == 1
+
+
+async def test_gather_of_a_closed_case_is_not_joined_when_its_time_is_over(
+    case_manager: CaseManager, clock: ManualClock
+) -> None:
+    await deliver(case_manager.gathers, OPTIONAL)
+    await case_manager.closing.close_case(close_case(OPTIONAL, "failed"))
+    clock.advance(5)
+    assert await case_manager.gathers.join_due() == []

@@ -47,6 +47,7 @@ async def test_repeated_submission_publishes_the_same_event_under_its_own_trace(
             consents=nobody,
             gathers=nobody,
             suppression=nobody,
+            feedback=nobody,
             publisher=recorded,
             quarantine=nobody,
             breaker=nobody,

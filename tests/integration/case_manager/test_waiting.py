@@ -16,6 +16,7 @@ import pytest
 from contracts.events.email_sender import SendingHalted
 from switchyard.case_manager.intake import UpstreamPolicy
 from switchyard.case_manager.principals import PrincipalKeys
+from switchyard.protocol.envelope import add_digest
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent
@@ -136,6 +137,37 @@ async def test_denied_approval_ends_the_case(
     (denied,) = await answers(tap, asked)
     (following,) = route(received(denied), SEAL)
     assert (following["type"], following["payload"]["outcome"]) == ("CloseCase", "denied")
+
+
+async def test_returned_approval_has_the_draft_written_again(
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
+) -> None:
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
+    await waits(case_manager, asked)
+    decision = await stated(owner, asked, clock, "returned")
+    await case_manager.timers.tick()
+    assert await result(owner, decision) == "returned"
+    (returned,) = await answers(tap, asked)
+    assert returned["payload"]["instructions"] == "Reads well."
+    (following,) = route(received(returned), SEAL)
+    assert (following["type"], following["payload"]["instructions"]) == ("DraftEmail", "Reads well.")
+    # A grant of what was sent back does not count any more.
+    late = await stated(owner, asked, clock)
+    await case_manager.timers.tick()
+    assert "decided already: returned" in str(await result(owner, late))
+
+
+async def test_return_without_a_way_back_in_the_playbook_is_refused(
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
+) -> None:
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
+    del asked["payload"]["returnable"]
+    asked = add_digest({name: value for name, value in asked.items() if name != "digest"})
+    await waits(case_manager, asked)
+    decision = await stated(owner, asked, clock, "returned")
+    await case_manager.timers.tick()
+    assert str(await result(owner, decision)).startswith("refused: this playbook has no way back")
+    assert await answers(tap, asked) == []
 
 
 @pytest.mark.parametrize("spelling", ["c.ruiz", "C.Ruiz", "c.ruiz@harbor.example", "C.RUIZ@Harbor.Example"])

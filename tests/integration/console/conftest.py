@@ -7,7 +7,9 @@ import json
 import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -20,13 +22,15 @@ from switchyard.app.console_process import CONSOLE
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.transparency_log import TransparencyLog
+from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.console.app import ConsoleApp
 from switchyard.console.views import Views
 from switchyard.processes.console import READ_ONLY, ConsoleParts, build_views
 from switchyard.processes.databases import migrate_audit
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.vault import LocalKeyWrapper
-from switchyard.runtime.database.connections import connect_pool
+from switchyard.runtime.database.connections import Database, connect_pool
 from switchyard.runtime.storage.objects import S3Objects
 from tests.integration.audit.proof import mac_keys
 from tests.integration.cloud import Cloud
@@ -47,6 +51,8 @@ BROWSER_VARIABLE = "SWITCHYARD_TEST_BROWSER"
 
 collect_ignore = [] if BROWSER_VARIABLE in os.environ else ["browser"]
 DATABASE = "audit_console"
+NewApproval = Callable[..., Awaitable[dict[str, Any]]]
+Deciding = Callable[[], AbstractAsyncContextManager[None]]
 ANSWERED = range(500, 560)
 FAILED = range(600, 612)
 
@@ -108,19 +114,45 @@ async def _make_log(infrastructure: Infrastructure) -> Log:
     return log
 
 
-async def ask_for_approval(owner: Any, row: dict[str, Any]) -> None:
+async def ask_for_approval(owner: Any, row: dict[str, Any], requested_by: str = "somebody") -> None:
     """Write what the case manager writes when the router asks for an approval."""
     await owner.execute(
         """insert into case_manager.approval
              (approval_id, case_id, tenant, playbook, content_sha256, pack, reason, requested_by, asked_at, decide_by)
-           values ($1, $2, 'acme', 'assist', $3, '2026.05', 'first_contact', 'somebody', $4, $5)""",
+           values ($1, $2, 'acme', 'assist', $3, '2026.05', 'first_contact', $6, $4, $5)""",
         *(row["approval_id"], row["case_id"], row["content"], row["asked_at"], row["decide_by"]),
+        requested_by,
     )
     await owner.execute(
         """insert into case_manager.pending_command (task_id, case_id, kind, playbook, command, due_at)
            values ($1, $2, 'approval', 'assist', $3, $4)""",
         *(row["approval_id"], row["case_id"], json.dumps(row["command"]), row["decide_by"]),
     )
+
+
+@pytest.fixture
+async def deciding(infrastructure: Infrastructure) -> AsyncIterator[Deciding]:
+    """The case manager's own part that decides, at work as long as a test needs it."""
+    pool = await connect_pool(infrastructure.role_url("case_manager"), schema="case_manager")
+    settings = console_settings()
+    pending = PendingCommands(Database(pool, "the work database"), SystemClock(), CATALOGUE)
+    service = ApprovalService(pending, settings.approver_keys(), settings.four_eyes(), timedelta(hours=24))
+
+    async def run() -> None:
+        while True:
+            await service.apply_decisions()
+            await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def work() -> AsyncIterator[None]:
+        running = asyncio.create_task(run())
+        yield
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    yield work
+    await pool.close()
 
 
 @dataclass(frozen=True)
@@ -130,6 +162,7 @@ class Console:
     app: Any
     views: Views
     log: Log
+    parts: ConsoleParts
 
 
 @pytest.fixture
@@ -149,24 +182,21 @@ async def console(infrastructure: Infrastructure, console_log: Log, cloud: Cloud
     settings = console_settings()
     views = build_views(APP, settings, parts)
     app = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url).build()
-    yield Console(app, views, console_log)
+    yield Console(app, views, console_log, parts)
     await http.close()
     await work.close()
     await audit.close()
-
-
-NewApproval = Callable[[], Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture
 async def new_approval(infrastructure: Infrastructure, console_log: Log) -> NewApproval:
     """Another approval that waits."""
 
-    async def make() -> dict[str, Any]:
+    async def make(requested_by: str = "somebody") -> dict[str, Any]:
         case, row = approval_case(uuid.uuid4().int % 10**9)
         await console_log.record(cases.bodies(case.events))
         owner = await asyncpg.connect(infrastructure.owner_url())
-        await ask_for_approval(owner, row)
+        await ask_for_approval(owner, row, requested_by)
         await owner.close()
         return row
 

@@ -23,6 +23,7 @@ from switchyard.processes.console_settings import ConsoleSettings
 from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.events.router import AskApproval, CloseCase
 from switchyard.protocol.fields import Json
+from switchyard.protocol.signing import derive_public_key
 from tests.integration.known_cases import Person, known_cases
 from tests.operators import OPERATOR, OPERATOR_PUBLIC_KEYS
 from tests.unit.audit import cases
@@ -31,6 +32,10 @@ BASE = "http://127.0.0.1"
 VAULT_KEY = b"\x11" * 32
 SECRET_TEXT = "the secret of Ana Morales"
 SECRET = SECRET_TEXT.encode()
+SUBMITTED_BY = "anna@acme.example"
+"""Under which identity the operator submits."""
+
+SECOND_APPROVER, SECOND_KEY = "b.ek", b"\x08" * 32
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{31337*31337}}\u2028</pre>"
 """What somebody puts into every field, to have it run in an operator's browser."""
 
@@ -54,7 +59,11 @@ def console_settings(**changes: Any) -> ConsoleSettings:
         "idp_authorize_url": "http://127.0.0.1:1/authorize",
         "idp_token_url": "http://127.0.0.1:1/token",
         "operators": {name: bytes.fromhex(key) for name, key in OPERATOR_PUBLIC_KEYS.items()},
-        "approvers": {name: bytes.fromhex(key) for name, key in OPERATOR_PUBLIC_KEYS.items()},
+        "approvers": {
+            name: bytes.fromhex(key)
+            for name, key in {**OPERATOR_PUBLIC_KEYS, SECOND_APPROVER: derive_public_key(SECOND_KEY)}.items()
+        },
+        "submitter_identities": {OPERATOR: (SUBMITTED_BY,)},
     }
     return ConsoleSettings(**values | changes)
 
@@ -150,7 +159,9 @@ def approval_case(number: int) -> tuple[KnownCase, dict[str, Any]]:
     content = hashlib.sha256(APPROVED).hexdigest()
     principal = opened["principal"] | {"subject": person.subject}
     events = [cases.rewritten(opened, principal=principal)]
-    ask = AskApproval(content=artefact, content_sha256=content, pack="2026.05", approval="first_contact")
+    ask = AskApproval(
+        content=artefact, content_sha256=content, pack="2026.05", approval="first_contact", returnable=True
+    )
     asked = cases.follow(events[0], ask, "router", node_to="case_manager", storage_refs={artefact.sha256: place})
     add_submission(events[0])
     now = datetime.now(UTC)

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import asyncpg
+import httpx2
 import pytest
 
 from switchyard.case_manager.retry import read_request
 from switchyard.console.access import ROLES
 from switchyard.console.signed_commands import SignedCommands
 from switchyard.protocol.signing import sign_statement
-from switchyard.protocol.statements import approval_statement, command_statement, retry_statement
+from switchyard.protocol.statements import (
+    approval_statement,
+    command_statement,
+    resolution_statement,
+    retry_statement,
+)
 from switchyard.runtime.core.clock import timestamp
-from tests.integration.console.conftest import Console, NewApproval
-from tests.integration.console.served import APPROVED, KnownCase, visiting
+from tests.integration.console.conftest import Console, Deciding, NewApproval
+from tests.integration.console.served import (
+    APPROVED,
+    SECOND_APPROVER,
+    SECOND_KEY,
+    SUBMITTED_BY,
+    KnownCase,
+    visiting,
+)
 from tests.integration.infrastructure import Infrastructure
 from tests.operators import OPERATOR, OPERATOR_KEY, OPERATORS
+from tests.unit.audit import cases
+from tests.unit.protocol.bus_events import golden
 
 pytestmark = pytest.mark.integration
 REASON = "a bad prompt"
@@ -108,7 +125,7 @@ async def test_command_that_is_sent_twice_is_stored_once(console: Console) -> No
         assert (await visitor.post("/switches/command", **form)).status_code == 409
 
 
-def decision(row: dict[str, Any], verdict: str, **changes: str) -> dict[str, str]:
+def decision(row: dict[str, Any], verdict: str, *, key: bytes = OPERATOR_KEY, **changes: str) -> dict[str, str]:
     """What the browser sends of a decision."""
     signed: dict[str, Any] = {
         "approval_id": str(row["approval_id"]),
@@ -122,17 +139,17 @@ def decision(row: dict[str, Any], verdict: str, **changes: str) -> dict[str, str
         **changes,
     }
     form = {name: signed[name] for name in ("verdict", "reason", "signed_at")}
-    return form | {"signature": sign_statement(OPERATOR_KEY, approval_statement(**signed))}
+    return form | {"signature": sign_statement(key, approval_statement(**signed))}
 
 
-@pytest.mark.parametrize("verdict", ["granted", "denied"])
+@pytest.mark.parametrize("verdict", ["granted", "denied", "returned"])
 async def test_decision_is_the_row_that_the_command_line_writes(
     console: Console, work: Any, new_approval: NewApproval, verdict: str
 ) -> None:
     row = await new_approval()
     with visiting(console.app, console.views, "approver") as visitor:
         shown = await visitor.get(f"/approvals/{row['approval_id']}")
-        answer = await visitor.post(f"/approvals/{row['approval_id']}", **decision(row, verdict))
+        answer = await visitor.post(f"/approvals/{row['approval_id']}", **decision(row, verdict), shown=token_of(shown))
     assert "Dear Ana" in shown.text
     assert row["content"] in shown.text
     assert answer.status_code == 200, answer.text
@@ -140,12 +157,95 @@ async def test_decision_is_the_row_that_the_command_line_writes(
     assert (stored["verdict"], stored["approver"], stored["content_sha256"]) == (verdict, OPERATOR, row["content"])
 
 
+def token_of(page: httpx2.Response) -> str:
+    """What the page of an approval says of having shown all of it."""
+    found = re.search('name="shown" value="([0-9a-f]*)"', page.text)
+    assert found is not None
+    return found[1]
+
+
+async def test_grant_counts_only_after_the_content_was_shown_whole_in_this_session(
+    console: Console, work: Any, new_approval: NewApproval, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, other = await new_approval(), await new_approval()
+    path = f"/approvals/{row['approval_id']}"
+    with visiting(console.app, console.views, "approver") as visitor:
+        elsewhere = token_of(await visitor.get(f"/approvals/{other['approval_id']}"))
+        monkeypatch.setattr("switchyard.console.sealed.MAX_SHOWN_CHARS", 10)
+        cut = await visitor.get(path)
+        monkeypatch.undo()
+        assert "Sign and grant" not in cut.text
+        assert "Sign and send back" in cut.text
+        monkeypatch.setattr("switchyard.console.signed_commands.WAIT_S", 0.2)
+        tokens = [token_of(cut), elsewhere, "0" * 64]
+        with visiting(console.app, console.views, "approver") as colleague:
+            tokens.append(token_of(await colleague.get(path)))
+        for token in tokens:
+            answer = await visitor.post(path, **decision(row, "granted"), shown=token)
+            assert answer.status_code == 409, token
+            assert "not shown to you whole" in answer.text
+        stored = "select count(*) from approval_decision where approval_id = $1"
+        assert await work.fetchval(stored, row["approval_id"]) == 0
+        whole = token_of(await visitor.get(path))
+        assert (await visitor.post(path, **decision(row, "granted"), shown=whole)).status_code == 200
+    assert await work.fetchval(stored, row["approval_id"]) == 1
+
+
+async def test_second_person_must_agree_where_it_is_unknown_who_asked(
+    console: Console, work: Any, new_approval: NewApproval, deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("switchyard.console.signed_commands.WAIT_S", 20.0)
+    row = await new_approval()
+    path = f"/approvals/{row['approval_id']}"
+    async with deciding():
+        with visiting(console.app, console.views, "approver") as first:
+            page = await first.get(path)
+            assert "two must agree" in page.text
+            one = await first.post(path, **decision(row, "granted"), shown=token_of(page))
+            assert "a second approver must agree" in one.text
+            again = await first.get(path)
+        assert "You have agreed" in again.text
+        assert "Sign and grant" not in again.text
+        assert await work.fetchval("select state from approval where approval_id = $1", row["approval_id"]) == "asked"
+        with visiting(console.app, console.views, "approver", name=SECOND_APPROVER) as second:
+            assert f"agreed: {OPERATOR}" in (await second.get("/approvals")).text
+            page = await second.get(path)
+            form = decision(row, "granted", key=SECOND_KEY, approver=SECOND_APPROVER)
+            both = await second.post(path, **form, shown=token_of(page))
+    assert f"{str(row['approval_id'])[:8]}: granted" in both.text
+    state = "select state from approval where approval_id = $1"
+    assert await work.fetchval(state, row["approval_id"]) == "granted"
+
+
+async def test_person_who_asked_for_it_has_no_form_and_cannot_grant_it(
+    console: Console, work: Any, new_approval: NewApproval, deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They submit under another name than they approve with."""
+    monkeypatch.setattr("switchyard.console.signed_commands.WAIT_S", 20.0)
+    row = await new_approval(SUBMITTED_BY.upper())
+    path = f"/approvals/{row['approval_id']}"
+    async with deciding():
+        with visiting(console.app, console.views, "approver") as asker:
+            page = await asker.get(path)
+            assert "You asked for this" in page.text
+            assert "data-sign" not in page.text
+            assert asker.user is not None
+            shown = console.views.pages.sessions.form_token(asker.user, f"shown/{row['approval_id']}/{row['content']}")
+            answer = await asker.post(path, **decision(row, "granted"), shown=shown)
+        assert "the person who asked for it may not approve it" in unescape(answer.text)
+        with visiting(console.app, console.views, "approver", name=SECOND_APPROVER) as other:
+            page = await other.get(path)
+            form = decision(row, "granted", key=SECOND_KEY, approver=SECOND_APPROVER)
+            await other.post(path, **form, shown=token_of(page))
+    assert await work.fetchval("select state from approval where approval_id = $1", row["approval_id"]) == "granted"
+
+
 async def test_decision_on_other_content_is_not_stored(console: Console, work: Any, new_approval: NewApproval) -> None:
     row = await new_approval()
     with visiting(console.app, console.views, "approver") as visitor:
-        answer = await visitor.post(
-            f"/approvals/{row['approval_id']}", **decision(row, "granted", content_sha256="0" * 64)
-        )
+        path = f"/approvals/{row['approval_id']}"
+        shown = token_of(await visitor.get(path))
+        answer = await visitor.post(path, **decision(row, "granted", content_sha256="0" * 64), shown=shown)
     assert answer.status_code == 403
     assert not await work.fetchval("select count(*) from approval_decision where approval_id = $1", row["approval_id"])
 
@@ -173,10 +273,10 @@ async def test_content_is_rendered_apart_where_nothing_of_it_runs(console: Conso
     assert "script-src" not in policy
 
 
-def signed_retry(cases: list[KnownCase], reason: str, *, key: bytes = OPERATOR_KEY) -> dict[str, Any]:
+def signed_retry(known: list[KnownCase], reason: str, *, key: bytes = OPERATOR_KEY) -> dict[str, Any]:
     """What the browser sends of a redrive."""
     at, signatures = timestamp(datetime.now(UTC)), []
-    for case in cases:
+    for case in known:
         by_type = {event["type"]: event for event in case.events}
         statement = retry_statement(
             case_id=case.case_id,
@@ -188,7 +288,7 @@ def signed_retry(cases: list[KnownCase], reason: str, *, key: bytes = OPERATOR_K
             requested_at=at,
         )
         signatures.append(sign_statement(key, statement))
-    ids = [case.case_id for case in cases]
+    ids = [case.case_id for case in known]
     return {"reason": reason, "signed_at": at, "rate": "20", "case_id": ids, "signature": signatures}
 
 
@@ -253,9 +353,139 @@ async def test_approval_of_content_that_is_not_shown_whole_has_no_form(
     assert "exactly these bytes" not in cut
 
 
+async def open_cases(console: Console, count: int) -> tuple[str, list[str]]:
+    """Open cases of a session of their own, and its name."""
+    fresh = uuid.uuid4().int % 10**9
+    session = f"s-{fresh}"
+    made = [cases.first(fresh + each, session_id=session, deadline=timedelta(days=1)) for each in range(count)]
+    await console.log.record(cases.bodies(made))
+    return session, [event["case_id"] for event in made]
+
+
+def signed_cancels(page: httpx2.Response, reason: str, *, key: bytes = OPERATOR_KEY) -> dict[str, Any]:
+    """What the browser sends of a plan."""
+    at = timestamp(datetime.now(UTC))
+    planned = re.findall('data-cancel="([^"]+)" data-command="([^"]+)"', page.text)
+    signatures = []
+    for case_id, command_id in planned:
+        statement = command_statement(
+            command_id=command_id, action="cancel", target=case_id, operator=OPERATOR, reason=reason, signed_at=at
+        )
+        signatures.append(sign_statement(key, statement))
+    form = {"case_id": [case for case, _ in planned], "command_id": [command for _, command in planned]}
+    return form | {"reason": reason, "signed_at": at, "signature": signatures}
+
+
+async def test_many_open_cases_are_cancelled_under_the_name_of_an_incident(console: Console, work: Any) -> None:
+    session, expected = await open_cases(console, 12)
+    with visiting(console.app, console.views, "operator") as visitor:
+        plan = await visitor.get(f"/switches/cancel?session={session}")
+        assert "12 open cases match" in plan.text
+        assert await work.fetchval("select count(*) from operator_command where target = any($1)", expected) == 0
+        answer = await visitor.post("/switches/cancel", **signed_cancels(plan, "incident 41: wrong letters"))
+    assert answer.status_code == 200, answer.text
+    rows = await work.fetch("select * from operator_command where target = any($1)", expected)
+    assert sorted(row["target"] for row in rows) == sorted(expected)
+    for row in rows:
+        assert (row["action"], row["operator"], row["reason"]) == ("cancel", OPERATOR, "incident 41: wrong letters")
+        statement = command_statement(
+            command_id=str(row["command_id"]),
+            action="cancel",
+            target=row["target"],
+            operator=OPERATOR,
+            reason=row["reason"],
+            signed_at=timestamp(row["signed_at"]),
+        )
+        OPERATORS.verify(OPERATOR, statement, row["signature"])
+
+
+async def test_cancel_of_many_with_one_invalid_signature_stores_nothing(console: Console, work: Any) -> None:
+    session, expected = await open_cases(console, 3)
+    with visiting(console.app, console.views, "operator") as visitor:
+        form = signed_cancels(await visitor.get(f"/switches/cancel?session={session}"), "incident 42")
+        form["signature"][-1] = form["signature"][0]
+        answer = await visitor.post("/switches/cancel", **form)
+    assert answer.status_code == 403
+    assert await work.fetchval("select count(*) from operator_command where target = any($1)", expected) == 0
+
+
+async def test_plan_to_cancel_leaves_closed_cases_out_and_says_if_there_are_more(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, expected = await open_cases(console, 4)
+    closed = console.log.answered[0].case_id
+    monkeypatch.setattr("switchyard.console.views.switches.MAX_CANCEL", 3)
+    with visiting(console.app, console.views, "operator") as visitor:
+        plan = await visitor.get(f"/switches/cancel?session={session}")
+        assert "3 of more open cases match" in plan.text
+        assert plan.text.count("data-cancel=") == 3
+        assert f'data-cancel="{closed}"' not in (await visitor.get("/switches/cancel")).text
+        assert (await visitor.post("/switches/cancel", reason="x", signed_at="x", case_id=expected)).status_code == 400
+
+
+async def unresolved_send(owner: Any, case_id: str) -> str:
+    """An email with an unknown outcome; its content's hash."""
+    command, outcome, content = uuid.uuid4(), uuid.uuid4(), uuid.uuid4().hex * 2
+    event = golden("SendingUnknown") | {"event_id": str(outcome), "case_id": case_id}
+    await owner.execute("set search_path = email_sender")
+    await owner.execute("insert into outbox (event) values ($1)", json.dumps(event))
+    await owner.execute(
+        """insert into inbox (event_id, digest, case_id, type, token, claims, lease_until, outputs, completed_at)
+           values ($1, '', $2, 'SendEmail', 1, 1, now(), array[$3::uuid], now())""",
+        *(command, uuid.UUID(case_id), outcome),
+    )
+    await owner.execute(
+        """insert into sending
+             (tenant, user_id, session_id, case_id, content_sha256, command_id, pack, state, intended_at)
+           values ('acme', 'u', 's', $1, $2, $3, '2026.05', 'unknown', now())""",
+        *(uuid.UUID(case_id), content, command),
+    )
+    await owner.execute("set search_path = case_manager")
+    return content
+
+
+@pytest.mark.parametrize(("sent", "message_id"), [("yes", "ses-0001"), ("no", None)])
+async def test_unresolved_email_is_listed_and_resolved_with_a_signature(
+    console: Console, work: Any, sent: str, message_id: str | None
+) -> None:
+    case_id = str(uuid.uuid4())
+    content = await unresolved_send(work, case_id)
+    signed: dict[str, Any] = {
+        "resolution_id": str(uuid.uuid4()),
+        "case_id": case_id,
+        "content_sha256": content,
+        "provider_message_id": message_id,
+        "operator": OPERATOR,
+        "evidence": "SES console, 12:04",
+        "signed_at": timestamp(datetime.now(UTC)),
+    }
+    form = {name: signed[name] for name in ("resolution_id", "case_id", "content_sha256", "signed_at")} | {
+        "sent": sent,
+        "provider_message_id": message_id or "",
+        "reason": signed["evidence"],
+        "signature": sign_statement(OPERATOR_KEY, resolution_statement(**signed)),
+    }
+    with visiting(console.app, console.views, "operator") as visitor:
+        page = await visitor.get("/switches")
+        assert content[:16] in page.text
+        # Somebody who turns the answer round did not sign it.
+        turned = await visitor.post(
+            "/switches/resolution", **form | {"sent": "no" if sent == "yes" else "yes", "provider_message_id": "x"}
+        )
+        assert turned.status_code == 403
+        answer = await visitor.post("/switches/resolution", **form)
+        assert answer.status_code == 200, answer.text
+    row = await work.fetchrow(
+        "select * from email_sender.resolution_request where resolution_id = $1", uuid.UUID(signed["resolution_id"])
+    )
+    assert (row["operator"], row["provider_message_id"], row["content_sha256"]) == (OPERATOR, message_id, content)
+    with visiting(console.app, console.views, "viewer") as visitor:
+        assert "Sign: it was sent" not in (await visitor.get("/switches")).text
+
+
 def test_commands_have_no_other_way_in() -> None:
     """Each way to change something takes a signature."""
     public = {
         name for name in vars(SignedCommands) if not name.startswith("_") and callable(vars(SignedCommands)[name])
     }
-    assert public == {"command", "decide", "retry"}
+    assert public == {"command", "cancel", "decide", "resolve", "retry"}

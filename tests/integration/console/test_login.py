@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ import pytest
 from services.app import APP
 from switchyard.console.app import ConsoleApp
 from switchyard.console.views import Views
-from switchyard.processes.console import ConsoleParts, build_views
+from switchyard.processes.console import build_views
 from tests.integration.console.conftest import Console
 from tests.integration.console.served import BASE, console_settings
 from tests.integration.serving import free_port
@@ -85,15 +86,7 @@ async def app(console: Console, provider: str) -> AsyncIterator[Any]:
         idp_token_url=f"{provider}/token",
     )
     async with aiohttp.ClientSession() as http:
-        known = console.views
-        parts = ConsoleParts(
-            audit=known.audit._pool,
-            work=known.work._pool,
-            objects=known.sealed.artefacts._objects,
-            keys=known.sealed.artefacts._sealing._wrapper,  # type: ignore[attr-defined]
-            http=http,
-            clock=known.clock,
-        )
+        parts = replace(console.parts, http=http)
         views: Views = build_views(APP, settings, parts)
         yield ConsoleApp(views.pages, views.handlers(), views.open_handlers(), BASE).build()
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import uuid
 from datetime import UTC, datetime
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
 import asyncpg
 import pytest
 
+from contracts.events.router import ChooseAgent
+from contracts.events.triage import AgentChosen
 from switchyard.console.access import ROLES
 from switchyard.console.case_list import PAGE_SIZE
 from switchyard.console.failures import _MOST
@@ -17,6 +21,7 @@ from tests.integration.console.conftest import Console
 from tests.integration.console.served import HOSTILE, SECRET, SECRET_TEXT, encoded, visiting
 from tests.integration.infrastructure import Infrastructure
 from tests.operators import OPERATOR
+from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
 MAX_PAGE_BYTES = 150_000
@@ -330,3 +335,54 @@ async def test_page_says_that_rows_were_left_out(console: Console, monkeypatch: 
     assert f"chain verified: {len(case.events)} events" in steps
     assert "2+ cases" in failures
     assert failures.count('name="case"') <= 2
+
+
+async def test_search_is_kept_in_the_browser_without_its_days(console: Console) -> None:
+    with visiting(console.app, console.views, "viewer") as visitor:
+        query = "tenant=acme&outcome=failed"
+        saved = await visitor.post("/cases/saved", name="<b>mine", query=query, act="save")
+        assert saved.status_code == 303
+        visitor.client.cookies.update(saved.cookies)
+        page = (await visitor.get("/cases")).text
+        assert f'href="/cases?{query.replace("&", "&amp;")}">&lt;b&gt;mine</a>' in page
+        removed = await visitor.post("/cases/saved", name="<b>mine", query="", act="remove")
+        visitor.client.cookies.update(removed.cookies)
+        assert "mine</a>" not in (await visitor.get("/cases")).text
+        assert (await visitor.post("/cases/saved", name="x", query="since=yesterday", act="save")).status_code == 400
+        for number in range(80):
+            answer = await visitor.post(
+                "/cases/saved",
+                name=f"{number}",
+                query=f"session={uuid.uuid4()}{uuid.uuid4()}{uuid.uuid4()}",
+                act="save",
+            )
+            if answer.status_code != 303:
+                break
+            visitor.client.cookies.update(answer.cookies)
+        assert answer.status_code == 409
+        assert "remove one first" in answer.text
+
+
+async def test_switches_show_who_answers_for_each_agent(console: Console) -> None:
+    decision = {"primary_breaker": "open"}
+    call = cases.CALL.model_copy(update={"role": "fallback", "reason": "breaker", "decision": decision})
+    first = cases.first(uuid.uuid4().int % 10**9)
+    asked = cases.follow(first, ChooseAgent(question=cases.QUESTION), "router", state={}, time_limit_ms=30_000)
+    answered = cases.follow(asked, AgentChosen(agent="text_to_sql"), "triage", after_ms=600_000, model_call=call)
+    await console.log.record(cases.bodies([first, asked, answered]))
+    with visiting(console.app, console.views, "viewer") as visitor:
+        page = (await visitor.get("/switches")).text
+    row = next(line for line in page.splitlines() if 'href="/cases?agent=triage"' in line)
+    assert "circuit open" in row.split("triage</a>")[1].split("</tr>")[0]
+    assert "breaker" in row
+
+
+async def test_failures_are_grouped_by_agent_reason_and_prompt(console: Console) -> None:
+    with visiting(console.app, console.views, "viewer") as visitor:
+        page = (await visitor.get("/failures")).text
+        groups = re.findall(r'href="(/failures\?node=[^"]+)"', page)
+        assert groups
+        for group in groups:
+            one = (await visitor.get(unescape(group))).text
+            assert 'aria-current="true"' in one
+            assert "/cases/" in one

@@ -24,7 +24,7 @@ from services.ingress.handler import Ingress, respond
 from services.ingress.identity_service import IdentityService, TlsSource, tls_of_secret
 from services.ingress.principal import PrincipalSigner
 from services.ingress.settings import GrantPolicy
-from services.ingress.tokens import TokenVerifier
+from switchyard.api.user_tokens import TokenVerifier
 from switchyard.devstack.identity.certificates import CA_FILE
 from switchyard.devstack.identity.provider import AUDIENCE, provider_settings
 from switchyard.devstack.identity.servers import PROVIDER_PROGRAM, server_program

@@ -160,5 +160,26 @@ def test_stream_keeps_the_planned_first_token_time_and_rate(bedrock: Any, simula
 
 
 def test_unsimulated_operation_is_refused_with_the_supported_ones(bedrock: Any) -> None:
-    with pytest.raises(ClientError, match="has Converse and ConverseStream only"):
+    with pytest.raises(ClientError, match="InvokeModel for Titan's embeddings only"):
         bedrock.invoke_model(modelId=BEDROCK_MODEL, body=b"{}")
+
+
+TITAN = "amazon.titan-embed-text-v2:0"
+
+
+def test_embeddings_of_like_texts_are_nearer_than_those_of_others(bedrock: Any) -> None:
+    def embed(text: str) -> list[float]:
+        answer = bedrock.invoke_model(modelId=TITAN, body=json.dumps({"inputText": text, "dimensions": 256}))
+        found: list[float] = json.loads(answer["body"].read())["embedding"]
+        return found
+
+    pump, rented, lunch = map(embed, ("the pump is rented", "we rent the pump", "lunch is at noon"))
+    assert len(pump) == 256
+    assert sum(a * a for a in pump) == pytest.approx(1, abs=1e-3)
+    assert sum(a * b for a, b in zip(pump, rented, strict=True)) > sum(a * b for a, b in zip(pump, lunch, strict=True))
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[", b'{"inputText": ""}', b'{"inputText": "x", "dimensions": 7}'])
+def test_embedding_request_that_titan_would_refuse_is_refused(bedrock: Any, body: bytes) -> None:
+    with pytest.raises(ClientError, match="ValidationException"):
+        bedrock.invoke_model(modelId=TITAN, body=body)

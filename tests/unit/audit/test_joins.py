@@ -15,7 +15,7 @@ from switchyard.protocol.fields import Json
 from tests.reference import derive_event, verify_case
 from tests.unit.audit.cases import rewritten, stored
 from tests.unit.protocol.bus_events import changed
-from tests.unit.router.branch_cases import beginning, chosen, findings, followed, join
+from tests.unit.router.branch_cases import beginning, chosen, findings, followed, join, recalling
 from tests.unit.router.cases import ANSWER, failed, received, reply, stamped
 
 NOW = datetime(2026, 7, 1, 9, tzinfo=UTC)
@@ -33,10 +33,10 @@ def ended(joined: Json) -> list[Json]:
     if joined["type"] == "BranchesJoined":
         (draft,) = followed(joined)
         log += [draft, reply(draft, AnswerDrafted(answer=ANSWER, cites=("F1",)), written=(ANSWER,))]
-    log += followed(log[-1])
-    outcome = log[-1]["payload"]["outcome"]
+    close, *kept = followed(log[-1])
+    outcome = close["payload"]["outcome"]
     closing = CaseClosed(outcome=outcome, code=outcome)
-    return [*log, stamped(derive_event(received(log[-1]).envelope, closing, node_from="case_manager"))]
+    return [*log, close, *kept, stamped(derive_event(received(close).envelope, closing, node_from="case_manager"))]
 
 
 def verdict(events: list[Json]) -> CaseVerdict:
@@ -106,3 +106,60 @@ def test_several_parents_of_anything_but_a_join_are_a_finding() -> None:
 def test_removed_end_of_a_branch_is_a_missing_parent(gone: Json) -> None:
     events = [event for event in BEFORE if event is not gone] + ended(JOINED)
     assert FindingKind.MISSING_PARENT in {finding.kind for finding in verdict(events).findings}
+
+
+# A gather with a time limit is joined without the branches that are late, and no other gather is.
+
+REMEMBERING = recalling()
+LATE_JOIN = join(REMEMBERING[1], [])
+IN_TIME = join(REMEMBERING[1], [REMEMBERING[-1]])
+
+
+def all_why(events: list[Json]) -> list[str]:
+    """What each of the two verifiers says."""
+    both = [finding.why for finding in verdict(events).findings]
+    return [*both, *verify_bundle.check_case_events(events[0]["case_id"], events)]
+
+
+@pytest.mark.parametrize("joined", [LATE_JOIN, IN_TIME], ids=["late", "in time"])
+def test_join_of_a_gather_with_a_time_limit_verifies_with_and_without_its_branch(joined: Json) -> None:
+    assert verdict([*REMEMBERING, joined, *followed(joined)]).findings == ()
+    assert not [why for why in all_why([*REMEMBERING, joined, *followed(joined)]) if "branch" in why]
+
+
+LATE_FORGERIES: dict[str, Callable[[], list[Json]]] = {
+    "another failure than late": lambda: [
+        *REMEMBERING,
+        rewritten(changed(LATE_JOIN, "payload.results", [{"agent": "memory", "failure": {"code": "no_memory"}}])),
+    ],
+    "an invented answer": lambda: [
+        *REMEMBERING,
+        rewritten(changed(LATE_JOIN, "payload.results", [{"agent": "memory", "answer": {"tokens": 0, "used": []}}])),
+    ],
+    "late, though its end is joined": lambda: [
+        *REMEMBERING, rewritten(changed(IN_TIME, "payload.results", LATE_JOIN["payload"]["results"])),
+    ],
+    "no result": lambda: [*REMEMBERING, rewritten(changed(LATE_JOIN, "payload.results", []))],
+    "late in a gather without a time limit": lambda: [
+        *BEFORE,
+        rewritten(
+            changed(
+                changed(JOINED, "payload.results", [*JOINED["payload"]["results"][:2], _late()]),
+                "parents",
+                JOINED["parents"][:-1],
+            )
+        ),
+    ],
+}  # fmt: skip
+
+
+def _late() -> Json:
+    late: Json = JOINED["payload"]["results"][2] | {"answer": None} | LATE_JOIN["payload"]["results"][0]
+    return late
+
+
+@pytest.mark.parametrize("forge", LATE_FORGERIES.values(), ids=list(LATE_FORGERIES))
+def test_forged_lateness_is_a_finding_of_both_verifiers(forge: Callable[[], list[Json]]) -> None:
+    events = forge()
+    assert FindingKind.JOIN_UNFOUNDED in {finding.kind for finding in verdict(events).findings}
+    assert any("branch" in why for why in verify_bundle.check_case_events(events[0]["case_id"], events))

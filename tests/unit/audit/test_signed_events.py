@@ -16,7 +16,12 @@ from contracts.catalogue import CATALOGUE
 from switchyard.audit.export.standalone import verify_bundle
 from switchyard.audit.verification.case_verifier import CaseVerifier, RowTrust
 from switchyard.audit.verification.findings import FindingKind
-from switchyard.protocol.events.case_manager import ApprovalDenied, ApprovalGranted, TaskRetried
+from switchyard.protocol.events.case_manager import (
+    ApprovalDenied,
+    ApprovalGranted,
+    ApprovalReturned,
+    TaskRetried,
+)
 from switchyard.protocol.events.router import AskApproval
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.signed_events import CAUSES, SIGNED_EVENTS, SignerRings, check_signatures
@@ -50,12 +55,12 @@ def decided(verdict: Any = "granted", *, key: bytes = ANA, approver: str = "ana"
     }
     statement = approval_statement(case_id=first["case_id"], pack="2026.05", verdict=verdict, reason="why", **stated)
     signature = sign_statement(key, statement)
-    payload: Contract = (
-        ApprovalGranted(reason="why", signature=signature, **stated)
-        if verdict == "granted"
-        else ApprovalDenied(message="why", signature=signature, **stated)
-    )
-    return [first, ask, cases.follow(ask, payload, "case_manager")]
+    payloads: dict[str, Contract] = {
+        "granted": ApprovalGranted(reason="why", signature=signature, **stated),
+        "denied": ApprovalDenied(message="why", signature=signature, **stated),
+        "returned": ApprovalReturned(instructions="why", signature=signature, **stated),
+    }
+    return [first, ask, cases.follow(ask, payloads[verdict], "case_manager")]
 
 
 def retried(*, key: bytes = BEN) -> list[Json]:
@@ -75,7 +80,7 @@ def retried(*, key: bytes = BEN) -> list[Json]:
     return [*events, failure, cases.follow(failure, payload, "case_manager")]
 
 
-SIGNED = {"granted": decided(), "denied": decided("denied"), "retried": retried()}
+SIGNED = {"granted": decided(), "denied": decided("denied"), "returned": decided("returned"), "retried": retried()}
 
 
 def findings(events: list[Json], signers: SignerRings) -> list[str]:

@@ -37,7 +37,8 @@ async def test_event_without_a_handler_is_quarantined_and_names_the_field(monkey
     )
     recorder, unused = Recorder(), Any
     parts: dict[str, Any] = dict.fromkeys(
-        ("pending", "approvals", "consents", "gathers", "suppression", "publisher", "breaker", "redrive"), unused
+        ("pending", "approvals", "consents", "gathers", "suppression", "feedback", "publisher", "breaker", "redrive"),
+        unused,
     )
     manager = CaseManager(
         arrivals=SimpleNamespace(intake=SimpleNamespace(accepts=lambda _: False)),  # type: ignore[arg-type]

@@ -91,6 +91,13 @@ def test_approval_reasons_are_the_policys(given: Any, score: int, why: tuple[str
     assert set(found) <= set(APPROVAL_REASONS)
 
 
+def test_draft_after_a_return_is_seen_by_a_person_under_any_policy() -> None:
+    given = situation(facts(ledger__balance="10000.00"))
+    results = evaluate_rules(given, "sending", SALT)
+    assert approval_reasons(given, results, 9_000, returned=True) == ("returned",)
+    assert approval_reasons(given, results, 9_000) == ()
+
+
 def test_judge_gets_no_telephone_address_or_unneeded_name() -> None:
     given = situation(email=Email(facts()))
     assert given.message is not None

@@ -19,9 +19,9 @@ from services.ingress.grants import Grants
 from services.ingress.handler import EventNotPublished, Ingress, put_event, respond
 from services.ingress.identity_service import IdentityUnavailable
 from services.ingress.principal import PrincipalSigner
-from services.ingress.problems import GrantForbidden, NotFound, Problem
 from services.ingress.settings import GrantPolicy
-from services.ingress.tokens import AuthenticatedUser, TokenVerifier
+from switchyard.api.problems import GrantForbidden, NotFound, Problem
+from switchyard.api.user_tokens import AuthenticatedUser, TokenVerifier
 from switchyard.identity.jwt_verifier import (
     JWKS_CACHE_S,
     JWKS_MIN_REFETCH_S,
@@ -238,7 +238,7 @@ def test_token_of_another_key_or_without_signature_is_rejected() -> None:
 )
 def test_invalid_submission_is_rejected_with_the_invalid_part(parts: dict[str, Any], named: str) -> None:
     status, answer, entries = ask(**parts)
-    assert (status, entries) == (400, [])
+    assert (status, entries) == (413 if named == "32768" else 400, [])
     assert named in json.dumps(answer)
     assert answer["field"]
     assert answer["remedy"]
@@ -407,6 +407,7 @@ def test_submission_without_the_identity_service_is_unavailable_until_a_retry() 
     assert problem == {
         "title": "Temporarily unavailable",
         "status": 503,
+        "code": "temporarily_unavailable",
         "detail": "the identity service is unreachable (OSError)",
         "remedy": "send the same request again, under the same idempotency key",
     }

@@ -15,11 +15,19 @@ from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Artefact, Name, TypeName
 from switchyard.runtime.crypto.vault import ADDRESS_FACT
 
-COMMAND_VERBS = ("Answer", "Ask", "Check", "Choose", "Close", "Draft", "Gather", "Join", "Review", "Send", "Wait")
-FACT = re.compile(r"(ed|Chosen|Fits|Halted|Over|Ready|Sent|TooLate|Undeliverable|Unknown)$")
+COMMAND_VERBS = (
+    *("Answer", "Ask", "Check", "Choose", "Close", "Draft", "Gather", "Join", "Keep", "Recall", "Review", "Send"),
+    "Wait",
+)
+FACT = re.compile(r"(ed|Chosen|Fits|Forgotten|Halted|Kept|Over|Ready|Sent|TooLate|Undeliverable|Unknown)$")
 """What happened, or what is so: past participles, and those that English forms otherwise."""
 
 COMMANDS = {command for type_ in CATALOGUE.types for command in type_.answers}
+OF_THEIR_OWN = {"MemoryForgotten"}
+"""Chains of one event, which belong to no case."""
+
+NOT_AWAITED = {"KeepTurn"}
+"""Commands that no case waits for: what follows from them goes to no node."""
 
 each_type = pytest.mark.parametrize("type_", [pytest.param(found, id=found.name) for found in CATALOGUE.types])
 each_card = pytest.mark.parametrize("card", [pytest.param(found, id=found.name) for found in AGENT_CARDS.values()])
@@ -69,7 +77,7 @@ def test_failures_go_to_router_and_of_router_to_case_manager() -> None:
 
 @each_type
 def test_state_travels_with_commands_and_answers(type_: EventType) -> None:
-    assert type_.stateful is (bool(type_.answers) or type_.payload in COMMANDS)
+    assert type_.stateful is (bool(type_.answers) or type_.payload in COMMANDS or type_.name in NOT_AWAITED)
     if type_.stateful:
         assert all(ROUTER in flow and set(flow) & {*AGENT_CARDS, CASE_MANAGER} for flow in type_.flows)
 
@@ -83,13 +91,14 @@ def test_command_is_answered_by_each_of_its_consumers(type_: EventType) -> None:
 
 @each_type
 def test_terminal_events_are_those_for_external(type_: EventType) -> None:
-    # One follows the end of its case, the other asks for what the case waits for.
-    others = type_.name in {"SendingResolved", "ConsentRequested"}
+    # Two follow the end of their case, the other asks for what the case waits for.
+    others = type_.name in {"SendingResolved", "ConsentRequested", "MemoryKept"}
     assert type_.terminal is (type_.consumers == (EXTERNAL,) and not others)
 
 
 def test_case_ending_events_come_from_the_case_manager_only() -> None:
-    assert {producer for type_ in CATALOGUE.types if type_.terminal for producer in type_.producers} == {CASE_MANAGER}
+    ending = [type_ for type_ in CATALOGUE.types if type_.terminal and type_.name not in OF_THEIR_OWN]
+    assert {producer for type_ in ending for producer in type_.producers} == {CASE_MANAGER}
 
 
 def test_agent_consumes_events_of_the_router_only() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from contracts.catalogue import CATALOGUE
+from contracts.events.memory import MemoryItem, MemoryRecalled
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentsChosen
 from services.orchestrator.graph import PLAYBOOKS
@@ -32,6 +33,32 @@ def beginning(tokens: int = 0) -> list[Json]:
     """A case that has opened, and triage's command."""
     first = with_digest(changed(opened(playbook_version="assist/4"), "budget", {"attempts": 3, "tokens": tokens}))
     return [first, routed(first)]
+
+
+PREVIOUS = "5b1c9b64-0f1a-4d0a-9d52-3a1e7c9f2b10"
+MEMORY = artefact("memory")
+
+
+def second_turn(*, agent: str | None = None, tokens: int = 0) -> Json:
+    """A case that is the second turn of its session."""
+    event = changed(opened(playbook_version="assist/4", agent=agent), "budget", {"attempts": 3, "tokens": tokens})
+    return with_digest(changed(event, "payload", event["payload"] | {"turn": 2, "previous_case": PREVIOUS}))
+
+
+def recalled(command: Json, *, found: bool = True) -> Json:
+    """What memory answers."""
+    if not found:
+        return reply(command, MemoryRecalled(missing="not_kept"))
+    item = MemoryItem(id=PREVIOUS, kind="turn", digest="d" * 64)
+    return reply(command, MemoryRecalled(memory=MEMORY, used=(item,), tokens=40), written=(MEMORY,))
+
+
+def recalling(*, agent: str | None = None) -> list[Json]:
+    """A second turn as far as the end of its recall."""
+    first = second_turn(agent=agent)
+    gather, command = followed(first)
+    answer = recalled(command)
+    return [first, gather, command, answer, *followed(answer)]
 
 
 def chosen(
@@ -66,7 +93,7 @@ def join(gather: Json, ends: Sequence[Json]) -> Json:
     """What the case manager publishes when every branch has ended."""
     command, asked = received(gather), received(gather).payload
     assert isinstance(asked, GatherBranches)
-    envelopes = [received(end).envelope for end in sorted(ends, key=lambda end: end["branch"]["number"])]
+    envelopes = {end["branch"]["number"]: received(end).envelope for end in ends}
     event = build_joined(CATALOGUE, command.envelope, gather.get("state"), asked, envelopes)
     places: dict[str, Any] = {}
     for each in (*sorted(ends, key=lambda end: int(end["branch"]["number"]), reverse=True), gather):

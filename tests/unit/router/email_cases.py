@@ -26,9 +26,16 @@ from contracts.events.email_sender import (
     SendingTooLate,
     SendingUnknown,
 )
+from services.orchestrator.graph import CURRENT
 from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER
 from switchyard.protocol.envelope import add_digest
-from switchyard.protocol.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted, WaitOver
+from switchyard.protocol.events.case_manager import (
+    ApprovalDenied,
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalReturned,
+    WaitOver,
+)
 from switchyard.protocol.fields import Artefact, Contract, Json
 from switchyard.protocol.submissions import case_id_for
 from switchyard.router.state_seal import StateSeal
@@ -62,7 +69,7 @@ def opened(account: Artefact = ACCOUNT) -> Json:
             "case_id": CASE,
             "session_id": "march",
             "opened_on": "2026-10-01",
-            "playbook_version": "outbound_email/1",
+            "playbook_version": CURRENT["outbound_email"],
             "seq": 0,
             "ordinal": 0,
             "siblings": 1,
@@ -93,6 +100,14 @@ ALLOWED = ContactAllowed(pack=PACK, results=RESULTS, review=REVIEW)
 DRAFTED = EmailDrafted(email=EMAIL, content_sha256=CONTENT)
 PASSED = EmailPassed(pack=PACK, results=RESULTS, review=REVIEW, content_sha256=CONTENT)
 TO_APPROVE = PASSED.model_copy(update={"approval": "settlement_offer"})
+RETURNED = ApprovalReturned(
+    approval_id=APPROVAL,
+    content_sha256=CONTENT,
+    approver="j.okafor",
+    instructions="Leave the date out.",
+    signed_at="2026-10-01T15:10:00Z",
+    signature="5" * 128,
+)
 GRANTED = ApprovalGranted(
     approval_id=APPROVAL,
     content_sha256=CONTENT,
@@ -132,6 +147,7 @@ ANSWERS: Mapping[str, tuple[tuple[Contract, ...], Contract]] = {
             signed_at="2026-10-01T15:10:00Z", signature="5" * 128,
         ),
     ),
+    "ApprovalReturned": ((ALLOWED, DRAFTED, TO_APPROVE), RETURNED),
     "ApprovalExpired": ((ALLOWED, DRAFTED, TO_APPROVE), ApprovalExpired(approval_id=APPROVAL)),
     "ReviewOutdated": ((ALLOWED, DRAFTED, PASSED), ReviewOutdated(pack="2026-10-01.1", passed_under=PACK)),
     "SendingDeferred": ((ALLOWED, DRAFTED, PASSED), DEFERRED),

@@ -297,7 +297,7 @@ def test_state_of_an_unfinished_sequence_has_each_result_once() -> None:
     gather, first = followed(chosen(2, "sequence"))
     answer = findings(first)
     second_gather, _ = followed(join(gather, followed(answer)))
-    assert second_gather["state"].get("facts") is None
+    assert second_gather["state"]["facts"] == {"turn": 1}
     assert text(second_gather["state"]).count(payload(answer).findings[0].sha256) == 1
 
 

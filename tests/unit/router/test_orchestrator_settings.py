@@ -58,6 +58,7 @@ def test_case_manager_without_mac_key_does_not_start(monkeypatch: pytest.MonkeyP
 def test_case_manager_with_invalid_principal_keys_does_not_start(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://case manager@db/work")
     monkeypatch.setenv("SWITCHYARD_MAC_KEY", KEY)
+    monkeypatch.setenv("SWITCHYARD_PERSON_KEY", KEY)
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", f'{{"upstream.ingress": {{"k1": "{KEY}"}}}}')
     assert PrincipalKeys(CaseManagerSettings().principal_keys).must_sign("upstream.ingress")
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)

@@ -100,7 +100,7 @@ def test_event_closes_the_case_with_its_outcome(event: Json, outcome: str, code:
 
 def test_edges_of_the_playbook_are_all_covered() -> None:
     taken = [
-        PLAYBOOKS["assist/1"].edge_for(payload(event), {})
+        PLAYBOOKS["assist/1"].edge_for(payload(event))
         for event in (OPENED, NAMED, CHOSEN, UNFIT, FOUND, DRAFTED, FAILED)
     ]
     assert taken == [*(edge for edge in taken if edge is not None)]

@@ -73,7 +73,7 @@ FORGED = {
     "another cause": (SEAL_FIELD, tampered(CHOSEN, parents=["0" * 64])),
     "no cause": (SEAL_FIELD, tampered(CHOSEN, parents=[])),
     "another sequence number on the event": ("seq", tampered(CHOSEN, seq=CHOSEN["seq"] + 1)),
-    "one of two siblings": ("seq", tampered(CHOSEN, siblings=2)),
+    "the second of two siblings": ("seq", tampered(CHOSEN, ordinal=1, siblings=2)),
     "a second answer": ("event_id", tampered(CHOSEN, event_id="00000000-0000-4000-8000-000000000000")),
     "no seal": (SEAL_FIELD, with_digest(without(CHOSEN, "state_seal"))),
     "neither": (SEAL_FIELD, with_digest(without(without(CHOSEN, "state"), "state_seal"))),

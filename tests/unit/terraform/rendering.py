@@ -43,6 +43,7 @@ FACTS = {
     "bedrock_model": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
     "bedrock_foundation_model": "anthropic.claude-sonnet-4-5-20250929-v1:0",
     "bedrock_guardrail": "abc123",
+    "embedding_model": "amazon.titan-embed-text-v2:0",
     "guardrail_version": "7",
     "openai_model": "gpt-5.2",
     "snowflake_account": "acme-prod",

@@ -101,6 +101,7 @@ def test_case_manager_requires_signatures_of_the_ingress(environment: str, monke
     keys = values(environment)["settings"]["case_manager"]["SWITCHYARD_PRINCIPAL_KEYS"]
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
     monkeypatch.setenv("SWITCHYARD_MAC_KEY", KEY)
+    monkeypatch.setenv("SWITCHYARD_PERSON_KEY", KEY)
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://case manager@localhost/work")
     principals = PrincipalKeys(CaseManagerSettings().principal_keys)
     assert principals.must_sign(topology()["ingress_source"])

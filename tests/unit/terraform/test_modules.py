@@ -13,11 +13,14 @@ import pytest
 
 from services.app import LOCAL_IDENTITY
 from services.ingress.settings import IngressSettings
+from switchyard.api.endpoints import READS
+from switchyard.console.access import ENDPOINTS
 from switchyard.infra.generate import GENERATED_FOLDER
 from tests.reference import topology
 from tests.unit.terraform.reading import ENVIRONMENTS, MODULES, ROOT, blocks, parsed, resources, values
 from tests.unit.terraform.rendering import FACTS
 
+DOCUMENT = next(each for each in READS if each.name == "get_openapi")
 ALL = {(module.name, *key): body for module in MODULES for key, body in resources(module).items()}
 
 
@@ -142,23 +145,60 @@ def test_egress_to_the_internet_needs_a_vendor_in_the_card() -> None:
     open_to_the_internet = {
         name for name, rule in of("aws_vpc_security_group_egress_rule").items() if rule.get("cidr_ipv4") == "0.0.0.0/0"
     }
-    assert open_to_the_internet == {"agent.vendors", "identity.identity", "ingress.identity"}
-    assert of("aws_vpc_security_group_egress_rule")["agent.vendors"]["count"] == (
-        "${length(var.consumer.egress) > 0 ? 1 : 0}"
+    assert open_to_the_internet == {"process.outside", "ingress.identity"}
+    assert of("aws_vpc_security_group_egress_rule")["process.outside"]["count"] == (
+        "${length(var.process.egress) > 0 ? 1 : 0}"
     )
 
 
 def test_identity_service_is_reached_by_its_callers_on_its_port_only() -> None:
     ingress = of("aws_vpc_security_group_ingress_rule")
-    [rule] = [body for name, body in ingress.items() if name.startswith("identity.") and name != "identity.database"]
+    [rule] = [body for name, body in ingress.items() if name.startswith("identity.")]
     assert rule["for_each"] == "${var.callers}"
     assert rule["referenced_security_group_id"] == "${each.value}"
     assert rule["from_port"] == rule["to_port"] == "${var.server.port}"
     [used] = [block["identity"] for block in blocks(ROOT, "module") if "identity" in block]
     assert "module.ingress.security_group_id" in str(used["callers"])
     assert topology()["servers"]["identity"]["callers"] == list(LOCAL_IDENTITY.agents)
-    service = of("aws_ecs_service")["identity.this"]
-    assert "load_balancer" not in service, "it terminates mutual TLS itself"
+    [process] = [block["process"] for block in blocks(ROOT / "modules" / "identity", "module")]
+    assert "load_balancer" not in process, "it terminates mutual TLS itself"
+
+
+def test_console_and_api_are_reached_over_tls_from_named_networks_only() -> None:
+    balancer, listener = of("aws_lb")["web.this"], of("aws_lb_listener")["web.this"]
+    assert balancer["internal"] is True
+    assert (listener["protocol"], listener["port"]) == ("HTTPS", 443)
+    assert listener["ssl_policy"] == "ELBSecurityPolicy-TLS13-1-2-2021-06"
+    assert [name for name in of("aws_lb_listener") if name.startswith("web.")] == ["web.this"], "no plain HTTP"
+    callers = of("aws_vpc_security_group_ingress_rule")["web.callers"]
+    assert (callers["for_each"], callers["cidr_ipv4"]) == ("${var.callers}", "${each.value}")
+    assert callers["from_port"] == callers["to_port"] == 443
+    # Only the load balancer reaches the tasks.
+    [rule] = [
+        body for name, body in of("aws_vpc_security_group_ingress_rule").items() if name == "process.load_balancer"
+    ]
+    assert rule["referenced_security_group_id"] == "${var.load_balancer.security_group_id}"
+    for environment in ENVIRONMENTS:
+        for reached in ("console", "api"):
+            assert "0.0.0.0/0" not in values(environment)[reached]["networks"]
+
+
+def test_health_check_of_the_load_balancer_is_an_answer_without_a_database() -> None:
+    [used] = [block["web"] for block in blocks(ROOT, "module") if "web" in block]
+    checks = {name: served["health_check"] for name, served in used["for_each"].items()}
+    assert checks == {
+        "console": {"path": ENDPOINTS["login"].path, "status": "303"},
+        "api": {"path": DOCUMENT.path, "status": "200"},
+    }
+    assert ENDPOINTS["login"].roles is None
+    assert DOCUMENT.open
+
+
+def test_console_and_api_log_in_to_both_databases_and_identity_to_its_own() -> None:
+    servers = topology()["servers"]
+    assert servers["console"]["databases"] == servers["api"]["databases"] == ["work", "audit"]
+    assert servers["identity"]["databases"] == ["work"]
+    assert all(len(consumer["databases"]) <= 1 for consumer in topology()["consumers"].values())
 
 
 def test_environments_are_a_values_file_and_a_backend_file_each() -> None:
@@ -210,11 +250,12 @@ def test_module_gets_exactly_its_variables(module: Path) -> None:
     required = {name for name, body in declared.items() if "default" not in body}
     uses = [
         body
-        for block in blocks(ROOT, "module")
+        for folder in (ROOT, *MODULES)
+        for block in blocks(folder, "module")
         for body in block.values()
-        if body["source"] == f"./modules/{module.name}"
+        if body["source"] in {f"./modules/{module.name}", f"../{module.name}"}
     ]
-    assert uses, "the root module does not use it"
+    assert uses, "no module uses it"
     for body in uses:
         given = set(body) - {"source", "for_each"}
         assert required <= given <= set(declared)

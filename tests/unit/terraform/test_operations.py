@@ -142,6 +142,6 @@ def test_people_pass_no_other_role_and_nobody_runs_migrate() -> None:
 
 
 def test_stop_of_a_process_leaves_it_time_to_drain() -> None:
-    text = (ROOT / "modules" / "agent" / "service.tf").read_text()
+    text = (ROOT / "modules" / "process" / "service.tf").read_text()
     assert DRAIN_S < 120
     assert "stopTimeout = 120" in text

@@ -79,6 +79,24 @@ SIGNED_EVENTS: dict[str, dict[str, Any]] = {
         "also": None,
         "when": {},
     },
+    "ApprovalReturned": {
+        "ring": "approvers",
+        "signer": "payload.approver",
+        "signature": "payload.signature",
+        "statement": {
+            "approval_id": "payload.approval_id",
+            "case_id": "case_id",
+            "content_sha256": "payload.content_sha256",
+            "pack": "cause.payload.pack",
+            "approver": "payload.approver",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/approval/1",
+            "verdict": "=returned",
+            "reason": "payload.instructions",
+        },
+        "also": None,
+        "when": {},
+    },
     "TaskRetried": {
         "ring": "operators",
         "signer": "payload.operator",
@@ -445,7 +463,7 @@ def check_causes(event: JsonObject, by_digest: dict[str, JsonObject]) -> Iterato
         label = f"{event['node_from']}/{event['type']}/{event['ordinal']}"
         if event["event_id"] != str(uuid.uuid5(uuid.UUID(known[0]["event_id"]), label)):
             yield "its id is not derived from its parent"
-        if len(known) > 1:
+        if len(known) > 1 or event["type"] == "BranchesJoined":
             yield from check_join(event, known)
 
 
@@ -455,16 +473,24 @@ def check_join(event: JsonObject, causes: list[JsonObject]) -> Iterator[str]:
     if (gather["type"], event["node_from"]) != ("GatherBranches", "case_manager"):
         yield "it has several parents, and is no join of the case manager's"
         return
-    if len(ends) != gather["siblings"] - 1:
+    branches, may_be_late = gather["siblings"] - 1, "time_limit_ms" in gather
+    if len(ends) > branches or (len(ends) < branches and not may_be_late):
         yield "it does not join every branch"
-    for number, end in enumerate(ends):
-        if end["type"] != "JoinBranch" or end.get("branch") != {"gather": gather["event_id"], "number": number}:
+    found: dict[int, JsonObject] = {}
+    for place, end in enumerate(ends):
+        number = (end.get("branch") or {}).get("number", place) if may_be_late else place
+        is_end = end["type"] == "JoinBranch" and number not in found and number == max((*found, number))
+        if not is_end or end.get("branch") != {"gather": gather["event_id"], "number": number}:
             yield f"its parent {end['event_id']} is not the end of branch {number}"
-    found = [{name: end["payload"][name] for name in ("answer", "failure") if name in end["payload"]} for end in ends]
+        found[number] = {name: end["payload"][name] for name in ("answer", "failure") if name in end["payload"]}
     results = event["payload"].get("results") or []
-    joined = [{name: each[name] for name in ("answer", "failure") if name in each} for each in results]
-    if (event["type"] != "TaskFailed" and joined != found) or (
-        event["type"] == "TaskFailed" and any("answer" in end for end in found)
+    joined = {
+        number: {name: each[name] for name in ("answer", "failure") if name in each}
+        for number, each in enumerate(results)
+        if number in found or each.get("failure", {}).get("code") != "late" or not may_be_late
+    }
+    if (event["type"] != "TaskFailed" and (joined != found or len(results) != branches)) or (
+        event["type"] == "TaskFailed" and any("answer" in end for end in found.values())
     ):
         yield "its results are not those of its branches"
 

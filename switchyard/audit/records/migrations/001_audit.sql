@@ -96,8 +96,14 @@ create table transition (
 ) partition by range (opened_on);
 create index transition_case on transition (case_id, seq, ordinal);
 create index transition_opened on transition (opened_on, event_ts) where parents = '{}';
-create index transition_session on transition (tenant, session_id) where parents = '{}';
+-- For lists of cases, the newest first, of one session, tenant or user.
+create index transition_session on transition (session_id, opened_on, event_ts) where parents = '{}';
+create index transition_tenant on transition (tenant, opened_on, event_ts) where parents = '{}';
+create index transition_user on transition (principal_sub, opened_on, event_ts) where parents = '{}';
 create index transition_ended on transition (opened_on, outcome) where terminal;
+-- How a case ended, and whether it was opened again: for lists of cases.
+create index transition_ending on transition (case_id, opened_on)
+  include (terminal, transition, outcome, seq, event_ts, recorded_at) where terminal or transition = 'TaskRetried';
 create index transition_subject on transition (subject, tenant) where parents = '{}' and subject is not null;
 create index transition_access on transition (subject, recorded_at) where access is not null;
 create index transition_model on transition (opened_on, node_from) where model_id is not null;
@@ -791,6 +797,21 @@ comment on column retired_event.transcript_hash is 'The event''s digest, as in t
 comment on column retired_event.parents is 'Digests of the event''s parents, as in the receipt.';
 comment on column retired_event.body_sha256 is 'SHA-256, in hex, of the retired body.';
 
+-- What the API shows callers: their own cases, and nothing that a system submitted. The query compares tenant and subject.
+create view caller_event as
+select
+  e.log_index, t.opened_on, t.case_id, t.tenant, t.session_id, t.subject, t.event_id, t.seq, t.node_from, t.node_to,
+  t.transition, audit.clamped(t.event_ts) as event_ts, audit.clamped(t.case_deadline) as case_deadline,
+  t.terminal, t.outcome, t.parents, t.transcript_hash,
+  audit.json_of(t.body) #> '{detail,payload}' as payload,
+  audit.json_of(t.body) #> '{detail,storage_refs}' as storage_refs
+from transition t join log_entry e on e.opened_on = t.opened_on and e.event_id = t.event_id
+where t.principal_sub = 'service:upstream.ingress' and t.subject is not null;
+comment on view caller_event is 'Events of cases that users asked through the ingress, in the order of the log. Narrow it by case_id, log_index, or subject and tenant.';
+comment on column caller_event.log_index is 'Its place in the log: later entries have greater ones.';
+comment on column caller_event.payload is 'The event''s payload; null once the body is retired.';
+comment on column caller_event.storage_refs is 'Where its artefacts are stored; null once the body is retired.';
+
 -- What a compliance reviewer asks. Every view narrows by case_id or opened_on before it parses a body, and answers with
 -- nulls for what was in a body that has been retired; columns of the log stay.
 create view model_usage as
@@ -934,24 +955,30 @@ create view goal_success as
 select
   c.opened_on, c.tenant, c.playbook,
   count(*) as cases,
-  count(*) filter (where o.class = 'reached') as reached,
+  count(*) filter (where o.class = 'reached' and c.thumb is distinct from 'down') as reached,
   count(*) filter (where o.class = 'stopped') as stopped,
-  count(*) filter (where c.closed and (o.class = 'failed' or c.outcome is null)) as failed,
+  count(*) filter (where c.closed and (o.class = 'failed' or c.outcome is null or (o.class = 'reached' and c.thumb = 'down')))
+    as failed,
   count(*) filter (where c.outcome is not null and o.class is null) as unclassified,
   count(*) filter (where not c.closed and not c.late) as open,
   count(*) filter (where not c.closed and c.late) as unended,
+  count(*) filter (where c.thumb = 'up') as thumbs_up,
+  count(*) filter (where c.thumb = 'down') as thumbs_down,
   case when bool_or(c.closed or c.late) and not bool_or(c.outcome is not null and o.class is null) then
-    (10000 * count(*) filter (where o.class = 'reached') / count(*) filter (where c.closed or c.late)) end
+    (10000 * count(*) filter (where o.class = 'reached' and c.thumb is distinct from 'down') / count(*) filter (where c.closed or c.late)) end
     as success_bp
 from (
-  select opened_on, case_id, tenant, playbook, closed, late, case when closed then last_outcome end as outcome
+  select opened_on, case_id, tenant, playbook, closed, late, case when closed then last_outcome end as outcome, thumb
   from (
     select
       opened_on, case_id, min(tenant) as tenant, split_part(min(playbook_version), '/', 1) as playbook,
       -- A retried case counts by its latest ending.
       count(*) filter (where terminal) > count(*) filter (where transition = 'TaskRetried') as closed,
       min(case_deadline) < clock_timestamp() as late,
-      (array_agg(outcome order by seq desc, event_ts desc, recorded_at desc) filter (where terminal))[1] as last_outcome
+      (array_agg(outcome order by seq desc, event_ts desc, recorded_at desc) filter (where terminal))[1] as last_outcome,
+      -- The latest word of the person who asked, or of a reviewer.
+      (array_agg(case when transition = 'CaseFeedback' then audit.json_of(body) #>> '{detail,payload,thumb}' end
+        order by seq desc, recorded_at desc) filter (where transition = 'CaseFeedback'))[1] as thumb
     from transition
     group by opened_on, case_id
     -- A chain without a playbook is no case: a suppressed address, a halted or resumed playbook. A rejected submission
@@ -961,14 +988,16 @@ from (
 ) c
 left join outcome_class o on o.outcome = c.outcome
 group by 1, 2, 3;
-comment on view goal_success is 'How many cases reached their goal, by day, tenant and playbook, by the class of the outcome at the case''s end. What happens after the end does not change it. Suppressed addresses and halted or resumed playbooks are not cases. Narrow it by opened_on.';
+comment on view goal_success is 'How many cases reached their goal, by day, tenant and playbook, by the class of the outcome at the case''s end and by feedback: a thumb down makes a goal that was reached a failed one. What else happens after the end does not change it. Suppressed addresses and halted or resumed playbooks are not cases. Narrow it by opened_on.';
 comment on column goal_success.opened_on is 'UTC day on which the cases were opened.';
 comment on column goal_success.tenant is 'Whose cases they are.';
 comment on column goal_success.playbook is 'The playbook, without its version.';
 comment on column goal_success.cases is 'Cases opened, and rejected submissions (playbook none).';
-comment on column goal_success.reached is 'Ended with an outcome of the class reached.';
+comment on column goal_success.reached is 'Ended with an outcome of the class reached, and the latest feedback is no thumb down.';
+comment on column goal_success.thumbs_up is 'Cases whose latest feedback is a thumb up.';
+comment on column goal_success.thumbs_down is 'Cases whose latest feedback is a thumb down.';
 comment on column goal_success.stopped is 'Ended on purpose without reaching the goal.';
-comment on column goal_success.failed is 'Ended with an outcome of the class failed, or without an outcome.';
+comment on column goal_success.failed is 'Ended with an outcome of the class failed, without an outcome, or reached with a thumb down.';
 comment on column goal_success.unclassified is 'Ended with an outcome that outcome_class does not have: declare its class.';
 comment on column goal_success.open is 'Under way, within their deadline.';
 comment on column goal_success.unended is 'Past their deadline without an ending, which is an error.';

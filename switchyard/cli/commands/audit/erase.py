@@ -98,6 +98,7 @@ async def _open_erasures(target: Target) -> AsyncIterator[ErasureService]:
         open_pool(target, "vault_eraser", "vault") as vault,
     ):
         try:
-            yield ErasureService(log, load_app().catalogue, KeyEraser(vault), signer, SystemClock())
+            app = load_app()
+            yield ErasureService(log, app.catalogue, KeyEraser(vault, app.erasures), signer, SystemClock())
         except TaskError as error:
             raise CommandFailed(error.message, remedy="run the command again: it completes what was begun") from error

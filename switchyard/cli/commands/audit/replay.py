@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
+from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import console, count, print_json, print_text
 from switchyard.cli.app.keys import report_invalid_keys
 from switchyard.cli.app.lazy import load_app
@@ -42,6 +43,8 @@ class ReplayReport:
     retired: int = 0
     divergences: list[Divergence] = field(default_factory=list)
     verification_failures: list[str] = field(default_factory=list)
+    forgotten_inputs: list[str] = field(default_factory=list)
+    """Of a single case: what a step was given and is gone since. The decisions do not depend on it."""
 
     @property
     def ok(self) -> bool:
@@ -82,6 +85,8 @@ def _print_report(found: ReplayReport, seconds: float) -> None:
         print_text(f"diverged: {divergence}", style="red")
     for failure in found.verification_failures:
         print_text(f"not replayed: {failure}", style="red")
+    for forgotten in found.forgotten_inputs:
+        print_text(f"input forgotten: {forgotten}", style="yellow")
     if found.undecided:
         console.print(f"{count(found.undecided, 'event')} without a decision in the log yet")
     if found.retired:
@@ -149,9 +154,23 @@ async def replay_scope(
                 async for rows in cases:
                     replay_and_count(rows, found, keys)
                     write(rows)
+            if case_id is not None:
+                found.forgotten_inputs = await _list_forgotten_inputs(target, case_id)
             if case_id is not None and not found.cases:
                 found.cases, found.retired = 1, 1  # only receipts are left: the partition of its month was dropped
     return found
+
+
+async def _list_forgotten_inputs(target: Target, case_id: str) -> list[str]:
+    view = load_app().forgotten_inputs
+    if view is None:
+        return []
+    sql = (
+        f"select kind, input_id, reason, forgotten_at from {view} where case_id = $1::text::uuid order by forgotten_at"  # noqa: S608 - named by the App
+    )
+    async with open_pool(target, "audit") as pool:
+        rows = await pool.fetch(sql, case_id)
+    return [f"{row['kind']} {row['input_id']} ({row['reason']}, {row['forgotten_at']:%Y-%m-%d})" for row in rows]
 
 
 def _load_keys(target: Target) -> ReplayKeys:

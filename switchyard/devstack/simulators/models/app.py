@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -13,6 +14,7 @@ from switchyard.devstack.simulators.models.answer import answer_prompt
 from switchyard.devstack.simulators.models.bedrock import BedrockWire, read_converse_request
 from switchyard.devstack.simulators.models.calls import RecordedCall, report_calls
 from switchyard.devstack.simulators.models.delivery import SCRIPTED_HEADER, ResponseDelivery, WireFormat
+from switchyard.devstack.simulators.models.embeddings import embed_text, is_embedding_model
 from switchyard.devstack.simulators.models.exchange import InvalidModelRequest, Prompt
 from switchyard.devstack.simulators.models.faults import FaultBoard, InjectedFault
 from switchyard.devstack.simulators.models.openai_wire import OpenAIWire, read_chat_request
@@ -36,6 +38,7 @@ class ModelSimulator:
                 # The id may be an ARN: clients escape its slashes, and the server undoes that.
                 Route("/model/{model:path}/converse", self._converse, methods=post),
                 Route("/model/{model:path}/converse-stream", self._converse, methods=post, name="stream"),
+                Route("/model/{model:path}/invoke", self._invoke, methods=post),
                 Route("/v1/chat/completions", self._chat, methods=post),
                 Route("/sim/health", self._health),
                 Route("/sim/calls", self._calls),
@@ -54,6 +57,16 @@ class ModelSimulator:
         except InvalidModelRequest as reason:
             return _refuse(BedrockWire(), 400, str(reason))
         return self._respond(prompt, BedrockWire())
+
+    async def _invoke(self, request: Request) -> Response:
+        model = request.path_params["model"]
+        if not is_embedding_model(model):
+            return _refuse(BedrockWire(), 404, "The model simulator has InvokeModel for Titan's embeddings only.")
+        try:
+            found = await run_in_threadpool(embed_text, await request.body())
+        except InvalidModelRequest as reason:
+            return _refuse(BedrockWire(), 400, str(reason))
+        return Response(found, media_type="application/json")
 
     async def _chat(self, request: Request) -> ASGIApp:
         try:
@@ -75,7 +88,7 @@ class ModelSimulator:
     async def _not_simulated(self, request: Request) -> Response:
         if request.url.path.startswith("/v1/"):
             return _refuse(OpenAIWire(), 404, "The model simulator has chat completions only.")
-        return _refuse(BedrockWire(), 404, "The model simulator has Converse and ConverseStream only.")
+        return _refuse(BedrockWire(), 404, "The model simulator has Converse, ConverseStream and embeddings only.")
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok", "simulator": "scripted", "rules": len(self.script.rules)})

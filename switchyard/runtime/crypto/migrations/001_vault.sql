@@ -116,4 +116,20 @@ language sql stable security definer rows 1 set search_path = vault, pg_temp as 
 $$;
 comment on function key_for_review is 'The key of the person whom one case is about, for a reviewer who knows the case.';
 
+create function subject_of(of_tenant text, of_person bytea) returns uuid
+language sql stable security definer set search_path = vault, pg_temp as $$
+  select subject from subject_key where tenant = of_tenant and fingerprint = of_person
+$$;
+comment on function subject_of is 'A person''s pseudonym, for the API. The fingerprint needs the key of persons: a caller without it finds no person.';
+
+create function key_for_answer(the_case uuid, of_person bytea) returns table (subject uuid, wrapped_key bytea, problem text)
+language sql stable security definer rows 1 set search_path = vault, pg_temp as $$
+  select k.subject, k.wrapped_key, null::text
+  from case_manager.submission s join subject_key k on k.subject = s.subject
+  where s.case_id = the_case and k.fingerprint = of_person
+    -- Users ask through the ingress; what a system submits is about a person who did not.
+    and s.facts::json #>> '{pinned,principal,sub}' = 'service:upstream.ingress'
+$$;
+comment on function key_for_answer is 'The key of the person who asked a case through the ingress, for the API, which must know their name.';
+
 revoke execute on all functions in schema vault from public;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -57,7 +58,8 @@ async def work(infrastructure: Infrastructure) -> AsyncIterator[Any]:
 def pages_of(console: Console) -> list[str]:
     log = console.log
     return [
-        *("/cases", "/failures", "/switches", "/tail", "/approvals", "/dashboards", "/proof", "/signing-key"),
+        *("/cases", "/failures", "/switches", "/switches/cancel", "/tail", "/approvals", "/dashboards", "/proof"),
+        "/signing-key",
         *(f"/cases/{case.case_id}" for case in (log.answered[0], log.hostile, log.waiting)),
         f"/approvals/{log.approval['approval_id']}",
         f"/cases/{log.sealed.case_id}/events/{log.sealed.events[0]['event_id']}",
@@ -167,6 +169,30 @@ async def test_approval_is_granted_in_the_browser(visit: NewVisit, work: Any, ne
     OPERATORS.verify(OPERATOR, statement, stored["signature"])
 
 
+async def test_draft_is_sent_back_in_the_browser_with_signed_instructions(
+    visit: NewVisit, work: Any, new_approval: NewApproval
+) -> None:
+    row = await new_approval()
+    window = await visit("approver")
+    await window.store_key()
+    await window.go(f"/approvals/{row['approval_id']}")
+    await act(window, "Sign and send back")
+    await window.page.get_by_role("status").wait_for()
+    stored = await work.fetchrow("select * from approval_decision where approval_id = $1", row["approval_id"])
+    assert (stored["verdict"], stored["why"]) == ("returned", REASON)
+    statement = approval_statement(
+        approval_id=str(row["approval_id"]),
+        case_id=str(row["case_id"]),
+        content_sha256=row["content"],
+        pack="2026.05",
+        verdict="returned",
+        approver=OPERATOR,
+        reason=REASON,
+        signed_at=timestamp(stored["signed_at"]),
+    )
+    OPERATORS.verify(OPERATOR, statement, stored["signature"])
+
+
 async def test_enter_in_the_reason_of_an_approval_signs_nothing(
     visit: NewVisit, work: Any, new_approval: NewApproval
 ) -> None:
@@ -196,6 +222,27 @@ async def test_redrive_of_ten_cases_is_planned_signed_and_handed_in(
     await window.page.get_by_role("heading", name="Redriven").wait_for()
     handed_in = {str(row["case_id"]) for row in await work.fetch("select case_id from retry_request")}
     assert handed_in == {case.case_id for case in chosen}
+
+
+async def test_open_cases_of_a_search_are_cancelled_in_the_browser(
+    console: Console, visit: NewVisit, work: Any
+) -> None:
+    fresh = uuid.uuid4().int % 10**9
+    session = f"s-{fresh}"
+    opened = [cases.first(fresh + each, session_id=session, deadline=timedelta(days=1)) for each in range(5)]
+    await console.log.record(cases.bodies(opened))
+    window = await visit("operator")
+    await window.store_key()
+    await window.go(f"/cases?session={session}&outcome=open")
+    await window.page.get_by_role("link", name="Cancel these").click()
+    await window.page.get_by_text("5 open cases match").wait_for()
+    await act(window, "Sign and cancel 5")
+    await window.page.get_by_role("heading", name="Cancelled").wait_for()
+    rows = await work.fetch(
+        "select target, reason from operator_command where target = any($1)", [event["case_id"] for event in opened]
+    )
+    assert {row["target"] for row in rows} == {event["case_id"] for event in opened}
+    assert {row["reason"] for row in rows} == {REASON}
 
 
 async def test_tail_shows_new_entries_and_the_state_of_its_connection(console: Console, visit: NewVisit) -> None:

@@ -61,6 +61,10 @@ run "frozen" {
     error_message = "Audit must go on recording."
   }
   assert {
+    condition     = alltrue([for service in module.web : service.bounds == "0..0 suspended"]) && module.identity.bounds == "0..0 suspended"
+    error_message = "A frozen server must have room for no task."
+  }
+  assert {
     condition     = !module.email.sending_enabled
     error_message = "SES must not send while the email sender is frozen."
   }

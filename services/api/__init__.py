@@ -1,0 +1,1 @@
+"""The API process: callers ask, follow their cases and read the answers."""

@@ -1,0 +1,48 @@
+"""Embeddings: a text as a vector, by Bedrock's InvokeModel for Titan."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+import structlog
+from botocore.exceptions import BotoCoreError, ClientError
+
+log = structlog.get_logger(__name__)
+DIMENSIONS = 256
+MAX_TEXT_CHARS = 4_000
+
+
+class Embedder(Protocol):
+    """Makes vectors. `name` tells which of them may be compared."""
+
+    name: str
+
+    async def embed(self, text: str) -> list[float] | None:
+        """The text's vector, of length 1; None if it cannot be had now: memory then goes by words alone."""
+
+
+class TitanEmbedder:
+    """Titan Text Embeddings V2, through an aiobotocore client that the composition root owns."""
+
+    def __init__(self, client: Any, model_id: str) -> None:
+        self._client = client
+        self.name = f"{model_id}/{DIMENSIONS}"
+        self._model_id = model_id
+
+    async def embed(self, text: str) -> list[float] | None:
+        """See `Embedder`."""
+        body = {"inputText": text[:MAX_TEXT_CHARS], "dimensions": DIMENSIONS, "normalize": True}
+        try:
+            answer = await self._client.invoke_model(modelId=self._model_id, body=json.dumps(body))
+            found = json.loads(await answer["body"].read())["embedding"]
+        except (BotoCoreError, ClientError, ValueError, KeyError, TypeError, OSError) as error:
+            log.warning("memory.not_embedded", defect=type(error).__name__)
+            return None
+        vector = [float(each) for each in found] if isinstance(found, list) else []
+        return vector if len(vector) == DIMENSIONS else None
+
+
+def vector_text(vector: list[float] | None) -> str | None:
+    """As pgvector reads it."""
+    return None if vector is None else "[" + ",".join(f"{each:.6f}" for each in vector) + "]"

@@ -1,0 +1,1 @@
+"""The HTTP API of callers: their own cases, as they go on and as they ended."""
