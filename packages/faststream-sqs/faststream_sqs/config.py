@@ -1,14 +1,15 @@
 """Settings of the broker and of its endpoints, in FastStream's form."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 from faststream._internal.configs import (
     BrokerConfig,
     PublisherUsecaseConfig,
     SubscriberUsecaseConfig,
+    UnderlyingDriverAnnotation,
+    UnderlyingDriverAnnotations,
 )
 from faststream._internal.constants import EMPTY
 from faststream.exceptions import IncorrectState
@@ -22,12 +23,7 @@ from .response import HeaderValue
 from .retry import RetryPolicy
 
 
-def _context_annotations() -> Mapping[type[Any], Any]:
-    """How handlers get our types that are annotated with the classes themselves."""
-    try:
-        from faststream._internal.configs import UnderlyingDriverAnnotation
-    except ImportError:  # before 0.7.8, FastStream only takes our `annotations`
-        return MappingProxyType({})
+def _context_annotations() -> UnderlyingDriverAnnotations:
     # `annotations` imports the broker, which imports this module.
     from . import annotations
     from .broker import SQSBroker
@@ -57,7 +53,7 @@ class SQSBrokerConfig(BrokerConfig):
     claims: ClaimStore | None = None
     in_memory: bool = False
 
-    default_driver_annotations: Mapping[type[Any], Any] = field(default_factory=_context_annotations)
+    default_driver_annotations: UnderlyingDriverAnnotations = field(default_factory=_context_annotations)
 
     async def connect(self) -> None:
         """Open the clients."""
@@ -80,7 +76,7 @@ class SQSBrokerConfig(BrokerConfig):
 class SQSRouterConfig(BrokerConfig):
     """Settings that a router gives to its endpoints."""
 
-    default_driver_annotations: Mapping[type[Any], Any] = field(default_factory=_context_annotations)
+    default_driver_annotations: UnderlyingDriverAnnotations = field(default_factory=_context_annotations)
 
     @property
     def connection(self) -> Connection:
