@@ -261,6 +261,7 @@ async def serve(
         "WORK_DB_URL": infrastructure.role_url("case_manager"),
         "VAULT_KEY": VAULT_KEY,
         "MAC_KEY": MAC_KEY,
+        "PERSON_KEY": "33" * 32,
         "STATE_KEYS": STATE_KEYS,
         "OPERATORS": json.dumps(OPERATOR_PUBLIC_KEYS),
         "VISIBILITY_S": "2",
