@@ -97,7 +97,7 @@ async def large_console(rows: int) -> AsyncIterator[MeasuredConsole]:
             options = client_options(endpoints.environment())
             async with aiohttp.ClientSession() as http, create_aws_client(get_session(), "s3", **options) as s3:
                 objects = S3Objects(s3, "switchyard-objects")
-                parts = ConsoleParts(audit, work, objects, LocalKeyWrapper(VAULT_KEY), http, SystemClock())
+                parts = ConsoleParts(audit, work, objects, None, LocalKeyWrapper(VAULT_KEY), http, SystemClock())
                 settings = console_settings()
                 views = build_views(APP, settings, parts)
                 app = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url).build()

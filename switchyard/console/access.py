@@ -37,6 +37,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "save_search": Endpoint("/cases/saved", "POST", _ANY_ROLE),
     "case": Endpoint("/cases/{case_id}", "GET", _ANY_ROLE),
     "event": Endpoint("/cases/{case_id}/events/{event_id}", "GET", _ANY_ROLE),
+    "bundle": Endpoint("/cases/{case_id}/bundle", "GET", _AUDITOR),
     "open_sealed": Endpoint("/cases/{case_id}/sealed", "POST", _AUDITOR),
     "tail": Endpoint("/tail", "GET", _ANY_ROLE),
     "tail_events": Endpoint("/tail/events", "GET", _ANY_ROLE),

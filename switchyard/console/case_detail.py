@@ -80,10 +80,11 @@ class CaseDetail:
 
     def feedback(self) -> list[Mapping[str, Any]]:
         """What was said about the case, in order: `thumb`, `reviewer` and `at`."""
-        given = [step for step in self.steps if step.row["transition"] == CaseFeedback.__name__ and step.payload]
+        given = [step for step in self.steps if step.row["transition"] == CaseFeedback.__name__]
         return [
-            {"thumb": each.payload["thumb"], "reviewer": each.payload.get("reviewer"), "at": each.row["event_ts"]}
+            {"thumb": each.payload.get("thumb"), "reviewer": each.payload.get("reviewer"), "at": each.row["event_ts"]}
             for each in given
+            if isinstance(each.payload, dict)
         ]
 
     def artefacts(self) -> list[Artefact]:

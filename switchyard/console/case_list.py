@@ -23,7 +23,7 @@ LIST_TIMEOUT_S = 5.0
 MAX_COUNTED = 2_000
 """Counts by outcome are of this many latest cases at most, so that a page of a large log is as fast."""
 
-TEXT_FILTERS = ("case", "session", "tenant", "user", "playbook", "agent", "type")
+TEXT_FILTERS = ("case", "session", "tenant", "user", "playbook", "agent", "type", "model", "reason")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class CaseFilter:
     def arguments(self) -> list[Any]:
         """What both statements begin with."""
         user = self.texts["user"]
-        order = ("playbook", "agent", "type")
+        order = ("playbook", "agent", "type", "model", "reason")
         return [
             *(self.since, self.until, *case_range(self.texts["case"])),
             *(self.texts["session"], self.texts["tenant"], user, _uuid_or_none(user)),

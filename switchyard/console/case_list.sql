@@ -24,11 +24,18 @@ where f.parents = '{}' and f.opened_on between $1 and $2
     offset 0))
   and ($11::text is null or exists (
     select from transition a where a.opened_on = f.opened_on and a.case_id = f.case_id and a.transition = $11))
-  and ($12::text is null or $12 = case
+  and ($12::text is null or exists (
+    select from transition a where a.opened_on = f.opened_on and a.case_id = f.case_id and a.model_id = $12 offset 0))
+  and ($13::text is null or exists (
+    select from transition a
+    where a.opened_on = f.opened_on and a.case_id = f.case_id and a.terminal
+      and audit.json_of(a.body) #>> '{detail,payload,code}' = $13
+    offset 0))
+  and ($14::text is null or $14 = case
     when e.closed then e.outcome when f.case_deadline < clock_timestamp() then 'unended' else 'open' end)
-  and ($13::date is null or (f.opened_on, f.event_ts, f.case_id) < ($13, $14::timestamptz, $15::uuid))
+  and ($15::date is null or (f.opened_on, f.event_ts, f.case_id) < ($15, $16::timestamptz, $17::uuid))
 order by f.opened_on desc, f.event_ts desc, f.case_id desc
-limit $16
+limit $18
 
 -- name: counts
 select outcome, count(*) as cases
@@ -47,11 +54,18 @@ from (
       and ($10::text is null or exists (
         select from transition a
         where a.opened_on = f.opened_on and a.case_id = f.case_id and a.node_to = $10 and a.time_limit_ms is not null
-    offset 0))
+        offset 0))
       and ($11::text is null or exists (
         select from transition a where a.opened_on = f.opened_on and a.case_id = f.case_id and a.transition = $11))
+      and ($12::text is null or exists (
+        select from transition a where a.opened_on = f.opened_on and a.case_id = f.case_id and a.model_id = $12 offset 0))
+      and ($13::text is null or exists (
+        select from transition a
+        where a.opened_on = f.opened_on and a.case_id = f.case_id and a.terminal
+          and audit.json_of(a.body) #>> '{detail,payload,code}' = $13
+        offset 0))
     order by f.opened_on desc, f.event_ts desc
-    limit $12
+    limit $14
   ) f
   left join lateral (
     select

@@ -58,6 +58,8 @@ class GoalSuccess:
     stopped: int
     failed: int
     open: int
+    thumbs_up: int
+    thumbs_down: int
     low: float
     high: float
 
@@ -78,7 +80,8 @@ class Dashboard:
     by_agent: list[tuple[str, Usage]]
     by_tenant: list[tuple[str, Usage]]
     by_day: list[tuple[date, Usage]]
-    sessions: list[Any]
+    by_session: list[tuple[tuple[str, str], Usage]]
+    """The sessions with the most tokens, each with its tenant."""
     latency: list[Any]
     whole_cases: list[Any]
     goals: list[GoalSuccess]
@@ -105,12 +108,18 @@ class DashboardReader:
             by_agent=self._grouped(usage, "agent"),
             by_tenant=self._grouped(usage, "tenant"),
             by_day=sorted(self._grouped(usage, "opened_on")),
-            sessions=await audit.rows("sessions", since, today),
+            by_session=await self._sessions(audit, since, today),
             latency=await audit.rows("latency", since, today),
             whole_cases=await audit.rows("whole_cases", since, today),
             goals=_goals(goals),
             failovers=await audit.rows("failovers", since, today),
         )
+
+    async def _sessions(self, audit: Database, since: date, until: date) -> list[tuple[tuple[str, str], Usage]]:
+        most = {(row["session_id"], row["tenant"]) for row in await audit.rows("sessions", since, until)}
+        rows = await audit.rows("session_usage", since, until, [session for session, _ in most])
+        named = [{**row, "session": (row["session_id"], row["tenant"])} for row in rows]
+        return self._grouped([row for row in named if row["session"] in most], "session")
 
     def _grouped(self, rows: Iterable[Any], name: str) -> list[tuple[Any, Usage]]:
         groups: dict[Any, list[Any]] = defaultdict(list)
@@ -140,7 +149,10 @@ def _goals(rows: Iterable[Any]) -> list[GoalSuccess]:
         groups[row["playbook"]].append(row)
     made = []
     for playbook, found in sorted(groups.items()):
-        total = {name: sum(row[name] for row in found) for name in ("cases", "reached", "stopped", "open")}
+        total = {
+            name: sum(row[name] for row in found)
+            for name in ("cases", "reached", "stopped", "open", "thumbs_up", "thumbs_down")
+        }
         failed = sum(row["failed"] + row["unended"] for row in found)
         low, high = wilson_interval(total["reached"], total["cases"] - total["open"])
         made.append(GoalSuccess(playbook=playbook, failed=failed, low=low, high=high, **total))

@@ -10,6 +10,17 @@ select session_id, tenant, sum(answers)::bigint as answers, sum(input_tokens)::b
 from tokens_by_agent_and_session where opened_on between $1 and $2
 group by 1, 2 order by sum(input_tokens) + sum(output_tokens) desc nulls last limit 20
 
+-- name: session_usage
+select t.session_id, t.tenant, t.model_id, count(*) as answers,
+  count(*) filter (where c.call ->> 'role' = 'fallback') as fallbacks,
+  sum(whole_number(c.call -> 'input_tokens'))::bigint as input_tokens,
+  sum(whole_number(c.call -> 'output_tokens'))::bigint as output_tokens,
+  sum(whole_number(c.call -> 'loser_tokens'))::bigint as lost_tokens
+from transition t
+cross join lateral (select audit.json_of(t.body) #> '{detail,model_call}' as call offset 0) c
+where t.opened_on between $1 and $2 and t.model_id is not null and t.session_id = any($3::text[])
+group by 1, 2, 3
+
 -- name: latency
 select
   t.node_from as agent, count(*) as tasks,
@@ -38,7 +49,8 @@ group by 1 order by 2 desc
 
 -- name: goals
 select opened_on, playbook, sum(cases)::bigint as cases, sum(reached)::bigint as reached, sum(stopped)::bigint as stopped,
-  sum(failed)::bigint as failed, sum(open)::bigint as open, sum(unended)::bigint as unended
+  sum(failed)::bigint as failed, sum(open)::bigint as open, sum(unended)::bigint as unended,
+  sum(thumbs_up)::bigint as thumbs_up, sum(thumbs_down)::bigint as thumbs_down
 from goal_success where opened_on between $1 and $2 and playbook <> 'none'
 group by 1, 2 order by 1, 2
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -36,6 +36,8 @@ _SQL = load_queries(__file__, "work.sql")
 POLL_S = 0.1
 WAIT_S = 8.0
 """How long a page waits for the case manager's answer. What was handed in takes effect without it."""
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,24 @@ class SignedCommands:
         _verified(self.operators, command.operator, command.statement(), command.signature)
         with _StorageErrors():
             await self._store(command)
-        return await self._commanded(command)
+        return (await self._commanded([command.command_id])).get(command.command_id)
 
     async def _store(self, command: OperatorCommand) -> None:
         fields = (command.action, command.target, command.operator, command.reason)
         at = signed_moment(command.signed_at)
         await self._work.value("command", UUID(command.command_id), *fields, at, command.signature)
 
-    async def _commanded(self, command: OperatorCommand) -> str | None:
-        return await self._answer(lambda: self._work.value("commanded", UUID(command.command_id)))
+    async def _commanded(self, ids: Sequence[str]) -> dict[str, str]:
+        """What the case manager has answered by now, by the command's id."""
+        found: dict[str, str] = {}
+
+        async def read() -> bool | None:
+            rows = await self._work.rows("commanded", [UUID(each) for each in ids if each not in found])
+            found.update({row["command_id"]: row["result"] for row in rows if row["result"] is not None})
+            return len(found) == len(ids) or None
+
+        await self._answer(read)
+        return found
 
     async def cancel(self, commands: Sequence[OperatorCommand]) -> list[tuple[str, str]]:
         """Cancel many cases; the case manager's answer for each. All signatures are verified before the first is
@@ -84,9 +95,9 @@ class SignedCommands:
         for each in commands:
             with _StorageErrors():
                 await self._store(each)
-        answers = await asyncio.gather(*(self._commanded(each) for each in commands))
+        answers = await self._commanded([each.command_id for each in commands])
         unanswered = "stored; in effect, but the case manager has not answered yet"
-        return [(each.target, answer or unanswered) for each, answer in zip(commands, answers, strict=True)]
+        return [(each.target, answers.get(each.command_id, unanswered)) for each in commands]
 
     async def resolve(
         self,
@@ -185,19 +196,22 @@ class SignedCommands:
                     UUID(each.case_id),
                     json.dumps(request, ensure_ascii=False),
                 )
-        answers = await asyncio.gather(*(self._retry_answer(each) for each in retries))
-        return [(each.case_id, answer) for each, answer in zip(retries, answers, strict=True)]
+        answers = await self._retry_answers([retry_request_id(each.signature) for each in retries])
+        unanswered = "handed in; the case manager has not answered yet"
+        return [(each.case_id, answers.get(retry_request_id(each.signature), unanswered)) for each in retries]
 
-    async def _retry_answer(self, retry: SignedRetry) -> str:
-        async def read() -> str | None:
-            row = await self._work.row("retry_answer", retry_request_id(retry.signature))
-            if row is None or row["code"] is None:
-                return None
-            return str(row["code"]) if row["why"] is None else f"{row['code']}: {row['why']}"
+    async def _retry_answers(self, ids: Sequence[UUID]) -> dict[UUID, str]:
+        found: dict[UUID, str] = {}
 
-        return await self._answer(read) or "handed in; the case manager has not answered yet"
+        async def read() -> bool | None:
+            for row in await self._work.rows("retry_answers", [each for each in ids if each not in found]):
+                found[row["request_id"]] = row["code"] if row["why"] is None else f"{row['code']}: {row['why']}"
+            return len(found) == len(set(ids)) or None
 
-    async def _answer(self, read: Callable[[], Awaitable[str | None]]) -> str | None:
+        await self._answer(read)
+        return found
+
+    async def _answer(self, read: Callable[[], Awaitable[_Answer | None]]) -> _Answer | None:
         clock = asyncio.get_running_loop().time
         deadline = clock() + WAIT_S
         while (result := await _read_or_none(read)) is None and clock() < deadline:  # noqa: ASYNC110 - another process answers
@@ -205,7 +219,7 @@ class SignedCommands:
         return result
 
 
-async def _read_or_none(read: Callable[[], Awaitable[str | None]]) -> str | None:
+async def _read_or_none(read: Callable[[], Awaitable[_Answer | None]]) -> _Answer | None:
     """The answer; None also while the database is away: what was sent is stored, only the answer cannot be read."""
     try:
         return await read()

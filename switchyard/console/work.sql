@@ -19,7 +19,7 @@ from case_manager.approval_queue where state = 'asked' order by decide_by
 select case_manager.command($1, $2, $3, $4, $5, $6, $7)
 
 -- name: commanded
-select case_manager.commanded($1)
+select id::text as command_id, case_manager.commanded(id) as result from unnest($1::uuid[]) as id
 
 -- name: decide
 select case_manager.decide($1, $2, $3, $4, $5, $6, $7)
@@ -39,8 +39,8 @@ select console.resolution_result($1)
 -- name: request_retry
 insert into case_manager.retry_request (request_id, case_id, request) values ($1, $2, $3) on conflict do nothing
 
--- name: retry_answer
-select code, why from case_manager.retry_request where request_id = $1
+-- name: retry_answers
+select request_id, code, why from case_manager.retry_request where request_id = any($1::uuid[]) and code is not null
 
 -- name: record_disclosure
 insert into console.disclosure (case_id, artefact, sha256, opened_by, reason) values ($1, $2, $3, $4, $5)

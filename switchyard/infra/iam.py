@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from switchyard.app.application import App
+from switchyard.audit.records.roles import READER
 from switchyard.infra.nodes import DatabaseName, NodeNeeds, ingress_permissions, ingress_secrets
 from switchyard.protocol.topology import BUS
 
@@ -203,7 +204,7 @@ def read_secrets(arns: tuple[str, ...], key: str, which: str = "") -> list[IamSt
 
 def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:
     if not needed.writes_checkpoints:
-        return []
+        return read_checkpoints() if needed.log_reader == READER else []
     algorithm = {"StringEquals": {"kms:SigningAlgorithm": "ECDSA_SHA_256"}}
     return [
         allow("WriteCheckpoints", ["s3:PutObject", "s3:PutObjectRetention"], f"{_CHECKPOINTS}/checkpoints/*"),

@@ -180,6 +180,7 @@ def environment(needed: NodeNeeds) -> dict[str, str]:
         (needed.bedrock, _BEDROCK),
         ("openai" in needed.egress, _OPENAI),
         (needed.writes_checkpoints, _CHECKPOINTS),
+        (needed.log_reader == READER, _REVIEWED),
         (True, {name: f"${{{fact}}}" for name, fact in needed.variables.items()}),
         (needed.http is not None, {f"{needed.http}_HOST": _ANY, f"{needed.http}_PORT": str(needed.port)}),
     )
@@ -208,6 +209,11 @@ _BEDROCK = {
 _OPENAI = {
     "SWITCHYARD_MODEL_OPENAI_ID": "${openai_model}",
     "SWITCHYARD_MODEL_OPENAI_SECRET_ARN": "${secret_openai_api_key}",
+}
+_REVIEWED = {
+    "SWITCHYARD_CHECKPOINT_BUCKET": "${checkpoints_bucket}",
+    "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": "${checkpoint_public_key}",
+    "SWITCHYARD_RECEIPT_PUBLIC_KEYS": "${receipt_public_key}",
 }
 _CHECKPOINTS = {
     "SWITCHYARD_CHECKPOINT_BUCKET": "${checkpoints_bucket}",

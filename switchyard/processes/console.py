@@ -10,6 +10,7 @@ import aiohttp
 
 from switchyard.app.application import App, load_app, load_reference
 from switchyard.app.console_process import CONSOLE
+from switchyard.audit.export.bundle import Exporter
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.case_verifier import RowTrust
@@ -50,6 +51,7 @@ from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.process.web import serve_web_app
 from switchyard.runtime.storage.artefacts import Artefacts
+from switchyard.runtime.storage.locked_objects import LockedObjects
 from switchyard.runtime.storage.objects import ObjectStore
 
 POOL_SIZE = 6
@@ -64,6 +66,7 @@ class ConsoleParts:
     audit: Pool
     work: Pool
     objects: ObjectStore
+    checkpoints: LockedObjects | None
     keys: KeyWrapper
     http: aiohttp.ClientSession
     clock: Clock
@@ -88,6 +91,7 @@ async def run_console(app: App) -> None:
             audit=audit,
             work=await process.connect(settings.work_db_url, schema=CONSOLE, size=POOL_SIZE),
             objects=await process.objects(settings.objects_bucket),
+            checkpoints=await _checkpoints(process, settings),
             keys=await _key_wrapper(process, settings),
             http=http,
             clock=process.clock,
@@ -135,9 +139,22 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
             SwitchViews(pages, SwitchReader(audit, work, parts.clock), cases, commands, app.current),
             TailViews(pages, tail),
             DashboardViews(pages, DashboardReader(audit, prices)),
-            ProofViews(pages, audit, DayVerifier(log)),
+            ProofViews(pages, audit, DayVerifier(log), _exporter(settings, parts)),
         ),
     )
+
+
+async def _checkpoints(process: ServiceProcess, settings: ConsoleSettings) -> LockedObjects | None:
+    bucket = settings.checkpoint_bucket
+    return None if bucket is None else LockedObjects(await process.client("s3"), bucket)
+
+
+def _exporter(settings: ConsoleSettings, parts: ConsoleParts) -> Exporter | None:
+    """Raises `ValueError` for an invalid key."""
+    if parts.checkpoints is None:
+        return None
+    keys = public_keys(settings.checkpoint_public_keys)
+    return Exporter(parts.audit, parts.checkpoints, keys, log=settings.checkpoint_log)
 
 
 def _row_trust(settings: ConsoleSettings) -> RowTrust:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from switchyard.audit.transparency.checkpoint import LogName
 from switchyard.runtime.core.settings import (
     ApproverSettings,
     HexKey,
@@ -40,6 +41,13 @@ class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):
     kms_key_id: str | None = Field(default=None, description="The KMS key that wraps people's keys.")
     receipt_public_keys: str = Field(
         default="", description="Public keys of retention receipts, base64, separated by commas."
+    )
+    checkpoint_bucket: str | None = Field(
+        default=None, description="The bucket of the checkpoints; without it no bundle is exported."
+    )
+    checkpoint_log: LogName = Field(default="main", description="The log's name in its checkpoints; one per database.")
+    checkpoint_public_keys: str = Field(
+        default="", description="Public keys of the checkpoints, base64 of the DER, separated by commas."
     )
     console_host: str = Field(default="127.0.0.1", description="Address of the console.")
     console_port: Annotated[int, Field(ge=0, le=65_535)] = Field(

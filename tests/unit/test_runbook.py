@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.unit.terraform.reading import MODULES, resources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,3 +76,37 @@ def test_terraform_alarm_has_runbook_section() -> None:
     assert not [name for name in names if "$" in name]
     headings = re.findall(r"^### `(switchyard-[\w-]+)`$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(headings) == sorted(set(names)), "modules of processes share the alarm of a log line"
+
+
+CONSOLE = RUNBOOK.parent / "console.md"
+PAGES = {
+    "One case": {"a-case"},
+    "First: limit the damage": {"switches", "failures"},
+    "`alarm=integrity`": {"failures", "proof"},
+    "`alarm=dead_letter`": {"failures"},
+    "`alarm=unended`": {"cases"},
+    "`alarm=outcome_unknown`": {"switches"},
+    "`alarm=checkpoint`": {"proof"},
+    "`switchyard-NODE-dead-letters`": {"failures"},
+    "`switchyard-slo-OBJECTIVE`": {"dashboards", "failures"},
+    "`switchyard-slo-latency-AGENT`": {"dashboards"},
+    "`switchyard-slo-models-failed`": {"failures"},
+    "Failover": {"switches", "dashboards", "failures"},
+    "Dead letters": {"failures"},
+}
+"""The pages of the console that help with a section's trouble."""
+
+
+@pytest.mark.parametrize("section", sorted(PAGES))
+def test_section_of_the_runbook_links_to_its_pages_of_the_console(section: str) -> None:
+    text = RUNBOOK.read_text(encoding="utf-8")
+    _, _, rest = text.partition(f"# {section}\n")
+    linked = set(re.findall(r"\(console\.md#([a-z-]+)\)", re.split(r"^#+ ", rest, maxsplit=1, flags=re.MULTILINE)[0]))
+    assert PAGES[section] <= linked
+
+
+def test_runbook_links_to_pages_of_the_console_that_exist() -> None:
+    page = CONSOLE.read_text(encoding="utf-8")
+    headings = {each.lower().replace(" ", "-") for each in re.findall(r"^## (.+)$", page, re.MULTILINE)}
+    there = headings | set(re.findall(r'<a id="([a-z-]+)">', page))
+    assert set(re.findall(r"console\.md#([a-z-]+)", RUNBOOK.read_text(encoding="utf-8"))) <= there

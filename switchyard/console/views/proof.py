@@ -1,7 +1,8 @@
-"""The page of what proves the log."""
+"""The page of what proves the log, and a case with its proof."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import structlog
 from starlette.responses import Response
 
-from switchyard.console.app import BadInput, Call, Handler
+from switchyard.audit.export.bundle import Exporter
+from switchyard.console.app import BadInput, Call, Handler, read_uuid
 from switchyard.console.day_verifier import DayVerifier
 from switchyard.console.pages import Pages
+from switchyard.runtime.core.errors import TaskError, Unavailable
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 
@@ -26,12 +29,14 @@ class ProofViews:
     pages: Pages
     audit: Database
     days: DayVerifier
+    exporter: Exporter | None
 
     def handlers(self) -> dict[str, Handler]:
         """By the names of `ENDPOINTS`."""
         return {
             "proof": self.show_proof,
             "verify": self.verify,
+            "bundle": self.export_bundle,
         }
 
     async def show_proof(self, call: Call) -> Response:
@@ -45,6 +50,27 @@ class ProofViews:
         report = await self.days.verify(day)
         log.info("console.verified", user=call.user.name, day=day.isoformat(), ok=report.ok)
         return await self._proof_page(call, report)
+
+    async def export_bundle(self, call: Call) -> Response:
+        """A case with everything that proves it, as the command line writes it."""
+        case_id = read_uuid(call.request.path_params["case_id"], "case")
+        if self.exporter is None:
+            raise BadInput("this console has no bucket of checkpoints: set SWITCHYARD_CHECKPOINT_BUCKET", 409)
+        try:
+            bundle, uncovered = await self.exporter.export(str(case_id))
+        except Unavailable:
+            raise
+        except TaskError as error:
+            status = 404 if error.code == "no_such_case" else 409
+            raise BadInput(f"{error.message}. {error.remedy or ''}".strip(), status) from error
+        if uncovered:
+            raise BadInput(f"{uncovered} events have no checkpoint yet, which proves them: try again in a minute", 409)
+        log.warning("console.exported", user=call.user.name, case_id=str(case_id))
+        return Response(
+            json.dumps(bundle, ensure_ascii=False, indent=1) + "\n",
+            media_type="application/json",
+            headers={"Content-Disposition": f'attachment; filename="case-{case_id}.json"'},
+        )
 
     async def _proof_page(self, call: Call, report: Any = None) -> Response:
         audit = self.audit.with_queries(_PROOF_SQL)

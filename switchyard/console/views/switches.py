@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
 from uuid import uuid4
 
 import structlog
@@ -18,6 +17,7 @@ from switchyard.console.switches import SwitchReader
 from switchyard.protocol.operator_commands import CommandAction, OperatorCommand
 
 log = structlog.get_logger(__name__)
+ACTIONS: tuple[CommandAction, ...] = ("halt", "resume", "cancel")
 MAX_CANCEL = 200
 """Cases in one run."""
 
@@ -117,11 +117,11 @@ class SwitchViews:
 
     async def hand_in_command(self, call: Call) -> Response:
         action = call.field("action", most=10)
-        if action not in get_args(CommandAction):
+        if action not in ACTIONS:
             raise BadInput("the action is invalid: halt, resume or cancel")
         command = OperatorCommand(
             command_id=str(read_uuid(call.field("command_id", most=36), "command_id")),
-            action=action,  # type: ignore[arg-type] # it is one of them
+            action=action,
             target=call.field("target", most=60),
             operator=call.user.name,
             reason=call.field("reason"),

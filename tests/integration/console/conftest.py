@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import uuid
@@ -23,16 +24,19 @@ from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.console.app import ConsoleApp
 from switchyard.console.views import Views
+from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET
 from switchyard.processes.console import READ_ONLY, ConsoleParts, build_views
 from switchyard.processes.databases import migrate_audit
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.vault import LocalKeyWrapper
 from switchyard.runtime.database.connections import Database, connect_pool
+from switchyard.runtime.storage.locked_objects import LockedObjects
 from switchyard.runtime.storage.objects import S3Objects
-from tests.integration.audit.proof import mac_keys
+from tests.integration.audit.proof import SIGNER, mac_keys
 from tests.integration.cloud import Cloud
 from tests.integration.console.served import (
     VAULT_KEY,
@@ -136,11 +140,13 @@ async def deciding(infrastructure: Infrastructure) -> AsyncIterator[Deciding]:
     pool = await connect_pool(infrastructure.role_url("case_manager"), schema="case_manager")
     settings = console_settings()
     pending = PendingCommands(Database(pool, "the work database"), SystemClock(), CATALOGUE)
+    commands = OperatorCommands(pending.database, CATALOGUE, settings.operator_keys(), SystemClock())
     service = ApprovalService(pending, settings.approver_keys(), settings.four_eyes(), timedelta(hours=24))
 
     async def run() -> None:
         while True:
             await service.apply_decisions()
+            await commands.apply()
             await asyncio.sleep(0.05)
 
     @asynccontextmanager
@@ -163,6 +169,8 @@ class Console:
     views: Views
     log: Log
     parts: ConsoleParts
+    checkpoint_log: str
+    """The log's name in its checkpoints."""
 
 
 @pytest.fixture
@@ -175,14 +183,18 @@ async def console(infrastructure: Infrastructure, console_log: Log, cloud: Cloud
         audit=audit,
         work=work,
         objects=S3Objects(cloud.s3, "switchyard-objects"),
+        checkpoints=LockedObjects(cloud.s3, CHECKPOINT_BUCKET),
         keys=LocalKeyWrapper(VAULT_KEY),
         http=http,
         clock=SystemClock(),
     )
-    settings = console_settings()
+    settings = console_settings(
+        checkpoint_log=f"console-{uuid.uuid4().hex[:8]}",
+        checkpoint_public_keys=base64.b64encode(SIGNER.public).decode(),
+    )
     views = build_views(APP, settings, parts)
     app = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url).build()
-    yield Console(app, views, console_log, parts)
+    yield Console(app, views, console_log, parts, settings.checkpoint_log)
     await http.close()
     await work.close()
     await audit.close()

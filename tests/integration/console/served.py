@@ -16,6 +16,7 @@ import httpx2
 from starlette.responses import Response
 
 from contracts.events.drafter import AnswerDrafted
+from contracts.events.specialists import FindingsReady
 from switchyard.console.access import ConsoleRole
 from switchyard.console.sessions import FORM_FIELD, User
 from switchyard.console.views import Views
@@ -39,6 +40,11 @@ SECOND_APPROVER, SECOND_KEY = "b.ek", b"\x08" * 32
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{31337*31337}}\u2028</pre>"
 """What somebody puts into every field, to have it run in an operator's browser."""
 
+CHART = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 120" width="320" height="120">
+<script>document.title = "a chart ran a script"</script>
+<polyline points="0,100 80,60 160,72 240,30 320,18" fill="none" stroke="#0a7" stroke-width="3"/></svg>"""
+"""A chart with a script in it."""
+
 APPROVED = b"""From: a@acme.example
 Subject: Hello
 Content-Type: text/html
@@ -54,6 +60,7 @@ def console_settings(**changes: Any) -> ConsoleSettings:
         "console_url": BASE,
         "console_keys": {"2026": b"\x22" * 32},
         "console_client_secret": "a secret",
+        "console_prices": {"claude-test": {"input": 3, "output": 15}},
         "idp_issuer": "http://127.0.0.1:1",
         "idp_jwks_url": "http://127.0.0.1:1/jwks.json",
         "idp_authorize_url": "http://127.0.0.1:1/authorize",
@@ -133,8 +140,12 @@ def sealed_case(number: int) -> KnownCase:
     artefact, place = person.artefact(case_id, "answer", b'{"text": "' + SECRET + b'"}')
     principal = opened[0]["principal"] | {"subject": person.subject}
     events = [cases.rewritten(opened[0], principal=principal)]
+    chart, drawn = person.artefact(case_id, "chart", CHART)
+    chart = chart.model_copy(update={"media_type": "image/svg+xml"})
+    found = FindingsReady(findings=(cases.FINDINGS,), charts=(chart,))
+    events.append(cases.follow(events[0], found, "well_data", node_to="router", storage_refs={chart.sha256: drawn}))
     drafted = AnswerDrafted(answer=artefact, cites=("F1",))
-    events.append(cases.follow(events[0], drafted, "drafter", node_to="router", storage_refs={artefact.sha256: place}))
+    events.append(cases.follow(events[1], drafted, "drafter", node_to="router", storage_refs={artefact.sha256: place}))
     add_submission(events[0])
     return KnownCase(events)
 

@@ -35,8 +35,8 @@ async def ask(console: Console, name: str, *roles: ConsoleRole, token: str | Non
 async def test_endpoint_is_open_to_its_roles_only(console: Console, name: str, role: ConsoleRole) -> None:
     answer = await ask(console, name, role)
     allowed = role in (ENDPOINTS[name].roles or ())
-    # An empty form of a role that may send it is answered with what is missing.
-    assert (answer.status_code in {200, 303, 400}) == allowed, answer.text[:500]
+    # An empty form of a role that may send it is answered with what is missing; 409: no checkpoint has this case yet.
+    assert (answer.status_code in {200, 303, 400, 409}) == allowed, answer.text[:500]
     assert (answer.status_code == 403) == (not allowed)
     assert not any(text in answer.text for text in encoded(SECRET))
 

@@ -32,12 +32,13 @@ from tests.integration.console.served import (
     SECOND_KEY,
     SUBMITTED_BY,
     KnownCase,
+    add_submission,
     visiting,
 )
+from tests.integration.console.unresolved import unresolved_send
 from tests.integration.infrastructure import Infrastructure
 from tests.operators import OPERATOR, OPERATOR_KEY, OPERATORS
 from tests.unit.audit import cases
-from tests.unit.protocol.bus_events import golden
 
 pytestmark = pytest.mark.integration
 REASON = "a bad prompt"
@@ -88,6 +89,7 @@ async def test_halt_is_the_row_that_the_command_line_writes(console: Console, wo
         ({"target": "outbound_email"}, 403),
         ({"action": "resume"}, 403),
         ({"action": "delete"}, 400),
+        ({"action": "forget"}, 400),
         ({"signature": "00" * 64}, 403),
         ({"signature": "no hex"}, 403),
         ({"signed_at": "yesterday"}, 403),
@@ -399,6 +401,25 @@ async def test_many_open_cases_are_cancelled_under_the_name_of_an_incident(conso
         OPERATORS.verify(OPERATOR, statement, row["signature"])
 
 
+async def test_case_manager_cancels_each_case_of_the_run_and_the_page_says_which(
+    console: Console, deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One case is not the case manager's: it was never opened there."""
+    monkeypatch.setattr("switchyard.console.signed_commands.WAIT_S", 20.0)
+    fresh = uuid.uuid4().int % 10**9
+    session = f"s-{fresh}"
+    opened = [cases.first(fresh + each, session_id=session, deadline=timedelta(days=1)) for each in range(30)]
+    await console.log.record(cases.bodies(opened))
+    for event in opened[1:]:
+        add_submission(event)
+    async with deciding():
+        with visiting(console.app, console.views, "operator") as visitor:
+            plan = await visitor.get(f"/switches/cancel?session={session}")
+            answer = await visitor.post("/switches/cancel", **signed_cancels(plan, "incident 43"))
+    assert "29 of 30 cases are cancelled" in answer.text
+    assert "the case manager has no such case" in answer.text
+
+
 async def test_cancel_of_many_with_one_invalid_signature_stores_nothing(console: Console, work: Any) -> None:
     session, expected = await open_cases(console, 3)
     with visiting(console.app, console.views, "operator") as visitor:
@@ -421,27 +442,6 @@ async def test_plan_to_cancel_leaves_closed_cases_out_and_says_if_there_are_more
         assert plan.text.count("data-cancel=") == 3
         assert f'data-cancel="{closed}"' not in (await visitor.get("/switches/cancel")).text
         assert (await visitor.post("/switches/cancel", reason="x", signed_at="x", case_id=expected)).status_code == 400
-
-
-async def unresolved_send(owner: Any, case_id: str) -> str:
-    """An email with an unknown outcome; its content's hash."""
-    command, outcome, content = uuid.uuid4(), uuid.uuid4(), uuid.uuid4().hex * 2
-    event = golden("SendingUnknown") | {"event_id": str(outcome), "case_id": case_id}
-    await owner.execute("set search_path = email_sender")
-    await owner.execute("insert into outbox (event) values ($1)", json.dumps(event))
-    await owner.execute(
-        """insert into inbox (event_id, digest, case_id, type, token, claims, lease_until, outputs, completed_at)
-           values ($1, '', $2, 'SendEmail', 1, 1, now(), array[$3::uuid], now())""",
-        *(command, uuid.UUID(case_id), outcome),
-    )
-    await owner.execute(
-        """insert into sending
-             (tenant, user_id, session_id, case_id, content_sha256, command_id, pack, state, intended_at)
-           values ('acme', 'u', 's', $1, $2, $3, '2026.05', 'unknown', now())""",
-        *(uuid.UUID(case_id), content, command),
-    )
-    await owner.execute("set search_path = case_manager")
-    return content
 
 
 @pytest.mark.parametrize(("sent", "message_id"), [("yes", "ses-0001"), ("no", None)])

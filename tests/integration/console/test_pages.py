@@ -210,6 +210,10 @@ async def test_list_of_cases_reaches_each_case_once_page_by_page(console: Consol
         ("type=AskApproval", {"waiting"}),
         ("session=no-such-session", set()),
         ("playbook=outbound_email", set()),
+        ("reason=defect", {"failed", "hostile"}),
+        ("reason=defect&model=claude-test", {"failed", "hostile"}),
+        ("reason=answered&model=claude-test", {"answered"}),
+        ("model=no-such-model", set()),
     ],
 )
 async def test_filter_shows_the_cases_that_match(console: Console, query: str, kinds: set[str]) -> None:

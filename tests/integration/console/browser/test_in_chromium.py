@@ -14,7 +14,7 @@ from axe_playwright_python.async_playwright import Axe
 
 from switchyard.protocol.statements import approval_statement, command_statement
 from switchyard.runtime.core.clock import timestamp
-from tests.integration.console.browser.conftest import NewVisit, Visit
+from tests.integration.console.browser.conftest import NewVisit
 from tests.integration.console.conftest import Console, NewApproval
 from tests.integration.infrastructure import Infrastructure
 from tests.operators import OPERATOR, OPERATOR_KEY, OPERATORS
@@ -110,18 +110,11 @@ async def test_keyboard_alone_opens_a_step_and_follows_a_link(console: Console, 
     await window.page.get_by_role("heading", name="Failures", exact=True).wait_for()
 
 
-async def act(window: Visit, button: str) -> None:
-    """Give a reason in the form of a button, and press it."""
-    form = window.page.locator("form", has=window.page.get_by_role("button", name=button))
-    await form.locator("input[name=reason]").fill(REASON)
-    await form.get_by_role("button", name=button).click()
-
-
 async def test_halt_is_signed_in_the_browser_with_a_key_that_stays_there(visit: NewVisit, work: Any) -> None:
     window = await visit("operator")
     await window.store_key()
     await window.go("/switches")
-    await act(window, "Sign and halt assist")
+    await window.act("Sign and halt assist", REASON)
     await window.page.get_by_role("status").get_by_text("halt assist: stored").wait_for()
     row = await work.fetchrow("select * from operator_command order by received_at desc limit 1")
     statement = command_statement(
@@ -141,7 +134,7 @@ async def test_command_without_a_key_says_what_to_do(visit: NewVisit, work: Any)
     before = await work.fetchval("select count(*) from operator_command")
     window = await visit("operator")
     await window.go("/switches")
-    await act(window, "Sign and halt assist")
+    await window.act("Sign and halt assist", REASON)
     await window.page.get_by_role("alert").get_by_text("no signing key of yours").wait_for()
     assert await work.fetchval("select count(*) from operator_command") == before
 
@@ -153,7 +146,7 @@ async def test_approval_is_granted_in_the_browser(visit: NewVisit, work: Any, ne
     await window.go("/approvals")
     await window.page.get_by_role("link", name=str(row["approval_id"])[:8]).click()
     await window.page.frame_locator("iframe.content").get_by_text("Dear Ana").wait_for()
-    await act(window, "Sign and grant")
+    await window.act("Sign and grant", REASON)
     await window.page.get_by_role("status").wait_for()
     stored = await work.fetchrow("select * from approval_decision where approval_id = $1", row["approval_id"])
     statement = approval_statement(
@@ -176,7 +169,7 @@ async def test_draft_is_sent_back_in_the_browser_with_signed_instructions(
     window = await visit("approver")
     await window.store_key()
     await window.go(f"/approvals/{row['approval_id']}")
-    await act(window, "Sign and send back")
+    await window.act("Sign and send back", REASON)
     await window.page.get_by_role("status").wait_for()
     stored = await work.fetchrow("select * from approval_decision where approval_id = $1", row["approval_id"])
     assert (stored["verdict"], stored["why"]) == ("returned", REASON)
@@ -218,7 +211,7 @@ async def test_redrive_of_ten_cases_is_planned_signed_and_handed_in(
     for case in chosen:
         await window.page.get_by_label(f"choose case {case.case_id[:8]}").check()
     await window.page.get_by_role("button", name="See what a redrive would do").click()
-    await act(window, "Sign and redrive 10")
+    await window.act("Sign and redrive 10", REASON)
     await window.page.get_by_role("heading", name="Redriven").wait_for()
     handed_in = {str(row["case_id"]) for row in await work.fetch("select case_id from retry_request")}
     assert handed_in == {case.case_id for case in chosen}
@@ -236,7 +229,7 @@ async def test_open_cases_of_a_search_are_cancelled_in_the_browser(
     await window.go(f"/cases?session={session}&outcome=open")
     await window.page.get_by_role("link", name="Cancel these").click()
     await window.page.get_by_text("5 open cases match").wait_for()
-    await act(window, "Sign and cancel 5")
+    await window.act("Sign and cancel 5", REASON)
     await window.page.get_by_role("heading", name="Cancelled").wait_for()
     rows = await work.fetch(
         "select target, reason from operator_command where target = any($1)", [event["case_id"] for event in opened]

@@ -1,0 +1,70 @@
+"""The dashboards count what is in the log: tokens and cost of a session, failovers, and what people said of answers."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+import pytest
+
+from switchyard.protocol.events.case_manager import CaseFeedback
+from switchyard.protocol.fields import Json
+from tests.integration.console.conftest import Console
+from tests.integration.console.served import visiting
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+
+
+def row_of(page: str, table: str, name: str) -> list[str]:
+    """The cells of a table's row that begins with a name, without their markup."""
+    _, _, rest = page.replace("\n", "").partition(f'aria-label="{table}"')
+    rows = re.findall(r"<tr>(.*?)</tr>", rest.partition("</table>")[0])
+    cells = [[re.sub("<[^>]*>", "", cell).strip() for cell in re.findall("<td[^>]*>(.*?)</td>", row)] for row in rows]
+    [found] = [each for each in cells if each and each[0] == name]
+    return found
+
+
+def number(cell: str) -> int:
+    """A number without the thin spaces between its digits."""
+    return int(re.sub(r"\s", "", cell))
+
+
+def answered(session: str) -> list[Json]:
+    """A case whose draft cost 200,000 tokens to read and 10,000 to write, by the fallback."""
+    events = cases.answered(uuid.uuid4().int % 10**9, session_id=session)
+    call = cases.CALL.model_copy(
+        update={"role": "fallback", "reason": "breaker", "input_tokens": 200_000, "output_tokens": 10_000}
+    )
+    place = next(number for number, event in enumerate(events) if event["type"] == "AnswerDrafted")
+    events[place] = cases.rewritten(events[place], model_call=call.model_dump(mode="json", exclude_none=True))
+    for number, event in enumerate(events[place + 1 :], place + 1):
+        events[number] = cases.renamed(event, events[number - 1], parents=[events[number - 1]["digest"]])
+    return events
+
+
+async def test_session_shows_its_tokens_and_what_they_cost(console: Console) -> None:
+    session = f"s-{uuid.uuid4().hex[:8]}"
+    await console.log.record(cases.bodies([*answered(session), *answered(session)]))
+    with visiting(console.app, console.views, "viewer") as visitor:
+        page = (await visitor.get("/dashboards")).text
+    # Twice 200,000 tokens at $3 and 10,000 at $15 a million.
+    *_, tokens, cost = row_of(page, "Tokens by session", session)
+    assert (number(tokens), cost) == (420_000, "$1.50")
+
+
+async def test_goal_counts_the_thumbs_and_a_thumb_down_fails_it(console: Console) -> None:
+    with visiting(console.app, console.views, "viewer") as visitor:
+        before = row_of((await visitor.get("/dashboards")).text, "Goal success", "assist")
+        up, down = answered("s-up"), answered("s-down")
+        user = f"user:{uuid.UUID(int=1)}"
+        up.append(cases.follow(up[-1], CaseFeedback(thumb="up", by=user), "case_manager"))
+        down.append(cases.follow(down[-1], CaseFeedback(thumb="down", by=user), "case_manager"))
+        await console.log.record(cases.bodies([*up, *down]))
+        page = (await visitor.get("/dashboards")).text
+        case_page = (await visitor.get(f"/cases/{down[0]['case_id']}")).text
+    # Cases, reached, stopped, failed, open, thumbs up, thumbs down.
+    after = row_of(page, "Goal success", "assist")
+    more = [number(each) - number(earlier) for each, earlier in zip(after[3:], before[3:], strict=True)]
+    assert more == [2, 1, 0, 1, 0, 1, 1]
+    assert "thumb <strong>down</strong> by the person who asked" in case_page
