@@ -167,12 +167,16 @@ class QueueSubscriber(TasksMixin):
                 delivery.worker = None
                 if self._session is not None:
                     self._session.drop(delivery)
-        if errors := [outcome.error for outcome in outcomes if outcome.error is not None]:
-            self._stop_after(outcomes)
-            return errors[0]
-        return None
+        try:
+            return self._error_in(outcomes)
+        finally:
+            del outcomes, outcome  # the traceback of an error knows this frame: another such cycle
 
-    def _stop_after(self, outcomes: Sequence[_Outcome]) -> None:
+    def _error_in(self, outcomes: Sequence[_Outcome]) -> BaseException | None:
+        """The first error, after stopping what is to be stopped."""
+        errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+        if not errors:
+            return None
         if any(outcome.action.stop for outcome in outcomes):
             # Not awaited, because stopping waits for this call.
             self._stopping = asyncio.ensure_future(self.stop())
@@ -180,6 +184,7 @@ class QueueSubscriber(TasksMixin):
             app := self._outer_config.context.get("app")
         ):
             app.exit()
+        return errors[0]
 
     @property
     @abstractmethod
@@ -295,9 +300,12 @@ class QueueSubscriber(TasksMixin):
 
     async def _outcomes(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> list[_Outcome]:
         """Run the handler. A batch that it cannot take is halved until the message at fault is alone."""
-        action, error = await self._handle(unit, deliveries)
-        if error is None or len(deliveries) == 1 or not is_invalid(error):
-            return [_Outcome(action, deliveries, error)]
+        outcome = await self._handle(unit, deliveries)
+        try:
+            if outcome.error is None or len(deliveries) == 1 or not is_invalid(outcome.error):
+                return [outcome]
+        finally:
+            del outcome  # as in `consume`
         middle = len(deliveries) // 2
         outcomes = await self._outcomes(unit[:middle], deliveries[:middle])
         rest = deliveries[middle:]
@@ -306,7 +314,7 @@ class QueueSubscriber(TasksMixin):
             return [*outcomes, _Outcome(RELEASE, rest, None)]
         return outcomes + await self._outcomes(unit[middle:], rest)
 
-    async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> tuple[SettleAction, BaseException | None]:
+    async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> _Outcome:
         try:
             await self._process(unit, deliveries)
         except asyncio.CancelledError as error:
@@ -314,14 +322,16 @@ class QueueSubscriber(TasksMixin):
             if self._overtime or any(delivery.lost for delivery in deliveries):
                 if me is not None:
                     me.uncancel()
-                return RELEASE, None
+                return _Outcome(RELEASE, deliveries, None)
             if me is not None and me.cancelling():
                 raise
-            return action_on_error(self.ack_policy, error, None), error
+            return _Outcome(action_on_error(self.ack_policy, error, None), deliveries, error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it
             action = action_on_error(self.ack_policy, error, self._claimable(unit))
-            return (_with_successors(action, deliveries) if is_fifo(self.queue) else action), error
-        return action_on_success(self.ack_policy), None
+            if is_fifo(self.queue):
+                action = _with_successors(action, deliveries)
+            return _Outcome(action, deliveries, error)
+        return _Outcome(action_on_success(self.ack_policy), deliveries, None)
 
     def _process(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Awaitable[Any]:
         # The fast path leaves the message in the context, so it needs a task that ends with its message.
