@@ -164,7 +164,7 @@ PROCESSES = (
         "memory",
         "services.memory.main:run",
         settings="services.memory.settings:MemorySettings",
-        code=("services/__init__.py", "services/memory"),
+        code=("services/__init__.py", "services/models.py", "services/memory"),
         migrations=("services.memory:migrations",),
         grants=("services.memory:grants.sql",),
         environment={"SWITCHYARD_MEMORY_EMBEDDING_ID": "embedding_model"},
