@@ -218,12 +218,9 @@ generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document, the digest 
 	$(BIN)/python -m switchyard.infra.generate
 
 .PHONY: evals
-evals: $(READY) ## Run the labelled sets against the configured model, gated by the baseline
-	$(BIN)/python -m evals compliance --model simulator --baseline evals/baseline/compliance.simulator.json --gate
-	$(BIN)/python -m evals triage --model simulator --baseline evals/baseline/triage.simulator.json --gate
-	$(BIN)/python -m evals memory --baseline evals/baseline/memory.simulator.json --gate
-	$(BIN)/python -m evals sql_guard --baseline evals/baseline/sql_guard.simulator.json --gate
-	$(BIN)/python -m evals text_to_sql --model simulator --baseline evals/baseline/text_to_sql.simulator.json --gate
+evals: $(READY) ## Run the labelled sets against the scripted simulator, on both vendors' wires, gated by the baselines
+	$(BIN)/python -m evals all --gate
+	$(BIN)/python -m evals all --vendor bedrock --gate --out .switchyard/evals/bedrock
 
 .PHONY: bench-audit
 bench-audit: $(READY) ## Measure the cost per row of the audit log, from the queue to the commit (bench/results/audit.md)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from contracts.documents.accounts import Purpose
+from services.samples import sample_facts
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import timestamp
 
@@ -61,65 +62,15 @@ def _facts(email: DemoEmail, number: int, now: datetime) -> Json:
 
 def _good(number: int, now: datetime) -> Json:
     first, last = _NAMES[number % len(_NAMES)], _SURNAMES[number % len(_SURNAMES)]
-    return {
-        "version": "1",
-        "as_of": timestamp(now - timedelta(hours=2)),
-        "consumer": {
-            "first_name": first,
-            "last_name": last,
-            "residences": [{"state": "NC", "postal_code": "27601"}],
-            "phones": ["+19195550123"],
-            "inconvenient_times": [],
-            "inconvenient_media": [],
-            "attorney": False,
-            "cease_requested": False,
-            "bankrupt": False,
-            "deceased": False,
-            "minor": False,
-        },
-        "email": {
-            "address": f"{first}.{last}.{number:03}@gmail.com".lower(),
-            "obtained": "consumer",
-            "consumer_used_on": days_from_now(-60)(now),
-            "consented": True,
-            "opted_out": False,
-            "disclosed_to_third_party": False,
-            "work_address": False,
-        },
-        "history": {
-            "contacts": [{"at": timestamp(now - timedelta(days=20)), "medium": "letter"}],
-            "first_contact_on": days_from_now(-120)(now),
-            "contacted_before": True,
-            "validation_notice_on": days_from_now(-120)(now),
-            "validation_ends_on": days_from_now(-80)(now),
-            "dispute_open": False,
-            "last_activity_on": days_from_now(-20)(now),
-        },
-        "ledger": {
-            "balance": f"{1200 + number}.50",
-            "principal": "1000.00",
-            "interest": f"{200 + number}.50",
-            "fees": "0.00",
-            "payments": "0.00",
-            "fees_authorised": True,
-            "itemization_on": days_from_now(-300)(now),
-            "original_creditor": "First Harbor Bank",
-            "current_creditor": "Harbor Receivables LLC",
-            "reference": f"***{number:04}",
-            "offers": [],
-            "limitation_ends_on": days_from_now(700)(now),
-            "limitation_ended": False,
-        },
-        "agency": {
-            "name": "Harbor Partners",
-            "address": "100 Main Street, Raleigh, NC 27601",
-            "phone": "+18005550100",
-            "from_address": "accounts@harborline.example",
-            "website": "https://harborline.example",
-        },
-        "notes": "",
-        "consumer_reply": "",
+    facts = sample_facts(now)
+    facts["consumer"] |= {"first_name": first, "last_name": last}
+    facts["email"]["address"] = f"{first}.{last}.{number:03}@gmail.com".lower()
+    facts["ledger"] |= {
+        "balance": f"{1200 + number}.50",
+        "interest": f"{200 + number}.50",
+        "reference": f"***{number:04}",
     }
+    return facts
 
 
 def days_from_now(count: int) -> Any:

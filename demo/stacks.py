@@ -19,8 +19,10 @@ from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, Target, resolve_target
 from switchyard.devstack.errors import AlreadyRunning
+from switchyard.devstack.stack.data_folders import DATA_VARIABLE
 from switchyard.devstack.stack.home import Home, default_home
 from switchyard.devstack.stack.local_stack import CLOCK_VARIABLE, DEMO_HOME, build_stack
+from switchyard.devstack.stack.models import given_model_variables
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
 NEXT_COMMANDS = (
@@ -63,6 +65,9 @@ async def _embedded() -> AsyncIterator[DemoStack]:
     home.prepare()
     start_clock(clock)
     os.environ[CLOCK_VARIABLE] = str(clock)
+    for name in (*given_model_variables(), DATA_VARIABLE):
+        if os.environ.pop(name, None):
+            console.print(f"{name} of this shell is not used: the demo is scripted. See `switchyard stack up`.")
     console.print("Starting PostgreSQL, the AWS emulator, the simulators and every service …")
     async with build_stack(home.folder) as stack:
         console.print(f"{len(stack.status())} processes are ready after {time.monotonic() - started:.1f} s.")

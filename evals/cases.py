@@ -27,10 +27,15 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SqlCase(_Part):
+class _Question(_Part):
+    id: str
+    cluster: str = ""
+    """Cases of one cluster ask the same in other words, roles or places: they count as one in the statistics."""
+
+
+class SqlCase(_Question):
     """A question for the Text-to-SQL agent, with the query that answers it or the word that none may."""
 
-    id: str
     question: str
     role: str = "FIELD_ALL"
     gold: str | None = None
@@ -48,10 +53,9 @@ def describe_choice(agents: Sequence[str], mode: str = "parallel") -> str:
     return (" > " if mode == "sequence" else " & ").join(agents if mode == "sequence" else sorted(agents)) or "none"
 
 
-class TriageCase(_Part):
+class TriageCase(_Question):
     """A question with the agent, or the agents, that should get it, and other choices that are right too."""
 
-    id: str
     question: str
     agent: str | None = None
     agents: tuple[str, ...] = ()
@@ -78,13 +82,12 @@ class TriageCase(_Part):
         return frozenset({label, *self.also})
 
 
-class RoutingCase(_Part):
+class RoutingCase(_Question):
     """A question for the field routing agent, with the parameters of the right plan, or the word that no plan is right.
 
     `refused` is a plan that the data makes impossible: its parameters are right all the same.
     """
 
-    id: str
     question: str
     role: str = "FIELD_PERMIAN"
     parameters: dict[str, Any] | None = None
@@ -111,10 +114,9 @@ class WellGold(_Part):
         return self
 
 
-class WellCase(_Part):
+class WellCase(_Question):
     """A question for the well-data agent, with the gold of one figure or the code with which it must be refused."""
 
-    id: str
     question: str
     role: str = "FIELD_ALL"
     figure: str | None = None
@@ -132,10 +134,9 @@ class WellCase(_Part):
         return self
 
 
-class JudgeCase(_Part):
+class JudgeCase(_Question):
     """A draft for the judge of the compliance gate. It keeps every rule: only a reader can tell whether it is good."""
 
-    id: str
     purpose: Purpose = "payment_reminder"
     subject: str = "Information about your account"
     paragraphs: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -227,7 +227,8 @@ async def run_memory(run: EvalRun) -> SuiteResult:
         deterministic=True,
         prompt_version="",
         dataset_version=hash_dataset("memory"),
-        rates={**rates, "tokens_per_answer": round(sum(tokens) / len(tokens), 1)},
+        rates=rates,
+        counts={"tokens_per_answer": round(sum(tokens) / len(tokens), 1)},
         violations=tuple(violations),
         cases=tuple(results),
     )

@@ -14,14 +14,18 @@ from typing import Any
 
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.disclosures import Disclosure, required_disclosures
-from evals.cases import RuleCase, judge_cases
+from evals.cases import RuleCase, hash_dataset, judge_cases
 from evals.judge_suite import DATASET_NOW, DATASET_OPT_OUT_LINK
 from services.drafter.mime import compose
 from services.specialists.compliance.email_text.message import read_message
-from services.specialists.compliance.pack import RulePack, released_packs
+from services.specialists.compliance.pack import RulePack, newest_pack
 from services.specialists.compliance.review import blocking_results, evaluate_rules, rule_ids
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.rule import RuleInput
+from switchyard.evals.results import CaseResult, EvalRun, SuiteResult
+
+MAX_FALSE_BLOCKS = 0.02
+"""Share of clean drafts."""
 
 _SALT = bytes(16)
 _BOUNDARY = "=_rules"
@@ -193,8 +197,8 @@ def run_case(case: RuleCase, pack: RulePack) -> RuleCaseResult:
 
 
 def run_rules(cases: Iterable[RuleCase]) -> tuple[RuleCaseResult, ...]:
-    """Every draft, under the latest pack."""
-    pack = released_packs()[-1]
+    """Every draft, under the newest pack, be its day to come."""
+    pack = newest_pack()
     return tuple(run_case(case, pack) for case in cases)
 
 
@@ -232,15 +236,29 @@ def format_table(results: Iterable[RuleCaseResult]) -> str:
     return "\n".join([*rows, f"| all | {' | '.join(map(str, total))} |"])
 
 
-def report_rules(cases: Iterable[RuleCase]) -> int:
-    """Print every wrong answer, the table and the time per draft. Returns 1 if a draft was missed or raised."""
+def run_rules_suite(cases: Iterable[RuleCase], run: EvalRun) -> SuiteResult:
+    """Every draft once. A draft that a rule should have blocked and did not, or too many false blocks, must never
+    happen; the table and the time per draft are printed."""
     results = run_rules(cases)
-    for result in results:
-        if not result.right:
-            what = result.error or f"blocked by {', '.join(result.blocked_by) or 'nothing'}"
-            print(f"  {result.case.rule or 'clean'}  {result.case.id}: {what}")
-    print(format_table(results))
     times = sorted(result.ms for result in results)
-    print(f"\n{len(results)} drafts, false blocks {false_block_rate(results):.1%} of the clean ones")
-    print(f"CPU ms per draft: median {times[len(times) // 2]:.1f}, p95 {times[int(len(times) * 0.95)]:.1f}")
-    return int(any(not result.right for result in results if result.case.rule is not None))
+    print(format_table(results))
+    print(f"\nCPU ms per draft: median {times[len(times) // 2]:.1f}, p95 {times[int(len(times) * 0.95)]:.1f}")
+    false_blocks = false_block_rate(results)
+    judged = [result for result in results if not result.case.judge_only]
+    violations = [f"{result.case.id} passed" for result in judged if result.case.rule and not result.right]
+    if false_blocks > MAX_FALSE_BLOCKS:
+        violations.append(f"{false_blocks:.1%} of the clean drafts were blocked, {MAX_FALSE_BLOCKS:.0%} are allowed")
+    return SuiteResult(
+        suite="compliance_rules",
+        model=run.model,
+        deterministic=True,
+        prompt_version="",
+        dataset_version=hash_dataset("compliance_rules"),
+        rates={"false_blocks": round(false_blocks, 6)},
+        violations=tuple(violations),
+        cases=tuple(CaseResult.once(result.case.id, _wrong(result)) for result in judged),
+    )
+
+
+def _wrong(result: RuleCaseResult) -> str:
+    return "" if result.right else result.error or f"blocked by {', '.join(result.blocked_by) or 'nothing'}"

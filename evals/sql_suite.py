@@ -65,7 +65,7 @@ class SqlSuite:
         tally = SqlTally()
         results = await run.score(cases, lambda case: self._note(case, tally))
         answerable = {case.id for case in cases if case.gold}
-        accuracy = [result.score for result in results if result.id in answerable]
+        accuracy = [float(result.share) for result in results if result.id in answerable]
         return SuiteResult(
             suite="text_to_sql",
             model=run.model,

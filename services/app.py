@@ -76,7 +76,7 @@ LOCAL_WELL_BASINS = {
 }
 """The basins whose wells a role may see in the local stack."""
 _OPT_OUT_PAGES = {"SWITCHYARD_OPTOUT_URL": f"http://127.0.0.1:{{port:{EMAIL_FEEDBACK}_http}}"}
-_SPECIALIST = ("services/__init__.py", "services/specialists/*.py")
+_SPECIALIST = ("services/__init__.py", "services/models.py", "services/specialists/*.py")
 PROCESSES = (
     ProcessDescriptor(
         "triage", "services.specialists.triage.main:run", code=(*_SPECIALIST, "services/specialists/triage")
@@ -98,6 +98,7 @@ PROCESSES = (
             "SWITCHYARD_SNOWFLAKE_PORT": "{port:warehouse}",
             "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
             "SWITCHYARD_SNOWFLAKE_AUDIENCE": WAREHOUSE_AUDIENCE,
+            "SWITCHYARD_WAREHOUSE_SCHEMA": "{data:warehouse}/schema.toml",
         },
     ),
     ProcessDescriptor(
@@ -131,7 +132,7 @@ PROCESSES = (
         "drafter",
         "services.drafter.main:run",
         settings="services.drafter.settings:DrafterSettings",
-        code=("services/__init__.py", "services/drafter"),
+        code=("services/__init__.py", "services/models.py", "services/drafter"),
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
         secrets={"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
         local=_OPT_OUT_PAGES,
@@ -163,7 +164,7 @@ PROCESSES = (
         "memory",
         "services.memory.main:run",
         settings="services.memory.settings:MemorySettings",
-        code=("services/__init__.py", "services/memory"),
+        code=("services/__init__.py", "services/models.py", "services/memory"),
         migrations=("services.memory:migrations",),
         grants=("services.memory:grants.sql",),
         environment={"SWITCHYARD_MEMORY_EMBEDDING_ID": "embedding_model"},
@@ -323,8 +324,9 @@ APP = App(
         SimulatorDescriptor(
             "warehouse",
             (
-                *("demo.oil_field", "serve", "--audience", WAREHOUSE_AUDIENCE),
+                *("demo.oil_field", "serve", "--audience", WAREHOUSE_AUDIENCE, "--folder", "{data:warehouse}"),
                 *("--issuer", "http://127.0.0.1:{port:token_exchange}"),
+                *(part for role in WAREHOUSE_ROLES for part in ("--role", role)),
             ),
         ),
         SimulatorDescriptor(
@@ -351,6 +353,7 @@ APP = App(
     local_memory_tenants=tuple(LOCAL_MEMORY_TENANTS),
     erasures=("memory.erase_person",),
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
+    local_data={"warehouse": "demo:oil_field/data"},
     model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted", "FeedbackGiven", "GrantRenewed"),
     settings={

@@ -13,5 +13,10 @@ COMMANDS = {
     "email": ("services.specialists.email_sender.commands:app", "List and resolve emails whose delivery is unknown."),
     "memory": ("services.memory.commands:app", "List, explain, export and forget what is remembered of a person."),
     "wells": ("services.specialists.well_data.loading.commands:app", "Load well data and report what is refused."),
-    "rules": ("services.specialists.compliance.commands:app", "List the rules of the compliance gate."),
+    "schema": ("services.specialists.text_to_sql.commands:app", "The file that describes the warehouse."),
+    "sample": ("services.samples:app", "Print a complete submission to begin with."),
+    "rules": (
+        "services.specialists.compliance.commands:app",
+        "List the rules of the compliance gate, or try them on a draft.",
+    ),
 }

@@ -14,7 +14,7 @@ from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.settings import TargetSettings, needed
 from switchyard.cli.app.target import Target, use_devstack
 from switchyard.protocol.fields import Json
-from switchyard_client import ApiError, AsyncClient, Case, Unreachable
+from switchyard_client import ApiError, Artefact, AsyncClient, Case, Unreachable
 
 
 class UserSettings(TargetSettings):
@@ -40,6 +40,11 @@ class UserSession:
         """The case once it has ended. Raises `CommandFailed`, and the client's `ConsentNeeded`."""
         with translate_client_errors():
             return await self.client.wait(case_id, timeout_s=timeout_s)
+
+    async def artefact(self, artefact: Artefact) -> bytes:
+        """A result of a case. Raises `CommandFailed`."""
+        with translate_client_errors():
+            return await self.client.artefact(artefact)
 
     async def consent(self, grant: str) -> None:
         """Renew a grant with this log-in. Raises `CommandFailed`."""

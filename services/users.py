@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from enum import StrEnum
 from typing import Annotated
@@ -67,6 +66,8 @@ async def give_feedback(  # noqa: PLR0917 - options, each by its name
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Log in, and say whether the answer of a case was good. Only the person who asked may, or a reviewer."""
+    import asyncio
+
     from services.user_requests import log_in
 
     target = resolve_target(env)

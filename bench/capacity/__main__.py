@@ -58,6 +58,8 @@ def idle_cost(environment: str) -> dict[str, float]:
         for node, consumer in consumers.items()
     }
     sizes |= {node: values["sizes"].get(node, values["default_size"]) for node in topology(APP)["servers"]}
+    # One for opt-out pages, and one for each server that people or callers reach.
+    load_balancers = 1 + sum(server in values for server in topology(APP)["servers"])
     nats = values["zones"] if values["firewall"] else 1
     zones, modules = values["zones"], GENERATED_FOLDER.parent / "modules"
     databases = 2 if values["multi_az"] else 1
@@ -87,7 +89,8 @@ def idle_cost(environment: str) -> dict[str, float]:
         # Of each NAT, and of the load balancer in each zone.
         "public addresses": HOURS_PER_MONTH * (nats + zones) * PRICE_USD["address_hour"],
         "Container Insights": (len(sizes) + 1) * ASSUMPTIONS["insights_series_per_service"] * PRICE_USD["metric_month"],
-        "load balancer and WAF": HOURS_PER_MONTH * PRICE_USD["load_balancer_hour"] + 2 * PRICE_USD["web_acl_month"],
+        "load balancers and WAF": HOURS_PER_MONTH * load_balancers * PRICE_USD["load_balancer_hour"]
+        + 2 * PRICE_USD["web_acl_month"],
         "keys, secrets, alarms, dashboards": keys * PRICE_USD["key_month"]
         + len(topology(APP)["secrets"]) * PRICE_USD["secret_month"]
         + (5 * len(consumers) + 2 * rules + 40) * PRICE_USD["alarm_month"]

@@ -16,17 +16,19 @@ GOAL_OUTCOMES = frozenset({"answered", "sent"})
 
 @dataclass(frozen=True)
 class CasePath:
-    """One way through a playbook to its goal, without failures and repetitions."""
+    """One way through a playbook to its goal, without failures, repetitions and gathers."""
 
     playbook: str
     steps: tuple[PlaybookStep, ...]
+    besides: tuple[PlaybookStep, ...]
+    """Tasks that the case does not wait for."""
     queues: dict[str, int]
     """Messages that each queue gets for one case."""
 
     @property
     def events(self) -> int:
-        """Events on the bus: the submission, the opening, two for each step, and two to close."""
-        return 4 + 2 * len(self.steps)
+        """Events on the bus: the submission, the opening, two for each task, and two to close."""
+        return 4 + 2 * (len(self.steps) + len(self.besides))
 
     @property
     def messages(self) -> int:
@@ -53,7 +55,9 @@ def _ways(playbook: Playbook) -> list[tuple[PlaybookStep, ...]]:
     """Every way from an opening to the goal that takes no step twice."""
     found: list[tuple[PlaybookStep, ...]] = []
     openings = [edge.go for edge in playbook.edges if edge.go and not CATALOGUE.of(edge.event).answers]
-    waiting: list[tuple[PlaybookStep, ...]] = [(playbook.steps[name],) for name in openings if name]
+    waiting: list[tuple[PlaybookStep, ...]] = [
+        (playbook.steps[name],) for name in openings if name and not playbook.steps[name].branch
+    ]
     while waiting:
         passed = waiting.pop()
         for edge in playbook.edges:
@@ -61,21 +65,27 @@ def _ways(playbook: Playbook) -> list[tuple[PlaybookStep, ...]]:
                 continue
             if edge.end is not None and edge.end.outcome in GOAL_OUTCOMES:
                 found.append(passed)
-            elif edge.go is not None and playbook.steps[edge.go] not in passed:
+            elif edge.go is None or playbook.steps[edge.go].branch:
+                continue
+            elif playbook.steps[edge.go] not in passed:
                 waiting.append((*passed, playbook.steps[edge.go]))
     return found
 
 
 def _way(playbook: Playbook, steps: tuple[PlaybookStep, ...]) -> CasePath:
     queues = {CASE_MANAGER: 2, ROUTER: 1}  # the submission and the closing; the opening
+    ends = [edge for edge in playbook.edges if steps[-1].command in CATALOGUE.of(edge.event).answers]
+    besides = tuple(playbook.steps[edge.also] for edge in ends if edge.also is not None)
+    for step in besides:
+        queues[step.node] = queues.get(step.node, 0) + 1
     for step in steps:
         node = specialist_cards(AGENT_CARDS.values())[0].name if step.node == SPECIALIST else step.node
         queues[node] = queues.get(node, 0) + 1
         queues[ROUTER] += 1
     # Everything but upstream's submission goes to audit as well; what goes to the world has no queue of ours.
-    queues[AUDIT] = 3 + 2 * len(steps)
+    queues[AUDIT] = 3 + 2 * (len(steps) + len(besides))
     assert EXTERNAL not in queues
-    return CasePath(playbook.version, steps, queues)
+    return CasePath(playbook.version, steps, besides, queues)
 
 
 def _calls_model(step: PlaybookStep) -> bool:

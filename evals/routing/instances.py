@@ -18,6 +18,9 @@ LARGE = (
     *((2_100 + number, jobs) for number, jobs in enumerate((32, 38, 42, 48, 52, 58, 72, 84, 100))),
 )
 """Those of each large instance: 30 to 100 jobs."""
+HELD_OUT_SMALL = tuple((5_000 + number, 6 + number % 7) for number in range(40))
+HELD_OUT_LARGE = tuple((6_000 + number, jobs) for number, jobs in enumerate((30, 36, 44, 50, 57, 65, 75, 88, 100)))
+"""Instances on which nothing of the search was chosen."""
 
 SKILLS = ("chemical", "compressor", "electrical", "instrumentation", "pump", "welding")
 WORK = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from evals.routing.instances import LARGE, generate_instance
+from evals.routing.instances import HELD_OUT_LARGE, LARGE, generate_instance
 from evals.routing.vroom_routes import vroom_sequences
 from services.specialists.field_routing.problem import Problem
 from services.specialists.field_routing.schedule import sequences_cost
@@ -58,7 +58,7 @@ def lower_bound(problem: Problem) -> int:
 def main(file: Path = REFERENCE_FILE) -> None:
     """Compute what is missing in the file."""
     known = json.loads(file.read_text()) if file.exists() else {}
-    for seed, jobs in LARGE:
+    for seed, jobs in (*LARGE, *HELD_OUT_LARGE):
         name = f"{seed}/{jobs}"
         if name in known:
             continue

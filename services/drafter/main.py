@@ -11,8 +11,8 @@ from contracts.events.router import DraftAnswer, DraftEmail
 from services.drafter.agent import build_answer_agent
 from services.drafter.email import build_email_agent
 from services.drafter.handlers import draft_answer, draft_email
-from services.drafter.models import build_drafter_model
 from services.drafter.settings import DrafterSettings
+from services.models import build_agent_model
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.crypto.tokens import SignedTokens
@@ -27,7 +27,7 @@ async def run() -> None:
     settings = DrafterSettings()
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
-        model = build_drafter_model(ModelSettings())
+        model = build_agent_model("drafter", ModelSettings(), policy_version="drafter/2")
         await process.warm_start_model(model)
         tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=settings.optout_keys)
         return {

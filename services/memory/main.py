@@ -15,13 +15,13 @@ from services.memory.forgetting import FORGETTING_INTERVAL_S, Forgetter
 from services.memory.handlers import MemoryLimits, keep_turn, recall_memory
 from services.memory.learner import build_keep_agent, read_choice
 from services.memory.long_term import LongTermLimits, LongTermMemory
-from services.memory.models import pick_fallback, pick_primary
 from services.memory.settings import MemorySettings
 from services.memory.statements import Statement
 from services.memory.store import MemoryStore
+from services.models import build_agent_model
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import Task, TaskHandler
-from switchyard.runtime.models.clients import ModelSettings, build_failover_model, model_budget
+from switchyard.runtime.models.clients import ModelSettings, model_budget
 from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
@@ -47,7 +47,7 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         pool = await process.connect(settings.work_db_url, schema=MEMORY_CARD.name)
-        model = build_failover_model(pick_primary(models), pick_fallback(models), models, version="memory/1")
+        model = build_agent_model("memory", models, policy_version="memory/1")
         await process.warm_start_model(model)
         agent = build_keep_agent(model)
 

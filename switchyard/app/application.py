@@ -189,6 +189,9 @@ class App:
     pseudonym in the transaction that destroys their key."""
     local_submitters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Under which identities people submit in the local stack: SWITCHYARD_SUBMITTER_IDENTITIES there."""
+    local_data: Mapping[str, str] = field(default_factory=dict)
+    """Folders whose data simulators serve and processes read, as `package:path`: `{data:NAME}` in a simulator's command
+    and in `local`. `switchyard stack up --data NAME=FOLDER` puts another one in its place."""
     model_scripts: tuple[str, ...] = ()
     """What the simulated models answer: scripts or folders of scripts, as `package:path`."""
     ingress: tuple[str, ...] = ()

@@ -8,21 +8,30 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic_ai.models import Model, infer_model
+from pydantic_ai.models.bedrock import BedrockConverseModel
 from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.bedrock import BedrockProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
+from switchyard.runtime.models.clients import ModelSettings
+
 SIMULATOR_MODEL = "simulator"
+VENDORS = ("openai", "bedrock")
+Vendor = Literal["openai", "bedrock"]
 
 
 @contextmanager
-def open_model(name: str, base_url: str | None, scripts: Sequence[Path]) -> Iterator[Model[Any]]:
-    """The model, for as long as the block runs. The simulator is started with `scripts`, and stopped afterwards."""
+def open_model(
+    name: str, base_url: str | None, scripts: Sequence[Path], *, vendor: Vendor = "openai"
+) -> Iterator[Model[Any]]:
+    """The model, for as long as the block runs. The simulator is started with `scripts`, asked on `vendor`'s wire, and
+    stopped afterwards."""
     if name == SIMULATOR_MODEL:
         with _simulator(scripts) as url:
-            yield _openai("gpt-5.2", f"{url}/v1")
+            yield _openai("gpt-5.2", f"{url}/v1") if vendor == "openai" else _bedrock(url)
     elif base_url is not None:
         yield _openai(name.removeprefix("openai:"), base_url)
     else:
@@ -33,6 +42,19 @@ def _openai(name: str, base_url: str) -> OpenAIChatModel:
     # Local servers want no key, but the client insists on one.
     key = os.environ.get("OPENAI_API_KEY") or "none"
     return OpenAIChatModel(name, provider=OpenAIProvider(base_url=base_url, api_key=key))
+
+
+def _bedrock(url: str) -> Model[Any]:
+    import boto3
+
+    client = boto3.client(
+        "bedrock-runtime",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="simulator",
+        aws_secret_access_key="simulator",  # noqa: S106 - the simulator reads no credential
+    )
+    return BedrockConverseModel(ModelSettings().bedrock_id, provider=BedrockProvider(bedrock_client=client))
 
 
 @contextmanager

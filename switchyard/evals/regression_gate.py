@@ -1,30 +1,49 @@
-"""Decides whether a run is worse than the baseline.
+"""Decides whether runs of suites are worse than their baselines.
 
-Cases are compared in pairs. On a model, one flipped case may be chance, so the mean difference is bootstrapped over the
-cases: the run is worse if even the upper end of the one-sided 95 % interval is below zero. On the simulator there is no
-chance: any newly failing case is a defect. What must never happen fails the gate with any score.
+On a model one flipped case may be chance: the mean score and pass^k are compared in pairs, and Holm's correction keeps
+the chance of a false alarm over all suites of one run at 5 %. On the simulator there is no chance: any newly failing
+case is a defect. What must never happen fails the gate with any score.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
 
+from switchyard.evals.paired_test import PairedDifference, compare_pairs, reject_by_holm, smallest_visible_fall
 from switchyard.evals.results import SuiteResult
 
-RESAMPLES = 10_000
-CONFIDENCE = 0.95
-BOOTSTRAP_SEED = 7
+
+@dataclass(frozen=True, slots=True)
+class SuiteComparison:
+    """One suite beside its baseline."""
+
+    suite: str
+    faults: tuple[str, ...]
+    """What fails the gate without any statistics."""
+    newly_failing: tuple[str, ...]
+    score: PairedDifference
+    reliability: PairedDifference | None
+    """The difference of pass^k, if both have two or more runs of each case."""
+    k: int
+    visible_fall: float | None
+    """The smallest fall of the mean score that this comparison finds with 80 % power; None if it finds none."""
+    deterministic: bool
+
+    @property
+    def p_values(self) -> tuple[float, ...]:
+        """One for each measure that chance moves."""
+        if self.deterministic:
+            return ()
+        return (self.score.p_worse, *((self.reliability.p_worse,) if self.reliability else ()))
 
 
 @dataclass(frozen=True, slots=True)
 class RegressionGateResult:
-    """Whether the gate is passed, and every reason why not."""
+    """Whether the gate is passed, and every reason why not, by suite."""
 
-    reasons: tuple[str, ...]
-    newly_failing: tuple[str, ...]
-    difference: float
-    upper_bound: float
+    comparisons: tuple[SuiteComparison, ...]
+    reasons: tuple[tuple[str, str], ...]
 
     @property
     def passed(self) -> bool:
@@ -32,33 +51,61 @@ class RegressionGateResult:
         return not self.reasons
 
 
-def check_regression(baseline: SuiteResult, run: SuiteResult) -> RegressionGateResult:
-    """Compare a run with its baseline. Cases that the baseline does not know are not judged."""
-    before = {case.id: case.score for case in baseline.cases}
-    after = {case.id: case.score for case in run.cases}
-    shared = [case_id for case_id in before if case_id in after]
-    differences = [after[case_id] - before[case_id] for case_id in shared]
-    bound = upper_bound(differences)
-    worse = tuple(case_id for case_id in shared if after[case_id] < before[case_id])
-    reasons = [f"must never happen: {violation}" for violation in run.violations]
-    if missing := sorted(set(before) - set(after)):
-        reasons.append(f"cases of the baseline were not run: {', '.join(missing)}")
-    if bound < 0:
-        reasons.append(f"worse than the baseline: the mean difference is below {bound:.4f} with 95 % confidence")
-    if run.deterministic and baseline.deterministic and worse:
-        reasons.append(f"newly failing on a deterministic model: {', '.join(worse)}")
-    k = min(3, *(case.runs for case in (*baseline.cases, *run.cases)))
-    if k > 1 and run.pass_all(k) < baseline.pass_all(k):
-        reasons.append(f"pass^{k} fell from {baseline.pass_all(k):.4f} to {run.pass_all(k):.4f}")
-    mean = sum(differences) / len(differences) if differences else 0.0
-    return RegressionGateResult(tuple(reasons), worse, mean, bound)
+def check_regression(pairs: Sequence[tuple[SuiteResult, SuiteResult]]) -> RegressionGateResult:
+    """Compare each run with its baseline (baseline first). Cases that a baseline does not know are not judged."""
+    family = sum(
+        0 if _deterministic(before, after) else 2 if _smallest_k(before, after) > 1 else 1 for before, after in pairs
+    )
+    comparisons = tuple(_compare(before, after, max(1, family)) for before, after in pairs)
+    reasons = [(each.suite, fault) for each in comparisons for fault in each.faults]
+    measures = [
+        (each, measure, name)
+        for each in comparisons
+        if not each.deterministic
+        for measure, name in ((each.score, "the mean score"), (each.reliability, f"pass^{each.k}"))
+        if measure is not None
+    ]
+    for (each, measure, name), worse in zip(
+        measures, reject_by_holm([measure.p_worse for _, measure, _ in measures]), strict=True
+    ):
+        if worse:
+            reasons.append(
+                (each.suite, f"{name} is worse than the baseline's by {-measure.mean:.1%} (p {measure.p_worse:.4f})")
+            )
+    return RegressionGateResult(comparisons, tuple(reasons))
 
 
-def upper_bound(differences: list[float]) -> float:
-    """The upper end of the one-sided 95 % bootstrap interval of the mean; 0 for no differences."""
-    if not any(differences):
-        return 0.0
-    rng = Random(BOOTSTRAP_SEED)
-    count = len(differences)
-    means = sorted(sum(rng.choices(differences, k=count)) / count for _ in range(RESAMPLES))
-    return means[int(CONFIDENCE * RESAMPLES) - 1]
+def _compare(baseline: SuiteResult, run: SuiteResult, family: int) -> SuiteComparison:
+    known = {case.id: case for case in baseline.cases}
+    pairs = [(known[case.id], case) for case in run.cases if case.id in known]
+    clusters = [after.cluster or after.id for _, after in pairs]
+    score = compare_pairs([before.share for before, _ in pairs], [after.share for _, after in pairs], clusters)
+    k = _smallest_k(baseline, run)
+    reliability = None
+    if k > 1:
+        reliability = compare_pairs(
+            [before.pass_all(k) for before, _ in pairs], [after.pass_all(k) for _, after in pairs], clusters
+        )
+    worse = tuple(after.id for before, after in pairs if after.share < before.share)
+    faults = [f"must never happen: {violation}" for violation in run.violations]
+    if missing := sorted(set(known) - {case.id for case in run.cases}):
+        faults.append(f"cases of the baseline were not run: {', '.join(missing)}")
+    deterministic = _deterministic(baseline, run)
+    if deterministic and worse:
+        faults.append(f"newly failing on a deterministic model: {', '.join(worse)}")
+    if deterministic:
+        visible: float | None = 1 / len(pairs) if pairs else None
+    else:
+        runs = min((after.runs for _, after in pairs), default=1)
+        visible = smallest_visible_fall(
+            [(before.passes, before.runs) for before, _ in pairs], clusters, runs, hypotheses=family
+        )
+    return SuiteComparison(run.suite, tuple(faults), worse, score, reliability, k, visible, deterministic)
+
+
+def _deterministic(baseline: SuiteResult, run: SuiteResult) -> bool:
+    return baseline.deterministic and run.deterministic
+
+
+def _smallest_k(baseline: SuiteResult, run: SuiteResult) -> int:
+    return min(3, *(case.runs for case in (*baseline.cases, *run.cases)))

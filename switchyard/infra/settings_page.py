@@ -69,6 +69,7 @@ ENGINE_VARIABLES: Mapping[Variable, str] = {
     Variable("SWITCHYARD_LOCAL_CONSOLE_SECRET", "", "**Secret.** The console's, at the provider."): LOCAL_SERVERS,
     Variable("SWITCHYARD_LOCAL_FRONT_END_SECRET", "", "**Secret.** The front end's, at the provider."): LOCAL_SERVERS,
     Variable("SWITCHYARD_LOCAL_EXCHANGE_SECRET", "", "**Secret.** The token exchange's own key."): LOCAL_SERVERS,
+    Variable("SWITCHYARD_LOCAL_DATA", "", "Folders in place of the shipped data, as JSON: `stack up --data`."): STACK,
     Variable("SWITCHYARD_LOCAL_VISIBILITY_S", "`30`", "Visibility and lease in the local stack."): STACK,
 }
 """Variables that are read before there are settings."""

@@ -127,6 +127,13 @@ SIGNED_EVENTS: Mapping[str, SignedEvent] = {
         },
         when={"payload.operator": "!service:"},
     ),
+    "MemoryForgotten": SignedEvent(
+        "operators",
+        "payload.operator",
+        "payload.signature",
+        {**_COMMAND, "target": "payload.target", "action": "=forget"},
+        when={"payload.reason": "user"},
+    ),
 }
 CAUSES = frozenset({"AskApproval"})
 """Types of event that a statement's `cause` may name."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,43 @@ async def test_ask_without_an_answer_prints_code_and_remedy(deployment: Deployme
     assert ran.returncode == 1
     assert "query_refused" in ran.stdout
     assert "remedy:" in ran.stdout
+
+
+@pytest.mark.parametrize("asker", [["--role", "FIELD_WILLISTON"], ["--user", "ben.okoro"]], ids=["upstream", "user"])
+async def test_ask_with_rows_prints_what_was_found_as_a_table(deployment: Deployment, asker: list[str]) -> None:
+    ran = _run(deployment, "ask", "e2e wells by basin", *asker, "--rows")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    *_, header, _, row, footer = ran.stdout.splitlines()
+    assert (header.split()[0], row.split()[0], footer) == ("BASIN", "Williston", "1 row")
+
+
+async def test_ask_that_is_refused_ends_at_once_with_the_rejections_own_case(deployment: Deployment) -> None:
+    session = f"refused-{uuid.uuid4()}"
+    ran = _run(deployment, "ask", "e2e wells by basin", "--role", "NOBODYS_ROLE", "--session", session, "--wait", "60")
+    assert ran.returncode == 1
+    assert "not_authorised: this upstream may not submit for that role (field role)" in ran.stderr
+    assert "Remedy: " in ran.stderr
+    (case,) = re.findall(r"refused as case (\S+):", ran.stderr)
+    shown = _run(deployment, "case", "show", case)
+    assert "SubmissionRejected" in shown.stdout
+
+
+@pytest.mark.parametrize("option", [["--session", ""], ["--agent", "nobody"], ["--tenant", "two words"]])
+async def test_ask_validates_before_it_publishes(deployment: Deployment, option: list[str]) -> None:
+    ran = _run(deployment, "ask", "e2e wells by basin", *option)
+    assert ran.returncode == 2, ran.stdout + ran.stderr
+    assert "case" not in ran.stdout
+
+
+async def test_publish_reports_a_rejection_that_comes_back(deployment: Deployment) -> None:
+    question = deployment.question("e2e wells by basin")
+    assert _run(deployment, "publish", "-", stdin=json.dumps(question)).returncode == 0
+    assert _run(deployment, "publish", "-", stdin=json.dumps(question)).returncode == 0
+    other = _run(deployment, "publish", "-", stdin=json.dumps(question | {"question": "another"}))
+    assert other.returncode == 1
+    assert "1 published, 0 invalid, 1 refused" in other.stdout
+    assert "line 1: refused as case " in other.stderr
+    assert "submission_conflict" in other.stderr
 
 
 async def test_failover_of_a_case_is_shown_in_one_line(deployment: Deployment) -> None:

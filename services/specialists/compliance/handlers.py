@@ -15,7 +15,7 @@ from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from latency_failover import FailoverModel
 from services.specialists.compliance import judge
 from services.specialists.compliance.email_text.message import read_message
-from services.specialists.compliance.pack import RulePack, pack_in_force
+from services.specialists.compliance.pack import RulePack, pack_in_force, packs_for
 from services.specialists.compliance.review import (
     RuleEvaluation,
     approval_reasons,
@@ -54,7 +54,7 @@ async def check_contact(
     """Decide whether this person may be contacted by email about this debt. The moment is checked before sending."""
     if (earlier := await verdicts.find_recorded(task)) is not None:
         return earlier
-    now = clock.now()
+    packs, now = packs_for(packs, task.envelope.tenant), clock.now()
     situation = RuleInput(await _facts(task, artefacts), task.payload.purpose, now, pack_in_force(packs, now))
     results = evaluate_rules(situation, "contact", fresh_salt())
     common = await _store_review(task, artefacts, situation, "contact", results)
@@ -77,7 +77,7 @@ async def review_email(
     """Decide whether exactly this content may be sent to this person: by the rules, then by the judge if they pass."""
     if (earlier := await verdicts.find_recorded(task)) is not None:
         return earlier
-    command, now = task.payload, clock.now()
+    command, now, packs = task.payload, clock.now(), packs_for(packs, task.envelope.tenant)
     pack = pack_in_force(packs, now)
     message = read_message(await _content(task, artefacts), pack.email)
     situation = RuleInput(await _facts(task, artefacts), command.purpose, now, pack, message, opt_out_base)
@@ -104,7 +104,7 @@ async def check_sending(
     """
     if (earlier := await verdicts.find_recorded(task)) is not None:
         return earlier
-    command, now = task.payload, clock.now()
+    command, now, packs = task.payload, clock.now(), packs_for(packs, task.envelope.tenant)
     await _content(task, artefacts)
     situation = RuleInput(await _facts(task, artefacts), command.purpose, now, pack_in_force(packs, now))
     pack, content = situation.pack.version, command.content_sha256

@@ -8,12 +8,12 @@ from typing import Any
 from contracts.cards import COMPLIANCE_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
+from services.models import build_agent_model
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
 from services.specialists.compliance.judge import build_judge_agent
 from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.settings import ComplianceSettings
 from services.specialists.compliance.store import VerdictStore
-from services.specialists.models import build_specialist_model
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
@@ -26,11 +26,15 @@ POOL_SIZE = 2
 
 async def run() -> None:
     """Serve compliance. Raises `PackError` at start if a rule pack is invalid."""
-    settings, packs = ComplianceSettings(), released_packs()
+    settings = ComplianceSettings()
+    packs = released_packs(settings.rule_packs)
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         pool = await process.connect(settings.work_db_url, schema=COMPLIANCE_CARD.name, size=POOL_SIZE)
-        verdicts, model = VerdictStore(pool), build_specialist_model(ModelSettings(), policy_version="compliance/2")
+        verdicts, model = (
+            VerdictStore(pool),
+            build_agent_model("compliance", ModelSettings(), policy_version="compliance/2"),
+        )
         await process.warm_start_model(model)
         bound: dict[str, Any] = {"artefacts": artefacts, "verdicts": verdicts, "clock": process.clock, "packs": packs}
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
@@ -18,8 +19,8 @@ from contracts.events.compliance import RuleId
 from switchyard.protocol.fields import BasisPoints, PackVersion
 
 PACKS_FOLDER = Path(__file__).parent / "packs"
-PACKS = ("2026-01-01.toml",)
-"""Every released pack, oldest first."""
+RELEASED = "SHA256SUMS"
+"""The file that lists a folder's released packs with their hashes, as `sha256sum` writes it."""
 
 CRITERIA = ("accuracy", "not_misleading", "respectful", "clear_options", "fits_history", "readable")
 """The criteria of the rubric, in the order of the judge's output."""
@@ -131,6 +132,7 @@ class RulePack(_Part):
     """One rule pack."""
 
     version: PackVersion
+    tenants: frozenset[str] = Field(default=frozenset(), description="Whose emails it is for; everybody's if empty.")
     effective_from: date
     disclosures: str
     facts: FactsLimits
@@ -185,9 +187,40 @@ def load_pack(path: Path) -> RulePack:
 
 
 @cache
-def released_packs() -> tuple[RulePack, ...]:
-    """The packs of this version of the code. Raises `PackError`."""
-    return tuple(load_pack(PACKS_FOLDER / name) for name in PACKS)
+def released_packs(folder: Path = PACKS_FOLDER) -> tuple[RulePack, ...]:
+    """The packs that a folder has released, the earliest first. Raises `PackError`, also for one that was edited."""
+    packs: dict[str, RulePack] = {}
+    try:
+        lines = (folder / RELEASED).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PackError(
+            f"{folder / RELEASED} cannot be read: in the folder, run sha256sum *.toml > {RELEASED}"
+        ) from error
+    for line in filter(None, map(str.strip, lines)):
+        digest, _, name = line.partition(" ")
+        path = folder / name.strip(" *")
+        pack = load_pack(path)
+        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise PackError(f"{path.name} is not what was released: restore it, and release a new pack instead")
+        if pack.version in packs:
+            raise PackError(f"{path.name}: version {pack.version} is another pack's: choose a new one")
+        packs[pack.version] = pack
+    if not packs:
+        raise PackError(f"{folder / RELEASED} lists no pack")
+    return tuple(sorted(packs.values(), key=lambda pack: pack.effective_from))
+
+
+def packs_for(packs: Sequence[RulePack], tenant: str) -> tuple[RulePack, ...]:
+    """A tenant's packs: its own, and those for everybody that begin before the first of its own."""
+    own = tuple(pack for pack in packs if tenant in pack.tenants)
+    first = min((pack.effective_from for pack in own), default=date.max)
+    return (*(pack for pack in packs if not pack.tenants and pack.effective_from < first), *own)
+
+
+def newest_pack(folder: Path = PACKS_FOLDER) -> RulePack:
+    """The newest pack for everybody, as if it had begun with the first: what evals and tests check before its day."""
+    packs = [pack for pack in released_packs(folder) if not pack.tenants]
+    return packs[-1].model_copy(update={"effective_from": packs[0].effective_from})
 
 
 def pack_in_force(packs: Sequence[RulePack], now: datetime) -> RulePack:

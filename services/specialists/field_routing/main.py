@@ -9,6 +9,7 @@ import aiohttp
 from contracts.cards import FIELD_ROUTING_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
+from services.models import build_agent_model
 from services.specialists.field_routing.agent import build_routing_agent
 from services.specialists.field_routing.handlers import Planner, answer_question
 from services.specialists.field_routing.problem import Lunch, Rates
@@ -16,7 +17,6 @@ from services.specialists.field_routing.settings import FieldRoutingSettings
 from services.specialists.field_routing.solver_process import solve_in_process
 from services.specialists.field_routing.travel import GreatCircleTravel, RoadMatrixTravel, TravelMatrix
 from services.specialists.field_routing.work_orders import WorkOrderService
-from services.specialists.models import build_specialist_model
 from switchyard.identity.client_settings import open_identity_client
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
@@ -42,7 +42,7 @@ async def run() -> None:
     lunch = Lunch(starts=settings.lunch_starts_minute, minutes=settings.lunch_minutes)
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
-        model = build_specialist_model(ModelSettings(), policy_version="field_routing/1")
+        model = build_agent_model("field_routing", ModelSettings(), policy_version="field_routing/1")
         await process.warm_start_model(model)
         http = aiohttp.ClientSession()
         await process.on_exit(http.close)

@@ -171,9 +171,7 @@ async def query_answer(
 
 
 def _instructions(schema: Schema) -> str:
-    label = f"The data is {schema.data_label}. " if schema.data_label else ""
-    through = f"It ends on {schema.data_through}. " if schema.data_through else ""
-    return f"{SQL_PROMPT}\n{label}{through}\n<tables>\n{schema.described()}\n</tables>"
+    return f"{SQL_PROMPT.replace('{audience}', schema.audience)}\n{schema.prompted()}"
 
 
 def _format_unsafe_query(error: UnsafeQuery) -> str:

@@ -34,7 +34,7 @@ OTHER_TEXT = 64
 SHOWN_TEXT = 501
 """Characters of a value that are returned: one more than are shown, so that a cut shows."""
 
-_JOIN_REMEDY = "join every table by an equality of columns, for example ON d.api_number = w.api_number"
+_JOIN_REMEDY = "join every table by an equality of columns, for example ON b.customer_id = a.customer_id"
 _SMALL_LIMIT = 100
 _EXPRESSIONS = (
     exp.RegexpLike, exp.RegexpILike, exp.RegexpReplace, exp.RegexpExtract, exp.RegexpExtractAll, exp.RegexpCount,

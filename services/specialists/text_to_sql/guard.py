@@ -175,7 +175,7 @@ def _check_nodes(tree: exp.Expr, *, before: bool = False) -> None:
 def _check_parts_of(node: exp.Expr, before: bool) -> None:
     extra = {name for name, value in node.args.items() if value} - PARTS.get(type(node), set(node.args))
     if "recursive" in extra:
-        remedy = "take the values from a table, for example SELECT DISTINCT production_month FROM monthly_production"
+        remedy = "take the values from a table, for example SELECT DISTINCT month FROM sales"
         raise bad_construct("a recursive CTE", remedy)
     if extra:
         parts = ", ".join(sorted(extra)).upper().replace("_", "")

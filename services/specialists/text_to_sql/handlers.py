@@ -70,7 +70,7 @@ async def answer_question(
     if findings.outcome == "cannot_answer":
         # The model's reason may repeat the question, so it does not go into an event.
         message = "the warehouse does not hold what the question asks for"
-        remedy = "ask about wells, production, downtime, work orders or technicians"
+        remedy = f"ask about what it holds: {schema.subjects()}"
         raise PermanentTaskError("cannot_answer", message, "question", remedy)
     found = await artefacts.write(task, "findings", findings.model_dump_json().encode(), media_type="application/json")
     return TaskResult(

@@ -9,7 +9,7 @@ from importlib import import_module
 from contracts.cards import TEXT_TO_SQL_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
-from services.specialists.models import build_specialist_model
+from services.models import build_agent_model
 from services.specialists.text_to_sql.agent import build_sql_agent
 from services.specialists.text_to_sql.budget import WarehouseBudget
 from services.specialists.text_to_sql.guard_process import GuardProcess
@@ -30,7 +30,7 @@ async def run() -> None:
     # Imported before the process is ready, so that the first question does not wait for the import.
     import_module("snowflake.connector")
     settings = TextToSqlSettings()
-    schema = load_schema()
+    schema = load_schema(settings.warehouse_schema)
     endpoint = WarehouseEndpoint(
         account=settings.snowflake_account,
         database=schema.database,
@@ -43,7 +43,7 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         logging.getLogger("snowflake").setLevel(logging.WARNING)
-        model = build_specialist_model(ModelSettings(), policy_version="text_to_sql/2")
+        model = build_agent_model("text_to_sql", ModelSettings(), policy_version="text_to_sql/2")
         await process.warm_start_model(model)
         guard = GuardProcess(schema)
         await process.on_exit(guard.close)

@@ -156,7 +156,7 @@ class Rewriter:
         return SourceColumns(tuple(self.schema.tables[fold(name)].columns))
 
     def _without_namespace(self, column: exp.Column) -> None:
-        """`PROD.WELLS.STATE` is `WELLS.STATE`: the connection is set to the only permitted namespace."""
+        """`SCHEMA.TABLE.COLUMN` is `TABLE.COLUMN`: the connection is set to the only permitted namespace."""
         database, namespace = fold(column.args.get("catalog")), fold(column.args.get("db"))
         if database not in {"", self.schema.database} or namespace not in {"", self.schema.namespace}:
             raise unknown_column(column.sql("snowflake"))

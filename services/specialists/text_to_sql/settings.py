@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from services.specialists.text_to_sql.schema import DEFAULT_SCHEMA
 from switchyard.identity.client_settings import IdentityClientSettings
 from switchyard.runtime.core.settings import WorkSettings
 
@@ -19,6 +21,10 @@ class TextToSqlSettings(IdentityClientSettings, WorkSettings):
     snowflake_port: int | None = Field(default=None, description="The simulator's port.")
     snowflake_protocol: Literal["https", "http"] = Field(default="https", description="`http` for the simulator.")
     snowflake_audience: str = Field(description="The account, as the tokens of its users name it (`aud`).")
+    warehouse_schema: Path = Field(
+        default=DEFAULT_SCHEMA,
+        description="The file that describes the warehouse; `schema.toml` beside the agent if unset.",
+    )
     max_rows: Annotated[int, Field(ge=1, le=10_000)] = Field(default=200, description="The most rows of a result.")
     query_timeout_s: Annotated[int, Field(ge=1, le=600)] = Field(
         default=30, description="Time limit of a query, in seconds."

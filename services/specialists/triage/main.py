@@ -7,7 +7,7 @@ from functools import partial
 from contracts.cards import AGENT_CARDS, TRIAGE_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import ChooseAgent
-from services.specialists.models import build_specialist_model
+from services.models import build_agent_model
 from services.specialists.triage.agent import build_triage_agent
 from services.specialists.triage.handlers import choose_agent
 from switchyard.app.cards import specialist_cards
@@ -23,7 +23,7 @@ async def run() -> None:
     """Serve triage."""
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
-        model = build_specialist_model(ModelSettings(), policy_version="triage/2")
+        model = build_agent_model("triage", ModelSettings(), policy_version="triage/2")
         await process.warm_start_model(model)
         agent = build_triage_agent(model, specialist_cards(AGENT_CARDS.values()))
         return {ChooseAgent: partial(choose_agent, artefacts=artefacts, model=model, agent=agent)}

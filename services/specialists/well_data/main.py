@@ -7,7 +7,7 @@ from functools import partial
 from contracts.cards import WELL_DATA_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
-from services.specialists.models import build_specialist_model
+from services.models import build_agent_model
 from services.specialists.well_data.agent import build_well_agent
 from services.specialists.well_data.handlers import answer_question
 from services.specialists.well_data.settings import WellDataSettings
@@ -25,7 +25,7 @@ async def run() -> None:
     settings = WellDataSettings()
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
-        model = build_specialist_model(ModelSettings(), policy_version="well_data/1")
+        model = build_agent_model("well_data", ModelSettings(), policy_version="well_data/1")
         await process.warm_start_model(model)
         if process.pool is None:
             raise RuntimeError("serve_agent() gives the process its database")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -146,6 +146,11 @@ class AuditReader:
     async def find_case_ids(self, prefix: str) -> list[str]:
         """At most three case ids that begin with `prefix`, those with receipts only included."""
         return [str(row["case_id"]) for row in await self._database.rows("cases_like", prefix.lower())]
+
+    async def known_cases(self, case_ids: Iterable[str]) -> set[str]:
+        """Those of these cases whose first event is in the log."""
+        rows = await self._database.rows("cases_known", [uuid.UUID(case_id) for case_id in case_ids])
+        return {row["case_id"] for row in rows}
 
     async def timeline(self, case_id: str) -> list[TimelineStep]:
         """The transitions of one case in causal order."""

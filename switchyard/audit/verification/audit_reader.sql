@@ -55,6 +55,9 @@ where $1::uuid is null or case_id = $1
 order by alarm_id desc
 limit $2
 
+-- name: cases_known
+select distinct case_id::text from transition where case_id = any($1::uuid[]) and parents = '{}'
+
 -- name: cases_like
 select case_id from audit.transition where starts_with(case_id::text, $1) and parents = '{}'
 union

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from switchyard.audit.export.bundle import Exporter
     from switchyard.audit.verification.audit_reader import AuditReader, TimelineStep
     from switchyard.audit.verification.checkpoint_verifier import CheckpointVerifier
+    from switchyard.cli.app.rejections import Rejections
     from switchyard.protocol.fields import Json
     from switchyard.runtime.storage.artefacts import Artefacts
 
@@ -48,12 +49,23 @@ async def read_events(log: AuditReader, case_id: str) -> list[Json]:
     return [json.loads(body)["detail"] for body in await log.bodies(case_id)]
 
 
+async def read_event(log: AuditReader, case_id: str, step: TimelineStep) -> Json:
+    """The event of a step: a case's last event is not always its ending, for others may follow it."""
+    return next(event for event in await read_events(log, case_id) if event["event_id"] == step.event_id)
+
+
 async def follow_case(
-    log: AuditReader, case_id: str, seen: set[str], wait_s: float, *, until: frozenset[str] = frozenset()
+    log: AuditReader,
+    case_id: str,
+    seen: set[str],
+    wait_s: float,
+    *,
+    until: frozenset[str] = frozenset(),
+    rejections: Rejections | None = None,
 ) -> TimelineStep:
     """Print each step that is not in `seen` until the case ends, or a transition of `until`; return the last.
 
-    Raises `CommandFailed` after `wait_s`.
+    Raises `CommandFailed` after `wait_s`, or when the submission was refused and there is no such case.
     """
     from asyncio import sleep
 
@@ -65,6 +77,8 @@ async def follow_case(
                 console.print(f"  {step.node_from} → {step.node_to}: {step.transition}", style="dim")
                 if step.terminal or step.transition in until:
                     return step
+        if rejections is not None and not seen and (refused := await rejections.new()):
+            raise await rejections.explain(refused[0])
         await sleep(POLL_INTERVAL_S)
     remedy = f"see `switchyard case show {case_id}`"
     raise CommandFailed(f"the case has not ended within {wait_s:g} s; it continues", remedy=remedy)

@@ -46,8 +46,9 @@ async def open_pool(target: Target, role: Role, schema: str | None = None) -> As
     schema = schema or (AUDIT if role.startswith(AUDIT) else CASE_MANAGER)
     try:
         pool = await connect_pool(url, schema=schema, size=2, login=select_database_login(target))
-    except InvalidDatabaseUrl as error:
-        raise CommandFailed(f"the database's address is invalid: {error}") from error
+    except (InvalidDatabaseUrl, asyncpg.InterfaceError, ValueError) as error:
+        remedy = f"correct SWITCHYARD_{role.upper()}_DB_URL: postgresql://ROLE@HOST:5432/DATABASE"
+        raise CommandFailed(f"the database's address is invalid: {error}", remedy=remedy) from error
     except (Unavailable, asyncpg.PostgresError) as error:
         raise CommandFailed(
             f"the database of {schema} is unreachable ({type(error).__name__})",

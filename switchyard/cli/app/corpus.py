@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
@@ -23,9 +24,14 @@ def read_cases(catalogue: Catalogue, path: Path) -> Iterator[list[StoredRow]]:
     """The rows of case after case. Raises `CommandFailed` with the number of an invalid line."""
     if not path.exists():
         raise CommandFailed(f"there is no file {path}", remedy="write one with `switchyard audit replay --save FILE`")
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-        for _, rows in groupby(_rows(catalogue, path, lines), key=lambda each: each.row.case_id):
-            yield list(rows)
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+            for _, rows in groupby(_rows(catalogue, path, lines), key=lambda each: each.row.case_id):
+                yield list(rows)
+    except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CommandFailed(
+            f"{path} is no corpus: {error}", remedy="use the file unchanged, as it was saved"
+        ) from error
 
 
 def _rows(catalogue: Catalogue, path: Path, lines: IO[str]) -> Iterator[StoredRow]:

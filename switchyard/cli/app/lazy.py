@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
 from inspect import iscoroutinefunction
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 
 if TYPE_CHECKING:
     from switchyard.app.application import App
@@ -41,6 +42,36 @@ def run_async(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
     return run
 
 
+MAX_NUMBER = 1e9
+"""In seconds thirty years: beyond it no clock can follow."""
+
+
+class CheckedCommand(TyperCommand):
+    """A command that is not run with a value that nothing after it can use. Raises `InvalidArgument`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        for parameter in self.params:
+            given = ctx.params.get(str(parameter.name))
+            for value in given if isinstance(given, list | tuple) else (given,):
+                if (problem := _unusable(value)) is not None:
+                    shown = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
+                    raise InvalidArgument(
+                        f"{shown or parameter.name}: {problem}", remedy=f"see `{ctx.command_path} --help`"
+                    )
+        return super().invoke(ctx)
+
+
+def _unusable(value: object) -> str | None:
+    if isinstance(value, float) and not abs(value) <= MAX_NUMBER:
+        return f"{value} is no number of seconds"
+    text = str(value) if isinstance(value, str | PurePath) else ""
+    # Arguments that are no UTF-8 arrive with lone surrogates.
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):
+        return "it has a character that no text and no name may have"
+    return None
+
+
 class CommandGroup(typer.Typer):
     """The commands of a noun; a command may be a coroutine function."""
 
@@ -49,7 +80,7 @@ class CommandGroup(typer.Typer):
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Command], Command]:
         """Add a command, as typer does."""
-        add = super().command(name, **options)
+        add = super().command(name, cls=CheckedCommand, **options)
 
         def register(function: Command) -> Command:
             add(run_async(function) if iscoroutinefunction(function) else function)
@@ -84,7 +115,7 @@ def load_command(name: str, command: CommandReference, inside: Mapping[str, Comm
             made.add_command(load_command(word, part), word)
     else:
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(name)(run_async(loaded) if iscoroutinefunction(loaded) else loaded)
+        alone.command(name, cls=CheckedCommand)(run_async(loaded) if iscoroutinefunction(loaded) else loaded)
         made = get_command(alone)
     made.name = name
     made.help = made.help or command.help

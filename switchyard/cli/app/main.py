@@ -56,6 +56,9 @@ class Commands(LazyGroup):
         "operator": CommandReference(f"{_MODULES}.operator:app", "Operators' keys."),
         "remote": CommandReference(f"{_MODULES}.remote:run_in_deployment", "Run a command inside a deployment in AWS."),
         "migrate": CommandReference(f"{_MODULES}.migrate:migrate_databases", "Bring both databases up to date."),
+        "doctor": CommandReference(
+            f"{_MODULES}.doctor:examine_deployment", "Look whether a deployment has what it needs."
+        ),
         "new": CommandReference(f"{_MODULES}.new:new", "Write a repository for an application of your own."),
         "stack": CommandReference(f"{_MODULES}.stack:app", "The local stack: every service as its own process."),
     }
@@ -109,15 +112,17 @@ def run_cli() -> None:
             _fail(str(error), error.remedy, 1)
         if isinstance(error, TaskError):
             _fail(error.message, error.remedy, 1)
-        if isinstance(error, _aws_errors()):
+        if isinstance(error, _raised_by("botocore.exceptions", "BotoCoreError", "ClientError")):
             _fail(f"AWS: {error}", "check the credentials, the region and the rights of this shell", 1)
+        if isinstance(error, _raised_by("asyncpg", "InterfaceError", "PostgresError")):
+            _fail(f"the database: {error}", "check its address in the variable, the role and its rights", 1)
         raise
 
 
-def _aws_errors() -> tuple[type[Exception], ...]:
-    """What the AWS SDK raises, if the command has used it."""
-    found = sys.modules.get("botocore.exceptions")
-    return () if found is None else (found.BotoCoreError, found.ClientError)
+def _raised_by(library: str, *names: str) -> tuple[type[Exception], ...]:
+    """Exceptions of a library, if the command has used it."""
+    found = sys.modules.get(library)
+    return () if found is None else tuple(getattr(found, name) for name in names)
 
 
 def _fail(message: str, remedy: str | None, exit_code: int) -> None:

@@ -16,6 +16,9 @@ OperatorOption = Annotated[str, typer.Option(help="The name of the person who ac
 ReasonOption = Annotated[str, typer.Option(help="The reason, without personal data; stored in the audit log.")]
 KeyOption = Annotated[Path | None, typer.Option(help="The operator's key file; else SWITCHYARD_OPERATOR_KEY.")]
 WaitOption = Annotated[float, typer.Option(help="Seconds to wait for the confirmation; 0 does not wait.")]
+RunOption = Annotated[
+    str | None, typer.Option(metavar="demo|stack|PATH", help="Which local run's log; the running or the latest one's.")
+]
 CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="The case's id, or its first characters.")]
 AnyCaseArgument = Annotated[
     str | None, typer.Argument(metavar="CASE", help="The case's id, or its first characters; all cases without it.")

@@ -8,13 +8,17 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 
 if TYPE_CHECKING:
     from switchyard.cli.app.settings import CliSettings
     from switchyard.runtime.core.clock import Clock
+
+
+STACK_RUN, DEMO_RUN = "stack", "demo"
 
 
 class Env(StrEnum):
@@ -82,9 +86,14 @@ def use_devstack(remedy: str | None = None) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_readable_target(env: Env) -> AsyncIterator[Target]:
-    """A target whose log can be read: a running one, or the last local run, whose databases are started."""
+async def open_readable_target(env: Env, run: str | None = None) -> AsyncIterator[Target]:
+    """A target whose log can be read: a running one, or the last local run, whose databases are started.
+
+    `run` names which one: `stack`, `demo`, or a folder. Raises `CommandFailed`.
+    """
     if env is not Env.LOCAL:
+        if run is not None:
+            raise InvalidArgument("--run names a local run", remedy="leave it out, or use --env local")
         yield resolve_target(env)
         return
     with use_devstack():
@@ -93,7 +102,7 @@ async def open_readable_target(env: Env) -> AsyncIterator[Target]:
         from switchyard.devstack.stack.home import default_home
         from switchyard.devstack.stack.local_stack import DEMO_HOME, open_databases_only
 
-    homes = (default_home(), default_home() / DEMO_HOME)
+    homes = _run_homes(run, default_home(), default_home() / DEMO_HOME)
     for home in homes:
         with suppress(StackError):
             exports = running_exports(home)
@@ -102,9 +111,16 @@ async def open_readable_target(env: Env) -> AsyncIterator[Target]:
         ran = [home for home in homes if (home / "stack.json").exists()]
         if not ran:
             remedy = "run `make demo` or `switchyard stack up --detach`"
-            raise CommandFailed("the local stack has never run", remedy=remedy)
+            what = f"there is no run in {homes[0]}" if run is not None else "the local stack has never run"
+            raise CommandFailed(what, remedy=remedy)
         latest = max(ran, key=lambda home: (home / "stack.json").stat().st_mtime)
         async with open_databases_only(latest) as exports:
             yield Target({**os.environ, **exports})
         return
     yield Target({**os.environ, **exports})
+
+
+def _run_homes(run: str | None, stack: Path, demo: Path) -> tuple[Path, ...]:
+    """The folders of the local runs that a name stands for."""
+    of_name = {STACK_RUN: stack, DEMO_RUN: demo}
+    return (stack, demo) if run is None else (of_name.get(run) or Path(run).absolute(),)

@@ -18,6 +18,7 @@ from switchyard.cli.app.options import EnvOption
 from switchyard.cli.app.target import Env, Target, resolve_target
 
 if TYPE_CHECKING:
+    from switchyard.protocol.fields import Json
     from switchyard.protocol.submissions import Submission
 
 
@@ -34,6 +35,7 @@ async def ask(
 
     `tenant`, `session_id`, `idempotency_key` and `user_id` have values of their own unless they are given.
     """
+    from switchyard.cli.app.rejections import Rejections
     from switchyard.cli.app.submissions import publish_submissions, read_submission
 
     app = load_app()
@@ -41,9 +43,13 @@ async def ask(
     if isinstance(detail, str):
         raise InvalidArgument(f"not submitted: {detail}", remedy="give each field as NAME=VALUE")
     target = resolve_target(env)
-    (case_id,) = await publish_submissions(target, [detail])
-    console.print(f"case {case_id}", style="dim")
-    outcome = await follow(target, case_id, wait)
+    async with audit_log.open_audit_reader(target) as log:
+        rejections = await Rejections.since_now(log, [detail["session_id"]])
+        (case_id,) = await publish_submissions(target, [detail])
+        console.print(f"case {case_id}", style="dim")
+        step = await audit_log.follow_case(log, case_id, set(), wait, rejections=rejections)
+        event = await audit_log.read_event(log, case_id, step)
+    outcome = await _print_ending(target, event)
     if app.all_outcomes.get(outcome) != "reached":
         raise typer.Exit(1)
 
@@ -85,11 +91,8 @@ def _model_of(playbook: str | None) -> type[Submission]:
     return next(iter(kinds.values())) if playbook is None else kinds[playbook]
 
 
-async def follow(target: Target, case_id: str, wait_s: float) -> str:
-    """Print a case's steps, its outcome and its answer; return the outcome. Raises `CommandFailed` after `wait_s`."""
-    async with audit_log.open_audit_reader(target) as log:
-        await audit_log.follow_case(log, case_id, set(), wait_s)
-        event = (await audit_log.read_events(log, case_id))[-1]
+async def _print_ending(target: Target, event: Json) -> str:
+    """Print an outcome and the answer; return the outcome. Raises `CommandFailed` for an answer that is no text."""
     ending = event["payload"]
     message = f". {ending['message']}" if ending.get("message") else ""
     print_text(f"{ending['outcome']}: {ending['code']}{message}")

@@ -30,6 +30,7 @@ from switchyard.cli.app.options import (
     KeyOption,
     OperatorOption,
     ReasonOption,
+    RunOption,
     WaitOption,
 )
 from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
@@ -61,12 +62,13 @@ async def list_cases(  # noqa: PLR0917 - options, each by its name
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most rows.")] = 50,
     watch: Annotated[bool, typer.Option("--watch", help="Show the list every two seconds, until Ctrl-C.")] = False,
     as_json: JsonOption = False,
+    run: RunOption = None,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """List the latest cases."""
     from asyncio import sleep
 
-    async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
+    async with open_readable_target(env, run) as target, audit_log.open_audit_reader(target) as log:
         while True:
             cases = await log.list_cases(session_id=session, outcome=outcome, limit=limit)
             if watch:
@@ -86,15 +88,16 @@ async def show(  # noqa: PLR0917 - options, each by its name
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="First print each step until the case ends.")] = False,
     as_json: JsonOption = False,
+    run: RunOption = None,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Show a case: each transition, why each model answered, and how the case ended."""
     if save is not None and not reveal:
         raise InvalidArgument("--save writes what --open decrypts", remedy="add --open")
     if follow:
-        async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
+        async with open_readable_target(env, run) as target, audit_log.open_audit_reader(target) as log:
             await audit_log.follow_case(log, await audit_log.resolve_case_id(log, case), set(), math.inf)
-    shown, events = await _read_case(env, case, reveal=reveal, save=save)
+    shown, events = await _read_case(env, case, run=run, reveal=reveal, save=save)
     if as_json:
         print_json(shown)
     else:
@@ -153,9 +156,11 @@ def _short(model_id: str) -> str:
     return name.split("-20")[0]
 
 
-async def _read_case(env: Env, prefix: str, *, reveal: bool, save: Path | None) -> tuple[dict[str, Any], list[Json]]:
+async def _read_case(
+    env: Env, prefix: str, *, run: str | None, reveal: bool, save: Path | None
+) -> tuple[dict[str, Any], list[Json]]:
     """What `show` prints as JSON, and the events of the case."""
-    async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
+    async with open_readable_target(env, run) as target, audit_log.open_audit_reader(target) as log:
         case_id = await audit_log.resolve_case_id(log, prefix)
         summary = await log.summary(case_id)
         if summary is None:

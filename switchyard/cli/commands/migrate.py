@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import typer
 
 from switchyard.cli.app.connections import open_aws_client, select_database_login
+from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.options import EnvOption
 from switchyard.cli.app.target import Env, Target, resolve_target
 
@@ -29,6 +31,12 @@ async def migrate_databases(env: EnvOption = Env.LOCAL) -> None:
         ):
             if secret is not None and await _let_owner_use_iam(target, url, secret):
                 typer.echo("the owner logs in with IAM from now on")
+    for url, variable in ((work, "WORK"), (audit, "AUDIT")):
+        try:
+            urlsplit(url)
+        except ValueError as error:
+            remedy = "write it as postgresql://OWNER@HOST:5432/DATABASE"
+            raise CommandFailed(f"SWITCHYARD_{variable}_DB_OWNER_URL is invalid: {error}", remedy=remedy) from error
     how: dict[str, Any] = {"iam": env is Env.AWS, "login": select_database_login(target)}
     applied = await migrate_work(work, password_for=lambda _: None, **how)
     applied += await migrate_audit(audit, password_for=lambda _: None, **how)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.options import EnvOption
-from switchyard.cli.app.target import Env, resolve_target
+from switchyard.cli.app.target import Env, Target, resolve_target
 
 if TYPE_CHECKING:
     from switchyard.protocol.fields import Json
@@ -20,9 +22,13 @@ if TYPE_CHECKING:
 async def publish_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines, one submission per line; - reads stdin.")],
     source: Annotated[str | None, typer.Option(help="The upstream's name on the bus; upstream.cli without it.")] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for what the case manager refuses; 0 does not.")] = 10,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Publish each valid line; report each invalid line by number. Exit code 1 if there was an invalid line."""
+    """Publish each valid line; report each invalid line by number, and what the case manager rejects.
+
+    Rejections come back through the audit log, if SWITCHYARD_AUDIT_DB_URL is set. Exit code 1 if a line was not taken.
+    """
     from switchyard.cli.app.submissions import DEFAULT_SOURCE, publish_submissions, read_submission
 
     try:
@@ -32,15 +38,44 @@ async def publish_file(
     read = {number: read_submission(line) for number, line in enumerate(text.splitlines(), 1) if line.strip()}
     read |= _conflicts(read)
     valid = {number: detail for number, detail in read.items() if not isinstance(detail, str)}
-    cases = await publish_submissions(resolve_target(env), [*valid.values()], source=source or DEFAULT_SOURCE)
+    target = resolve_target(env)
+    publish = partial(publish_submissions, target, [*valid.values()], source=source or DEFAULT_SOURCE)
+    cases, refused = await _publish_and_wait(target, valid, publish, wait, source or DEFAULT_SOURCE)
     for number, case_id in zip(valid, cases, strict=True):
         typer.echo(f"line {number}: case {case_id}")
     for number, problem in read.items():
         if isinstance(problem, str):
             typer.secho(f"line {number}: not published: {problem}", fg="red", err=True)
-    typer.echo(f"{len(valid)} published, {len(read) - len(valid)} invalid")
-    if len(valid) < len(read):
+    for rejection in refused:
+        typer.secho(rejection, fg="red", err=True)
+    came_back = f", {len(refused)} refused" if refused else ""
+    typer.echo(f"{len(valid)} published, {len(read) - len(valid)} invalid{came_back}")
+    if len(valid) < len(read) or refused:
         raise typer.Exit(1)
+
+
+async def _publish_and_wait(
+    target: Target, valid: Mapping[int, Json], publish: Callable[[], Awaitable[list[str]]], wait_s: float, source: str
+) -> tuple[list[str], list[str]]:
+    """The ids of the cases, and a line for each rejection that came back."""
+    if not valid or wait_s <= 0 or not target.environment.get("SWITCHYARD_AUDIT_DB_URL"):
+        return await publish(), []
+    from switchyard.cli.app.audit_log import open_audit_reader
+    from switchyard.cli.app.rejections import Rejections, wait_for_cases
+    from switchyard.cli.app.submissions import case_of
+
+    async with open_audit_reader(target) as log:
+        rejections = await Rejections.since_now(log, (str(detail["session_id"]) for detail in valid.values()))
+        known = await log.known_cases(case_of(detail, source) for detail in valid.values())
+        cases = await publish()
+        console.print("waiting for the case manager …", style="dim")
+        waiting, refused = await wait_for_cases(rejections, cases, wait_s, known=known)
+        problems = [(await rejections.explain(each)).message for each in refused]
+    if len(waiting) > len(refused):
+        typer.echo(f"{len(waiting) - len(refused)} not taken yet: they wait for their turn")
+    open_lines = [number for number, case in zip(valid, cases, strict=True) if case in waiting or case in known]
+    lines = f"line {', '.join(map(str, open_lines))}: " if refused else ""
+    return cases, [f"{lines}{problem}" for problem in problems]
 
 
 def _conflicts(read: Mapping[int, Json | str]) -> dict[int, str]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import shutil
 import time
 from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from switchyard.cli.app.audit_log import POLL_INTERVAL_S
-from switchyard.cli.app.console import Field, console, print_rows
+from switchyard.cli.app.console import Field, console, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.lazy import CommandGroup, load_app
 from switchyard.cli.app.options import JsonOption
@@ -33,14 +37,41 @@ _FIELDS = (
 
 
 @app.command()
-def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False) -> None:
-    """Start PostgreSQL, the AWS emulator, the model simulator and every service."""
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
+    model: Annotated[str | None, typer.Option(help="A real model: its name at --model-url, or bedrock:ID.")] = None,
+    model_url: Annotated[
+        str | None, typer.Option(help="Any server that speaks OpenAI's API: http://HOST:PORT/v1.")
+    ] = None,
+    key_env: Annotated[str | None, typer.Option(help="The variable of this shell with that server's key.")] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="A folder of yours in place of the shipped data.")
+    ] = None,
+) -> None:
+    """Start PostgreSQL, the AWS emulator, the model simulator and every service.
+
+    Agents ask the simulator, or the real model that --model or SWITCHYARD_MODEL_* variables of this shell name.
+    """
     load_app()  # what is wrong with it is printed here; the supervisor's own log is a file
+    if model is None and (model_url or key_env):
+        raise InvalidArgument("the model's name is missing", remedy="give --model NAME with --model-url")
     with use_devstack():
         from switchyard.devstack.stack import daemon
+        from switchyard.devstack.stack.data_folders import DATA_VARIABLE, data_folders
+        from switchyard.devstack.stack.models import choose_model
+
+        if data:
+            given = dict(each.partition("=")[::2] for each in data)
+            os.environ[DATA_VARIABLE] = json.dumps(
+                {name: str(Path(folder).absolute()) for name, folder in given.items()}
+            )
+        data_folders(load_app())
+        if model is not None:
+            choose_model(model, url=model_url, key_variable=key_env)
 
         def ready(endpoints: Endpoints) -> None:
-            console.print(f"ready: AWS at {endpoints.aws}, models at {endpoints.simulator}")
+            console.print(f"ready: AWS at {endpoints.aws}")
+            _print_in_use(daemon.running_on())
             if (port := daemon.running_ports().get("console_http")) is not None:
                 console.print(f"console: http://127.0.0.1:{port}")
             console.print(f"next: {load_app().first_command}")
@@ -67,6 +98,7 @@ def status(as_json: JsonOption = False) -> None:
         from switchyard.devstack.stack import daemon
 
         found = daemon.stack_status()
+        in_use = daemon.running_on() if found else {}
     if not found:
         raise CommandFailed("no stack is running", remedy="run `switchyard stack up --detach`")
     now = time.time()
@@ -82,6 +114,14 @@ def status(as_json: JsonOption = False) -> None:
         for each in found
     ]
     print_rows(rows, _FIELDS, as_json=as_json)
+    if not as_json:
+        _print_in_use(in_use)
+
+
+def _print_in_use(found: Mapping[str, str]) -> None:
+    """Which models and data a stack runs on."""
+    for name, what in found.items():
+        print_text(f"{name}: {what}")
 
 
 @app.command()

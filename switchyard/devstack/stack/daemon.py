@@ -95,6 +95,12 @@ def running_ports(home: Path | None = None) -> dict[str, int]:
     return found
 
 
+def running_on(home: Path | None = None) -> dict[str, str]:
+    """Which models and data the running stack uses, in words. Raises StackError when none runs."""
+    found: dict[str, str] = _running_state(home)["in_use"]
+    return found
+
+
 def _running_state(home: Path | None) -> dict[str, Any]:
     place = Home(home)
     if (state := _state(place)) is None:

@@ -14,6 +14,7 @@ from switchyard.app.application import APP_VARIABLE, App, IdentityDescriptor, lo
 from switchyard.audit.records.roles import CALLERS, READER, RETENTION
 from switchyard.devstack.identity.servers import PROVIDER_PROGRAM, server_program
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
+from switchyard.devstack.stack.data_folders import data_folders, with_data_folders
 from switchyard.devstack.stack.endpoints import Endpoints, sdk_environment
 from switchyard.devstack.stack.identity import (
     api_environment,
@@ -28,6 +29,7 @@ from switchyard.devstack.stack.identity import (
     user_environment,
 )
 from switchyard.devstack.stack.ingress_secrets import provide_ingress_secrets
+from switchyard.devstack.stack.models import describe_models, model_environment
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
 from switchyard.devstack.stack.stack import EmbeddedStack
@@ -78,7 +80,11 @@ def model_simulator_service(*first: Path) -> ServiceSpec:
 def build_stack(home: Path | None) -> EmbeddedStack:
     """Everything: `switchyard stack up` and the demo."""
     return EmbeddedStack(
-        home, services=list_services, prepare=prepare_infrastructure, simulator=model_simulator_service()
+        home,
+        services=list_services,
+        prepare=prepare_infrastructure,
+        simulator=model_simulator_service(),
+        describe=lambda endpoints: {"models": describe_models(endpoints), **data_folders(load_app())},
     )
 
 
@@ -143,6 +149,10 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
 def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
     """One row for each process, with its own secrets only."""
     app = load_app()
+    return with_data_folders(_list_services(endpoints, app), app)
+
+
+def _list_services(endpoints: Endpoints, app: App) -> list[ServiceSpec]:
     return [
         *(
             ServiceSpec(
@@ -180,10 +190,11 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
         (signers, approvers),
         (process is not None and process.reviews, _reviewed(endpoints)),
         (node == CASE_MANAGER, _case_manager(endpoints, app)),
-        (needed.bedrock or "openai" in needed.egress, _models(endpoints)),
         (needed.writes_checkpoints, _CHECKPOINTS),
         (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}_http}}"}),
         (True, {variable: _secret(endpoints, node, name) for variable, name in needed.held.items()}),
+        # After the secrets: the shell's own key of OpenAI counts.
+        (needed.bedrock or "openai" in needed.egress, model_environment(endpoints)),
         (process is not None, process.local if process else {}),
         (app.identity is not None, _identity(endpoints, app.identity, node) if app.identity else {}),
     )
@@ -265,14 +276,6 @@ def _common(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_RETRY_BASE_S": "0.5",
         "SWITCHYARD_DRAIN_S": "10",
         "SWITCHYARD_DEPLOY_GRACE_S": "2",  # every process here is of one release
-    }
-
-
-def _models(endpoints: Endpoints) -> dict[str, str]:
-    return {
-        "SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL": endpoints.simulator or "",
-        "SWITCHYARD_MODEL_OPENAI_BASE_URL": f"{endpoints.simulator}/v1",
-        "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
     }
 
 

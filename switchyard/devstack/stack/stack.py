@@ -57,11 +57,15 @@ class EmbeddedStack:
         services: ServiceSource = (),
         prepare: PrepareStack | None = None,
         simulator: ServiceSpec | None = None,
+        describe: Callable[[Endpoints], Mapping[str, str]] = lambda _: {},
     ) -> None:
         self.home = Home(home)
         self.exports: dict[str, str] = {}
         """What people export to reach this stack: the endpoints and what `prepare` returned. No service has them."""
         self._services, self._prepare, self._simulator = services, prepare, simulator
+        self._describe = describe
+        self.in_use: Mapping[str, str] = {}
+        """Which models and data it runs on, in words, as shown at the start and by `stack status`."""
         self._started_at = time.time()
         self._supervisor = Supervisor(self.home, self._write_state)
         self._ports = PortAllocator()
@@ -129,6 +133,7 @@ class EmbeddedStack:
             emulators.append(self._process(simulator))
         await run_concurrently(self._start_postgres(postgres), self._supervisor.start(emulators))
         await self._run_prepare()
+        self.in_use = self._describe(self.endpoints)
         services = self._services(self.endpoints) if callable(self._services) else self._services
         await self._supervisor.start([self._process(service) for service in services])
         log.info("stack.ready home=%s processes=%d", self.home.folder, len(self._supervisor.processes))
@@ -175,6 +180,7 @@ class EmbeddedStack:
                 "ports": self._ports.taken(),
                 "endpoints": asdict(self.endpoints),
                 "exports": self.exports,
+                "in_use": dict(self.in_use),
                 "processes": [asdict(status) for status in self.status()],
             }
         )

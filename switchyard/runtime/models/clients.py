@@ -1,12 +1,12 @@
 """Model clients for every agent: Bedrock Converse and OpenAI, and the record that a call leaves behind. Which of them
-an agent uses is decided in its service's `models.py`, in `pick_primary()` and `pick_fallback()`."""
+an agent uses is the application's to decide, in its `pick_primary()` and `pick_fallback()`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -23,8 +23,17 @@ from switchyard.runtime.models.model_spans import TracedDecisions
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
+NOT_SCRIPTED = "not_scripted"
+"""The error code of a simulator that has no answer to a prompt."""
+NOT_SCRIPTED_REMEDY = (
+    "use a real model (`switchyard stack up --model-url URL --model NAME`), or add a rule to the script"
+)
+
 MODEL_READ_TIMEOUT_S = 60
 """A backstop: how long a stream may stay silent is the failover policy's decision."""
+
+
+Vendor = Literal["bedrock", "openai"]
 
 
 class ModelSettings(EnvironmentSettings):
@@ -32,11 +41,20 @@ class ModelSettings(EnvironmentSettings):
 
     model_config = SettingsConfigDict(env_prefix="SWITCHYARD_MODEL_")
 
+    primary: Vendor = Field(default="bedrock", description="Whose model is called first: `bedrock` or `openai`.")
+    fallback: Vendor | Literal["none"] = Field(
+        default="openai", description="Whose model is called when the first is late or fails; `none` for no other one."
+    )
     bedrock_id: str = Field(
         default="us.anthropic.claude-sonnet-4-5-20250929-v1:0", description="Bedrock's model or inference profile."
     )
     bedrock_region: str = Field(default="us-east-1", description="The region of Bedrock.")
     bedrock_endpoint_url: str | None = Field(default=None, description="A simulator in place of Bedrock.")
+    bedrock_access_key_id: str | None = Field(
+        default=None, description="Credentials for Bedrock alone, where the SDK's own are for another endpoint."
+    )
+    bedrock_secret_access_key: SecretStr | None = Field(default=None, description="The same: the secret key.")
+    bedrock_session_token: SecretStr | None = Field(default=None, description="The same: the session token.")
     bedrock_guardrail_id: str | None = Field(default=None, description="The guardrail of every call to Bedrock.")
     bedrock_guardrail_version: str = Field(default="DRAFT", description="The guardrail's version.")
     bedrock_service_tier: str | None = Field(default=None, description="Bedrock's service tier.")
@@ -54,10 +72,15 @@ class ModelSettings(EnvironmentSettings):
     )
 
 
+def configured_model(vendor: Vendor, settings: ModelSettings) -> Model[Any]:
+    """The model of a vendor as the settings describe it: the default choice of every agent."""
+    return bedrock_model(settings) if vendor == "bedrock" else openai_model(settings)
+
+
 def build_failover_model(
-    primary: Model[Any], fallback: Model[Any], settings: ModelSettings, *, version: str
+    primary: Model[Any], fallback: Model[Any] | None, settings: ModelSettings, *, version: str
 ) -> FailoverModel:
-    """Two models under the failover policy, whose `version` every decision records."""
+    """Two models, or one alone, under the failover policy, whose `version` every decision records."""
     settings.log_unknown_variables()
     return FailoverModel(
         primary,
@@ -80,6 +103,9 @@ def bedrock_model(settings: ModelSettings) -> Model[Any]:
         "bedrock-runtime",
         region_name=settings.bedrock_region,
         endpoint_url=settings.bedrock_endpoint_url,
+        aws_access_key_id=settings.bedrock_access_key_id,
+        aws_secret_access_key=_shown(settings.bedrock_secret_access_key),
+        aws_session_token=_shown(settings.bedrock_session_token),
         config=Config(
             retries={"total_max_attempts": 1},
             connect_timeout=5,
@@ -108,6 +134,10 @@ def openai_model(settings: ModelSettings) -> Model[Any]:
         api_key=_openai_key(settings), base_url=settings.openai_base_url, max_retries=0, timeout=MODEL_READ_TIMEOUT_S
     )
     return OpenAIChatModel(settings.openai_id, provider=OpenAIProvider(openai_client=client))
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def _openai_key(settings: ModelSettings) -> str:
@@ -153,6 +183,10 @@ async def model_budget(
             )
             raise _with_model_attempts(failed, record.decisions) from error
         except ModelAPIError as error:
+            if error.provider_error_code == NOT_SCRIPTED:
+                message = "the scripted simulator has no answer to this prompt"
+                failed_plainly = PermanentTaskError(NOT_SCRIPTED, message, remedy=NOT_SCRIPTED_REMEDY)
+                raise _with_model_attempts(failed_plainly, record.decisions) from error
             # The vendor's text may quote the prompt: only its class goes on.
             message = f"the vendor refused the request ({type(error).__name__})"
             refused = PermanentTaskError("model_refused_request", message, remedy="see the agent's log")

@@ -16,11 +16,11 @@ from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.reviews import Review
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from latency_failover import FailoverModel
+from services.models import build_agent_model
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
 from services.specialists.compliance.judge import build_judge_agent
-from services.specialists.compliance.pack import RulePack, released_packs
+from services.specialists.compliance.pack import RulePack, newest_pack
 from services.specialists.compliance.store import VerdictStore
-from services.specialists.models import build_specialist_model
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
 from switchyard.protocol.received import ReceivedEvent
@@ -62,7 +62,7 @@ class Gate:
     model: FailoverModel
     person: Person
     judges: Running
-    packs: tuple[RulePack, ...] = field(default_factory=released_packs)
+    packs: tuple[RulePack, ...] = field(default_factory=lambda: (newest_pack(),))
 
     async def contact(self, case: Case) -> TaskResult:
         """Check the contact."""
@@ -199,7 +199,7 @@ async def gate(pool_for: PoolFor, cloud: Cloud, judges: Running) -> Gate:
         artefacts=Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), vault, decrypts=("account", "email", "review")),
         verdicts=VerdictStore(own),
         clock=clock,
-        model=build_specialist_model(settings, policy_version="compliance/1"),
+        model=build_agent_model("compliance", settings, policy_version="compliance/1"),
         person=Person(bytes(32)),
         judges=judges,
     )

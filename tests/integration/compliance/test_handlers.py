@@ -20,7 +20,7 @@ from contracts.events.compliance import (
     SendingAllowed,
     SendingDeferred,
 )
-from services.specialists.compliance.pack import released_packs
+from services.specialists.compliance.pack import newest_pack
 from services.specialists.compliance.review import evaluate_rules, without_evidence
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.rule import RuleInput
@@ -177,8 +177,8 @@ async def test_passed_email_may_be_sent_within_hours_for_15_minutes(gate: Gate) 
 async def test_passed_email_is_not_valid_past_the_midnight_of_the_next_pack(gate: Gate) -> None:
     case = Case()
     await gate.review(case)
-    old = released_packs()[-1]
-    new = old.model_copy(update={"version": "2026-09-16", "effective_from": date(2026, 9, 16)})
+    old = newest_pack()
+    new = old.model_copy(update={"version": "next", "effective_from": date(2026, 9, 16)})
     gate.packs, gate.clock = (old, new), at("2026-09-15T23:55:00+00:00")
     reply = await gate.sending(case, pack=old.version)
     assert isinstance(reply.payload, SendingAllowed)
@@ -258,11 +258,11 @@ async def test_later_blocking_review_of_the_same_content_revokes_the_pass(gate: 
 async def test_new_pack_outdates_review_until_reviewed_again(gate: Gate) -> None:
     case = Case()
     await gate.review(case)
-    old = released_packs()[-1]
-    new = old.model_copy(update={"version": "2026-09-15", "effective_from": date(2026, 9, 15)})
+    old = newest_pack()
+    new = old.model_copy(update={"version": "next", "effective_from": date(2026, 9, 15)})
     gate.packs = (old, new)
     outdated = await gate.sending(case, pack=old.version)
-    assert outdated.payload == ReviewOutdated(pack="2026-09-15", passed_under=old.version)
+    assert outdated.payload == ReviewOutdated(pack="next", passed_under=old.version)
     await gate.review(case)
     assert isinstance((await gate.sending(case)).payload, SendingAllowed)
 
@@ -293,7 +293,11 @@ async def test_verdict_record_has_hash_pack_and_date_and_is_immutable(
     pool = await pool_for(NODE)
     row = await owner.fetchrow("select * from compliance.verdict where case_id = $1", case.case_id)
     assert row is not None
-    assert (row["outcome"], row["pack"], row["content_sha256"]) == ("EmailPassed", "2026-01-01", case.content_sha256)
+    assert (row["outcome"], row["pack"], row["content_sha256"]) == (
+        "EmailPassed",
+        newest_pack().version,
+        case.content_sha256,
+    )
     assert (row["retain_until"], row["rules"]) == (date(2029, 9, 15), [])
     for statement in ("update verdict set outcome = 'EmailPassed'", "delete from verdict", "truncate verdict"):
         with pytest.raises(asyncpg.PostgresError):  # noqa: PT012 - one statement, in its scope

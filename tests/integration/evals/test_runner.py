@@ -17,13 +17,17 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("vendor", ["openai", "bedrock"])
 @pytest.mark.parametrize("suite", ["text_to_sql", "triage", "well_data"])
-def test_committed_baseline_holds_on_the_simulator(suite: str, tmp_path: Path) -> None:
-    baseline = BASELINES / f"{suite}.simulator.json"
-    done = run(suite, "--out", str(tmp_path / "out.json"), "--baseline", str(baseline), "--gate")
+def test_committed_baseline_holds_on_both_vendors_wires(suite: str, vendor: str, tmp_path: Path) -> None:
+    done = run(suite, "--vendor", vendor, "--out", str(tmp_path), "--gate")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "this score says that the plumbing works" in done.stdout
-    assert SuiteResult.read(tmp_path / "out.json").accuracy == SuiteResult.read(baseline).accuracy
+    assert "this says that the plumbing works" in done.stdout
+    found = SuiteResult.read(tmp_path / f"{suite}.simulator.json")
+    assert found.accuracy == SuiteResult.read(BASELINES / f"{suite}.simulator.json").accuracy
+    assert found.usage.calls >= len(found.cases)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert all(case.id in page for case in found.cases if case.passes < case.runs)
 
 
 @pytest.mark.slow
@@ -32,21 +36,20 @@ def test_gate_fails_and_lists_newly_failing_cases(tmp_path: Path) -> None:
     failing = [case["id"] for case in better["cases"] if not case["passes"]]
     for case in better["cases"]:
         case["passes"] = 1
-    (tmp_path / "better.json").write_text(json.dumps(better), encoding="utf-8")
-    done = run("triage", "--out", str(tmp_path / "o.json"), "--baseline", str(tmp_path / "better.json"), "--gate")
+    (tmp_path / "triage.simulator.json").write_text(json.dumps(better), encoding="utf-8")
+    done = run("triage", "--out", str(tmp_path / "out"), "--baselines", str(tmp_path), "--gate")
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"newly failing: {', '.join(failing)}" in done.stdout
 
 
 @pytest.mark.slow
 def test_guard_suite_keeps_its_rates(tmp_path: Path) -> None:
-    baseline = BASELINES / "sql_guard.simulator.json"
-    done = run("sql_guard", "--out", str(tmp_path / "out.json"), "--baseline", str(baseline), "--gate")
+    done = run("sql_guard", "--out", str(tmp_path), "--gate")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert SuiteResult.read(tmp_path / "out.json").rates["hostile_accepted"] == 0.0
+    assert SuiteResult.read(tmp_path / "sql_guard.simulator.json").rates["hostile_accepted"] == 0.0
 
 
-def test_gate_without_a_baseline_is_refused() -> None:
-    done = run("triage", "--gate")
+def test_gate_without_a_baseline_is_refused(tmp_path: Path) -> None:
+    done = run("triage", "--gate", "--baselines", str(tmp_path))
     assert done.returncode == 2
-    assert "give --baseline FILE" in done.stderr
+    assert "make it with --accept" in done.stderr

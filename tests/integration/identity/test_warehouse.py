@@ -13,10 +13,10 @@ from urllib.request import urlopen
 
 import pytest
 
+from demo.oil_field.warehouse import oil_field_schema
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.handlers import answer_question
 from services.specialists.text_to_sql.rows import Rows
-from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.warehouse import (
     QueryLimits,
     SnowflakeWarehouse,
@@ -37,7 +37,7 @@ from tests.integration.identity.identity_servers import WAREHOUSE, WORK_ORDERS, 
 from tests.integration.identity.identity_service import Service, granted
 
 pytestmark = pytest.mark.integration
-SAME = guard_query("SELECT basin, COUNT(*) AS wells FROM wells GROUP BY basin", load_schema())
+SAME = guard_query("SELECT basin, COUNT(*) AS wells FROM wells GROUP BY basin", oil_field_schema())
 ROLES = {"cara": "FIELD_PERMIAN", "dan": "FIELD_WILLISTON"}
 ROWS = {"cara": (("Permian", 114),), "dan": (("Williston", 40),)}
 
@@ -180,7 +180,7 @@ async def test_revoked_grant_makes_the_question_wait_for_the_user(
         endpoint=endpoint,
         identity=client_of(service),
         audience=WAREHOUSE,
-        schema=load_schema(),
+        schema=oil_field_schema(),
         limits=QueryLimits(),
         budget=unused,
     )

@@ -1,4 +1,4 @@
-"""Changing vendor is changing a function body: nothing else of the service's `models.py`, and nothing elsewhere."""
+"""Changing vendor is changing a function body: nothing else of `services/models.py`, and nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from latency_failover import FailoverDecision, FailoverModel, LatencyBudget
-from services.drafter import models as drafter_models
+from services import models as agent_models
 from services.drafter.agent import build_answer_agent, write_answer
-from services.specialists import models as specialist_models
 from switchyard.devstack.stack.local_stack import simulator_scripts
 from switchyard.runtime.models.clients import ModelSettings
 from tests.integration.simulator.running import Running, start
@@ -71,8 +70,8 @@ async def drafted(model: FailoverModel) -> tuple[str, FailoverDecision]:
 
 
 async def test_functions_of_changed_vendors_draft_and_fail_over(simulator: Running, settings: ModelSettings) -> None:
-    module = rewritten(drafter_models, pick_primary=PRIMARY, pick_fallback=FALLBACK)
-    model: FailoverModel = module.build_drafter_model(settings)
+    module = rewritten(agent_models, pick_primary=PRIMARY, pick_fallback=FALLBACK)
+    model: FailoverModel = module.build_agent_model("drafter", settings, policy_version="test/1")
     text, decision = await drafted(model)
     assert text == "12 wells are shut in [F1]"
     assert (decision.vendor, decision.model_id, decision.reason) == ("deepseek", "deepseek-chat", "primary")
@@ -84,7 +83,16 @@ async def test_functions_of_changed_vendors_draft_and_fail_over(simulator: Runni
         await each.client.close()  # type: ignore[attr-defined]
 
 
-async def test_specialist_models_are_configured_by_the_same_settings(settings: ModelSettings) -> None:
-    module = rewritten(specialist_models, pick_primary=PRIMARY, pick_fallback=FALLBACK)
-    model: FailoverModel = module.build_specialist_model(settings, policy_version="test/1")
-    assert [each.system for each in model.models] == ["deepseek", "openrouter"]
+async def test_one_agent_may_have_a_vendor_of_its_own(settings: ModelSettings) -> None:
+    own = "\n    ".join(["if agent == 'triage':", *PRIMARY.strip().splitlines()])
+    body = f"{own}\nreturn configured_model(settings.primary, settings)"
+    module = rewritten(agent_models, pick_primary=body)
+    for agent, system in (("triage", "deepseek"), ("drafter", "bedrock")):
+        model: FailoverModel = module.build_agent_model(agent, settings, policy_version="test/1")
+        assert [each.system for each in model.models] == [system, "openai"]
+
+
+async def test_settings_alone_choose_one_vendor_without_a_fallback(settings: ModelSettings) -> None:
+    alone = settings.model_copy(update={"primary": "openai", "fallback": "none"})
+    model = agent_models.build_agent_model("drafter", alone, policy_version="test/1")
+    assert [each.system for each in model.models] == ["openai"]

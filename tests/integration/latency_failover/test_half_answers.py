@@ -18,15 +18,14 @@ from pydantic_ai.providers.bedrock import BedrockProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from contracts.cards import AGENT_CARDS
+from demo.oil_field.warehouse import oil_field_schema
 from latency_failover import AllModelsFailed, FailoverDecision, FailoverModel, LatencyBudget, find_contradictions
 from services.drafter.agent import build_answer_agent
 from services.drafter.email import build_email_agent
-from services.drafter.models import build_drafter_model
+from services.models import build_agent_model
 from services.specialists.compliance.judge import build_judge_agent
-from services.specialists.models import build_specialist_model
 from services.specialists.text_to_sql.agent import AgentRun, build_sql_agent
 from services.specialists.text_to_sql.guard import GuardedQuery
-from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.triage.agent import build_triage_agent
 from switchyard.runtime.models.clients import ModelSettings
 from tests.integration.simulator.running import BEDROCK_MODEL, OPENAI_MODEL, RULES, Running, start
@@ -192,7 +191,7 @@ AGENTS: dict[str, Callable[[FailoverModel], tuple[Agent[Any, Any], Any]]] = {
     "drafter: emails": lambda model: (build_email_agent(model), None),
     "triage": lambda model: (build_triage_agent(model, list(AGENT_CARDS.values())), None),
     "compliance": lambda model: (build_judge_agent(model), None),
-    "text_to_sql": lambda model: (build_sql_agent(model, load_schema()), AgentRun(_no_query_arrives)),
+    "text_to_sql": lambda model: (build_sql_agent(model, oil_field_schema()), AgentRun(_no_query_arrives)),
 }
 
 
@@ -213,7 +212,7 @@ async def test_agent_with_a_cut_stream_delivers_no_partial_answer(
         }
     )
     drafter = name.startswith("drafter")
-    model = build_drafter_model(settings) if drafter else build_specialist_model(settings, policy_version="test")
+    model = build_agent_model("drafter" if drafter else "test", settings, policy_version="test")
     agent, dependencies = AGENTS[name](model)
     try:
         with pytest.raises(AllModelsFailed) as failed:

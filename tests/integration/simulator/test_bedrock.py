@@ -92,9 +92,11 @@ def test_tool_calls_are_streamed_in_separate_blocks(bedrock: Any) -> None:
     assert events[-2]["messageStop"]["stopReason"] == "tool_use"
 
 
-def test_prompt_without_a_rule_gets_a_simulators_reply_and_is_counted(bedrock: Any, simulator: Running) -> None:
-    response = bedrock.converse(**says("What is love?"))
-    assert "This is a scripted simulator, not a model" in response["output"]["message"]["content"][0]["text"]
+def test_prompt_without_a_rule_is_refused_as_not_scripted_and_counted(bedrock: Any, simulator: Running) -> None:
+    with pytest.raises(ClientError) as caught:
+        bedrock.converse(**says("What is love?"))
+    assert caught.value.response["Error"]["Code"] == "not_scripted"
+    assert "Remedy: use a real model" in caught.value.response["Error"]["Message"]
     report = simulator.get("/sim/calls")
     assert (report["unscripted"], report["by_rule"]) == (1, {})
 

@@ -20,9 +20,9 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
 
+from demo.oil_field.warehouse import oil_field_schema
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.rows import Rows
-from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.warehouse import (
     QueryLimits,
     SnowflakeWarehouse,
@@ -32,7 +32,7 @@ from services.specialists.text_to_sql.warehouse import (
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 from tests.user_tokens import AUDIENCE, user_token
 
-SCHEMA = load_schema()
+SCHEMA = oil_field_schema()
 ANA, BEN = str(uuid.uuid4()), str(uuid.uuid4())
 WELLS = guard_query("SELECT basin, COUNT(*) AS wells, MAX(spud_date) AS latest FROM wells GROUP BY basin", SCHEMA)
 

@@ -11,7 +11,7 @@ import pytest
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
 from demo.oil_field.warehouse import BASINS_BY_ROLE, OIL_FIELD_FOLDER, open_warehouse, read_table
-from switchyard.devstack.simulators.snowflake.load import WarehouseDataMissing
+from switchyard.devstack.simulators.snowflake.load import WarehouseDataInvalid
 from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
@@ -56,7 +56,7 @@ def test_full_table_name_returns_the_same_rows(snowflake_simulator: SnowflakeSim
     [
         ("SELECT * FROM oilfield.seen_by_field_all.wells", 2003),
         ("SELECT * FROM seen_by_field_all.wells", 2003),
-        ("SELECT * FROM information_schema.tables", 2003),
+        ("SELECT * FROM information_schema.schemata", 2003),
         ("SELECT * FROM duckdb_tables()", 2003),
         ("SELECT * FROM read_csv('/etc/passwd')", 2003),
         ("SELECT * FROM '/etc/passwd'", 2003),
@@ -131,5 +131,7 @@ def test_folder_of_files_can_be_served(tmp_path: Path) -> None:
 
 
 def test_missing_data_file_is_named_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(WarehouseDataMissing, match=r"wells\.csv\.gz is missing\. Put one <table>\.csv\.gz per table"):
-        open_warehouse(tmp_path)
+    folder = copytree(OIL_FIELD_FOLDER, tmp_path / "data")
+    (folder / "wells.csv.gz").unlink()
+    with pytest.raises(WarehouseDataInvalid, match=r"wells\.csv is missing: put a CSV file there"):
+        open_warehouse(folder)

@@ -178,7 +178,7 @@ JSON = st.recursive(
 @given(st.sampled_from(sorted(SIGNED_EVENTS)), st.dictionaries(st.text(max_size=8), JSON), JSON, JSON, JSON)
 def test_signature_check_never_raises(name: str, payload: Json, parents: Any, also: Any, cause: Any) -> None:
     payload |= {"approver": "ana", "operator": "ana", "co_approvals": also, "command": also, "signature": "00"}
-    payload |= {"outcome": "cancelled", "cancellation": also}
+    payload |= {"outcome": "cancelled", "cancellation": also, "reason": "user"}
     event = {"type": name, "case_id": "c", "parents": parents, "payload": payload}
     assert list(check_signatures(event, cause, SIGNERS))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -103,8 +104,23 @@ def test_unwritable_file_exits_with_1(tmp_path: Path) -> None:
     assert (exit_code, f"{tmp_path / 'no' / 'where'}: No such file" in stderr) == (1, True), stderr
 
 
-def test_command_without_aws_credentials_names_them() -> None:
-    exit_code, stderr = run("ask", "how much?", AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/dev/null")
+def test_command_without_aws_credentials_names_them(tmp_path: Path) -> None:
+    submission = {
+        "tenant": "acme",
+        "session_id": "s",
+        "idempotency_key": "k",
+        "user_id": "ana",
+        "question": "how much?",
+    }
+    (tmp_path / "one.jsonl").write_text(json.dumps(submission))
+    nowhere = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/dev/null"}
+    exit_code, stderr = run("publish", str(tmp_path / "one.jsonl"), **nowhere)
     assert exit_code == 1
     assert "Unable to locate credentials" in stderr
     assert "Remedy:" in stderr
+
+
+def test_ask_without_the_log_that_has_its_answer_submits_nothing() -> None:
+    exit_code, stderr = run("ask", "how much?", AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/dev/null")
+    assert exit_code == 1
+    assert "SWITCHYARD_AUDIT_DB_URL is not set" in stderr

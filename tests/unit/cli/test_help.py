@@ -96,7 +96,8 @@ def test_application_commands_without_an_application_are_absent(monkeypatch: pyt
 def test_options_have_one_name_in_every_command() -> None:
     commands = all_commands()
     stack = {f"stack {verb}" for verb in ("up", "down", "status", "env", "logs", "reset")}
-    local = {"new", "operator public-key", "remote", "rules list"} | stack
+    local = {"new", "operator public-key", "remote"} | stack
+    local |= {"sample email", "rules check", "rules list", "schema check", "schema import"}
     assert {words for words, command in commands.items() if "--env" not in options(command)} == local
     assert not any("--as" in options(command) for command in commands.values())
     shows = {words for words in commands if words.split()[-1].startswith(("list", "show", "status", "verify"))}
@@ -104,6 +105,12 @@ def test_options_have_one_name_in_every_command() -> None:
     for command in commands.values():
         variables = {parameter.envvar for parameter in getattr(command, "params", ()) if "--env" in parameter.opts}
         assert variables <= {"SWITCHYARD_ENV"}
+
+
+def test_option_run_is_offered_by_every_command_that_reads_a_log() -> None:
+    reads = {"audit access", "audit export", "audit replay", "audit retention show", "audit verify"}
+    reads |= {"audit verify-principal", "case list", "case show"}
+    assert {words for words, command in all_commands().items() if "--run" in options(command)} == reads
 
 
 def test_engine_commands_are_typer_functions_or_groups() -> None:

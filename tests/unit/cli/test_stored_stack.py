@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.main import app
 from switchyard.devstack.stack.home import Home
 
@@ -70,3 +71,18 @@ def test_stack_reset_of_a_folder_without_a_stack_deletes_nothing(
 
 def test_version_is_printed() -> None:
     assert run("--version").output.startswith("switchyard ")
+
+
+@pytest.mark.parametrize("name", ["demo", "stack", "elsewhere/of my own"])
+def test_case_list_of_a_run_that_never_was_names_its_folder(home: Home, name: str) -> None:
+    (home.folder / "stack.json").unlink()
+    error = run("case", "list", "--run", name).exception
+    assert isinstance(error, CommandFailed)
+    folder = {"demo": home.folder / "demo", "stack": home.folder}.get(name, Path(name).absolute())
+    assert (error.message, error.exit_code) == (f"there is no run in {folder}", 1)
+
+
+def test_run_of_a_deployment_that_is_not_local_is_refused(home: Home) -> None:
+    error = run("case", "list", "--run", "demo", "--env", "aws").exception
+    assert isinstance(error, InvalidArgument)
+    assert error.message == "--run names a local run"

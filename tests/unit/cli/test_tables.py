@@ -204,6 +204,7 @@ def _stack_status(patch: pytest.MonkeyPatch) -> None:
     }
     patch.setattr(daemon, "stack_status", lambda: [ProcessStatus(**fields)])
     patch.setattr(ProcessStatus, "uptime", lambda *_: 86_400.0)
+    patch.setattr(daemon, "running_on", lambda: {"models": "openai own (at http://127.0.0.1:11434/v1), no fallback"})
 
 
 def _retention_show(patch: pytest.MonkeyPatch) -> None:

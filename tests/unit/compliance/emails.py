@@ -14,7 +14,7 @@ from typing import Any
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.disclosures import required_disclosures
 from services.specialists.compliance.email_text.message import read_message
-from services.specialists.compliance.pack import RulePack, released_packs
+from services.specialists.compliance.pack import RulePack, newest_pack
 from services.specialists.compliance.rules.rule import RuleInput
 
 NOW = datetime(2026, 9, 15, 16, 0, tzinfo=UTC)
@@ -215,8 +215,8 @@ class Email:
 
 
 def pack() -> RulePack:
-    """The pack in force."""
-    return released_packs()[-1]
+    """The newest pack, in force."""
+    return newest_pack()
 
 
 def situation(

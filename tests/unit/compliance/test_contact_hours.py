@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.documents.accounts import ConsumerFacts, InconvenientPeriod, Residence
-from services.specialists.compliance.pack import released_packs
+from services.specialists.compliance.pack import newest_pack
 from services.specialists.compliance.permitted_times import (
     PermittedHours,
     plausible_days,
@@ -138,9 +138,9 @@ def test_inconvenient_hour_repeated_by_dst_is_inconvenient_twice() -> None:
 
 def test_permitted_moment_lasts_fifteen_minutes_within_the_window() -> None:
     noon = situation()
-    assert moment_valid_until(noon, released_packs()) == noon.now + timedelta(minutes=15)
+    assert moment_valid_until(noon, (newest_pack(),)) == noon.now + timedelta(minutes=15)
     late = situation(now=datetime(2026, 9, 16, 0, 55, tzinfo=UTC))
-    assert moment_valid_until(late, released_packs()) == datetime(2026, 9, 16, 1, tzinfo=UTC)
+    assert moment_valid_until(late, (newest_pack(),)) == datetime(2026, 9, 16, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_permitted_moment_lasts_fifteen_minutes_within_the_window() -> None:
     ],
 )
 def test_checked_moment_is_not_valid_past_the_midnight_of_the_next_pack(day: str, until: datetime) -> None:
-    old = released_packs()[-1]
+    old = newest_pack()
     new = old.model_copy(update={"version": day, "effective_from": date.fromisoformat(day)})
     evening = situation(now=datetime(2026, 9, 15, 23, 55, tzinfo=UTC))
     for packs in ((old, new), (new, old)):
@@ -163,8 +163,8 @@ def test_checked_moment_is_not_valid_past_the_midnight_of_the_next_pack(day: str
 def test_permitted_moment_ends_before_a_rule_takes_effect() -> None:
     september = datetime(2026, 9, 1, tzinfo=UTC)
     eve = situation(now=september - timedelta(minutes=5))
-    assert moment_valid_until(eve, released_packs()) == september
-    assert moment_valid_until(situation(now=september), released_packs()) == september + timedelta(minutes=15)
+    assert moment_valid_until(eve, (newest_pack(),)) == september
+    assert moment_valid_until(situation(now=september), (newest_pack(),)) == september + timedelta(minutes=15)
 
 
 def test_state_and_territory_have_known_zones_and_forces_none() -> None:

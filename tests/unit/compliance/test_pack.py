@@ -10,15 +10,15 @@ import pytest
 
 from contracts.documents import disclosures
 from services.specialists.compliance.pack import (
-    PACKS,
     PACKS_FOLDER,
     PackError,
     load_pack,
     pack_in_force,
+    packs_for,
     released_packs,
 )
 
-SOURCE = (PACKS_FOLDER / PACKS[-1]).read_text(encoding="utf-8")
+SOURCE = (PACKS_FOLDER / "2026-01-01.toml").read_text(encoding="utf-8")
 
 
 def written(folder: Path, source: str) -> Path:
@@ -30,14 +30,62 @@ def written(folder: Path, source: str) -> Path:
 
 def test_released_packs_match_their_recorded_checksums() -> None:
     sums = [line.split() for line in (PACKS_FOLDER / "SHA256SUMS").read_text().splitlines()]
-    assert sums == [[hashlib.sha256((PACKS_FOLDER / name).read_bytes()).hexdigest(), name] for name in PACKS]
-    assert [pack.version for pack in released_packs()] == [name.removesuffix(".toml") for name in PACKS]
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in PACKS_FOLDER.glob("*.toml")}
+    assert {name: digest for digest, name in sums} == files
+    assert sorted(pack.version for pack in released_packs()) == sorted(name.removesuffix(".toml") for name in files)
+
+
+def release(folder: Path, *changes: tuple[str, str]) -> None:
+    """Packs in a folder of one's own, each the first one with something changed."""
+    for at, (old, new) in enumerate(changes):
+        assert old in SOURCE
+        text = SOURCE.replace('version = "2026-01-01"', f'version = "own-{at}"').replace(old, new)
+        (folder / f"{at}.toml").write_text(text, encoding="utf-8")
+    sums = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in sorted(folder.glob("*.toml")))
+    (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
+
+
+def test_tenant_with_an_own_pack_is_under_it_from_its_day_on(tmp_path: Path) -> None:
+    day = "effective_from = 2026-01-01"
+    release(
+        tmp_path,
+        (day, day),
+        (day, 'tenants = ["acme"]\neffective_from = 2026-03-01'),
+        (day, day.replace("01-01", "05-01")),
+    )
+    packs = released_packs(tmp_path)
+    for tenant, moment, version in (
+        ("acme", "2026-02-28T00:00:00+00:00", "own-0"),
+        ("acme", "2026-03-01T00:00:00+00:00", "own-1"),
+        ("acme", "2026-06-01T00:00:00+00:00", "own-1"),
+        ("other", "2026-04-01T00:00:00+00:00", "own-0"),
+        ("other", "2026-06-01T00:00:00+00:00", "own-2"),
+    ):
+        assert pack_in_force(packs_for(packs, tenant), datetime.fromisoformat(moment)).version == version
+
+
+def test_released_pack_that_was_edited_is_refused(tmp_path: Path) -> None:
+    release(tmp_path, ("latest = ", "latest = "))
+    file = tmp_path / "0.toml"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("max_age_hours = 120", "max_age_hours = 900"), encoding="utf-8"
+    )
+    with pytest.raises(PackError, match=r"0\.toml is not what was released"):
+        released_packs(tmp_path)
+
+
+def test_folder_without_a_released_pack_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PackError, match="cannot be read"):
+        released_packs(tmp_path)
+    (tmp_path / "SHA256SUMS").write_text("", encoding="utf-8")
+    with pytest.raises(PackError, match="lists no pack"):
+        released_packs(tmp_path / ".")
 
 
 def test_latest_pack_whose_day_has_come_is_in_force() -> None:
     first = released_packs()[0]
-    later = first.model_copy(update={"version": "2027-01-01", "effective_from": datetime(2027, 1, 1).date()})
-    for moment, version in (("2026-12-31T23:59:59+00:00", first.version), ("2027-01-01T00:00:00+00:00", "2027-01-01")):
+    later = first.model_copy(update={"version": "later", "effective_from": datetime(2027, 1, 1).date()})
+    for moment, version in (("2026-12-31T23:59:59+00:00", first.version), ("2027-01-01T00:00:00+00:00", "later")):
         assert pack_in_force((later, first), datetime.fromisoformat(moment)).version == version
 
 

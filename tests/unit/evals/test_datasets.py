@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from contracts.events.upstream import CaseSubmitted
-from demo.oil_field.warehouse import BASINS_BY_ROLE, open_warehouse
+from demo.oil_field.warehouse import BASINS_BY_ROLE, oil_field_schema, open_warehouse
 from demo.several import SHOWN as SEVERAL
 from evals.cases import (
     DATASETS,
@@ -27,10 +27,9 @@ from evals.cases import (
 from evals.judge_suite import build_situation
 from evals.scripts import SCRIPT_FOLDER, SUITE_SCRIPTS
 from evals.well_suite import gold_of
-from services.specialists.compliance.pack import released_packs
+from services.specialists.compliance.pack import newest_pack
 from services.specialists.compliance.review import evaluate_rules
 from services.specialists.text_to_sql.guard import guard_query
-from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.triage.agent import AgentChoice
 from services.specialists.well_data.agent import WELL_PROMPT
 from services.specialists.well_data.tools import WELL_TOOLS
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
 DATA = SCRIPT_FOLDER.parent
-SCHEMA = load_schema()
+SCHEMA = oil_field_schema()
 GOLD = [case for case in sql_cases() if case.gold]
 DEMO = [json.loads(line) for line in (DATA / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
 RULES = load_scripts(SUITE_SCRIPTS).rules
@@ -74,7 +73,7 @@ def test_judge_draft_is_stopped_by_no_rule() -> None:
     account, drafts = judge_cases()
     assert sum(bool(draft.low) for draft in drafts) * 2 == len(drafts) >= 28
     for draft in drafts:
-        given, _ = build_situation(account, draft, released_packs()[-1])
+        given, _ = build_situation(account, draft, newest_pack())
         assert [result.rule.id for result in evaluate_rules(given, "email", b"0" * 16) if result.blocks] == [], draft.id
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+from demo.oil_field.warehouse import oil_field_schema
 from evals.cases import AnalystCase, HostileCase, analyst_cases, hostile_cases
 from evals.guard_suite import run_guard
 from services.specialists.text_to_sql.guard_process import GuardProcess
-from services.specialists.text_to_sql.schema import load_schema
 from switchyard.evals.results import EvalRun
 
 
@@ -15,7 +15,7 @@ def test_guard_corpora_are_large_and_half_external() -> None:
 
 
 def test_guard_suite_counts_an_accepted_hostile_statement_as_violation() -> None:
-    guard = GuardProcess(load_schema())
+    guard = GuardProcess(oil_field_schema())
     hostile = (
         HostileCase(id="harmless-1", source="own", sql="SELECT state FROM wells"),
         HostileCase(id="bad-1", source="own", sql="DROP TABLE wells"),

@@ -7,14 +7,13 @@ import pytest
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from demo.oil_field.warehouse import open_warehouse, read_table
+from demo.oil_field.warehouse import oil_field_schema, open_warehouse, read_table
 from evals.authority import RowAccessChecker
 from evals.cases import SqlCase, TriageCase, describe_choice
 from evals.sql_suite import SqlSuite
 from evals.triage_suite import run_triage
 from services.specialists.text_to_sql.agent import build_sql_agent
 from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
-from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
 from switchyard.evals.results import EvalRun, SuiteResult
 from switchyard.runtime.core.errors import RetryableTaskError
@@ -45,7 +44,7 @@ def sql(text: str) -> ToolCallPart:
 
 
 async def check(text: str, max_rows: int) -> GuardedQuery:
-    return guard_query(text, load_schema(), max_rows=max_rows)
+    return guard_query(text, oil_field_schema(), max_rows=max_rows)
 
 
 CANNOT = ToolCallPart("final_result_CannotAnswer", {"reason": "no"})
@@ -59,7 +58,7 @@ async def score(
     def speak(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[next(replies)])
 
-    schema = load_schema()
+    schema = oil_field_schema()
     warehouse = SnowflakeWarehouse(
         WarehouseEndpoint("local", "OILFIELD", "PROD"), user_token(), connect=snowflake_simulator.connect
     )
@@ -139,7 +138,7 @@ async def test_rows_outside_the_role_are_a_violation(snowflake_simulator: Snowfl
         def __call__(self, **given: object) -> object:
             return snowflake_simulator.connect(**{**given, "role": "FIELD_ALL"})
 
-    schema = load_schema()
+    schema = oil_field_schema()
     warehouse = SnowflakeWarehouse(WarehouseEndpoint("local", "OILFIELD", "PROD"), user_token(), connect=Leaking())
     agent = build_sql_agent(FunctionModel(lambda _, __: ModelResponse(parts=[sql(GOLD)])), schema)
     result = await SqlSuite(agent, warehouse, check, RowAccessChecker()).run([case], EvalRun("m"))

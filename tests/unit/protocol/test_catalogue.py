@@ -19,7 +19,9 @@ COMMAND_VERBS = (
     *("Answer", "Ask", "Check", "Choose", "Close", "Draft", "Gather", "Join", "Keep", "Recall", "Review", "Send"),
     "Wait",
 )
-FACT = re.compile(r"(ed|Chosen|Fits|Forgotten|Halted|Kept|Over|Ready|Sent|TooLate|Undeliverable|Unknown)$")
+FACT = re.compile(
+    r"(ed|Chosen|Feedback|Fits|Forgotten|Given|Halted|Kept|Over|Ready|Sent|TooLate|Undeliverable|Unknown)$"
+)
 """What happened, or what is so: past participles, and those that English forms otherwise."""
 
 COMMANDS = {command for type_ in CATALOGUE.types for command in type_.answers}
@@ -91,8 +93,8 @@ def test_command_is_answered_by_each_of_its_consumers(type_: EventType) -> None:
 
 @each_type
 def test_terminal_events_are_those_for_external(type_: EventType) -> None:
-    # Two follow the end of their case, the other asks for what the case waits for.
-    others = type_.name in {"SendingResolved", "ConsentRequested", "MemoryKept"}
+    # Three follow the end of their case, the other asks for what the case waits for.
+    others = type_.name in {"SendingResolved", "ConsentRequested", "MemoryKept", "CaseFeedback"}
     assert type_.terminal is (type_.consumers == (EXTERNAL,) and not others)
 
 

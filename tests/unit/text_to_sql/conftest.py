@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from demo.oil_field.warehouse import open_warehouse
+from demo.oil_field.warehouse import oil_field_schema, open_warehouse
 from services.specialists.text_to_sql.guard_process import GuardProcess
-from services.specialists.text_to_sql.schema import Schema, load_schema
+from services.specialists.text_to_sql.schema import Schema
 
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def schema() -> Schema:
-    return load_schema()
+    return oil_field_schema()
 
 
 @pytest.fixture(scope="session")

@@ -175,7 +175,8 @@ async def test_instructions_have_the_tables_the_label_and_the_last_day(ask: Ask,
     await ask(script)
     assert script.info is not None
     instructions = script.info.instructions or ""
-    assert SQL_PROMPT in instructions
+    assert SQL_PROMPT.replace("{audience}", schema.audience) in instructions
+    assert all(join in instructions for join in (*schema.joins, *schema.conventions))
     assert "The data is SYNTHETIC. It ends on 2026-06-30." in instructions
     assert all(name in instructions for name in schema.tables)
 

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
+from demo.oil_field.warehouse import oil_field_schema
 from evals.cases import AnalystCase, HostileCase, analyst_cases, hostile_cases
 from evals.compare import same_result
 from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
-from services.specialists.text_to_sql.schema import Schema, load_schema
+from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 from tests.unit.text_to_sql.conftest import Run, Views
 
 MAX_ANALYSTS_REFUSED = 0.05
-SCHEMA = load_schema()
+SCHEMA = oil_field_schema()
 NOT_IN_DUCKDB = {
     "snowflake-12": "APPROX_TOP_K",
     "snowflake-22": "WIDTH_BUCKET",

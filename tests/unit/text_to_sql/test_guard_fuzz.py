@@ -12,13 +12,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from snowflake.connector.errors import Error
 
+from demo.oil_field.warehouse import oil_field_schema
 from evals.cases import analyst_cases, hostile_cases
 from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
-from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 from tests.unit.text_to_sql.conftest import Run, Views
 
-SCHEMA = load_schema()
+SCHEMA = oil_field_schema()
 SQLGLOTS: list[str] = json.loads(
     gzip.decompress((Path(__file__).parent / "data" / "sqlglot_snowflake.json.gz").read_bytes())
 )

@@ -9,9 +9,10 @@ from time import perf_counter
 
 import pytest
 
+from demo.oil_field.warehouse import oil_field_schema
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.guard_process import GuardProcess
-from services.specialists.text_to_sql.schema import Schema, load_schema
+from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 
 MAX_PEAK_KB = 150_000
@@ -67,7 +68,7 @@ BOMBS = {
         "SELECT * FROM PREVIOUS UNPIVOT (v FOR k IN (state, county, field, basin, formation, operator, status))",
         20,
     ),
-    "a cube": f"SELECT COUNT(*) FROM wells GROUP BY CUBE ({', '.join(load_schema().tables['WELLS'].columns)})",
+    "a cube": f"SELECT COUNT(*) FROM wells GROUP BY CUBE ({', '.join(oil_field_schema().tables['WELLS'].columns)})",
     "brackets": "SELECT " + "[" * 4_000,
     "quotation marks": "SELECT " + '"' * 7_000 + " FROM wells",
     "comments": "SELECT 1 " + "/*" * 3_900,

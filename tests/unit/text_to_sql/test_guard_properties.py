@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
+from demo.oil_field.warehouse import oil_field_schema
 from services.specialists.text_to_sql.grammar import ALLOWED
 from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
-from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 
-SCHEMA = load_schema()
+SCHEMA = oil_field_schema()
 FRAGMENTS = [
     *("SELECT", "FROM", "WHERE", "WITH", "AS", "JOIN", "ON", "UNION", "LIMIT", "GROUP BY ALL", "ORDER BY", "QUALIFY"),
     *("wells", "downtime", "w", "d", "api_number", "basin", "*", "w.*", "1", "'x'", "NULL", "TRUE", "=", "<", "+"),

@@ -52,5 +52,5 @@ def test_invalid_schema_file_is_explained(text: str, named: str, tmp_path: Path)
 
 
 def test_missing_schema_file_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match="cannot be read"):
+    with pytest.raises(SchemaError, match="switchyard schema import"):
         load_schema(tmp_path / "none.toml")

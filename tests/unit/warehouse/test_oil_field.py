@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from demo.oil_field.warehouse import read_table
-from services.specialists.text_to_sql.schema import load_schema
+from demo.oil_field.warehouse import oil_field_schema, read_table
 
 Row = dict[str, Any]
 PERIOD_END, LAST_DAY = datetime(2026, 7, 1), date(2026, 6, 30)
@@ -40,7 +39,7 @@ def parsed(name: str) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, list[Row]]:
-    return {name: parsed(name) for name in load_schema().tables}
+    return {name: parsed(name) for name in oil_field_schema().tables}
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +159,7 @@ def test_bases_each_have_all_skills(tables: dict[str, list[Row]]) -> None:
 
 def test_rows_are_labelled_and_have_only_listed_values(tables: dict[str, list[Row]]) -> None:
     for name, rows in tables.items():
-        columns = load_schema().tables[name].columns
+        columns = oil_field_schema().tables[name].columns
         for row in rows:
             assert list(row) == list(columns)
             assert row["DATA_LABEL"] == "SYNTHETIC"

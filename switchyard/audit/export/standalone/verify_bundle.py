@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Verify a case that `switchyard audit export` wrote. One file: Python 3.11, its standard library and `cryptography`.
+"""Verify a case that `switchyard audit export` wrote. One file: Python 3.9, its standard library and `cryptography`.
 
     python3 -I verify_bundle.py case.json --key PUBLIC_KEY
 
@@ -37,6 +37,7 @@ UNDIGESTED_FIELDS = {"digest", "occurred_at", "trace", "storage_refs", "state_se
 ENDINGS = {
     "CaseClosed",
     "ContactSuppressed",
+    "MemoryForgotten",
     "PlaybookHalted",
     "PlaybookResumed",
     "RejectionsCounted",
@@ -179,6 +180,22 @@ SIGNED_EVENTS: dict[str, dict[str, Any]] = {
         "also": None,
         "when": {"payload.operator": "!service:"},
     },
+    "MemoryForgotten": {
+        "ring": "operators",
+        "signer": "payload.operator",
+        "signature": "payload.signature",
+        "statement": {
+            "command_id": "payload.command_id",
+            "target": "payload.target",
+            "operator": "payload.operator",
+            "reason": "payload.why",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/command/1",
+            "action": "=forget",
+        },
+        "also": None,
+        "when": {"payload.reason": "user"},
+    },
 }
 """Which events a person signed, and where each field of the statement is; a value itself after `=`. `when` says which
 of them must be signed, by how the values of paths begin, or after `!` do not begin."""
@@ -227,6 +244,11 @@ def canonical_json(value: Any) -> str:
 def event_digest(event: JsonObject) -> str:
     """The event's digest: over all its fields but the undigested ones."""
     return sha256_hex(canonical_json({name: value for name, value in event.items() if name not in UNDIGESTED_FIELDS}))
+
+
+def moment(text: str) -> datetime:
+    """A time in ISO 8601. Python reads the letter Z since 3.11 only."""
+    return datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
 
 
 def sha256_hex(data: str | bytes) -> str:
@@ -323,15 +345,15 @@ def next_not_before(body: JsonObject) -> Any:
     this one was full."""
     if body["last"] - body["first"] + 1 >= FULL_CHECKPOINT:
         return body["not_before"]
-    return (datetime.fromisoformat(body["made_at"]) - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (moment(body["made_at"]) - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def check_time(recorded_at: str, body: JsonObject) -> None:
     """Raises `InvalidBundle` for an event that was not recorded between the checkpoints around it."""
-    recorded = datetime.fromisoformat(recorded_at)
-    if body["not_before"] is not None and recorded < datetime.fromisoformat(body["not_before"]):
+    recorded = moment(recorded_at)
+    if body["not_before"] is not None and recorded < moment(body["not_before"]):
         raise InvalidBundle(f"it was recorded before the checkpoint before: {recorded_at} is backdated")
-    if recorded - datetime.fromisoformat(body["made_at"]) > CLOCK_SKEW:
+    if recorded - moment(body["made_at"]) > CLOCK_SKEW:
         raise InvalidBundle(f"it was recorded after its checkpoint was made: {recorded_at}")
 
 

@@ -12,7 +12,7 @@ import typer
 from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import Field, count, print_rows
 from switchyard.cli.app.errors import InvalidArgument
-from switchyard.cli.app.options import EnvOption, JsonOption
+from switchyard.cli.app.options import EnvOption, JsonOption, RunOption
 from switchyard.cli.app.target import Env, open_readable_target
 from switchyard.cli.commands.audit.reconcile import parse_since
 
@@ -35,6 +35,7 @@ async def access(  # noqa: PLR0917 - options, each by its name
     agent: Annotated[str | None, typer.Option(help="Only what this agent used.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The most rows.")] = 200,
     as_json: JsonOption = False,
+    run: RunOption = None,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """List what was read in a user's name: when, in which case, by which agent, for which service and scope."""
@@ -44,7 +45,7 @@ async def access(  # noqa: PLR0917 - options, each by its name
         remedy = "take `subject` from the case's rows in audit.transition"
         raise InvalidArgument(f"{user} is no user: expected a UUID", remedy=remedy) from error
     start = None if since is None else parse_since(since, datetime.now(UTC))
-    async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
+    async with open_readable_target(env, run) as target, audit_log.open_audit_reader(target) as log:
         found = await log.accesses(person, since=start, agent=agent, limit=limit)
     shown = "the latest; --limit shows more" if len(found) == limit else f"in the name of {person}"
     rows = [*map(asdict, found)] if as_json else [*map(_row, found)]

@@ -17,7 +17,7 @@ from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import console, count, print_json, print_text
 from switchyard.cli.app.keys import report_invalid_keys
 from switchyard.cli.app.lazy import load_app
-from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption
+from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption, RunOption
 from switchyard.cli.app.target import Env, Target, open_readable_target
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ async def replay(  # noqa: PLR0917 - options, each by its name
         bool, typer.Option("--seals", help="Also check seals and signatures: needs SWITCHYARD_STATE_KEYS.")
     ] = False,
     as_json: JsonOption = False,
+    run: RunOption = None,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Decide again what the router decided, from the log alone, and name the first decision that differs in each case.
@@ -71,7 +72,7 @@ async def replay(  # noqa: PLR0917 - options, each by its name
     Nothing is published and nothing is changed. Exit code 1 if a decision differs.
     """
     started = time.monotonic()
-    found = await replay_scope(env, case, day.date() if day else None, corpus_file, save, check_seals=seals)
+    found = await replay_scope(env, case, day.date() if day else None, corpus_file, save, check_seals=seals, run=run)
     if as_json:
         print_json({**asdict(found), "divergences": [str(each) for each in found.divergences], "ok": found.ok})
     else:
@@ -135,7 +136,14 @@ def replay_and_count(
 
 
 async def replay_scope(
-    env: Env, prefix: str | None, day: date | None, corpus_file: Path | None, save: Path | None, *, check_seals: bool
+    env: Env,
+    prefix: str | None,
+    day: date | None,
+    corpus_file: Path | None,
+    save: Path | None,
+    *,
+    check_seals: bool,
+    run: str | None = None,
 ) -> ReplayReport:
     """Replay a case, a day, everything, or a file. Raises `CommandFailed` for an input that cannot be read."""
     from switchyard.cli.app import corpus
@@ -147,7 +155,7 @@ async def replay_scope(
             for rows in corpus.read_cases(load_app().catalogue, corpus_file):
                 replay_and_count(rows, found, keys, timedelta(0))
             return found
-        async with open_readable_target(env) as target, open_audit_reader(target) as log:
+        async with open_readable_target(env, run) as target, open_audit_reader(target) as log:
             keys = _load_keys(target) if check_seals else (None, None)
             case_id = await resolve_case_id(log, prefix) if prefix else None
             async with aclosing(log.cases(case_id=case_id, day=day)) as cases:

@@ -15,7 +15,7 @@ from switchyard.cli.app.console import Field, console, count, print_json, print_
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.keys import load_receipt_keys, open_receipt_signer
 from switchyard.cli.app.lazy import CommandGroup, load_app
-from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption
+from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption, RunOption
 from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ async def release(
 
 
 @app.command()
-async def show(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+async def show(as_json: JsonOption = False, run: RunOption = None, env: EnvOption = Env.LOCAL) -> None:
     """Show the policies in force and the legal holds."""
     from switchyard.audit.retention.retention import read_retention
 
-    async with open_readable_target(env) as target, open_pool(target, "audit") as pool:
+    async with open_readable_target(env, run) as target, open_pool(target, "audit") as pool:
         policies, holds = await read_retention(pool)
     for row in policies:
         keep_for, duty_for = row.pop("keep_for"), row.pop("duty_for")

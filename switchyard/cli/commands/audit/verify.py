@@ -9,7 +9,7 @@ import typer
 
 from switchyard.cli.app.audit_log import open_audit_reader, open_checkpoint_verifier, resolve_case_id
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
-from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption
+from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption, RunOption
 from switchyard.cli.app.target import Env, open_readable_target
 
 if TYPE_CHECKING:
@@ -25,13 +25,14 @@ _ALARMS = (
 )
 
 
-async def verify(
+async def verify(  # noqa: PLR0917 - options, each by its name
     case: AnyCaseArgument = None,
     day: DayOption = None,
     checkpoints: Annotated[
         bool, typer.Option("--checkpoints", help="Compare the whole log with its checkpoints in S3.")
     ] = False,
     as_json: JsonOption = False,
+    run: RunOption = None,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Prove the chain: no event is altered, missing or forged, and no case lacks its ending. Exit code 1 otherwise.
@@ -39,7 +40,7 @@ async def verify(
     MACs are checked with SWITCHYARD_ROW_KMS_KEY_ID, signatures with SWITCHYARD_APPROVERS and SWITCHYARD_OPERATORS.
     """
     checkpointed = None
-    async with open_readable_target(env) as target:
+    async with open_readable_target(env, run) as target:
         async with open_audit_reader(target) as log:
             case_id = await resolve_case_id(log, case) if case else None
             report = await log.verify(case_id=case_id, day=day.date() if day else None)

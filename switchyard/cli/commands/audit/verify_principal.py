@@ -10,7 +10,7 @@ from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import console, print_json, print_text
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.keys import report_invalid_keys
-from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption
+from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, RunOption
 from switchyard.cli.app.target import Env, open_readable_target
 
 if TYPE_CHECKING:
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from switchyard.runtime.storage.artefacts import Artefacts
 
 
-async def verify_principal(case: CaseArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+async def verify_principal(
+    case: CaseArgument, as_json: JsonOption = False, run: RunOption = None, env: EnvOption = Env.LOCAL
+) -> None:
     """Verify who asked, by the statement that the ingress signed and its public key. Exit code 1 if it is invalid."""
     from switchyard.case_manager.principals import PrincipalKeys
 
-    async with open_readable_target(env) as target:
+    async with open_readable_target(env, run) as target:
         with report_invalid_keys():
             keys = PrincipalKeys(target.settings.principal_keys)
         async with audit_log.open_audit_reader(target) as log:

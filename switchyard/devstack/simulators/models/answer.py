@@ -17,9 +17,12 @@ from typing import Any
 from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, ReplyBlock, StopReason
 from switchyard.devstack.simulators.models.script import ComposeSpec, ReplySpec, RuleCondition, ScriptRule
 
+NOT_SCRIPTED = "not_scripted"
+"""The error code of a call that the script has no answer to."""
+
 NO_RULE_REPLY = (
     "[model simulator] No rule of the script fits this prompt, so there is no answer to it. "
-    "This is a scripted simulator, not a model."
+    "This is a scripted simulator, not a model. Remedy: use a real model, or add a rule to the script."
 )
 _PLACEHOLDER = re.compile(r"\$(?:(?P<dollar>\$)|(?P<plain>[A-Za-z_]\w*|\d+)|\{(?P<braced>[A-Za-z_][\w.-]*|\d+)\})")
 

@@ -10,15 +10,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from switchyard.devstack.simulators.models.answer import answer_prompt
+from switchyard.devstack.simulators.models.answer import NOT_SCRIPTED, answer_prompt
 from switchyard.devstack.simulators.models.bedrock import BedrockWire, read_converse_request
 from switchyard.devstack.simulators.models.calls import RecordedCall, report_calls
 from switchyard.devstack.simulators.models.delivery import SCRIPTED_HEADER, ResponseDelivery, WireFormat
 from switchyard.devstack.simulators.models.embeddings import embed_text, is_embedding_model
 from switchyard.devstack.simulators.models.exchange import InvalidModelRequest, Prompt
-from switchyard.devstack.simulators.models.faults import FaultBoard, InjectedFault
+from switchyard.devstack.simulators.models.faults import FaultBoard, FaultDecision, InjectedFault
 from switchyard.devstack.simulators.models.openai_wire import OpenAIWire, read_chat_request
-from switchyard.devstack.simulators.models.plan import FailureResponse
+from switchyard.devstack.simulators.models.plan import FailureResponse, ResponsePlan
 from switchyard.devstack.simulators.models.script import SimulatorScript
 
 
@@ -81,6 +81,9 @@ class ModelSimulator:
         rule = found.rule.name if found.rule else None
         decision = self.faults.decide(prompt, rule, found.rule.fault if found.rule else None)
         scripted = found.problem is None
+        if not scripted and decision.planned is None:
+            why = found.reply.blocks[0].text
+            decision = FaultDecision(ResponsePlan(failure=FailureResponse(400, code=NOT_SCRIPTED, message=why)))
         call = RecordedCall(prompt.wire, prompt.model, rule, prompt.stream, decision.planned, scripted)
         self.calls.append(call)
         return ResponseDelivery(wire, prompt, found.reply, decision, call)

@@ -21,7 +21,7 @@ from snowflake.connector.errors import DatabaseError, ProgrammingError
 from sqlglot import exp, parse
 from sqlglot.errors import ParseError
 
-from switchyard.devstack.simulators.snowflake.load import WarehouseRole, WarehouseSchema, load_warehouse
+from switchyard.devstack.simulators.snowflake.load import DESCRIPTION, WarehouseRole, WarehouseSchema, load_warehouse
 
 DEFAULT_TIMEOUT_S = 60
 ROLE_NOT_GRANTED = 390189
@@ -131,6 +131,10 @@ class RoleCursor(FakeSnowflakeCursor):
         query = statements[0]
         known = {"", self._conn.warehouse_schema.database}, {"", self._conn.warehouse_schema.namespace}
         for table in query.find_all(exp.Table):
+            if table.db.upper() == "INFORMATION_SCHEMA" and table.name.upper() in {"TABLES", "COLUMNS"}:
+                table.set("catalog", None)
+                table.set("db", exp.to_identifier(DESCRIPTION))
+                continue
             if not isinstance(table.this, exp.Identifier) or not (
                 table.catalog.upper() in known[0] and table.db.upper() in known[1]
             ):

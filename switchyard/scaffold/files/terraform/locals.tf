@@ -54,11 +54,13 @@ locals {
   # From the account's registry: tasks cannot reach another one.
   images = { for name, digest in var.images : name => "${module.github_oidc.repositories[name]}@${digest}" }
 
+  database_group_ids = { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }
+
   # A process has at most two pools of four connections, and a deployment runs the old and the new tasks together.
   wanted_connections = {
     for database in ["work", "audit"] : database => sum([
       for node, process in local.processes :
-      process.database == database ? local.sizes[node].most * 8 * 2 : 0
+      contains(process.databases, database) ? local.sizes[node].most * 8 * 2 : 0
     ])
   }
 }

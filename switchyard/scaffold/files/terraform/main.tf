@@ -127,26 +127,25 @@ module "audit_db" {
 
 # Each consumer of the catalogue has a queue, a service and a role; none is listed by hand.
 module "agent" {
-  source            = "./modules/agent"
-  for_each          = local.topology.consumers
-  node              = each.key
-  consumer          = each.value
-  queues            = local.topology.queues
-  generated         = local.generated
-  facts             = local.facts
-  extra_environment = lookup(var.settings, each.key, {})
-  image             = local.images[each.value.name]
-  architecture      = var.architecture
-  size              = local.sizes[each.key]
-  frozen            = contains(local.frozen, each.key)
-  oldest_message_s  = lookup(var.oldest_message_s, each.key, var.oldest_message_s["default"])
-  queues_key_arn    = module.bus.queues_key_arn
-  logs_key_arn      = module.telemetry.logs_key_arn
-  alerts_topic_arn  = module.telemetry.alerts_topic_arn
-  log_days          = var.log_days
-  cluster           = module.telemetry.cluster
-  database_group_id = each.value.database == null ? null : { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }[each.value.database]
-  load_balancer     = null
+  source             = "./modules/agent"
+  for_each           = local.topology.consumers
+  node               = each.key
+  consumer           = each.value
+  queues             = local.topology.queues
+  generated          = local.generated
+  facts              = local.facts
+  extra_environment  = lookup(var.settings, each.key, {})
+  image              = local.images[each.value.name]
+  architecture       = var.architecture
+  size               = local.sizes[each.key]
+  frozen             = contains(local.frozen, each.key)
+  oldest_message_s   = lookup(var.oldest_message_s, each.key, var.oldest_message_s["default"])
+  queues_key_arn     = module.bus.queues_key_arn
+  logs_key_arn       = module.telemetry.logs_key_arn
+  alerts_topic_arn   = module.telemetry.alerts_topic_arn
+  log_days           = var.log_days
+  cluster            = module.telemetry.cluster
+  database_group_ids = { for name in each.value.databases : name => local.database_group_ids[name] }
   network = {
     vpc_id             = module.network.vpc_id
     subnet_ids         = module.network.subnet_ids[length(each.value.egress) == 0 ? "private" : join("-", each.value.egress)]
@@ -166,7 +165,7 @@ module "operations" {
   image               = local.images.cli
   architecture        = var.architecture
   jobs_enabled        = length(var.frozen) == 0
-  database_group_ids  = { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }
+  database_group_ids  = local.database_group_ids
   stop_publishing_arn = module.bus.stop_publishing_arn
   alerts_topic_arn    = module.telemetry.alerts_topic_arn
   logs_key_arn        = module.telemetry.logs_key_arn

@@ -7,7 +7,7 @@ from functools import partial
 from contracts.cards import UNIT_CONVERTER_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
-from services.specialists.models import build_specialist_model
+from services.models import build_agent_model
 from services.specialists.unit_converter.agent import build_agent
 from services.specialists.unit_converter.handlers import answer_question
 from switchyard.protocol.fields import Contract
@@ -22,7 +22,7 @@ async def run() -> None:
     """Serve the unit converter."""
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
-        model = build_specialist_model(ModelSettings(), policy_version="unit_converter/1")
+        model = build_agent_model("unit_converter", ModelSettings(), policy_version="unit_converter/1")
         await process.warm_start_model(model)
         handler = partial(answer_question, artefacts=artefacts, model=model, agent=build_agent(model))
         return {AnswerQuestion: handler}
