@@ -53,7 +53,7 @@ def test_process_without_events_is_a_server_with_needs_and_without_a_queue() -> 
     assert (needed.consumer, needed.database, needed.has_inbox, needed.egress) == (None, "work", False, ("outside",))
     assert (needed.emits, needed.quarantines, needed.decrypts_artefacts) == ((), False, False)
     assert "sqs" not in str(task_policy(needed))
-    assert topology(app)["servers"]["server_one"]["database"] == "work"
+    assert topology(app)["servers"]["server_one"]["databases"] == ["work"]
     assert "server_one" not in topology(app)["consumers"]
 
 
