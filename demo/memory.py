@@ -59,7 +59,7 @@ class DemoMemory:
         await self._ask(MEMORY_QUESTION, "used")
         result = await submit_forgetting(self.target, self.subject, operator="oncall", reason="the user asked")
         print_text(f"`switchyard memory forget`, signed by oncall: {result}")
-        await self._show_receipt("user")
+        await self._show_receipt("operator")
         used = await self._ask(MEMORY_QUESTION, "nothing remembered")
         reasons = {row["reason"] for row in await self.log.fetch(_RECEIPTS, MEMORY_TENANT)}
         return {"receipts": sorted(reasons), "used_after_forgetting": used}

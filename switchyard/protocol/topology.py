@@ -8,7 +8,7 @@ from typing import Any
 
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, UPSTREAM_PREFIX, Catalogue
 from switchyard.protocol.envelope import SOURCE_PREFIX
-from switchyard.protocol.events.upstream import FeedbackGiven, GrantRenewed, SuppressionRequested
+from switchyard.protocol.events.upstream import FeedbackGiven, ForgettingRequested, GrantRenewed, SuppressionRequested
 
 BUS = "switchyard"
 DEFAULT_BUS = "default"
@@ -25,7 +25,7 @@ SUBMISSIONS, SUPPRESSIONS = "submissions", "suppressions"
 """Lanes of the case manager: what upstream systems send has queues of its own, so that approvals and endings, and
 suppressions and renewed grants among the submissions, wait behind none of it."""
 
-REPORTS = (SuppressionRequested.__name__, GrantRenewed.__name__, FeedbackGiven.__name__)
+REPORTS = tuple(report.__name__ for report in (SuppressionRequested, GrantRenewed, FeedbackGiven, ForgettingRequested))
 """What upstream systems report, beside what they submit."""
 
 _LIVE: dict[str, Any] = {"replay-name": [{"exists": False}]}

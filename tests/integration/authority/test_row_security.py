@@ -272,8 +272,12 @@ select distinct n.nspname || '.' || p.proname as name from pg_proc p join pg_nam
 where p.prosecdef and has_schema_privilege($1::text::name, n.oid, 'usage')
   and has_function_privilege($1::text::name, p.oid, 'execute')
 """
-UNSCOPED_FUNCTIONS = {"case_manager.case_facts"}
-"""Of the table of reasons: the claim compares the command with it, before there is a scope."""
+UNSCOPED_FUNCTIONS = {
+    "case_manager.case_facts",
+    *(f"case_manager.{name}" for name in ("open_forgettings", "end_forgetting", "forgettings_of")),
+}
+"""Of the table of reasons: the claim compares the command with the first, before there is a scope; what users want
+forgotten is of no session."""
 
 SCOPED_FUNCTIONS = {
     "case_manager.effect_facts": ("email_sender", "select count(*) from case_manager.effect_facts($1)"),
