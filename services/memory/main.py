@@ -21,7 +21,7 @@ from services.memory.store import MemoryStore
 from services.models import build_agent_model
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import Task, TaskHandler
-from switchyard.runtime.models.clients import ModelSettings, model_budget
+from switchyard.runtime.models.clients import ModelSettings, model_budget, open_bedrock
 from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
@@ -55,7 +55,7 @@ async def run() -> None:
             async with model_budget(model, task, margin_ms=MEMORY_MARGIN_MS):
                 return await read_choice(agent, question)
 
-        bedrock = await process.client("bedrock-runtime", endpoint_url=models.bedrock_endpoint_url)
+        bedrock = await open_bedrock(process, models)
         long_term = LongTermMemory(
             FactStore(pool),
             artefacts,

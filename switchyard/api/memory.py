@@ -32,7 +32,7 @@ OPENED = ("memory", "question", "answer")
 @dataclass(frozen=True)
 class CallerMemory:
     """Reads what is remembered. `schema` of the work database has the functions `remembered_by` and `sealed_memory_by`,
-    which find a person by the fingerprint of their name and nobody else."""
+    which find a person by the fingerprint of their name only."""
 
     schema: str
     cases: CallerCases

@@ -1,7 +1,7 @@
 """Forgetting at a user's own request: the ingress signs it, the case manager checks who asks, memory deletes.
 
-The log keeps the signed statement. It names the person by a commitment, so that the log holds no name: whoever has the
-name and the nonce can check it, and the nonce is not kept.
+The log keeps the signed statement. It names the person by a commitment, so that the log holds no name: the case manager
+checks it by the nonce, which is kept nowhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Users see what is remembered of them, and have it forgotten: their own and nobody else's."""
+"""Users see what is remembered of them, and have it forgotten: their own only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user asks to be forgotten: what the function signs, and that nobody asks for another."""
+"""A user asks to be forgotten: what the function signs, and for whom."""
 
 from __future__ import annotations
 
