@@ -174,8 +174,9 @@ test-broker-conformance: $(READY) ## FastStream's own suites for the broker, fro
 	$(BIN)/python -m tests.faststream_sqs.conformance $(FASTSTREAM)
 
 .PHONY: test-packages
-test-packages: $(READY) ## Each library of packages/ alone, from its wheel, on every supported Python of this machine (a quarter of an hour; needs the network)
+test-packages: $(READY) ## Each library of packages/ alone, from its wheel, on every supported Python of this machine, and the broker's README from a new environment (seven minutes; needs the network)
 	$(BIN)/python -m tests.packages
+	$(BIN)/python -m tests.newcomer
 
 .PHONY: lock-localstack
 lock-localstack: $(READY) ## Resolve tests/faststream_sqs/localstack.in again, as of LocalStack's release

@@ -38,8 +38,15 @@ LIBRARIES = (
         "faststream_sqs",
         ("jsonschema", "ministack", "opentelemetry-instrumentation-botocore", "opentelemetry-sdk"),
         extras="[otel,prometheus]",
-        # The cost is compared with bench/; the distribution and README tests build and read the folder itself.
-        elsewhere=("test_cost.py", "test_distribution.py", "test_readme.py", "test_examples.py", "conformance"),
+        # The cost is compared with bench/; the others build and read the folder itself, or run its examples.
+        elsewhere=(
+            "test_cost.py",
+            "test_distribution.py",
+            "test_readme.py",
+            "test_examples.py",
+            "test_fastapi.py",
+            "conformance",
+        ),
     ),
 )
 

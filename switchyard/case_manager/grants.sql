@@ -1,3 +1,11 @@
+-- The case manager decides commands of operators and records what follows. It writes no command, takes back no stop but a
+-- halt, and changes nothing of what intake recorded.
+revoke insert, update, delete on case_manager.operator_command from case_manager;
+revoke update, delete on case_manager.control, case_manager.submission from case_manager;
+grant update (decided_at, result) on case_manager.operator_command to case_manager;
+grant update (queued, parked) on case_manager.submission to case_manager;
+grant execute on function case_manager.lift_halt to case_manager;
+
 -- The people who run the system: halting, cancelling, deciding and asking for retries, and nothing else.
 grant usage on schema case_manager to operator, reviewer;
 grant select on case_manager.approval_queue, case_manager.halted to operator;

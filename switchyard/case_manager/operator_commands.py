@@ -36,7 +36,7 @@ EVERY_TENANT = "every-tenant"
 
 
 def read_command(row: Mapping[str, Any]) -> OperatorCommand:
-    """A command as its signer had it, from a row of `operator_command` or `undecided_stop`."""
+    """A command as its signer had it, from a row of `operator_command`."""
     fields = {name: row[name] for name in ("action", "target", "operator", "reason", "signature")}
     return OperatorCommand(command_id=str(row["command_id"]), signed_at=timestamp(row["signed_at"]), **fields)
 
@@ -97,7 +97,7 @@ class OperatorCommands:
                 done = await transaction.execute("stop", "halted_playbook", target, *by)
                 return ("halted", self._report(PlaybookHalted, command)) if done else ("was halted already", None)
             case "resume":
-                if await transaction.execute("resume", target, moment(command.signed_at)):
+                if await transaction.value("resume", target, moment(command.signed_at)):
                     return "resumed", self._report(PlaybookResumed, command)
                 kept = await transaction.value("is_halted", target)
                 return "refused: it was halted after this was signed; sign again" if kept else "was not halted", None

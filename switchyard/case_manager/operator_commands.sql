@@ -19,12 +19,7 @@ insert into control (kind, key, by, why, command_id) values ($1, $2, $3, $4, $5)
 
 -- name: resume
 -- $2 when it was signed: what was kept since before a halt lifts none. A halt's own clock may be ahead of ours.
-delete from control where kind = 'halted_playbook' and key = $1
-  and not exists (
-    select from operator_command halt
-    where halt.action = 'halt' and halt.target = $1 and halt.result in ('halted', 'was halted already')
-      and least(halt.signed_at, halt.received_at) > $2
-  )
+select lift_halt($1, $2)
 
 -- name: is_halted
 select exists (select from control where kind = 'halted_playbook' and key = $1)

@@ -213,8 +213,12 @@ class CaseRetrier:
         async with self._database.transaction() as transaction:
             stops: Any = await transaction.row("stops", case_id)
             if stops["cancelled"] or stops["halted"]:
-                what = "the case is cancelled" if stops["cancelled"] else "its playbook is halted"
-                raise PermanentTaskError("stopped", what, None, "lift it in the control table first, and ask again")
+                what, remedy = (
+                    ("an operator cancelled the case", "submit it anew: a cancellation stands")
+                    if stops["cancelled"]
+                    else ("its playbook is halted", "resume it with `switchyard playbook resume`, and ask again")
+                )
+                raise PermanentTaskError("stopped", what, None, remedy)
             await transaction.execute(
                 "reopen", case_id, attempt, request_id, operator, event["event_id"], event_text(event)
             )

@@ -12,7 +12,12 @@ select o.event from case_ending c join outbox o using (event_id) where c.case_id
 
 -- name: stops
 select
-  exists (select from control where kind = 'cancelled_case' and key = $1::text) as cancelled,
+  exists (select from control where kind = 'cancelled_case' and key = $1::text)
+    -- Signed when the case was closed: who performs its effects obeys it all the same.
+    or exists (
+      select from operator_command
+      where action = 'cancel' and target = $1::text and result = 'refused: the case is closed already'
+    ) as cancelled,
   exists (
     select from control c join submission s on c.key = s.playbook
     where c.kind = 'halted_playbook' and s.case_id = $1::text::uuid

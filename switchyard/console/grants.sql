@@ -32,4 +32,16 @@ begin
   execute 'create view task as ' || array_to_string(parts, ' union all ');
   comment on view task is 'Every task that some agent has or had in its inbox.';
   execute format('grant select on task to %I', role);
+
+  -- What all producers published, without the events.
+  parts := '{}';
+  foreach agent in array array['case_manager'] || string_to_array(current_setting('switchyard.agents'), ',') loop
+    parts := parts || format(
+      'select %L::text as producer, event_id, case_id, digest, opened_on, type, stored_at from %I.outbox where publish_after < ''infinity''',
+      agent, agent);
+  end loop;
+  drop view if exists published_event;
+  execute 'create view published_event as ' || array_to_string(parts, ' union all ');
+  comment on view published_event is 'Every event that some producer stored to publish it.';
+  execute format('grant select on published_event to %I', role);
 end $$;

@@ -21,6 +21,9 @@ LEGEND: dict[BarKind, str] = {
     "model": "model that answered",
     "model-lost": "model attempt that was left",
 }
+MIN_ROUTER_MS = 50.0
+MIN_ROUTER_SHARE = 0.02
+"""A message that waited shorter for the router has no lane: neither this long nor this share of the case."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,19 @@ class StepTiming:
 
 def draw_waterfall(steps: Sequence[StepTiming], work_ms: Mapping[str, float], causes: Mapping[str, str]) -> Waterfall:
     """The lanes of a case. `work_ms` says how long the task of a command was worked on, by the command's event id;
-    `causes` names the command of each step. Steps of the router take no time of their own and are left out."""
+    `causes` names the command of each step. The router takes no time of its own: what it routed has one lane, of queue
+    delay, where that is a part of the case that can be seen."""
+    span = max((step.at_ms for step in steps), default=0.0) or 1.0
+    shown, routed = [], set()
+    for step in steps:
+        if step.cause_ms is None:
+            continue
+        if step.node == ROUTER:
+            cause = causes.get(step.event_id, step.event_id)
+            if cause in routed or step.at_ms - step.cause_ms < max(MIN_ROUTER_MS, MIN_ROUTER_SHARE * span):
+                continue
+            routed.add(cause)
+        shown.append(step)
     lanes = [
         Lane(
             step.node,
@@ -94,10 +109,8 @@ def draw_waterfall(steps: Sequence[StepTiming], work_ms: Mapping[str, float], ca
             _bars(step, work_ms, causes),
             step.failed,
         )
-        for step in steps
-        if step.cause_ms is not None and step.node != ROUTER
+        for step in shown
     ]
-    span = max((step.at_ms for step in steps), default=0.0) or 1.0
     used = {bar.kind for lane in lanes for bar in lane.bars}
     return Waterfall(tuple(lanes), span, tuple(kind for kind in LEGEND if kind in used), _ticks(span))
 
@@ -106,6 +119,8 @@ def _bars(step: StepTiming, work_ms: Mapping[str, float], causes: Mapping[str, s
     begin, end = min(step.cause_ms or 0.0, step.at_ms), step.at_ms
     if step.node == CASE_MANAGER and step.cause_transition in _WAITS:
         return (Bar("wait", begin, end, LEGEND["wait"]),)
+    if step.node == ROUTER:
+        return (Bar("queue", begin, end, LEGEND["queue"]),)
     worked = work_ms.get(causes.get(step.event_id, ""))
     if worked is None:
         bars = [Bar("unsplit", begin, end, LEGEND["unsplit"])]

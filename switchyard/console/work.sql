@@ -6,6 +6,13 @@ from console.task where case_id = $1
 select node, event_id::text, case_id::text, type, claims, failures, last_error, claimed_at, lease_until
 from console.task where completed_at is null order by claimed_at limit 201
 
+-- name: published
+-- A minute is what a delivery may take.
+select producer, event_id, case_id::text, digest, opened_on, type, stored_at
+from console.published_event
+where stored_at between clock_timestamp() - interval '1 hour' and clock_timestamp() - interval '1 minute'
+order by stored_at desc limit 5000
+
 -- name: halted
 select playbook, by, why, since from case_manager.halted order by playbook
 

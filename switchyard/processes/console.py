@@ -140,7 +140,7 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
             SwitchViews(pages, SwitchReader(audit, work, parts.clock), cases, commands, app.current),
             TailViews(pages, tail),
             DashboardViews(pages, DashboardReader(audit, prices)),
-            ProofViews(pages, audit, DayVerifier(log), _exporter(settings, parts)),
+            ProofViews(pages, audit, work, DayVerifier(log), _exporter(settings, parts)),
         ),
     )
 

@@ -39,9 +39,9 @@ from switchyard.runtime.database.connections import Database
 from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.storage.artefacts import Artefacts
 
-RECEIVED_AT_ONCE, SUBMISSION_POLLERS = 200, 6
-"""Submissions in hand at once, and polls for them. Each is only stored for its turn, so a flood leaves the queue as
-fast as SQS hands it out."""
+RECEIVED_AT_ONCE, SUBMISSION_POLLERS = 200, 3
+"""Submissions in hand at once, and polls for them, per lane. Each is only stored for its turn, so a flood leaves its
+queue as fast as SQS hands it out."""
 
 
 async def run_router(table: RoutingTable) -> None:
@@ -152,9 +152,10 @@ async def run_case_manager(
         )
         process.check("database", lambda: breaker.available)
         process.subscribe(manager.handle, breaker=breaker, dead_letters=manager.handle_dead_letter)
-        process.subscribe_lane(
-            SUBMISSIONS, manager.handle, breaker=breaker, concurrency=RECEIVED_AT_ONCE, pollers=SUBMISSION_POLLERS
-        )
+        for lane in SUBMISSIONS:
+            process.subscribe_lane(
+                lane, manager.handle, breaker=breaker, concurrency=RECEIVED_AT_ONCE, pollers=SUBMISSION_POLLERS
+            )
         process.subscribe_lane(SUPPRESSIONS, manager.handle, breaker=breaker)
         for number in range(INTAKE_WORKERS):
             name = f"intake-{number + 1}"

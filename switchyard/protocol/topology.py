@@ -21,9 +21,11 @@ VISIBILITY_SECONDS = 30
 MAX_RECEIVES = 100
 """A high backstop: attempts are counted in the inbox, a receive is not an attempt."""
 
-SUBMISSIONS, SUPPRESSIONS = "submissions", "suppressions"
+SUBMISSIONS = tuple(f"submissions-{number}" for number in range(1, 5))
+SUPPRESSIONS = "suppressions"
 """Lanes of the case manager: what upstream systems send has queues of its own, so that approvals and endings, and
-suppressions and renewed grants among the submissions, wait behind none of it."""
+suppressions and renewed grants among the submissions, wait behind none of it. Submissions have several, by the first
+character of their source's name: a flood fills one of them."""
 
 REPORTS = tuple(report.__name__ for report in (SuppressionRequested, GrantRenewed, FeedbackGiven, ForgettingRequested))
 """What upstream systems report, beside what they submit."""
@@ -85,15 +87,28 @@ def _rules(catalogue: Catalogue, node: str) -> tuple[BusRule, ...]:
     if node != CASE_MANAGER:
         return (addressed,)
     types = [type_.name for type_ in catalogue.types_emitted_by(UPSTREAM_PREFIX)]
-    lanes = {
-        SUBMISSIONS: [name for name in types if name not in REPORTS],
-        SUPPRESSIONS: [name for name in REPORTS if name in types],
-    }
-    return (addressed, *(_upstream_rule(node, lane, types) for lane, types in lanes.items() if types))
+    submitted = [name for name in types if name not in REPORTS]
+    reported = [name for name in REPORTS if name in types]
+    rules = [addressed]
+    if submitted:
+        rules += [_upstream_rule(node, lane, submitted, _prefixes(lane)) for lane in SUBMISSIONS]
+    if reported:
+        rules.append(_upstream_rule(node, SUPPRESSIONS, reported, [UPSTREAM_PREFIX]))
+    return tuple(rules)
 
 
-def _upstream_rule(node: str, lane: str, types: list[str]) -> BusRule:
-    pattern = {"source": [{"prefix": UPSTREAM_PREFIX}], "detail-type": types} | _LIVE
+def submission_lane(source: str) -> str:
+    """The lane of an upstream's submissions."""
+    return SUBMISSIONS[ord(source[len(UPSTREAM_PREFIX)]) % len(SUBMISSIONS)]
+
+
+def _prefixes(lane: str) -> list[str]:
+    sources = (UPSTREAM_PREFIX + chr(code) for code in range(ord("!"), ord("~") + 1))
+    return [source for source in sources if submission_lane(source) == lane]
+
+
+def _upstream_rule(node: str, lane: str, types: list[str], prefixes: list[str]) -> BusRule:
+    pattern = {"source": [{"prefix": prefix} for prefix in prefixes], "detail-type": types} | _LIVE
     return BusRule(f"{BUS}-{lane}", pattern, queue_name(node, lane))
 
 

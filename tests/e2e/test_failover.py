@@ -49,7 +49,7 @@ async def test_command_has_the_p95_of_later_steps(deployment: Deployment) -> Non
     playbook = PLAYBOOKS[CURRENT["assist"]]
     sent = {event["type"]: event.get("later_p95_ms") for event in await deployment.events(case)}
     taken = [step for step in playbook.steps.values() if step.command.__name__ in sent]
-    assert {step.name for step in taken} == {"triage", "specialist", "drafter"}
+    assert {step.name for step in taken} - playbook.side_steps == {"triage", "specialist", "drafter"}
     for step in taken:
         assert sent[step.command.__name__] == playbook.later_p95_ms(CATALOGUE, step.name)
 

@@ -7,9 +7,9 @@ import os
 import psutil
 import pytest
 
-from services.app import APP
+from services.app import API, APP
 from switchyard.app.console_process import CONSOLE
-from switchyard.audit.records.roles import READER
+from switchyard.audit.records.roles import CALLERS, READER
 from switchyard.devstack.identity.exchange import EXCHANGE_SECRET_VARIABLE
 from switchyard.devstack.identity.provider import CONSOLE_SECRET_VARIABLE, FRONT_END_SECRET_VARIABLE
 from switchyard.devstack.stack.identity import EXCHANGE, PROVIDER
@@ -96,16 +96,20 @@ def test_secret_of_a_role_is_held_by_no_process_of_another(deployment: Deploymen
     for row in deployment.stack.status():
         for variable, texts in secrets_in(psutil.Process(row.pid).environ()).items():
             if variable.endswith("_DB_URL"):
-                # The console reads the log as its readers do, and has a role of its own for all else.
-                reads = (row.name, variable) == (CONSOLE, "SWITCHYARD_AUDIT_DB_URL")
-                assert {text.partition(":")[0] for text in texts} == {READER if reads else row.name}, "a role each"
+                # Console and API read the log as its readers and callers do, and have roles of their own for all else.
+                reader = (
+                    {CONSOLE: READER, API: CALLERS}.get(row.name) if variable.startswith("SWITCHYARD_AUDIT") else None
+                )
+                assert {text.partition(":")[0] for text in texts} == {reader or row.name}, "a role each"
             for text in texts if not SIMULATED.fullmatch(variable) else ():
                 shared.setdefault(text, set()).add(row.name)
     # The vault's key is that of all who seal persons' data, or open it for a person; who signs opt-out links and who
     # checks them share theirs.
     with_inbox = {node for node, needed in needs().items() if needed.has_inbox}
     assert {frozenset(names) for names in shared.values() if len(names) > 1} == {
-        frozenset({*with_inbox, CONSOLE}),
+        frozenset({*with_inbox, CONSOLE, API}),
+        # Both find a person by the fingerprint of their name.
+        frozenset({"case_manager", API}),
         frozenset({"drafter", "email_feedback"}),
         # A client and the server that it logs in to.
         frozenset({"identity", PROVIDER}),

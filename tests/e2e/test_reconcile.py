@@ -109,9 +109,9 @@ async def test_unread_event_is_late_and_lost_event_is_republished(
 
     async def only_the_lost_are_missing() -> bool | None:
         (row,) = await deployment.rows("select count(*) as n from audit.transition where case_id = $1::uuid", cases[0])
-        return row["n"] == 6 or None
+        return row["n"] == 8 or None
 
-    await deployment.until(only_the_lost_are_missing, seconds=20, what="six of nine events in the log")
+    await deployment.until(only_the_lost_are_missing, seconds=20, what="eight of eleven events in the log")
     await deployment.until(lost_ones_are_holes, seconds=20, what="the lost events, and no others, as holes")
     repaired = await asyncio.to_thread(_run, deployment, "--repair")
     assert reported(repaired, "filled") == lost, repaired.stdout + repaired.stderr

@@ -6,8 +6,8 @@ import pytest
 
 from bench.broker.layers import measure_layers
 
-# The median over repeats in which the layers took turns: measured 1.4 to 1.5 on an idle machine.
-_MOST = 1.6
+# The median over repeats in which the layers took turns: measured 1.04 to 1.2, the more the busier the machine.
+_MOST = 1.5
 
 
 @pytest.mark.slow

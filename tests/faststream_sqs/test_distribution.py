@@ -87,7 +87,9 @@ import asyncio, importlib.util
 import faststream_sqs, faststream_sqs.opentelemetry, faststream_sqs.prometheus
 assert faststream_sqs.__file__.startswith({str(tmp_path)!r}), faststream_sqs.__file__
 for other in ("contracts", "services", "switchyard", "latency_failover", "demo"):
-    assert not importlib.util.find_spec(other), other
+    found = importlib.util.find_spec(other)
+    # An editable install leaves data files in a folder of this name, which is no module.
+    assert not (found and found.origin), other
 
 async def main():
     broker = faststream_sqs.SQSBroker("eu-central-1", logger=None)

@@ -1,7 +1,9 @@
 """The short way to the handler and FastStream's own: handlers and applications see the same."""
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,6 +120,28 @@ async def test_concurrent_messages_have_separate_contexts(
     await eventually(lambda: len(seen) == 3)
     assert sorted(seen) == [("a", "a"), ("b", "b"), ("c", "c")]
     assert not taken
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["success", "error"])
+async def test_handled_message_is_freed_without_a_search_for_cycles(
+    make_broker: MakeBroker, queue: "Queue", eventually: Eventually, way: str, fails: bool
+) -> None:
+    broker = make_broker(middlewares=_middlewares(way), logger=None)
+    seen: list[weakref.ref[SQSMessage]] = []
+
+    @broker.subscriber(queue.name, wait_time=0)
+    async def handle(body: str, message: SQSMessage) -> None:
+        seen.append(weakref.ref(message))
+        if fails:
+            raise RuntimeError("no")
+
+    await broker.start()
+    gc.disable()
+    try:
+        await queue.send("hello")
+        await eventually(lambda: seen and seen[0]() is None)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import inspect
 import re
 import runpy
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,38 +16,17 @@ FOLDER = Path(faststream_sqs.__file__).parents[1]
 README = (FOLDER / "README.md").read_text()
 
 
-def test_quick_start_equals_the_minimal_example() -> None:
-    [first, *_] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert first.strip() in (FOLDER / "examples" / "minimal.py").read_text()
+def test_tasks_equal_the_examples() -> None:
+    blocks = re.findall(r"\*\*: `(\w+\.py)`.*?```python\n(.*?)```", README, re.DOTALL)
+    assert [name for name, _ in blocks] == ["worker.py", "test_worker.py", "request.py", "fifo.py", "events.py"]
+    for name, code in blocks:
+        assert (FOLDER / "examples" / name).read_text().endswith(f'"""\n\n{code}'), name
 
 
-async def test_readme_code_runs(tmp_path: Path) -> None:
-    [_, *others] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    tests: list[Callable[[], Awaitable[None]]] = []
-    for number, code in enumerate(others):
-        (tmp_path / f"{number}.py").write_text(code)
-        names = runpy.run_path(str(tmp_path / f"{number}.py"))
-        tests += [names[name] for name in names if name.startswith("test_")]
-    [test] = tests
-    await test()
-
-
-async def test_its_tasks_work_on_sqs(make_broker: Callable[..., SQSBroker], monkeypatch: pytest.MonkeyPatch) -> None:
-    [_, tasks, *_] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(compile(tasks, "README.md", "exec"), names)
-    real = names["broker"]
-    broker = make_broker(declare="create")
-    for subscriber in real.subscribers:
-        subscriber.config.wait_time = 1
-    monkeypatch.setattr(real.config.broker_config, "connection", broker.config.connection)
-    for producer in (real.config.producer, real.config.event_producer):
-        monkeypatch.setattr(producer, "_connection", broker.config.connection)
-    await real.start()
-    try:
-        await names["use"]()
-    finally:
-        await real.stop()
+def test_other_code_runs(tmp_path: Path) -> None:
+    [*_, metrics] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "metrics.py").write_text(metrics)
+    assert isinstance(runpy.run_path(str(tmp_path / "metrics.py"))["broker"], SQSBroker)
 
 
 def test_tests_named_in_the_readme_exist() -> None:

@@ -308,3 +308,33 @@ async def test_place_is_free_before_its_deletion_settles(
     await wired_broker.start()
     await eventually(lambda: len(bodies) == 2)
     settle.set()
+
+
+async def test_messages_received_never_outrun_slow_deletions(
+    wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
+) -> None:
+    """Handled messages that wait for their deletion lose their leases: what is received must not outrun it."""
+    bodies: list[str] = []
+    settle = asyncio.Event()
+
+    async def hold(payload: dict[str, Any]) -> None:
+        await settle.wait()
+
+    wire.intercept["DeleteMessageBatch"] = hold
+
+    @wired_broker.subscriber(queue.name, wait_time=0, concurrency=2)
+    async def handle(body: str) -> None:
+        bodies.append(body)
+
+    await queue.send(*map(str, range(20)))
+    await wired_broker.start()
+    await eventually(lambda: len(bodies) >= 4)
+    for _ in range(20):
+        polls = wire.calls["ReceiveMessage"]
+        await asyncio.sleep(0.02)
+        if wire.calls["ReceiveMessage"] == polls:
+            break
+    assert len(bodies) <= 6
+    assert wire.calls["ReceiveMessage"] == polls
+    settle.set()
+    await eventually(lambda: len(bodies) == 20)

@@ -305,9 +305,9 @@ async def test_long_polls_of_ten_queues_do_not_delay_a_send(
 ) -> None:
     """A client's pool has ten connections by default, and each long poll holds one."""
     for _ in range(10):
-        wired_broker.subscriber((await make_queue()).name, wait_time=2)(_handle)
+        wired_broker.subscriber((await make_queue()).name, wait_time=3)(_handle)
     await wired_broker.start()
     await eventually(lambda: wire.calls["ReceiveMessage"] >= 10)
     before = time.monotonic()
     await wired_broker.publish("hello", queue.name)
-    assert time.monotonic() - before < 0.5
+    assert time.monotonic() - before < 1.5

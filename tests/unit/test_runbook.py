@@ -86,6 +86,7 @@ PAGES = {
     "`alarm=dead_letter`": {"failures"},
     "`alarm=unended`": {"cases"},
     "`alarm=outcome_unknown`": {"switches"},
+    "`alarm=completeness`": {"proof"},
     "`alarm=checkpoint`": {"proof"},
     "`switchyard-NODE-dead-letters`": {"failures"},
     "`switchyard-slo-OBJECTIVE`": {"dashboards", "failures"},

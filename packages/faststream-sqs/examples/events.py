@@ -5,7 +5,6 @@ python events.py
 
 import asyncio
 import json
-import os
 
 from aiobotocore.session import get_session
 from faststream import FastStream
@@ -16,38 +15,31 @@ BUS, QUEUE, REFUSED = "example-shop", "example-shipping", "example-shipping-dlq"
 
 broker = SQSBroker(declare="create")
 app = FastStream(broker)
-orders = broker.event_publisher(bus=BUS, source="shop.tills")
+orders = broker.event_publisher(BUS, source="shop.tills")
 
 
 @broker.subscriber(QUEUE, detail_type="OrderPlaced", source="shop.tills", dead_letter_queue=REFUSED, wait_time=1)
 async def ship(order: dict[str, int], message: SQSMessage) -> None:
-    """The event's detail is the body; what EventBridge put around it is `message.envelope`."""
-    assert message.envelope is not None
+    assert message.envelope is not None  # what EventBridge put around the detail, which is the body
     print(f"shipping order {order['id']}, a {message.envelope.detail_type} from {message.envelope.source}")
 
 
 @broker.subscriber(REFUSED, wait_time=1)
 async def look(body: dict[str, int], message: SQSMessage) -> None:
-    """What a rule sends to the queue but the subscriber does not take is moved here, with the reason."""
     print(f"refused order {body['id']}: {message.headers['reject-reason']}")
     app.exit()
 
 
 @app.after_startup
 async def send() -> None:
-    await connect_the_bus_to_the_queue()
+    await let_the_bus_fill_the_queue()
     await orders.publish({"id": 7}, detail_type="OrderPlaced")
-    await orders.publish({"id": 8}, detail_type="OrderCancelled")
+    await orders.publish({"id": 8}, detail_type="OrderCancelled")  # the rule is too wide
 
 
-async def connect_the_bus_to_the_queue() -> None:
-    """In production, this is in Terraform or CloudFormation. The rule is too wide, to show what happens then."""
-    region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
+async def let_the_bus_fill_the_queue() -> None:  # in production, this is in Terraform or CloudFormation
     session = get_session()
-    async with (
-        session.create_client("sqs", region_name=region) as sqs,
-        session.create_client("events", region_name=region) as events,
-    ):
+    async with session.create_client("sqs") as sqs, session.create_client("events") as events:
         url = (await sqs.get_queue_url(QueueName=QUEUE))["QueueUrl"]
         found = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         arn = found["Attributes"]["QueueArn"]

@@ -6,7 +6,6 @@ python fifo.py
 import asyncio
 
 from faststream import FastStream
-from faststream.exceptions import NackMessage
 
 from faststream_sqs import SQSBroker, SQSMessage
 
@@ -14,15 +13,10 @@ broker = SQSBroker(declare="create")
 app = FastStream(broker)
 
 
-@broker.subscriber(
-    "example-moves.fifo",
-    dead_letter_queue="example-moves-dlq.fifo",
-    max_receives=5,
-    wait_time=1,
-)
+@broker.subscriber("example-moves.fifo", dead_letter_queue="example-moves-dlq.fifo", max_receives=5, wait_time=1)
 async def move(step: int, message: SQSMessage) -> None:
     if step == 2 and message.receive_count == 1:
-        raise NackMessage(delay=1)  # any error does; step 3 waits for it
+        raise ConnectionError("no board")  # step 3 waits for it; other groups do not
     print(f"{message.group_id}: step {step}")
     if step == 3:
         app.exit()

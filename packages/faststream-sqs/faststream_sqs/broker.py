@@ -71,6 +71,8 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         serializer: encodes and casts instead of pydantic.
         provider: overrides dependencies in tests.
         context: values that handlers can request by name.
+        protocol: for AsyncAPI.
+        protocol_version: for AsyncAPI.
         description: for AsyncAPI.
         tags: for AsyncAPI.
         security: for AsyncAPI.
@@ -103,6 +105,8 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         provider: Provider | None = None,
         context: ContextRepo | None = None,
         specification_url: str | None = None,
+        protocol: str = "sqs",
+        protocol_version: str = "custom",
         description: str | None = None,
         tags: Iterable[Tag | TagDict] = (),
         security: BaseSecurity | None = None,
@@ -143,8 +147,8 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
             ),
             specification=BrokerSpec(
                 url=[specification_url or _address(region, endpoint_url)],
-                protocol="sqs",
-                protocol_version="custom",
+                protocol=protocol,
+                protocol_version=protocol_version,
                 description=description,
                 tags=tuple(tags),
                 security=security,

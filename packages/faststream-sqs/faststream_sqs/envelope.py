@@ -60,16 +60,19 @@ def open_envelope(body: str) -> EventBridgeEnvelope | None:
     # The fields of every event (EventBridge user guide, "AWS service event metadata").
     if not isinstance(event, dict) or "detail" not in event:
         return None
-    if not all(isinstance(event.get(name), str) for name in _TEXTS):
-        return None
-    resources, account, region = (event.get(name) for name in ("resources", "account", "region"))
+    for name in _TEXTS:
+        if not isinstance(event.get(name), str):
+            return None
+    resources, account, region = event.get("resources"), event.get("account"), event.get("region")
+    if not isinstance(resources, list):
+        resources = []
     return EventBridgeEnvelope(
         id=event["id"],
         source=event["source"],
         detail_type=event["detail-type"],
         time=event["time"],
         detail=event["detail"],
-        resources=tuple(each for each in resources if isinstance(each, str)) if isinstance(resources, list) else (),
+        resources=tuple([each for each in resources if isinstance(each, str)]),
         account=account if isinstance(account, str) else "",
         region=region if isinstance(region, str) else "",
     )

@@ -27,7 +27,8 @@ class DirectPath:
     FastStream's preparations for middlewares, publishers and further handlers cost about as much as the rest of the
     processing. Any other case takes FastStream's own path.
 
-    It must be called in the message's own task, because it does not remove what it puts in the context.
+    It must be called in the message's own task, because it does not remove what it puts in the context; that task
+    inherits the rest of the context from one that called `enter`.
 
     Args:
         subscriber: the owner of the handler.
@@ -38,8 +39,15 @@ class DirectPath:
         self._subscriber = subscriber
         self._config = config
         self._context = config.context
-        self._constants = {"handler_": subscriber, "logger": config.logger.logger.logger, **config.extra_context}
+        self._log = config.logger.log
         self._lines = CriticalLogMiddleware(config.logger)
+
+    def enter(self) -> None:
+        """Put into the context what all messages have in common. The tasks that the caller starts inherit it."""
+        config = self._config
+        constants = {"handler_": self._subscriber, "logger": config.logger.logger.logger, **config.extra_context}
+        for name, value in constants.items():
+            self._context.set_local(name, value)
 
     async def process(self, unit: Any) -> Any:
         """Run the handler on one unit and return its result, unless that was published; errors pass through."""
@@ -53,13 +61,17 @@ class DirectPath:
             message = None
         if message is None or message.reply_to:
             return await process_with_faststream(self._subscriber, unit)
-        put = self._context.set_local
-        for name, value in self._constants.items():
-            put(name, value)
-        put("log_context", self._subscriber.get_log_context(message))
-        put("message", message)
-        async with self._lines(unit, context=self._context) as lines:
-            result = await call.call(message=message, _extra_middlewares=(lines.consume_scope,))
+        log_context = self._subscriber.get_log_context(message)
+        self._context.set_local("log_context", log_context)
+        self._context.set_local("message", message)
+        self._log("Received", extra=log_context)
+        try:
+            result = await call.call(message=message, _extra_middlewares=())
+        except BaseException as error:
+            lines = self._lines(unit, context=self._context)
+            await lines.__aexit__(type(error), error, error.__traceback__)
+            raise
+        self._log("Processed", extra=log_context)
         return result.body if isinstance(result, Response) else result
 
 

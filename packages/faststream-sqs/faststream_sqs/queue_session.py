@@ -60,7 +60,7 @@ class QueueSession:
         sources: Collection[str] | None,
         log: LogFunction,
     ) -> None:
-        self._queue = queue
+        self.queue = queue
         self._retry = retry
         self._max_receives = max_receives
         self._detail_types = detail_types
@@ -112,7 +112,7 @@ class QueueSession:
         for delivery, is_here in zip(deliveries, fetched, strict=True):
             if not is_here:
                 blocked.add(delivery.group_id)
-            elif is_fifo(self._queue) and delivery.group_id in blocked:
+            elif is_fifo(self.queue) and delivery.group_id in blocked:
                 self.release([delivery])
             else:
                 ready.append(delivery)
@@ -150,7 +150,7 @@ class QueueSession:
     def _deliver(self, raw: RawMessage) -> SQSDelivery:
         return SQSDelivery(
             raw,
-            queue=self._queue,
+            queue=self.queue,
             settlement=self._settlement,
             retry=self._retry,
             max_receives=self._max_receives,
@@ -168,7 +168,7 @@ class QueueSession:
     def _log_no_dead_letter_queue(self, raw: Mapping[str, Any], reason: str) -> None:
         self._log(
             logging.ERROR,
-            f"message {raw['MessageId']} is rejected ({reason}) and `{self._queue}` has no dead-letter queue here: "
+            f"message {raw['MessageId']} is rejected ({reason}) and `{self.queue}` has no dead-letter queue here: "
             "it is left to the queue's redrive policy",
         )
 

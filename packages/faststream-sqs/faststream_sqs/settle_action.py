@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from faststream.exceptions import (
     AckMessage,
@@ -103,19 +104,18 @@ def _partly(policy: AckPolicy, failed: frozenset[str], message_ids: Sequence[str
     return SettleAction(AckStatus.ACKED, failed=failed)
 
 
-async def settle_deliveries(
+def settle_deliveries(
     action: SettleAction,
     deliveries: Sequence[SQSDelivery],
     log: Callable[[int, str, BaseException | None], None],
-) -> None:
+) -> Awaitable[Any]:
     """Apply the action to the deliveries, except settled or lost ones.
 
     A failure is logged: the message is delivered again when its visibility timeout ends.
     """
     if len(deliveries) == 1:
-        await _carry_out(action, deliveries[0], log)
-    else:
-        await asyncio.gather(*(_carry_out(action, delivery, log) for delivery in deliveries))
+        return _carry_out(action, deliveries[0], log)
+    return asyncio.gather(*(_carry_out(action, delivery, log) for delivery in deliveries))
 
 
 async def _carry_out(

@@ -59,13 +59,13 @@ class Settlement:
         self._deletes: BatchCall[str, None] = BatchCall(self._delete, failure=SettleFailed)
         self._changes: BatchCall[tuple[str, int], None] = BatchCall(self._change, failure=SettleFailed)
 
-    async def delete(self, receipt: str) -> None:
+    def delete(self, receipt: str) -> Awaitable[None]:
         """Delete one message; see `SQSDelivery.ack`."""
-        await _or_lease_lost(self._deletes.send(receipt))
+        return _or_lease_lost(self._deletes.send(receipt))
 
-    async def postpone(self, receipt: str, seconds: int) -> None:
+    def postpone(self, receipt: str, seconds: int) -> Awaitable[None]:
         """Make one message visible again after a number of seconds; see `SQSDelivery.nack`."""
-        await _or_lease_lost(self._changes.send((receipt, seconds)))
+        return _or_lease_lost(self._changes.send((receipt, seconds)))
 
     @property
     def has_dead_letter_queue(self) -> bool:

@@ -6,9 +6,9 @@ import logging
 import math
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
 
 from faststream._internal.endpoint.publisher import PublisherProto
 from faststream._internal.endpoint.subscriber.call_item import CallsCollection
@@ -41,8 +41,7 @@ _CANCEL_GRACE = 3.0
 _FLUSH_GRACE = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(NamedTuple):
     """How one handler call ended, and what follows for its messages."""
 
     action: SettleAction
@@ -144,24 +143,40 @@ class QueueSubscriber(TasksMixin):
             await super().stop()
 
     async def consume(self, msg: Any) -> BaseException | None:
-        """Run the handler on one unit, then settle it. The handler's slot is free before the settlement is done.
+        """Run the handler on one unit, then settle it. The handler's slot is free before the settlement is done, unless
+        twice as many units as there are slots are in hand: what is received must not outrun what is settled.
 
         Returns the handler's error, for tests: it has already determined the settle action.
         """
         deliveries = self._members(msg)
+        holds_slot = True
         try:
-            try:
-                if self.ack_policy is AckPolicy.ACK_FIRST:
-                    await settle_deliveries(ACK, deliveries, self._log_line)
-                outcomes = await self._outcomes(msg, deliveries)
-            finally:
+            if self.ack_policy is AckPolicy.ACK_FIRST:
+                await settle_deliveries(ACK, deliveries, self._log_line)
+            outcomes = await self._outcomes(msg, deliveries)
+            if len(self._workers) <= 2 * self.config.concurrency:
                 self._poll_limiter.release_slots()
+                holds_slot = False
             for outcome in outcomes:
                 await settle_deliveries(outcome.action, outcome.deliveries, self._log_line)
         finally:
-            if self._session is not None:
-                for delivery in deliveries:
+            if holds_slot:
+                self._poll_limiter.release_slots()
+            for delivery in deliveries:
+                # The task's context keeps the message: as a cycle it would stay until Python looks for cycles.
+                delivery.worker = None
+                if self._session is not None:
                     self._session.drop(delivery)
+        try:
+            return self._error_in(outcomes)
+        finally:
+            del outcomes, outcome  # the traceback of an error knows this frame: another such cycle
+
+    def _error_in(self, outcomes: Sequence[_Outcome]) -> BaseException | None:
+        """The first error, after stopping what is to be stopped."""
+        errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+        if not errors:
+            return None
         if any(outcome.action.stop for outcome in outcomes):
             # Not awaited, because stopping waits for this call.
             self._stopping = asyncio.ensure_future(self.stop())
@@ -169,7 +184,7 @@ class QueueSubscriber(TasksMixin):
             app := self._outer_config.context.get("app")
         ):
             app.exit()
-        return next((outcome.error for outcome in outcomes if outcome.error is not None), None)
+        return errors[0]
 
     @property
     @abstractmethod
@@ -222,6 +237,8 @@ class QueueSubscriber(TasksMixin):
 
     async def _poll(self) -> None:
         session = self._session
+        if self._fast_path is not None:
+            self._fast_path.enter()
         failures = 0
         while session and (slots := await self._poll_limiter.acquire(self._units_per_poll)):
             try:
@@ -254,7 +271,8 @@ class QueueSubscriber(TasksMixin):
         return lanes.values()
 
     def _launch(self, lane: Sequence[Any]) -> None:
-        worker = asyncio.ensure_future(self.consume(lane[0]) if len(lane) == 1 else self._consume_lane(lane))
+        work = self.consume(lane[0]) if len(lane) == 1 else self._consume_lane(lane)
+        worker: asyncio.Task[Any] = asyncio.get_running_loop().create_task(work)
         for delivery in self._members(lane[0]):
             delivery.worker = worker
         self._workers.add(worker)
@@ -282,9 +300,12 @@ class QueueSubscriber(TasksMixin):
 
     async def _outcomes(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> list[_Outcome]:
         """Run the handler. A batch that it cannot take is halved until the message at fault is alone."""
-        action, error = await self._handle(unit, deliveries)
-        if error is None or len(deliveries) == 1 or not is_invalid(error):
-            return [_Outcome(action, deliveries, error)]
+        outcome = await self._handle(unit, deliveries)
+        try:
+            if outcome.error is None or len(deliveries) == 1 or not is_invalid(outcome.error):
+                return [outcome]
+        finally:
+            del outcome  # as in `consume`
         middle = len(deliveries) // 2
         outcomes = await self._outcomes(unit[:middle], deliveries[:middle])
         rest = deliveries[middle:]
@@ -293,7 +314,7 @@ class QueueSubscriber(TasksMixin):
             return [*outcomes, _Outcome(RELEASE, rest, None)]
         return outcomes + await self._outcomes(unit[middle:], rest)
 
-    async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> tuple[SettleAction, BaseException | None]:
+    async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> _Outcome:
         try:
             await self._process(unit, deliveries)
         except asyncio.CancelledError as error:
@@ -301,20 +322,22 @@ class QueueSubscriber(TasksMixin):
             if self._overtime or any(delivery.lost for delivery in deliveries):
                 if me is not None:
                     me.uncancel()
-                return RELEASE, None
+                return _Outcome(RELEASE, deliveries, None)
             if me is not None and me.cancelling():
                 raise
-            return action_on_error(self.ack_policy, error, None), error
+            return _Outcome(action_on_error(self.ack_policy, error, None), deliveries, error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it
             action = action_on_error(self.ack_policy, error, self._claimable(unit))
-            return (_with_successors(action, deliveries) if is_fifo(self.queue) else action), error
-        return action_on_success(self.ack_policy), None
+            if is_fifo(self.queue):
+                action = _with_successors(action, deliveries)
+            return _Outcome(action, deliveries, error)
+        return _Outcome(action_on_success(self.ack_policy), deliveries, None)
 
-    async def _process(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Any:
+    def _process(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Awaitable[Any]:
         # The fast path leaves the message in the context, so it needs a task that ends with its message.
         if self._fast_path is not None and deliveries[0].worker is asyncio.current_task():
-            return await self._fast_path.process(unit)
-        return await process_with_faststream(self, unit)
+            return self._fast_path.process(unit)
+        return process_with_faststream(self, unit)
 
     async def _drain(self, session: QueueSession, seconds: float | None) -> None:
         self._poll_limiter.stop()
@@ -350,7 +373,8 @@ class QueueSubscriber(TasksMixin):
 
     def get_log_context(self, message: StreamMessage[Any] | None) -> dict[str, str]:
         """The fields of every log line about a message."""
-        return {"queue": self.queue, "message_id": getattr(message, "message_id", "")}
+        queue = self.queue if self._session is None else self._session.queue
+        return {"queue": queue, "message_id": getattr(message, "message_id", "")}
 
     def _make_response_publisher(self, message: StreamMessage[Any]) -> Sequence[PublisherProto[Any]]:
         return (SQSReplyPublisher(self._outer_config.producer, message.reply_to, self._log_line),)

@@ -5,7 +5,7 @@ grant execute on function email_sender.request_resolution, email_sender.resoluti
 
 -- The email sender reads what permits or stops an effect, in the scope of its case. It changes nothing there.
 grant execute on function
-  case_manager.effect_facts, case_manager.effect_approval, case_manager.undecided_stops
+  case_manager.effect_facts, case_manager.effect_approval, case_manager.commands_on
 to email_sender;
 
 -- The console lists and resolves them through its own schema, without a right in this one.

@@ -78,7 +78,10 @@ async def send_email(
         )
     submitter, in_flight = submitter_of(envelope.principal), timedelta(seconds=call_s)
     scope = SessionScope.of(envelope)
-    request = SendRequest(envelope.event_id, envelope.case_id, scope, submitter, command, clock.now(), in_flight)
+    playbook = envelope.playbook_version.partition("/")[0]
+    request = SendRequest(
+        envelope.event_id, envelope.case_id, playbook, scope, submitter, command, clock.now(), in_flight
+    )
     if isinstance(stopped := await ledger.look(request), AnswerWithoutSending):
         return stopped.payload  # nothing of the person is read for an email that is not sent
     email = read_outbound_email(await artefacts.read(task, command.email), command.content_sha256)

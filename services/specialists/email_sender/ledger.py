@@ -29,6 +29,7 @@ from switchyard.runtime.database.queries import load_queries
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+COMMANDS_AT_ONCE = 500
 
 SESSION_SETTINGS = {
     "idle_in_transaction_session_timeout": "5s", "statement_timeout": "15s", "tcp_keepalives_idle": "5",
@@ -86,6 +87,7 @@ class SendLedger:
         An intent is confirmed like this before the provider is called. A stop that was committed before is seen; one
         that is committed after counts as later than the email. So no stop ever waits for a sending.
         """
+        await self._see_commands(request)
         async with self._database.transaction(request.scope) as database:
             entry = None if intended else await self._entry(database, request)
             return await self._decide(database, request, entry)
@@ -138,20 +140,39 @@ class SendLedger:
         row = await database.row("preconditions", request.case_id, command.content_sha256)
         preconditions = _read(SendPreconditions, row)
         if preconditions is not None:
-            stops = await database.rows("undecided_stops", request.case_id)
-            actions = {stop["action"] for stop in stops if self._is_signed(stop)}
+            while await self._see_some(database, request):
+                pass
+            stops = await database.row("is_stopped", request.case_id, request.playbook)
             preconditions = replace(
                 preconditions,
-                halted=preconditions.halted or "halt" in actions,
-                cancelled=preconditions.cancelled or "cancel" in actions,
+                halted=preconditions.halted or stops["halted"],
+                cancelled=preconditions.cancelled or stops["cancelled"],
             )
         approval = None
         if command.approval_id is not None:
             approval = _read(ApprovalRecord, await database.row("approval", command.approval_id))
         return decide_send(request, entry, preconditions, approval, self._approvals)
 
+    async def _see_commands(self, request: SendRequest) -> None:
+        """Verify the operators' commands since the last time, in transactions of their own: a flood without signatures
+        is verified once."""
+        more = True
+        while more:
+            async with self._database.transaction(request.scope) as database:
+                more = await self._see_some(database, request)
+
+    async def _see_some(self, database: Database, request: SendRequest) -> bool:
+        """Verify some commands on this case and its playbook; whether there may be more."""
+        rows = await database.rows("unseen_commands", request.case_id, request.playbook, COMMANDS_AT_ONCE)
+        if not rows:
+            return False
+        names = ("command_id", "action", "target", "signed_at", "received_at")
+        columns = [[row[name] for row in rows] for name in names]
+        await database.execute("add_seen", *columns, [self._is_signed(row) for row in rows])
+        return len(rows) == COMMANDS_AT_ONCE
+
     def _is_signed(self, row: Any) -> bool:
-        """Whether an operator signed a stop that the case manager has not decided yet, and will refuse if not."""
+        """Whether an operator signed a command: a row of the case manager's proves nothing."""
         try:
             read_command(row).verify(self._operators)
         except InvalidEvent as error:

@@ -12,8 +12,25 @@ select f.subject_key, f.sealed_address, f.ending_outcome, f.cancelled, f.halted,
   v.reviewed, v.review_pack, v.approval, v.checked, v.check_pack, v.valid_until
 from case_manager.effect_facts($1) f cross join lateral compliance.sending_verdict($1, $2) v
 
--- name: undecided_stops
-select command_id, action, target, operator, reason, signed_at, signature from case_manager.undecided_stops($1)
+-- name: unseen_commands
+-- $1 the case, $2 its playbook. A command that was committed late may be older than one that was seen: hence ten minutes.
+select c.*
+from unnest(array[$1::text, $2::text]) t (target)
+cross join lateral case_manager.commands_on(
+  $1::text::uuid, t.target,
+  coalesce((select max(received_at) from seen_command s where s.target = t.target), '-infinity') - interval '10 minutes'
+) c
+where not exists (select from seen_command s where s.command_id = c.command_id)
+order by c.received_at
+limit $3
+
+-- name: add_seen
+insert into seen_command (command_id, action, target, signed_at, received_at, signed)
+select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::boolean[])
+on conflict do nothing
+
+-- name: is_stopped
+select cancelled, halted from is_stopped($1, $2)
 
 -- name: approval
 select approval_id::text, case_id::text, content_sha256, pack, state, valid_until, grants

@@ -130,6 +130,7 @@ class SendRequest:
 
     command_id: str
     case_id: str
+    playbook: str
     scope: SessionScope
     submitter: str
     command: SendEmail

@@ -188,6 +188,7 @@ create table operator_command (
   check (extract(year from signed_at) between 2000 and 9000)
 );
 create index operator_command_open on operator_command (received_at) where decided_at is null;
+create index operator_command_target on operator_command (target, received_at);
 comment on table operator_command is 'Commands of operators, signed. A row has no effect before its signature was verified, and none afterwards: an id is used once.';
 comment on column operator_command.result is 'What the case manager made of it; null until then. The performer of an effect obeys a signed stop at once.';
 
@@ -388,17 +389,33 @@ $$;
 revoke execute on function effect_facts from public;
 comment on function effect_facts is 'What an effect of a case may go to, and what stops it now: ending_outcome is null while the case is open. No row outside its scope.';
 
-create function undecided_stops(the_case uuid) returns table (
-  command_id uuid, action text, target text, operator text, reason text, signed_at timestamptz, signature text
+create function commands_on(the_case uuid, the_target text, since timestamptz) returns table (
+  command_id uuid, action text, target text, operator text, reason text, signed_at timestamptz, signature text,
+  received_at timestamptz
 )
 language sql stable security definer set search_path = case_manager, pg_temp as $$
-  select c.command_id, c.action, c.target, c.operator, c.reason, c.signed_at, c.signature
+  select c.command_id, c.action, c.target, c.operator, c.reason, c.signed_at, c.signature, c.received_at
   from operator_command c join submission s on s.case_id = the_case and in_scope(s.facts)
-  where c.decided_at is null
-    and ((c.action = 'cancel' and c.target = s.case_id::text) or (c.action = 'halt' and c.target = s.playbook))
+  where c.target = the_target and c.received_at > since
 $$;
-revoke execute on function undecided_stops from public;
-comment on function undecided_stops is 'Commands to stop a case that the case manager has not decided: who performs its effects verifies and obeys them. No row outside its scope.';
+revoke execute on function commands_on from public;
+comment on function commands_on is 'Commands on a case or a playbook as their signers handed them in: who performs effects verifies and obeys them itself, with any result that the case manager recorded. No row outside the scope of the case.';
+
+create function lift_halt(the_playbook text, signed timestamptz) returns boolean
+language sql volatile security definer set search_path = case_manager, pg_temp as $$
+  with lifted as (
+    delete from control where kind = 'halted_playbook' and key = the_playbook
+      and not exists (
+        select from operator_command halt
+        where halt.action = 'halt' and halt.target = the_playbook and halt.result in ('halted', 'was halted already')
+          and least(halt.signed_at, halt.received_at) > signed
+      )
+    returning true
+  )
+  select exists (select from lifted)
+$$;
+revoke execute on function lift_halt from public;
+comment on function lift_halt is 'The only thing that the case manager may take back. Who performs effects does not rest on it.';
 
 create function effect_approval(the_approval uuid) returns table (
   approval_id uuid, case_id uuid, content_sha256 text, pack text, state text, valid_until timestamptz,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -11,6 +12,7 @@ import structlog
 from starlette.responses import Response
 
 from switchyard.audit.export.bundle import Exporter
+from switchyard.console import pages
 from switchyard.console.app import BadInput, Call, Handler, read_uuid
 from switchyard.console.day_verifier import DayVerifier
 from switchyard.console.pages import Pages
@@ -20,6 +22,17 @@ from switchyard.runtime.database.queries import load_queries
 
 log = structlog.get_logger(__name__)
 _PROOF_SQL = load_queries(__file__)
+_WORK_SQL = load_queries(pages.__file__, "work.sql")
+MAX_GAPS = 50
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Events that producers published over a minute ago and the log lacks, or has otherwise; the latest first."""
+
+    compared: int
+    missing: Sequence[Mapping[str, Any]]
+    work_unavailable: str | None
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class ProofViews:
 
     pages: Pages
     audit: Database
+    work: Database
     days: DayVerifier
     exporter: Exporter | None
 
@@ -83,6 +97,17 @@ class ProofViews:
             alarms=await audit.rows("alarms"),
             erasures=await audit.rows("erasures"),
             holds=await audit.rows("holds"),
+            gaps=await self._gaps(audit),
+            most_gaps=MAX_GAPS,
             report=report,
             today=self.pages.today(),
         )
+
+    async def _gaps(self, audit: Database) -> Gaps:
+        try:
+            stored = await self.work.with_queries(_WORK_SQL).rows("published")
+        except Unavailable as error:
+            return Gaps(0, [], error.message)
+        columns = [[row[name] for row in stored] for name in ("opened_on", "event_id", "digest")]
+        there = {row["event_id"] for row in await audit.rows("recorded", *columns)}
+        return Gaps(len(stored), [row for row in stored if row["event_id"] not in there], None)

@@ -17,3 +17,9 @@ from erasure_receipt order by recorded_at desc limit 20
 
 -- name: holds
 select case_id::text, reason, placed_by, clamped(placed_at) as placed_at from active_hold order by placed_at desc limit 20
+
+-- name: recorded
+select k.event_id
+from unnest($1::date[], $2::uuid[], $3::text[]) as k (opened_on, event_id, digest)
+where exists (
+  select from transition t where t.opened_on = k.opened_on and t.event_id = k.event_id and t.transcript_hash = k.digest)

@@ -23,8 +23,6 @@ from switchyard.runtime.models.model_spans import TracedDecisions
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
-    from switchyard.runtime.process.process import ServiceProcess
-
 NOT_SCRIPTED = "not_scripted"
 """The error code of a simulator that has no answer to a prompt."""
 NOT_SCRIPTED_REMEDY = (
@@ -103,16 +101,6 @@ def bedrock_credentials(settings: ModelSettings) -> dict[str, str | None]:
         "aws_secret_access_key": _shown(settings.bedrock_secret_access_key),
         "aws_session_token": _shown(settings.bedrock_session_token),
     }
-
-
-async def open_bedrock(process: ServiceProcess, settings: ModelSettings) -> Any:
-    """An aiobotocore client of Bedrock, where and as whom the models are called; closed with the process."""
-    return await process.client(
-        BEDROCK_RUNTIME,
-        region=settings.bedrock_region,
-        endpoint_url=settings.bedrock_endpoint_url,
-        **bedrock_credentials(settings),
-    )
 
 
 def bedrock_model(settings: ModelSettings) -> Model[Any]:

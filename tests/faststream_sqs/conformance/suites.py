@@ -6,15 +6,20 @@
 
 import os
 
+import msgspec
 import pytest
 from aiobotocore.session import get_session
+from documented import FastAPIRouter
+from fast_depends.msgspec import MsgSpecSerializer
 from faststream import BaseMiddleware
 from tests.asgi.testcase import AsgiTestcase
 from tests.asyncapi.base.v2_6_0.arguments import ArgumentsTestcase as Arguments2
+from tests.asyncapi.base.v2_6_0.fastapi import FastAPITestCase as FastAPI2
 from tests.asyncapi.base.v2_6_0.naming import NamingTestCase as Naming2
 from tests.asyncapi.base.v2_6_0.publisher import PublisherTestcase as Publisher2
 from tests.asyncapi.base.v2_6_0.router import RouterTestcase as Router2
 from tests.asyncapi.base.v3_0_0.arguments import ArgumentsTestcase as Arguments3
+from tests.asyncapi.base.v3_0_0.fastapi import FastAPITestCase as FastAPI3
 from tests.asyncapi.base.v3_0_0.naming import NamingTestCase as Naming3
 from tests.asyncapi.base.v3_0_0.publisher import PublisherTestcase as Publisher3
 from tests.asyncapi.base.v3_0_0.router import RouterTestcase as Router3
@@ -22,6 +27,8 @@ from tests.brokers.base.basic import BaseTestcaseConfig
 from tests.brokers.base.codec import BatchCodecTestcase, CodecTestcase
 from tests.brokers.base.connection import BrokerConnectionTestcase
 from tests.brokers.base.consume import BrokerRealConsumeTestcase
+from tests.brokers.base.fastapi import FastAPILocalTestcase
+from tests.brokers.base.future.fastapi import FastapiTestCase
 from tests.brokers.base.include_router import IncludePublisherTestcase, IncludeSubscriberTestcase
 from tests.brokers.base.middlewares import (
     ExceptionMiddlewareTestcase,
@@ -29,13 +36,17 @@ from tests.brokers.base.middlewares import (
     MiddlewareTestcase,
 )
 from tests.brokers.base.parser import CustomParserTestcase
-from tests.brokers.base.publish import BrokerPublishTestcase
+from tests.brokers.base.publish import BrokerPublishTestcase, parametrized
 from tests.brokers.base.publish_command import BatchPublishCommandTestcase
 from tests.brokers.base.requests import RequestsTestcase
 from tests.brokers.base.router import RouterLocalTestcase, RouterTestcase
 from tests.brokers.base.testclient import BrokerTestclientTestcase
 from tests.opentelemetry.basic import LocalTelemetryTestcase
-from tests.prometheus.basic import LocalPrometheusTestcase, LocalRPCPrometheusTestcase
+from tests.prometheus.basic import (
+    LocalMetricsSettingsProviderTestcase,
+    LocalPrometheusTestcase,
+    LocalRPCPrometheusTestcase,
+)
 
 from faststream_sqs import Credentials, SQSBroker, SQSRoute, SQSRoutePublisher, SQSRouter, TestSQSBroker
 from faststream_sqs.opentelemetry import SQSTelemetryMiddleware
@@ -215,6 +226,73 @@ class TestTelemetry(Real, LocalTelemetryTestcase):
     messaging_system = "aws_sqs"
     include_messages_counters = True
     telemetry_middleware_class = SQSTelemetryMiddleware
+
+
+class TestFastAPI(Real, FastapiTestCase):
+    """The suite with forward references has that without them in it."""
+
+    router_class = FastAPIRouter
+    broker_router_class = ShortRouter
+
+
+class TestFastAPIInMemory(Memory, FastAPILocalTestcase):
+    router_class = FastAPIRouter
+    broker_router_class = ShortRouter
+
+
+class TestFastAPI2(FastAPI2):
+    router_class = FastAPIRouter
+    broker_wrapper = staticmethod(TestSQSBroker)
+
+
+class TestFastAPI3(FastAPI3):
+    router_class = FastAPIRouter
+    broker_wrapper = staticmethod(TestSQSBroker)
+
+
+class Struct(msgspec.Struct):
+    r: str
+
+
+HELLO = Struct(r="hello!")
+
+
+class TestMsgspec(Memory):
+    """FastStream's cases for msgspec name its brokers: here they are again."""
+
+    @pytest.mark.parametrize(
+        ("sent", "kind", "received"),
+        [
+            *parametrized,
+            pytest.param(msgspec.json.encode(HELLO), Struct, HELLO, id="bytes->struct"),
+            pytest.param(HELLO, Struct, HELLO, id="struct->struct"),
+            pytest.param(HELLO, dict, {"r": "hello!"}, id="struct->dict"),
+            pytest.param({"r": "hello!"}, Struct, HELLO, id="dict->struct"),
+        ],
+    )
+    @pytest.mark.parametrize("real", [False, True], ids=["memory", "queue"])
+    async def test_body_is_cast(self, sent, kind, received, real, queue, mock):
+        broker = self.get_broker(apply_types=True, serializer=MsgSpecSerializer())
+
+        @broker.subscriber(queue)
+        async def handle(body: kind) -> None:
+            mock(body)
+
+        async with self.patch_broker(broker, with_real=real):
+            await broker.publish(sent, queue)
+            await handle.wait_call(timeout=5)
+        mock.assert_called_with(received)
+
+
+class TestPrometheusSettings(Real, LocalMetricsSettingsProviderTestcase):
+    messaging_system = "aws_sqs"
+
+    def get_middleware(self, **kwargs):
+        return SQSPrometheusMiddleware(**kwargs)
+
+    @staticmethod
+    def get_settings_provider():
+        return _Settings()
 
 
 class TestPrometheus(Real, LocalPrometheusTestcase, LocalRPCPrometheusTestcase):

@@ -78,7 +78,7 @@ class Remembered:
     receipts: Receipts
     sent: list[Json] = field(default_factory=list)
 
-    async def say(self, case: AskedCase, value: str, *, kind: Any = "slot", days: float = 90, **of: Any) -> str:
+    async def state(self, case: AskedCase, value: str, *, kind: Any = "slot", days: float = 90, **of: Any) -> str:
         """The user said something of themselves in this case; its id."""
         first = case.events[0]
         artefact, place = case.person.artefact(case.case_id, "memory", value.encode())
@@ -93,8 +93,8 @@ class Remembered:
     async def keep_turn(self, case: AskedCase, question: str, answer: str) -> str:
         """The case was answered; its id."""
         asked = case.person.artefact(case.case_id, "question", question.encode())
-        told = case.person.artefact(case.case_id, "answer", json.dumps({"text": answer}).encode())
-        turn = KeptTurn(case.case_id, 1, SealedText(*asked), SealedText(*told), DIGEST, datetime.now(UTC))
+        answered = case.person.artefact(case.case_id, "answer", json.dumps({"text": answer}).encode())
+        turn = KeptTurn(case.case_id, 1, SealedText(*asked), SealedText(*answered), DIGEST, datetime.now(UTC))
         await self.turns.keep_turn(scope_of(case), turn, expires_after=timedelta(days=7), most=20)
         return case.case_id
 
@@ -150,8 +150,8 @@ async def test_user_sees_what_is_remembered_with_its_source_date_expiry_and_kind
     api: Served, remembered: Remembered
 ) -> None:
     name, case = named()
-    units = await remembered.say(case, "metric")
-    note = await remembered.say(case, "the pump of pad 4 is rented", kind="note", about="note", days=30)
+    units = await remembered.state(case, "metric")
+    note = await remembered.state(case, "the pump of pad 4 is rented", kind="note", about="note", days=30)
     turn = await remembered.keep_turn(case, "How many wells?", "Seven.")
     later = asked_by(case.person)
     used = MemoryRecalled(used=(MemoryItem(id=units, kind="slot", digest=DIGEST),))
@@ -174,7 +174,7 @@ async def test_user_sees_what_is_remembered_with_its_source_date_expiry_and_kind
 
 async def test_forgotten_memory_is_read_back_nowhere_and_leaves_a_receipt(api: Served, remembered: Remembered) -> None:
     name, case = named()
-    units, note = await remembered.say(case, "metric"), await remembered.say(case, "x", kind="note", about="note")
+    units, note = await remembered.state(case, "metric"), await remembered.state(case, "x", kind="note", about="note")
     await api.log.record(*case.events)
     async with api.client(name) as client:
         request = await client.forget(units, key="portal-1")
@@ -195,10 +195,10 @@ async def test_forgotten_memory_is_read_back_nowhere_and_leaves_a_receipt(api: S
 
 async def test_everything_is_forgotten_and_nobody_elses(api: Served, remembered: Remembered, owner: Owner) -> None:
     name, case = named()
-    ids = {await remembered.say(case, "metric"), await remembered.say(case, "x", kind="note", about="note")}
+    ids = {await remembered.state(case, "metric"), await remembered.state(case, "x", kind="note", about="note")}
     ids.add(await remembered.keep_turn(case, "How many?", "Seven."))
     _, other = named()
-    others = await remembered.say(other, "field")
+    others = await remembered.state(other, "field")
     async with api.client(name) as client:
         request = await client.forget_everything()
         await remembered.deliver()
@@ -214,11 +214,11 @@ async def test_memory_of_another_user_or_tenant_is_neither_seen_nor_forgotten(
     api: Served, remembered: Remembered, owner: Owner
 ) -> None:
     name, case = named()
-    units = await remembered.say(case, "metric")
+    units = await remembered.state(case, "metric")
     namesake = asked_by(person_called(name, "other-tenant"))
-    theirs = await remembered.say(namesake, "field")
+    theirs = await remembered.state(namesake, "field")
     mallory, asked = named()
-    await remembered.say(asked, "metric")
+    await remembered.state(asked, "metric")
     bodies = set()
     async with api.client(mallory) as client, httpx2.AsyncClient(base_url=api.url) as http:
         for memory_id in (units, theirs, str(uuid.uuid4()), "x", "%00", "' or 1=1"):
@@ -238,12 +238,12 @@ async def test_memory_of_another_user_or_tenant_is_neither_seen_nor_forgotten(
     assert await owner.fetchval("select count(*) from memory.fact where fact_id = $1", uuid.UUID(theirs)) == 1
 
 
-async def test_memory_that_was_not_said_through_the_ingress_is_listed_and_not_opened(
+async def test_memory_of_a_case_that_a_system_submitted_is_listed_and_not_opened(
     api: Served, remembered: Remembered
 ) -> None:
     name, case = named()
     of_a_system = asked_by(case.person, source="upstream.cli")
-    units = await remembered.say(of_a_system, "metric")
+    units = await remembered.state(of_a_system, "metric")
     async with api.client(name) as client:
         [listed] = await client.memories()
         found = await client.memory(units)
@@ -253,7 +253,7 @@ async def test_memory_that_was_not_said_through_the_ingress_is_listed_and_not_op
 
 async def test_expired_memory_is_not_listed_before_it_is_deleted(api: Served, remembered: Remembered) -> None:
     name, case = named()
-    units = await remembered.say(case, "metric", days=-1)
+    units = await remembered.state(case, "metric", days=-1)
     async with api.client(name) as client:
         assert await client.memories() == ()
         with pytest.raises(NotFound):
@@ -275,7 +275,7 @@ async def test_forged_or_altered_request_is_refused_and_forgets_nothing(
 ) -> None:
     name, case = named()
     mallory, asked = named()
-    units, own = await remembered.say(case, "metric"), await remembered.say(asked, "field")
+    units, own = await remembered.state(case, "metric"), await remembered.state(asked, "field")
     detail = await posted(api, remembered, mallory, own)
     fields: dict[str, Json] = {
         "user": {"user_id": name},
@@ -301,7 +301,7 @@ async def test_forged_or_altered_request_is_refused_and_forgets_nothing(
 
 async def test_request_of_another_source_or_of_yesterday_is_refused(api: Served, remembered: Remembered) -> None:
     name, case = named()
-    detail = await posted(api, remembered, name, await remembered.say(case, "metric"))
+    detail = await posted(api, remembered, name, await remembered.state(case, "metric"))
     with pytest.raises(InvalidEvent, match="another source"):
         await remembered.intake.receive("upstream.other", detail)
 
@@ -318,12 +318,12 @@ async def test_request_of_another_source_or_of_yesterday_is_refused(api: Served,
 
 async def test_repeated_delivery_forgets_once_and_not_what_came_later(api: Served, remembered: Remembered) -> None:
     name, case = named()
-    await remembered.say(case, "metric")
+    await remembered.state(case, "metric")
     async with api.client(name) as client:
         request = await client.forget_everything()
         detail = remembered.sent[0]
         await remembered.deliver()
-        later = await remembered.say(asked_by(case.person), "field")
+        later = await remembered.state(asked_by(case.person), "field")
         remembered.sent.append(detail)
         await remembered.deliver()
         assert [each.id for each in await client.memories()] == [later]
@@ -358,7 +358,7 @@ async def test_login_of_the_api_sees_no_memory_without_the_name_of_the_person(
     served: Served, remembered: Remembered
 ) -> None:
     _, case = named()
-    units = await remembered.say(case, "metric")
+    units = await remembered.state(case, "metric")
     listing = "select * from memory.remembered_by($1, $2)"
     sealed = "select * from memory.sealed_memory_by($1, $2, $3)"
     assert await served.work.fetch(listing, "acme", case.person.fingerprint)

@@ -281,7 +281,10 @@ forgotten is of no session."""
 
 SCOPED_FUNCTIONS = {
     "case_manager.effect_facts": ("email_sender", "select count(*) from case_manager.effect_facts($1)"),
-    "case_manager.undecided_stops": ("email_sender", "select count(*) from case_manager.undecided_stops($1)"),
+    "case_manager.commands_on": (
+        "email_sender",
+        "select count(*) from case_manager.commands_on($1::uuid, $1::uuid::text, '-infinity')",
+    ),
     "case_manager.effect_approval": ("email_sender", "select count(*) from case_manager.effect_approval($1)"),
     "compliance.sending_verdict": (
         "email_sender",

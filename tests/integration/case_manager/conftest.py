@@ -137,7 +137,7 @@ async def make_overdue(owner: Owner) -> None:
 
 
 StartCaseManager = Callable[[], Awaitable[CaseManager]]
-Serve = Callable[[str], Awaitable[None]]
+Serve = Callable[..., Awaitable[None]]
 
 
 def submission(**changes: Any) -> Json:
@@ -261,6 +261,7 @@ async def serve(
         "WORK_DB_URL": infrastructure.role_url("case_manager"),
         "VAULT_KEY": VAULT_KEY,
         "MAC_KEY": MAC_KEY,
+        "PERSON_KEY": "33" * 32,
         "STATE_KEYS": STATE_KEYS,
         "OPERATORS": json.dumps(OPERATOR_PUBLIC_KEYS),
         "VISIBILITY_S": "2",
@@ -273,8 +274,9 @@ async def serve(
         monkeypatch.setenv(f"SWITCHYARD_{name}", value)
     serving: list[tuple[str, asyncio.Task[None]]] = []
 
-    async def start(node: str) -> None:
-        await cloud.purge(*queues_of(node))
+    async def start(node: str, *, purge: bool = True) -> None:
+        if purge:
+            await cloud.purge(*queues_of(node))
         serving.append((node, asyncio.create_task(PROCESSES[node]())))
 
     yield start

@@ -382,6 +382,20 @@ async def test_retry_of_halted_or_cancelled_case_is_denied_until_lifted(
     assert (await answer(asked))[0] == "retried"
 
 
+async def test_retry_of_a_case_that_an_operator_cancelled_after_its_end_is_refused(
+    fail: Fail,
+    ask: Ask,
+    answer: Answer,
+    reopening: CaseRetrier,
+    case_manager: CaseManager,
+    owner: Owner,
+    clock: ManualClock,
+) -> None:
+    failure = await fail()
+    assert "closed already" in str(await operate(case_manager, owner, clock, "cancel", failure.case_id))
+    assert await _reported(failure, failure.request(), ask, answer, reopening) == "stopped"
+
+
 async def test_retry_of_an_open_or_answered_case_is_refused(
     ask: Ask, answer: Answer, reopening: CaseRetrier, case_manager: CaseManager
 ) -> None:
@@ -420,7 +434,6 @@ async def test_retried_case_counts_as_open_and_can_be_cancelled(
     case = uuid.UUID(failure.case_id)
     ending = "select outcome from case_manager.latest_ending where case_id = $1"
     assert await owner.fetchval(ending, case) == "failed"
-    assert "closed already" in str(await operate(case_manager, owner, clock, "cancel", failure.case_id))
     await ask(failure, failure.request())
     await reopening.tick()
     (event,) = await tap.next("case_manager", failure.case_id)

@@ -136,7 +136,12 @@ async def ask_for_approval(owner: Any, row: dict[str, Any], requested_by: str = 
 
 @pytest.fixture
 async def deciding(infrastructure: Infrastructure) -> AsyncIterator[Deciding]:
-    """The case manager's own part that decides, at work as long as a test needs it."""
+    """The case manager's own part that decides, at work as long as a test needs it: not on what other tests signed."""
+    owner = await asyncpg.connect(infrastructure.owner_url())
+    await owner.execute(
+        "update case_manager.operator_command set decided_at = now(), result = 'another test' where decided_at is null"
+    )
+    await owner.close()
     pool = await connect_pool(infrastructure.role_url("case_manager"), schema="case_manager")
     settings = console_settings()
     pending = PendingCommands(Database(pool, "the work database"), SystemClock(), CATALOGUE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from datetime import UTC, datetime
@@ -390,3 +391,29 @@ async def test_failures_are_grouped_by_agent_reason_and_prompt(console: Console)
             one = (await visitor.get(unescape(group))).text
             assert 'aria-current="true"' in one
             assert "/cases/" in one
+
+
+async def test_proof_names_what_was_published_and_is_not_in_the_log(
+    console: Console, infrastructure: Infrastructure
+) -> None:
+    events = cases.answered(uuid.uuid4().int % 10**9)
+    drafted = next(event for event in events if event["node_from"] == "drafter")
+    altered = cases.answered(uuid.uuid4().int % 10**9)
+    [other] = [event for event in altered if event["node_from"] == "drafter"]
+    owner = await asyncpg.connect(infrastructure.owner_url())
+    insert = "insert into drafter.outbox (event, stored_at) values ($1, now() - interval '5 minutes')"
+    await owner.execute(insert, json.dumps(drafted))
+    await owner.execute(insert, json.dumps(cases.rewritten(other, payload=other["payload"] | {"cites": ["F2"]})))
+    await owner.close()
+
+    async def missing() -> set[str]:
+        with visiting(console.app, console.views, "viewer") as visitor:
+            page = (await visitor.get("/proof")).text
+        _, _, rest = page.partition('aria-label="Published and not in the log"')
+        return set(re.findall(r'href="/cases/([0-9a-f-]{36})"', rest.partition("</table>")[0]))
+
+    both = {drafted["case_id"], other["case_id"]}
+    assert both <= await missing()
+    await console.log.record(cases.bodies([*events, *altered]))
+    # The log has another event than the drafter stored in one of them.
+    assert await missing() & both == {other["case_id"]}

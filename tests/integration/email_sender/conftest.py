@@ -74,6 +74,7 @@ TABLES = ", ".join(
             "sending",
             "resolution",
             "resolution_request",
+            "seen_command",
             "domain_rate",
             "turn",
             "send_lock",

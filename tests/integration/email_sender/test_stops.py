@@ -19,7 +19,7 @@ from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.protocol.operator_commands import CommandAction
 from switchyard.runtime.core.clock import SystemClock, timestamp
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
-from switchyard.runtime.database.connections import Database, connect_pool, translate_errors
+from switchyard.runtime.database.connections import Database, Pool, connect_pool, translate_errors
 from switchyard.runtime.database.session_scope import SET_SCOPE
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import (
@@ -104,6 +104,77 @@ async def test_stop_without_an_operators_signature_is_ignored_with_an_alarm(
     await hand_in(owner, signed_command(action, target, operator="m.allory"))
     assert isinstance(await email_sender.send(case.command(email_sender.soon)), EmailSent)
     assert capsys.readouterr().out.count("stop.not_signed") >= 3
+
+
+LIFTS = {
+    "delete the stop": "delete from control",
+    "change the stop": "update control set key = 'another'",
+    "delete the command": "delete from operator_command",
+    "change the command": "update operator_command set target = 'another', action = 'resume'",
+    "hand in a command": "insert into operator_command select gen_random_uuid(), 'resume', target, operator, reason,"
+    " signed_at + interval '1 minute', signature from operator_command",
+    "move the case to another playbook": "update submission set playbook = 'another', facts = '{}', subject_key = ''",
+    "delete the case": "delete from submission",
+    "empty the table": "truncate operator_command",
+}
+
+
+async def is_refused(thief: Pool, statement: str) -> bool:
+    try:
+        await thief.execute(statement)
+    except asyncpg.InsufficientPrivilegeError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("applied", [True, False], ids=["applied", "undecided"])
+@pytest.mark.parametrize("action", ["halt", "cancel"])
+async def test_thief_of_the_case_manager_lifts_no_stop(
+    action: CommandAction, applied: bool, case: Case, email_sender: EmailSender, owner: Owner, pool_for: PoolFor
+) -> None:
+    thief = await pool_for("case_manager")
+    commands = OperatorCommands(Database(thief, "the work database"), CATALOGUE, OPERATORS, SystemClock())
+    kept = signed_command("resume", PLAYBOOK)
+    await hand_in(owner, signed_command(action, PLAYBOOK if action == "halt" else case.case_id))
+    if applied:
+        await commands.apply()
+    assert [what for what, statement in LIFTS.items() if not await is_refused(thief, statement)] == []
+    # What the role may do, and has no effect: decide a command, lift the case manager's own row, and an old resumption.
+    await thief.execute("update operator_command set decided_at = clock_timestamp(), result = 'refused: no reason'")
+    await thief.execute("select lift_halt($1, clock_timestamp() + interval '1 year')", PLAYBOOK)
+    assert await owner.fetchval("select count(*) from case_manager.control where kind = 'halted_playbook'") == 0
+    await hand_in(owner, kept)
+    await commands.apply()
+    reason = "halted" if action == "halt" else "case_cancelled"
+    for note in ("", "once more"):
+        assert is_stopped(await email_sender.send(case.command(email_sender.soon, note=note)), reason)
+    if action == "halt":
+        await hand_in(owner, signed_command("resume", PLAYBOOK))
+        assert isinstance(await email_sender.send(case.command(email_sender.soon, note="resumed")), EmailSent)
+
+
+async def test_halt_behind_thousands_of_unsigned_commands_stops_the_email(
+    case: Case, email_sender: EmailSender, owner: Owner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await owner.execute(
+        "insert into case_manager.operator_command (command_id, action, target, operator, reason, signed_at, signature)"
+        " select gen_random_uuid(), 'resume', $1, 'a.lindqvist', 'mine', clock_timestamp(), repeat('0', 128)"
+        " from generate_series(1, 2000)",
+        PLAYBOOK,
+    )
+    await halt(owner, case)
+    assert await email_sender.send(case.command(email_sender.soon)) == SendingHalted()
+    assert await email_sender.send(case.command(email_sender.soon, note="again")) == SendingHalted()
+    assert capsys.readouterr().out.count("stop.not_signed") == 2_000
+
+
+async def test_resumption_kept_until_it_was_stale_lifts_no_halt(
+    case: Case, email_sender: EmailSender, owner: Owner
+) -> None:
+    long_ago = SystemClock().now() - timedelta(hours=2)
+    await hand_in(owner, signed_command("halt", PLAYBOOK, signed_at=timestamp(long_ago - timedelta(minutes=1))))
+    await hand_in(owner, signed_command("resume", PLAYBOOK, signed_at=timestamp(long_ago)))
+    assert await email_sender.send(case.command(email_sender.soon)) == SendingHalted()
 
 
 async def test_stop_of_one_case_or_address_stops_no_other(

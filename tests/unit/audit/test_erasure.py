@@ -93,7 +93,7 @@ def test_receipt_lists_queue_copies_with_their_expiry() -> None:
     assert gone[queue_name("audit")] == ("sealed events", "2026-07-08T12:00:00.000000Z")
     assert gone[dead_letter_queue_name("audit")] == ("sealed events", "2026-07-15T12:00:00.000000Z")
     assert gone[queue_name("case_manager")][0] == "sealed events"
-    for lane in (SUBMISSIONS, SUPPRESSIONS):
+    for lane in (*SUBMISSIONS, SUPPRESSIONS):
         assert "in the clear" in gone[queue_name("case_manager", lane)][0]
     assert "in the clear" in gone[dead_letter_queue_name("case_manager")][0]
     assert (statement.case_ids, statement.events) == ((CASE,), 9)

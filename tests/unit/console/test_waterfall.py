@@ -56,8 +56,15 @@ def test_attempts_of_a_model_are_apart_and_end_with_their_step() -> None:
     assert found[2:] == [("model-lost", 400.0, 800.0), ("model", 800.0, 1_000.0)]
 
 
-def test_router_has_no_lane() -> None:
-    assert draw_waterfall([step(node="router")], {}, {}).lanes == ()
+def test_router_that_took_a_message_at_once_has_no_lane() -> None:
+    assert draw_waterfall([step(node="router", cause_ms=990.0)], {}, {}).lanes == ()
+    assert draw_waterfall([step(node="router"), step(at_ms=100_000.0)], {}, {}).lanes[0].node == "drafter"
+
+
+def test_message_that_waited_for_the_router_is_one_lane_of_queue_delay() -> None:
+    steps = [step(node="router", event_id=each) for each in ("a", "b")]
+    [lane] = draw_waterfall(steps, {"command": 300.0}, {"a": "command", "b": "command"}).lanes
+    assert [(bar.kind, bar.start_ms, bar.end_ms) for bar in lane.bars] == [("queue", 200.0, 1_000.0)]
 
 
 @given(

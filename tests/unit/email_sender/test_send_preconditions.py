@@ -50,7 +50,9 @@ def question(**changes: Any) -> SendRequest:
         "valid_until": timestamp(NOW + timedelta(minutes=5)),
         "address_key": ADDRESS,
     } | changes
-    return SendRequest(COMMAND, CASE, SCOPE, "c.ruiz", SendEmail(**command), NOW, timedelta(seconds=12))
+    return SendRequest(
+        COMMAND, CASE, "outbound_email", SCOPE, "c.ruiz", SendEmail(**command), NOW, timedelta(seconds=12)
+    )
 
 
 def gate(**changes: Any) -> SendPreconditions:

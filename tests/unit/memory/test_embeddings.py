@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from contracts.catalogue import CATALOGUE
-from services.memory.embeddings import DIMENSIONS, TitanEmbedder
+from services.memory.embeddings import DIMENSIONS, open_titan
 from switchyard.runtime.core.settings import ProcessSettings
-from switchyard.runtime.models.clients import ModelSettings, open_bedrock
+from switchyard.runtime.models.clients import ModelSettings
 from switchyard.runtime.process.process import ServiceProcess
 
 TITAN = "amazon.titan-embed-text-v2:0"
@@ -56,7 +57,7 @@ async def wire() -> AsyncIterator[Wire]:
 async def embed(models: ModelSettings) -> list[float] | None:
     settings = ProcessSettings(region="us-east-2", endpoint_url="http://127.0.0.1:9")
     async with ServiceProcess(CATALOGUE, "memory", settings) as process:
-        return await TitanEmbedder(await open_bedrock(process, models), TITAN).embed("metric units")
+        return await (await open_titan(process, models, TITAN)).embed("metric units")
 
 
 async def test_embeddings_of_a_real_bedrock_are_asked_with_its_own_credentials(
@@ -65,7 +66,11 @@ async def test_embeddings_of_a_real_bedrock_are_asked_with_its_own_credentials(
     """As under `stack up --model bedrock:ID`: the SDK's own credentials and region are the emulator's."""
     for name, value in EMULATOR.items():
         monkeypatch.setenv(name, value)
-    own = {"bedrock_access_key_id": "OWN", "bedrock_secret_access_key": "secret", "bedrock_session_token": "own-token"}
+    own: dict[str, Any] = {
+        "bedrock_access_key_id": "OWN",
+        "bedrock_secret_access_key": "secret",
+        "bedrock_session_token": "own-token",
+    }
     models = ModelSettings(bedrock_region="eu-west-1", bedrock_endpoint_url=wire.url, **own)
     vector = await embed(models)
     assert vector is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from itertools import product
 from typing import Any
 
@@ -15,9 +16,11 @@ from switchyard.protocol.topology import (
     DEAD_LETTER_RETENTION_SECONDS,
     MAX_RECEIVES,
     RETENTION_SECONDS,
+    SUBMISSIONS,
     VISIBILITY_SECONDS,
     ConsumerQueues,
     queue_name,
+    submission_lane,
 )
 from tests.reference import consumers
 from tests.unit.protocol.event_patterns import matches
@@ -59,10 +62,19 @@ def queues_of(event: dict[str, Any]) -> set[str]:
 def test_submissions_suppressions_and_router_events_have_a_queue_each() -> None:
     queue = queue_name(CASE_MANAGER)
     for type_ in ("CaseSubmitted", "EmailCaseSubmitted"):
-        assert queues_of(on_the_bus("upstream.portal", type_, "")) == {f"{queue}-submissions"}
+        assert queues_of(on_the_bus("upstream.portal", type_, "")) == {f"{queue}-submissions-1"}
     assert queues_of(on_the_bus("upstream.portal", "SuppressionRequested", "")) == {f"{queue}-suppressions"}
     for type_ in ("AskApproval", "CloseCase", "Wait"):
         assert queues_of(on_the_bus("switchyard.router", type_, CASE_MANAGER)) == {queue, queue_name(AUDIT)}
+
+
+def test_submissions_of_a_source_have_one_queue_and_sources_are_spread_over_all() -> None:
+    sources = [f"upstream.{chr(code)}{rest}" for code in range(ord("!"), ord("~") + 1) for rest in ("", "x", ".1")]
+    lanes = {source: queues_of(on_the_bus(source, "CaseSubmitted", "")) for source in sources}
+    assert lanes == {source: {queue_name(CASE_MANAGER, submission_lane(source))} for source in sources}
+    assert Counter(lane for found in lanes.values() for lane in found).keys() == {
+        queue_name(CASE_MANAGER, lane) for lane in SUBMISSIONS
+    }
 
 
 def test_consumers_have_different_names() -> None:

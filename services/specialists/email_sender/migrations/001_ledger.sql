@@ -84,6 +84,35 @@ create table send_lock (
 );
 comment on table send_lock is 'A row that orders two commands for the same email. It is the email sender''s own: no other role can hold it.';
 
+create table seen_command (
+  command_id  uuid primary key,
+  action      text not null,
+  target      text not null,
+  signed_at   timestamptz not null,
+  received_at timestamptz not null,
+  signed      boolean not null
+);
+create index seen_command_target on seen_command (target, received_at);
+comment on table seen_command is 'Commands of operators on cases and playbooks that the email sender has verified: its own evidence of what is stopped.';
+comment on column seen_command.signed is 'Whether an operator signed it. One without a signature is kept, too, so that it is verified once.';
+
+create function is_stopped(the_case text, the_playbook text, out cancelled boolean, out halted boolean)
+language sql stable as $$
+  select
+    exists (select from seen_command where signed and action = 'cancel' and target = the_case),
+    exists (
+      select from seen_command halt
+      where halt.signed and halt.action = 'halt' and halt.target = the_playbook
+        and not exists (
+          select from seen_command resumption
+          where resumption.signed and resumption.action = 'resume' and resumption.target = the_playbook
+            and resumption.signed_at >= least(halt.signed_at, halt.received_at)
+            and abs(extract(epoch from resumption.received_at - resumption.signed_at)) <= 900
+        )
+    )
+$$;
+comment on function is_stopped is 'What operators'' own signatures stop. A resumption counts if it was fresh when it came in, and lifts the halts before it.';
+
 create table domain_rate (
   domain_key text primary key,
   next_at    timestamptz not null

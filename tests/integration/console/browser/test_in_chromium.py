@@ -16,6 +16,7 @@ from switchyard.protocol.statements import approval_statement, command_statement
 from switchyard.runtime.core.clock import timestamp
 from tests.integration.console.browser.conftest import NewVisit
 from tests.integration.console.conftest import Console, NewApproval
+from tests.integration.console.unresolved import unresolved_send
 from tests.integration.infrastructure import Infrastructure
 from tests.operators import OPERATOR, OPERATOR_KEY, OPERATORS
 from tests.unit.audit import cases
@@ -68,7 +69,10 @@ def pages_of(console: Console) -> list[str]:
 
 @pytest.mark.parametrize("width", ["wide", "narrow"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-async def test_page_fits_and_is_accessible(console: Console, visit: NewVisit, width: str, dark: bool) -> None:
+async def test_page_fits_and_is_accessible(
+    console: Console, visit: NewVisit, work: Any, width: str, dark: bool
+) -> None:
+    await unresolved_send(work, str(uuid.uuid4()))
     window = await visit(width=width, dark=dark)
     for path in pages_of(console):
         await window.go(path)
