@@ -127,12 +127,12 @@ async def test_bad_submissions_are_rejected_with_their_code(deployment: Deployme
     details = [unknown_agent, too_long, good]
     await deployment.send(details)
     await deployment.send([conflict, good])
-    prefix = deployment.prefix
+    sessions = [each["session_id"] for each in details]
 
     async def rejections() -> dict[str, str] | None:
         rows = await deployment.rows(
-            "select body from audit.transition where transition = 'SubmissionRejected' and session_id = $1",
-            f"session-{prefix}",
+            "select body from audit.transition where transition = 'SubmissionRejected' and session_id = any($1)",
+            sessions,
         )
         found = [json.loads(row["body"])["detail"]["payload"] for row in rows]
         codes = {payload["field"]: payload["code"] for payload in found}
