@@ -143,7 +143,9 @@ test: $(READY) lint ## Everything that must pass before a change lands (about 10
 
 .PHONY: test-slow
 test-slow: $(READY) ## The tests that take longer, and the evals against the simulator
-	$(BIN)/pytest tests -m slow $(SLOW) -n 2 --dist loadfile -q
+	$(BIN)/pytest tests -m "slow and not alone" $(SLOW) -n 2 --dist loadfile -q
+	@# What measures time: nothing else runs beside it.
+	$(BIN)/pytest tests -m "slow and alone" $(SLOW) -q
 	$(MAKE) --no-print-directory evals
 
 # Playwright drives an installed browser: nothing is downloaded.

@@ -11,6 +11,7 @@ _MOST = 1.5
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 async def test_message_path_cost_is_close_to_faststreams_own() -> None:
     costs = await measure_layers()
     short, theirs, ours = (

@@ -129,7 +129,9 @@ class Probe:
         return found[0]
 
 
-@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(400)])])
+@pytest.mark.parametrize(
+    "count", [1_000, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)])]
+)
 async def test_flood_delays_no_case_approval_ending_or_suppression_of_others(
     serve: Serve,
     cloud: Cloud,

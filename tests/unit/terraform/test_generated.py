@@ -23,7 +23,7 @@ from tests.unit.terraform.rendering import rendered
 SETTINGS = process_settings(APP)
 KEY = "00" * 32
 OF_A_PERSON = {"SWITCHYARD_MODEL_BEDROCK_SECRET_ACCESS_KEY", "SWITCHYARD_MODEL_BEDROCK_SESSION_TOKEN"}
-"""What `stack up --model bedrock:…` gives the processes of a laptop. In a deployment the task's role stands for them."""
+"""What `stack up --model bedrock:…` gives a laptop's processes. In a deployment the task's role stands for them."""
 
 VALUES = {"state_keys": f'{{"k": "{KEY}"}}', "console_keys": f'{{"2026": "{KEY}"}}', "optout_keys": f'{{"k": "{KEY}"}}'}
 
