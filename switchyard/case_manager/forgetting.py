@@ -39,18 +39,22 @@ class ForgettingIntake:
     intake: Vault
 
     async def receive(self, source: str, detail: Json) -> None:
-        """Keep a request for memory, once; none of a person whom the vault does not know. Raises `InvalidEvent` for an
-        invalid request, and (forged) for one that its source did not sign for this person."""
+        """Keep a request for memory, once; none of a person whom the vault does not know, or who has a thousand.
+
+        Raises `InvalidEvent` for an invalid request, and (forged) for one that its source did not sign for this person.
+        """
         asked = self._read(source, detail)
         subject = await self.intake.known_subject(asked.tenant, self.persons.person(asked.tenant, asked.user_id))
         if subject is None:
             log.info("forgetting.not_taken", request_id=asked.request_id, submitted_by=source)
             return
-        await self.database.with_queries(_SQL).execute(
+        kept = await self.database.with_queries(_SQL).execute(
             "keep", UUID(asked.request_id), asked.tenant, UUID(subject), asked.scope,
             None if asked.memory is None else UUID(asked.memory), asked.person, asked.signed_by,
             moment(asked.signed_at), asked.signature,
         )  # fmt: skip
+        if not kept:
+            log.info("forgetting.not_kept", request_id=asked.request_id, why="it is there already, or too many are")
 
     def _read(self, source: str, detail: Json) -> ForgettingRequested:
         try:

@@ -330,6 +330,30 @@ async def test_repeated_delivery_forgets_once_and_not_what_came_later(api: Serve
         assert (await client.forgetting(request)).forgotten == 1
 
 
+async def test_person_has_a_thousand_requests_and_those_done_long_ago_make_room(
+    api: Served, remembered: Remembered, owner: Owner
+) -> None:
+    name, case = named()
+    units, subject = await remembered.state(case, "metric"), uuid.UUID(case.person.subject)
+    await owner.execute(
+        "insert into case_manager.forgetting (request_id, tenant, subject, scope, person, signed_by, signed_at,"
+        " signature, done_at, forgotten) select gen_random_uuid(), 'acme', $1, 'all', '', '', now(), '', now(), 0"
+        " from generate_series(1, 1000)",
+        subject,
+    )
+    async with api.client(name) as client:
+        await client.forget(units)
+        await remembered.deliver()
+        assert [each.id for each in await client.memories()] == [units]
+        await owner.execute(
+            "update case_manager.forgetting set done_at = now() - interval '31 days' where subject = $1", subject
+        )
+        request = await client.forget(units)
+        await remembered.deliver()
+        assert (await client.forgetting(request)).forgotten == 1
+    assert await owner.fetchval("select count(*) from case_manager.forgetting where subject = $1", subject) == 1
+
+
 async def test_request_of_somebody_who_is_not_known_is_dropped(api: Served, remembered: Remembered) -> None:
     await posted(api, remembered, "nobody", str(uuid.uuid4()))
     async with api.client(f"nobody-{uuid.uuid4()}") as client:
