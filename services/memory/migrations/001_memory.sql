@@ -8,7 +8,7 @@ create table turn (
   number     integer not null,
   question   jsonb not null,
   answer     jsonb not null,
-  digest     text not null,
+  digest     text not null check (digest ~ '^[0-9a-f]{64}$'),
   kept_at    timestamptz not null,
   expires_at timestamptz not null
 );
@@ -29,7 +29,7 @@ create table fact (
   predicate   text not null,
   case_id     uuid not null,
   event_id    uuid not null,
-  digest      text not null,
+  digest      text not null check (digest ~ '^[0-9a-f]{64}$'),
   source     text not null default 'user' check (source = 'user'),
   trust       text not null check (trust in ('stated', 'read')),
   quarantined boolean not null default false,
@@ -56,7 +56,7 @@ create table forgotten (
   id           uuid primary key,
   tenant       text not null,
   kind         text not null,
-  digest       text not null,
+  digest       text not null check (digest ~ '^[0-9a-f]{64}$'),
   reason       text not null,
   command_id   uuid,
   person       uuid,
