@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from contracts.documents.memory import MemoryDocument
 from services.memory.commands import submit_forgetting
 from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact
 from switchyard.cli.app.console import console, print_text
@@ -59,7 +60,7 @@ class DemoMemory:
         await self._ask(MEMORY_QUESTION, "used")
         result = await submit_forgetting(self.target, self.subject, operator="oncall", reason="the user asked")
         print_text(f"`switchyard memory forget`, signed by oncall: {result}")
-        await self._show_receipt("user")
+        await self._show_receipt("operator")
         used = await self._ask(MEMORY_QUESTION, "nothing remembered")
         reasons = {row["reason"] for row in await self.log.fetch(_RECEIPTS, MEMORY_TENANT)}
         return {"receipts": sorted(reasons), "used_after_forgetting": used}
@@ -77,13 +78,17 @@ class DemoMemory:
         self.subject, drafted = row["subject"], json.loads(row["body"])["detail"]
         async with open_artefact_reader(self.target) as artefacts:
             answer = json.loads(await read_artefact(artefacts, drafted, drafted["payload"]["answer"]))["text"]
-        row = await self._until(lambda: self.log.fetchrow(_RECALLED, case))
-        recalled = json.loads(row["body"])["detail"]["payload"]
-        used = [item["kind"] for item in recalled.get("used", ())]
+            row = await self._until(lambda: self.log.fetchrow(_RECALLED, case))
+            recalled = json.loads(row["body"])["detail"]
+            memory, document = recalled["payload"].get("memory"), MemoryDocument()
+            if memory is not None:
+                document = MemoryDocument.model_validate_json(await read_artefact(artefacts, recalled, memory))
         print_text(f"  {question}")
-        given = f" It was given: {', '.join(used)}." if used else ""
-        print_text(f"    {what}: {answer}{given}", style="cyan")
-        return len(used)
+        print_text(f"    {what}: {answer}", style="cyan")
+        for fact in document.user:
+            source = f"case {fact.case[:8]}, {fact.at[:16].replace('T', ' ')} UTC"
+            print_text(f"    It was given {fact.about}: {fact.value} (source: {source}).", style="cyan")
+        return len(recalled["payload"].get("used", ()))
 
     async def _show_receipt(self, reason: str) -> None:
         async def find_receipt() -> Any:

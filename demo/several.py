@@ -39,7 +39,8 @@ async def show_several(target: Target, questions: Sequence[Json], cases: Sequenc
             _print_wrapped(question["question"])
             parts = list_parts(events)
             print_text("case " + case[:8] + ": " + ", ".join(f"{agent} {how}" for agent, how in parts))
-            ending = events[-1]
+            # What memory keeps follows the ending.
+            ending = next(event for event in reversed(events) if event["type"] == "CaseClosed")
             if ending["payload"].get("answer"):
                 _print_answer(json.loads(await read_artefact(artefacts, ending, ending["payload"]["answer"])))
             files = [each.file for each in list_files(events) if "-findings" not in each.file]

@@ -242,7 +242,7 @@ async def _forgetting(bench: MemoryBench, groups: list[Any]) -> list[str]:
     for note in notes[:5]:
         await bench.ask(EXPIRING, f"Remember that {note}.")
     forgotten = uuid.UUID(bench.subjects[READER])
-    await bench.forgetter.pool.fetchval("select forget_person($1, 'user', null)", forgotten)
+    await bench.forgetter.pool.fetchval("select forget_person($1, 'erased', null)", forgotten)
     while await bench.forgetter.tick():
         pass
     read_back = [question for question in probes if (await bench.ask(READER, question))[1]]

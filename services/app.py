@@ -355,7 +355,7 @@ APP = App(
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     local_data={"warehouse": "demo:oil_field/data"},
     model_scripts=("demo:data/simulator",),
-    ingress=("CaseSubmitted", "FeedbackGiven", "GrantRenewed"),
+    ingress=("CaseSubmitted", "FeedbackGiven", "ForgettingRequested", "GrantRenewed"),
     settings={
         "ingress": "services.ingress.settings:IngressSettings",
         "`switchyard ask --user`": "services.user_requests:UserSettings",
@@ -367,6 +367,7 @@ APP = App(
     },
     artefact_pages={"email": "services.artefact_texts:read_email_page"},
     answers=("answer", "chart", "findings", "plan", "plan_table"),
+    caller_memory="memory",
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     audit_views=("services.audit:views.sql",),
     forgotten_inputs="audit.forgotten_input",

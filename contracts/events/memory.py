@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from switchyard.protocol.events.case_manager import OperatorSignature
 from switchyard.protocol.fields import (
@@ -18,12 +19,14 @@ from switchyard.protocol.fields import (
     Timestamp,
     Uuid,
 )
+from switchyard.protocol.forgetting import ForgettingScope
 
 MemoryKind = Literal["turn", "slot", "note"]
 """A turn of a session; a fact about the user under a name that an update replaces; a free note."""
 
-ForgettingReason = Literal["expired", "superseded", "user", "erased", "evicted"]
-"""`user`: on request; `erased`: with the person; `evicted`: to make room."""
+ForgettingReason = Literal["expired", "superseded", "operator", "user_request", "erased", "evicted"]
+"""`operator`: one signed for it; `user_request`: the person asked for it, logged in; `erased`: with the person;
+`evicted`: to make room."""
 
 
 class MemoryItem(Contract):
@@ -52,11 +55,22 @@ class MemoryKept(Contract):
     )
 
 
+class ForgettingRequest(Contract):
+    """What the ingress signed for a user who is logged in: `switchyard.protocol.forgetting.forgetting_statement`."""
+
+    request_id: Uuid
+    scope: ForgettingScope
+    person: Sha256 = Field(description="`person_commitment`: it names the user to one who has the nonce.")
+    signed_by: Identifier = Field(description="The source and the id of its key, with a slash between.")
+    signed_at: Timestamp
+    signature: OperatorSignature
+
+
 class MemoryForgotten(Contract):
     """Something is no longer remembered: the receipt. A chain of its own.
 
-    On request, the operator signed `switchyard.protocol.statements.command_statement` of these fields and the action
-    `forget`; `target` is the person's pseudonym.
+    For `operator` one signed `switchyard.protocol.statements.command_statement` of these fields and the action
+    `forget`; for `user_request` the evidence is `request`. `target` is the person's pseudonym.
     """
 
     items: tuple[MemoryItem, ...] = Field(min_length=1)
@@ -67,3 +81,18 @@ class MemoryForgotten(Contract):
     command_id: Uuid | None = None
     signed_at: Timestamp | None = None
     signature: OperatorSignature | None = None
+    request: ForgettingRequest | None = None
+
+    @model_validator(mode="after")
+    def _evidence(self) -> Self:
+        if (self.reason == "operator") != (self.operator is not None):
+            raise PydanticCustomError(
+                "evidence", "an operator's signature belongs to the reason operator, and to no other"
+            )
+        if (self.reason == "user_request") != (self.request is not None):
+            raise PydanticCustomError(
+                "evidence", "a user's request belongs to the reason user_request, and to no other"
+            )
+        if self.request is not None and self.request.scope == "one" and len(self.items) > 1:
+            raise PydanticCustomError("evidence", "the user asked to forget one memory")
+        return self

@@ -15,11 +15,18 @@ from services.ingress.grants import Grants
 from services.ingress.identity_service import IdentityService, TlsSource
 from services.ingress.principal import PrincipalSigner, bus_payload
 from services.ingress.settings import IngressSettings
-from services.ingress.submission import ApiRequest, build_submission, read_api_request, read_feedback, read_grant_id
+from services.ingress.submission import (
+    ApiRequest,
+    build_submission,
+    read_api_request,
+    read_feedback,
+    read_forgetting,
+    read_grant_id,
+)
 from switchyard.api.problems import PROBLEM_TYPE, LoginRequired, NotFound, Problem, TemporarilyUnavailable
 from switchyard.api.user_tokens import AuthenticatedUser, TokenVerifier
 from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier, fetch_jwks
-from switchyard.protocol.events.upstream import FeedbackGiven, GrantRenewed
+from switchyard.protocol.events.upstream import FeedbackGiven, ForgettingRequested, GrantRenewed
 from switchyard.protocol.fields import Json
 from switchyard.protocol.submissions import case_id_for
 
@@ -85,6 +92,12 @@ class Ingress:
         self.put(FeedbackGiven.__name__, given.model_dump(mode="json", exclude_none=True))
         return 202, {"case_id": feedback.case_id}
 
+    def forget(self, call: ApiRequest, user: AuthenticatedUser) -> Answer:
+        """Ask memory to forget what it has of the user: 202 once the bus has accepted it."""
+        requested = self.signer.signed_forgetting(read_forgetting(call), user)
+        self.put(ForgettingRequested.__name__, requested.model_dump(mode="json", exclude_none=True))
+        return 202, {"request_id": requested.request_id}
+
     def revoke_grant(self, call: ApiRequest, user: AuthenticatedUser) -> Answer:
         """Revoke a grant of the user: agents obtain no token for it from now on."""
         wanted = read_grant_id(call)
@@ -97,6 +110,7 @@ ROUTES: Mapping[str, Callable[[Ingress, ApiRequest, AuthenticatedUser], Answer]]
     "POST consents": Ingress.give_consent,
     "POST revocations": Ingress.revoke_grant,
     "POST feedback": Ingress.give_feedback,
+    "POST forgettings": Ingress.forget,
 }
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc.jwk import OKPKey
 from pydantic import TypeAdapter
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.requests import Feedback
+from services.ingress.requests import Feedback, Forgetting
 from switchyard.api.problems import TemporarilyUnavailable
 from switchyard.api.user_tokens import AuthenticatedUser
+from switchyard.protocol.events.upstream import ForgettingRequested
 from switchyard.protocol.feedback import FEEDBACK_VALID_S, FeedbackClaims, feedback_digest
 from switchyard.protocol.fields import Identifier
+from switchyard.protocol.forgetting import forgetting_statement, person_commitment
 from switchyard.protocol.principal_jws import import_private_key, sign_feedback, sign_principal
 from switchyard.protocol.principals import PRINCIPAL_VALID_S, PrincipalClaims, content_digest, submission_digest
 from switchyard.protocol.submissions import case_id_for
@@ -24,6 +30,9 @@ _KID: TypeAdapter[str] = TypeAdapter(Identifier)
 
 SIGNING_KEY_CACHE_S = 300.0
 """How long a key is cached in memory: a rotated key is in use everywhere after this time."""
+
+
+FORGETTING_NAMESPACE = uuid.UUID("2c1d9a57-5a35-5b0e-9f39-7f0e6a0c9b41")
 
 
 class SigningKeyUnavailable(TemporarilyUnavailable):
@@ -73,6 +82,25 @@ class PrincipalSigner:
             exp=now + FEEDBACK_VALID_S,
         )
         return sign_feedback(claims, kid, key)
+
+    def signed_forgetting(self, wanted: Forgetting, user: AuthenticatedUser) -> ForgettingRequested:
+        """The request of a user to be forgotten. Raises `SigningKeyUnavailable`."""
+        kid, key = self.current_key()
+        nonce = secrets.token_hex(32)
+        stated: dict[str, Any] = {
+            "request_id": str(uuid.uuid5(FORGETTING_NAMESPACE, wanted.idempotency_key)),
+            "tenant": user.tenant,
+            "scope": wanted.scope,
+            "memory": wanted.memory,
+            "person": person_commitment(nonce, user.tenant, user.user_id),
+            "signed_by": f"{self._source}/{kid}",
+            "signed_at": datetime.fromtimestamp(self._now(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        }
+        private = key.private_key
+        if not isinstance(private, Ed25519PrivateKey):
+            raise SigningKeyUnavailable("the signing key is no private key of Ed25519")
+        signature = private.sign(forgetting_statement(**stated)).hex()
+        return ForgettingRequested(user_id=user.user_id, nonce=nonce, signature=signature, **stated)
 
     def current_key(self) -> tuple[str, OKPKey]:
         """The key that signs now, and its id. Raises `SigningKeyUnavailable`."""

@@ -11,6 +11,7 @@ from switchyard.api.endpoints import Parameter, PostedRequest
 from switchyard.api.views import ApiView
 from switchyard.protocol.feedback import MAX_FEEDBACK_CHARS, Thumb
 from switchyard.protocol.fields import Identifier, Milliseconds, Name, StrictContract, Uuid
+from switchyard.protocol.forgetting import ForgettingScope
 
 
 class Question(StrictContract):
@@ -36,6 +37,14 @@ class Feedback(StrictContract):
     reason: Annotated[str, Field(min_length=1, max_length=MAX_FEEDBACK_CHARS)] | None = Field(
         default=None, description="Sealed: only reviewers read it."
     )
+
+
+class Forgetting(StrictContract):
+    """What the caller wants forgotten of what is remembered of them."""
+
+    scope: ForgettingScope = Field(description="`one` memory, or `all` of the caller's.")
+    memory: Uuid | None = Field(default=None, description="Which one, as `GET /v1/memory` names it; only for `one`.")
+    idempotency_key: Identifier = Field(description="Names the request: sent again under it, it is the same one.")
 
 
 class QuestionAccepted(ApiView):
@@ -66,6 +75,12 @@ class FeedbackAccepted(ApiView):
     case_id: str
 
 
+class ForgettingAccepted(ApiView):
+    """The request is on its way; `GET /v1/forgettings/{request_id}` says when it is done."""
+
+    request_id: str
+
+
 _REFRESH = Parameter(
     "X-Refresh-Token",
     "header",
@@ -90,5 +105,8 @@ REQUESTS = (
     ),
     PostedRequest("revocations", "Revoke a grant.", GrantNamed, GrantRevokedAnswer, 200),
     PostedRequest("feedback", "Say whether the answer of a case was good.", Feedback, FeedbackAccepted, 202),
+    PostedRequest(
+        "forgettings", "Have what is remembered of the caller forgotten.", Forgetting, ForgettingAccepted, 202
+    ),
 )
 """Every route of the function, in the order of its ROUTES."""

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.requests import Feedback, Question
+from services.ingress.requests import Feedback, Forgetting, Question
 from switchyard.api.problems import InvalidRequest, TooLong
 from switchyard.api.user_tokens import AuthenticatedUser
 from switchyard.protocol.canonical import parse_json
@@ -79,6 +79,19 @@ def read_feedback(call: ApiRequest) -> Feedback:
         return Feedback.model_validate_json(json.dumps(fields))
     except ValidationError as error:
         raise _invalid(error, "send it as the OpenAPI document has it") from error
+
+
+def read_forgetting(call: ApiRequest) -> Forgetting:
+    """What a user wants forgotten. Raises `InvalidRequest`."""
+    fields = read_fields(call, frozenset(Forgetting.model_fields))
+    try:
+        wanted = Forgetting.model_validate_json(json.dumps(fields))
+    except ValidationError as error:
+        raise _invalid(error, "send it as the OpenAPI document has it") from error
+    if (wanted.memory is None) == (wanted.scope == "one"):
+        remedy = "name a memory with the scope one, and none with the scope all"
+        raise InvalidRequest("it does not fit the scope", field="memory", remedy=remedy)
+    return wanted
 
 
 def build_submission(call: ApiRequest, authenticated_user: AuthenticatedUser) -> CaseSubmitted:

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
+from switchyard.runtime.models.clients import BEDROCK_RUNTIME, ModelSettings, bedrock_credentials
+from switchyard.runtime.process.process import ServiceProcess
+
 log = structlog.get_logger(__name__)
 DIMENSIONS = 256
 MAX_TEXT_CHARS = 4_000
@@ -41,6 +44,17 @@ class TitanEmbedder:
             return None
         vector = [float(each) for each in found] if isinstance(found, list) else []
         return vector if len(vector) == DIMENSIONS else None
+
+
+async def open_titan(process: ServiceProcess, models: ModelSettings, model_id: str) -> TitanEmbedder:
+    """Titan where the models of Bedrock are called, and as whom; closed with the process."""
+    client = await process.client(
+        BEDROCK_RUNTIME,
+        region=models.bedrock_region,
+        endpoint_url=models.bedrock_endpoint_url,
+        **bedrock_credentials(models),
+    )
+    return TitanEmbedder(client, model_id)
 
 
 def vector_text(vector: list[float] | None) -> str | None:

@@ -1,9 +1,10 @@
-"""Forgetting: what has expired, and whom operators want forgotten. All that is gone leaves an event, its receipt."""
+"""Forgetting: what has expired, whom operators want forgotten, and what users ask for. All that is gone leaves an
+event, its receipt."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -12,7 +13,7 @@ import structlog
 
 from contracts.cards import MEMORY_CARD
 from contracts.catalogue import CATALOGUE
-from contracts.events.memory import MemoryForgotten, MemoryItem
+from contracts.events.memory import ForgettingRequest, MemoryForgotten, MemoryItem
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from switchyard.protocol.operator_commands import OperatorCommand
@@ -47,15 +48,16 @@ class Forgetter:
         for row in await database.rows("undecided", BATCH_SIZE, self.aside.names()):
             with self.aside.guard(row["command_id"]):
                 await self._decide(database, read_request(row))
+        for row in await database.rows("open_requests", BATCH_SIZE, self.aside.names()):
+            with self.aside.guard(str(row["request_id"])):
+                await self._forget_own(database, row)
         now = self.clock.now()
         async with database.transaction() as transaction:
             await transaction.execute("see_expired", now.isoformat())
             await transaction.execute("expire", now, BATCH_SIZE)
         async with database.transaction() as transaction:
             rows = await transaction.rows("take_forgotten", BATCH_SIZE)
-            wanted = [row["command_id"] for row in rows if row["command_id"] is not None]
-            commands = {row["command_id"]: read_request(row) for row in await transaction.rows("commands", wanted)}
-            events = [self._receipt(group, commands) for group in _groups(rows)]
+            events = [await self._receipt(transaction, group) for group in _groups(rows)]
             for event in events:
                 await transaction.execute("store_event", event_text(event))
         if events:
@@ -77,13 +79,16 @@ class Forgetter:
                 result = f"{gone} forgotten"
             await transaction.execute("decide", command.command_id, result)
 
-    def _receipt(self, rows: Sequence[Any], commands: Mapping[str, OperatorCommand]) -> Json:
+    async def _forget_own(self, database: Database, row: Any) -> None:
+        """The case manager has checked that this person asks, and for themselves."""
+        async with database.transaction() as transaction:
+            gone = await transaction.value("forget_own", row["subject"], row["request_id"], row["memory"])
+            # Of two processes one deletes; the other waits for it, finds nothing, and ends nothing.
+            await transaction.value("end_request", row["subject"], row["request_id"], gone)
+
+    async def _receipt(self, database: Database, rows: Sequence[Any]) -> Json:
         first, items = rows[0], [MemoryItem(id=row["id"], kind=row["kind"], digest=row["digest"]) for row in rows]
-        command = commands.get(str(first["command_id"]))
-        signed = {} if command is None else {
-            "target": command.target, "operator": command.operator, "why": command.reason,
-            "command_id": command.command_id, "signed_at": command.signed_at, "signature": command.signature,
-        }  # fmt: skip
+        signed = await self._evidence(database, first)
         return build_report(
             CATALOGUE,
             MemoryForgotten(items=tuple(items), reason=first["reason"], **signed),
@@ -96,6 +101,20 @@ class Forgetter:
             now=self.clock.now(),
         )
 
+    async def _evidence(self, database: Database, row: Any) -> dict[str, Any]:
+        """Who wanted it forgotten, signed; empty for what no person has to want."""
+        if row["reason"] == "operator":
+            (command,) = [read_request(each) for each in await database.rows("commands", [row["command_id"]])]
+            return {
+                "target": command.target, "operator": command.operator, "why": command.reason,
+                "command_id": command.command_id, "signed_at": command.signed_at, "signature": command.signature,
+            }  # fmt: skip
+        if row["reason"] == "user_request":
+            (found,) = await database.rows("requests", row["person"], [row["command_id"]])
+            request = ForgettingRequest(**{**dict(found), "signed_at": timestamp(found["signed_at"])})
+            return {"target": str(row["person"]), "request": request}
+        return {}
+
 
 def read_request(row: Any) -> OperatorCommand:
     """A signed command as its row has it."""
@@ -106,7 +125,7 @@ def read_request(row: Any) -> OperatorCommand:
 
 
 def _groups(rows: Sequence[Any]) -> list[list[Any]]:
-    def key(row: Any) -> tuple[str, str, str]:
-        return row["tenant"], row["reason"], str(row["command_id"])
+    def key(row: Any) -> tuple[str, ...]:
+        return row["tenant"], row["reason"], str(row["command_id"]), str(row["person"])
 
     return [list(group) for _, group in groupby(sorted(rows, key=lambda row: (key(row), row["id"])), key=key)]

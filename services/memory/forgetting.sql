@@ -16,7 +16,7 @@ on conflict (id) do nothing
 
 -- name: take_forgotten
 delete from forgotten where id in (select id from forgotten order by forgotten_at, id limit $1 for update skip locked)
-returning id::text, tenant, kind, digest, reason, command_id
+returning id::text, tenant, kind, digest, reason, command_id, person
 
 -- name: store_event
 insert into outbox (event) values ($1) on conflict (event_id) do nothing
@@ -29,7 +29,20 @@ where decided_at is null and command_id::text <> all($2::text[]) order by receiv
 select true from forget_request where command_id = $1 and decided_at is null for update
 
 -- name: forget_person
-select forget_person($1, 'user', $2)
+select forget_person($1, 'operator', $2)
+
+-- name: open_requests
+select request_id, tenant, subject, memory from case_manager.open_forgettings($1) where request_id::text <> all($2::text[])
+
+-- name: end_request
+select case_manager.end_forgetting($1, $2, $3)
+
+-- name: forget_own
+select forget_person($1, 'user_request', $2, $3)
+
+-- name: requests
+select request_id::text, scope, person, signed_by, signed_at, signature
+from case_manager.forgettings_of($1, $2::uuid[])
 
 -- name: decide
 update forget_request set decided_at = clock_timestamp(), result = $2 where command_id = $1

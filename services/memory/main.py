@@ -9,7 +9,7 @@ from typing import Any
 from contracts.cards import MEMORY_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import KeepTurn, RecallMemory
-from services.memory.embeddings import TitanEmbedder
+from services.memory.embeddings import open_titan
 from services.memory.facts import FactStore
 from services.memory.forgetting import FORGETTING_INTERVAL_S, Forgetter
 from services.memory.handlers import MemoryLimits, keep_turn, recall_memory
@@ -55,11 +55,10 @@ async def run() -> None:
             async with model_budget(model, task, margin_ms=MEMORY_MARGIN_MS):
                 return await read_choice(agent, question)
 
-        bedrock = await process.client("bedrock-runtime", endpoint_url=models.bedrock_endpoint_url)
         long_term = LongTermMemory(
             FactStore(pool),
             artefacts,
-            TitanEmbedder(bedrock, settings.memory_embedding_id),
+            await open_titan(process, models, settings.memory_embedding_id),
             ask_model,
             process.clock,
             kinds,

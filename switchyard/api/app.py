@@ -23,6 +23,7 @@ from switchyard.api.callers import Caller, Callers
 from switchyard.api.cases import CallerCases, CaseEvents, no_such_case
 from switchyard.api.endpoints import PREFIX, READS
 from switchyard.api.event_stream import LAST_EVENT_ID, EventStreamResponse, EventStreams, read_position, rejected_stream
+from switchyard.api.memory import CallerMemory, no_such_memory, no_such_request
 from switchyard.api.problems import (
     PROBLEM_TYPE,
     Defect,
@@ -60,6 +61,7 @@ class ApiApp:
     answers: Answers
     streams: EventStreams
     document: Json
+    memory: CallerMemory | None = None
     function: PostedFunction | None = None
 
     def build(self) -> Starlette:
@@ -153,6 +155,26 @@ class ApiApp:
         media_type = artefact.media_type if known else "application/octet-stream"
         return Response(data, media_type=media_type, headers=_HEADERS | _ATTACHMENT | attachment)
 
+    async def list_memory(self, _: Request, caller: Caller) -> Response:
+        """What is remembered of the caller."""
+        return _json((await self._memory.list(caller)).model_dump())
+
+    async def get_memory(self, request: Request, caller: Caller) -> Response:
+        """One memory."""
+        memory_id = _uuid(request, "memory_id", no_such_memory)
+        return _json((await self._memory.find(caller, memory_id)).model_dump(exclude_none=True))
+
+    async def get_forgetting(self, request: Request, caller: Caller) -> Response:
+        """What became of a request to forget."""
+        request_id = _uuid(request, "request_id", no_such_request)
+        return _json((await self._memory.forgetting(caller, request_id)).model_dump(exclude_none=True))
+
+    @property
+    def _memory(self) -> CallerMemory:
+        if self.memory is None:
+            raise NotFound("nobody is remembered here", field="path", remedy=_SEE)
+        return self.memory
+
     async def _view(self, caller: Caller, case_id: UUID, found: CaseEvents, *, own: bool) -> CaseView:
         first, ending = found.rows[0], found.ending
         late = first["case_deadline"] < self.cases.clock.now()
@@ -186,15 +208,22 @@ _READS: Mapping[str, Read] = {
     "get_case": ApiApp.get_case,
     "get_events": ApiApp.get_events,
     "get_artefact": ApiApp.get_artefact,
+    "list_memory": ApiApp.list_memory,
+    "get_memory": ApiApp.get_memory,
+    "get_forgetting": ApiApp.get_forgetting,
 }
 
 
 def _case_id(request: Request) -> UUID:
     """The case in the path. Raises `NotFound` for what is no UUID, as for a case that does not exist."""
+    return _uuid(request, "case_id", no_such_case)
+
+
+def _uuid(request: Request, name: str, missing: Callable[[], NotFound]) -> UUID:
     try:
-        return UUID(request.path_params["case_id"])
+        return UUID(request.path_params[name])
     except ValueError:
-        raise no_such_case() from None
+        raise missing() from None
 
 
 def _json(body: Json) -> Response:

@@ -18,7 +18,14 @@ from switchyard.api.problems import (
     TooLong,
     TooManyRequests,
 )
-from switchyard.api.views import CaseListView, CaseView, EventView
+from switchyard.api.views import (
+    CaseListView,
+    CaseView,
+    EventView,
+    ForgettingView,
+    MemoryDetailView,
+    MemoryListView,
+)
 
 PREFIX = "/v1"
 _ALWAYS: tuple[type[Problem], ...] = (LoginRequired, TooManyRequests, TemporarilyUnavailable)
@@ -104,6 +111,32 @@ READS: tuple[ApiEndpoint, ...] = (
         (CASE_ID, Parameter("sha256", "path", "As the case's `artefacts` name it.", required=True)),
         media_type="application/octet-stream",
         problems=(NotFound, Gone),
+    ),
+    ApiEndpoint(
+        "list_memory",
+        "GET",
+        f"{PREFIX}/memory",
+        "What is remembered of the caller: each with its source, date, expiry and kind.",
+        answer=MemoryListView,
+        problems=(NotFound,),
+    ),
+    ApiEndpoint(
+        "get_memory",
+        "GET",
+        f"{PREFIX}/memory/{{memory_id}}",
+        "One memory: what it says, where it comes from, and which cases used it.",
+        (Parameter("memory_id", "path", "As `GET /v1/memory` lists it.", required=True),),
+        MemoryDetailView,
+        problems=(NotFound,),
+    ),
+    ApiEndpoint(
+        "get_forgetting",
+        "GET",
+        f"{PREFIX}/forgettings/{{request_id}}",
+        "What became of a request of the caller to forget.",
+        (Parameter("request_id", "path", "The id that `POST /v1/forgettings` answered.", required=True),),
+        ForgettingView,
+        problems=(NotFound,),
     ),
     ApiEndpoint("get_openapi", "GET", f"{PREFIX}/openapi.json", "This document.", open=True),
 )

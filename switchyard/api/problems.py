@@ -79,7 +79,7 @@ class GrantForbidden(Problem):
 
 
 class NotFound(Problem):
-    """There is no such route, no such grant, or no such case of this caller."""
+    """There is no such route, no such grant, or no such case or memory of this caller."""
 
     status = 404
     code = "not_found"

@@ -90,6 +90,58 @@ class CaseView(ApiView):
     rejections: list[RejectionView] = []
 
 
+class MemoryView(ApiView):
+    """One thing that is remembered of the caller."""
+
+    id: str
+    kind: Literal["turn", "slot", "note"] = Field(description="A turn of a session, a preference, or a free note.")
+    about: str = Field(description="Of a turn the session, of a preference its name.")
+    case_id: str = Field(description="Its source: the case in which the caller said it.")
+    kept_at: str
+    expires_at: str = Field(description="When it is forgotten, unless the caller says it again.")
+    trust: str = Field(description="`stated`: a rule read it in what the caller said; `read`: a model did.")
+    quarantined: bool = Field(description="It reads like an order: it is never used.")
+    uses: int = Field(description="How often it was used. Turns are not counted.")
+
+
+class MemoryListView(ApiView):
+    """What is remembered of the caller, the latest first: 500 at most."""
+
+    memories: list[MemoryView]
+    total: int
+
+
+class MemoryUseView(ApiView):
+    """A case that a memory was used in."""
+
+    case_id: str
+    at: str
+
+
+class MemoryDetailView(MemoryView):
+    """One memory with what it says."""
+
+    text: str | None = Field(default=None, description="Of a preference or a note.")
+    question: str | None = Field(default=None, description="Of a turn.")
+    answer: str | None = Field(default=None, description="Of a turn.")
+    problem: str | None = Field(default=None, description="Why it cannot be read.")
+    used_in: list[MemoryUseView] = Field(
+        default=[], description="The caller's cases that it was used in, the latest 100."
+    )
+
+
+class ForgettingView(ApiView):
+    """What became of a request to forget. `MemoryForgotten` in the log is its receipt."""
+
+    request_id: str
+    scope: Literal["one", "all"]
+    memory: str | None = None
+    status: Literal["open", "done"]
+    asked_at: str
+    done_at: str | None = None
+    forgotten: int | None = Field(default=None, description="How many things were forgotten.")
+
+
 class EventView(ApiView):
     """One event of a case. `position` counts the events of the case from 1 without a gap, in the order of the log."""
 

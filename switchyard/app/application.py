@@ -207,6 +207,9 @@ class App:
     """Sealed artefacts that the API opens for the person who asked, by name."""
     answer_readers: tuple[str, ...] = ()
     """Roles in users' tokens whose holders read, and give feedback on, every case that users of their tenant asked."""
+    caller_memory: str | None = None
+    """The schema of the work database through whose functions `remembered_by` and `sealed_memory_by` the API shows
+    callers what is remembered of them."""
     first_command: str = "switchyard case list"
     """What `switchyard stack up` suggests to type."""
     demo_cases: str | None = None

@@ -13,6 +13,7 @@ from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import ArrivalQueue
 from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.feedback import FeedbackIntake
+from switchyard.case_manager.forgetting import ForgettingIntake
 from switchyard.case_manager.gathers import Gathers
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PendingCommands
@@ -22,7 +23,7 @@ from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.protocol.errors import InvalidEvent, RejectionReason, invalid
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import AskApproval, AskConsent, CloseCase, GatherBranches, JoinBranch, Wait
-from switchyard.protocol.events.upstream import FeedbackGiven, GrantRenewed, SuppressionRequested
+from switchyard.protocol.events.upstream import FeedbackGiven, ForgettingRequested, GrantRenewed, SuppressionRequested
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, read_bus_event, read_event
 from switchyard.protocol.topology import REPORTS, SUPPRESSIONS
@@ -49,6 +50,7 @@ class CaseManager:
     gathers: Gathers
     suppression: SuppressionList
     feedback: FeedbackIntake
+    forgetting: ForgettingIntake
     publisher: Publisher
     quarantine: Quarantine
     breaker: DatabaseCircuitBreaker
@@ -95,6 +97,9 @@ class CaseManager:
             return await self.consents.renew(source, detail)
         if detail_type == FeedbackGiven.__name__:
             return await self.feedback.receive(source, detail)
+        if detail_type == ForgettingRequested.__name__:
+            await self.forgetting.receive(source, detail)
+            return []
         received = read_event(self.closing.catalogue, body, node=CASE_MANAGER)
         with log_context(received.envelope), telemetry.tag_span(CASE_MANAGER, received.envelope):
             handler = HANDLERS.get(type(received.payload))

@@ -19,6 +19,7 @@ from switchyard.protocol.principal_jws import (
     verify_principal,
 )
 from switchyard.protocol.principals import PRINCIPAL_FIELD, PRINCIPAL_VALID_S, PrincipalClaims, submission_digest
+from switchyard.protocol.signing import OperatorKeys, source_keys
 from switchyard.protocol.submissions import CaseOpening, Submission, case_id_for
 
 PRINCIPAL_LEEWAY_S = 30
@@ -59,6 +60,8 @@ class PrincipalKeys:
     """Public keys by source and key id. Raises `ValueError` for a key that is not 32 bytes."""
 
     def __init__(self, keys: Mapping[str, Mapping[str, bytes]]) -> None:
+        self.signers: OperatorKeys = source_keys(keys)
+        """The same keys, by `source/key id`."""
         self._keys = {source: {kid: import_public_key(key) for kid, key in own.items()} for source, own in keys.items()}
 
     def must_sign(self, source: str) -> bool:

@@ -14,6 +14,7 @@ from switchyard.api.callers import Callers, RequestRate
 from switchyard.api.cases import CallerCases
 from switchyard.api.endpoints import PostedRequest
 from switchyard.api.event_stream import EventStreams, StreamLimits
+from switchyard.api.memory import CallerMemory
 from switchyard.api.openapi import build_openapi
 from switchyard.api.user_tokens import TokenVerifier
 from switchyard.api.watcher import CaseWatcher
@@ -119,12 +120,16 @@ def build_api(
     )
     rate = RequestRate(settings.api_requests_per_minute, parts.clock.monotonic)
     limits = StreamLimits(settings.api_streams_per_caller, settings.api_streams)
+    memory = None
+    if app.caller_memory is not None:
+        memory = CallerMemory(app.caller_memory, cases, parts.work, parts.objects, parts.keys)
     api = ApiApp(
         callers=Callers(tokens, KeyedHash(settings.person_key), frozenset(app.answer_readers), rate),
         cases=cases,
         answers=Answers(audit, work, parts.work, parts.objects, parts.keys, parts.clock, frozenset(app.answers)),
         streams=EventStreams(cases, watcher, limits),
         document=build_openapi(_requests(app)),
+        memory=memory,
         function=function,
     )
     return api, watcher

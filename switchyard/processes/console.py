@@ -43,6 +43,7 @@ from switchyard.identity.jwt_verifier import JwtVerifier
 from switchyard.identity.token_exchange import HTTP_TIMEOUT_S
 from switchyard.processes.console_settings import ConsoleSettings
 from switchyard.protocol.catalogue import AUDIT
+from switchyard.protocol.signing import source_keys
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys, public_keys
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
@@ -159,7 +160,13 @@ def _exporter(settings: ConsoleSettings, parts: ConsoleParts) -> Exporter | None
 
 def _row_trust(settings: ConsoleSettings) -> RowTrust:
     """Whose signatures are checked in a chain. The keys of the rows' MACs stay with audit."""
-    return RowTrust(signers={"approvers": settings.approver_keys(), "operators": settings.operator_keys()})
+    return RowTrust(
+        signers={
+            "approvers": settings.approver_keys(),
+            "operators": settings.operator_keys(),
+            "sources": source_keys(settings.principal_keys),
+        }
+    )
 
 
 def _receipt_keys(settings: ConsoleSettings) -> TrustedKeys:

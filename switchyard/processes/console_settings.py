@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from switchyard.audit.transparency.checkpoint import LogName
+from switchyard.processes.settings import UpstreamKeys
 from switchyard.runtime.core.settings import (
     ApproverSettings,
     HexKey,
@@ -48,6 +49,11 @@ class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):
     checkpoint_log: LogName = Field(default="main", description="The log's name in its checkpoints; one per database.")
     checkpoint_public_keys: str = Field(
         default="", description="Public keys of the checkpoints, base64 of the DER, separated by commas."
+    )
+    principal_keys: UpstreamKeys = Field(
+        default={},
+        description='Ed25519 public keys of the sources that sign for users, as JSON {"upstream.name": {"kid": "hex of '
+        '32 bytes"}}: what users asked for in the log is checked with them.',
     )
     console_host: str = Field(default="127.0.0.1", description="Address of the console.")
     console_port: Annotated[int, Field(ge=0, le=65_535)] = Field(

@@ -11,6 +11,7 @@ from switchyard.case_manager.arrivals import INTAKE_POLL_S, INTAKE_WORKERS, Arri
 from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.dispatch import CaseManager
 from switchyard.case_manager.feedback import FeedbackIntake
+from switchyard.case_manager.forgetting import ForgettingIntake
 from switchyard.case_manager.gathers import Gathers
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
@@ -142,6 +143,7 @@ async def run_case_manager(
                 vault,
                 Artefacts(objects, Vault(pool, wrapper, process.clock, use="review"), decrypts=()),
             ),
+            forgetting=ForgettingIntake(database, process.clock, openings.persons, principals.signers, vault),
             publisher=outbox,
             quarantine=await process.quarantine(objects),
             breaker=breaker,

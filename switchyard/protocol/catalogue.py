@@ -150,6 +150,7 @@ def _system_types(agents: tuple[str, ...]) -> tuple[EventType, ...]:
         *command_types(CASE_MANAGER, router.GatherBranches, case_manager.BranchesJoined),
         EventType(router.JoinBranch, ((ROUTER, CASE_MANAGER),)),
         EventType(upstream.FeedbackGiven, ((UPSTREAM_PREFIX, CASE_MANAGER),)),
+        EventType(upstream.ForgettingRequested, ((UPSTREAM_PREFIX, CASE_MANAGER),)),
         EventType(case_manager.CaseFeedback, outside),
         EventType(case_manager.ContactSuppressed, outside, terminal=True),
         EventType(case_manager.PlaybookHalted, outside, terminal=True),

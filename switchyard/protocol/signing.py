@@ -34,6 +34,16 @@ class OperatorKeys:
             raise forged(message, "signature", f"sign with the key whose public half {self._variable} names") from None
 
 
+def name_source_keys(keys: Mapping[str, Mapping[str, bytes]]) -> dict[str, bytes]:
+    """Keys by source and id as keys by `source/key id`."""
+    return {f"{source}/{kid}": key for source, own in keys.items() for kid, key in own.items()}
+
+
+def source_keys(keys: Mapping[str, Mapping[str, bytes]]) -> OperatorKeys:
+    """The keys with which sources sign for their users, by `source/key id`. Raises like `OperatorKeys`."""
+    return OperatorKeys(name_source_keys(keys), title="source", variable="SWITCHYARD_PRINCIPAL_KEYS")
+
+
 def sign_statement(private_key: bytes, statement: bytes) -> str:
     """The signature, in hex. Raises `ValueError` for a private key that is not 32 bytes."""
     return Ed25519PrivateKey.from_private_bytes(private_key).sign(statement).hex()

@@ -8,7 +8,7 @@ from typing import Any
 
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, UPSTREAM_PREFIX, Catalogue
 from switchyard.protocol.envelope import SOURCE_PREFIX
-from switchyard.protocol.events.upstream import FeedbackGiven, GrantRenewed, SuppressionRequested
+from switchyard.protocol.events.upstream import FeedbackGiven, ForgettingRequested, GrantRenewed, SuppressionRequested
 
 BUS = "switchyard"
 DEFAULT_BUS = "default"
@@ -27,7 +27,7 @@ SUPPRESSIONS = "suppressions"
 suppressions and renewed grants among the submissions, wait behind none of it. Submissions have several, by the first
 character of their source's name: a flood fills one of them."""
 
-REPORTS = (SuppressionRequested.__name__, GrantRenewed.__name__, FeedbackGiven.__name__)
+REPORTS = tuple(report.__name__ for report in (SuppressionRequested, GrantRenewed, FeedbackGiven, ForgettingRequested))
 """What upstream systems report, beside what they submit."""
 
 _LIVE: dict[str, Any] = {"replay-name": [{"exists": False}]}

@@ -82,6 +82,53 @@ async def test_page_for_callers_is_true_on_the_running_stack(deployment: Deploym
         assert await deployment.findings([event["case_id"]]) == []
 
 
+async def test_user_sees_and_forgets_what_is_remembered_as_the_page_says(deployment: Deployment) -> None:
+    async with log_in(Target(deployment.stack.exports), "gus.larsen") as session:
+        api, token = reach(deployment, session)
+        asked = await session.ask(f"I prefer metric units. {QUESTION}", key=str(uuid.uuid4()), session="s-memory")
+        case_id = asked["case_id"]
+        assert (await session.wait(case_id, timeout_s=60)).outcome == "answered"
+        mine = session.client
+
+        async def both() -> Any:
+            return (await mine.memories())[1:] or None
+
+        await deployment.until(both, seconds=30, what="the preference and the turn")
+        ids = {each.id for each in await mine.memories()}
+
+        def run_python() -> str:
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(PYTHON[2], {"API": api, "TOKEN": token})
+            return printed.getvalue()
+
+        printed = await asyncio.to_thread(run_python)
+        assert f"slot {case_id}" in printed
+        assert "metric" in printed
+        assert f"turn {case_id}" in printed
+
+        async def forgotten() -> Any:
+            return not await mine.memories() or None
+
+        await deployment.until(forgotten, seconds=30, what="an empty memory")
+        for each in ids:
+            with pytest.raises(NotFound):
+                await mine.memory(each)
+
+        async def receipt() -> Any:
+            found = await deployment.rows(RECEIPTS)
+            return next((row for row in found if ids <= set(json.loads(row["ids"]))), None)
+
+        row = await deployment.until(receipt, seconds=30, what="the receipt")
+        assert await deployment.findings([row["case_id"]]) == []
+
+
+RECEIPTS = """
+select case_id::text, (select jsonb_agg(i -> 'id') from jsonb_array_elements(payload -> 'items') i) as ids
+from audit.transition_detail where transition = 'MemoryForgotten' and payload ->> 'reason' = 'user_request'
+"""
+
+
 async def test_stream_goes_on_over_the_death_of_the_api_without_loss_or_double(deployment: Deployment) -> None:
     target = Target(deployment.stack.exports)
     async with log_in(target, "ben.okoro") as session, log_in(target, "ana.morales") as other:

@@ -17,8 +17,13 @@ from switchyard_client.models import (
     Case,
     CaseEvent,
     CasePage,
+    Forgetting,
+    Memory,
     Submitted,
     read_case,
+    read_forgetting,
+    read_memories,
+    read_memory,
     read_page,
     read_submitted,
 )
@@ -133,6 +138,42 @@ class AsyncClient:
         """Say whether the answer of a case that has ended was good. Said again it counts once."""
         body = {"case_id": case_id, "thumb": thumb} | ({} if reason is None else {"reason": reason})
         await self._json(wire.Call("POST", "/v1/feedback", body))
+
+    async def memories(self) -> tuple[Memory, ...]:
+        """What is remembered of this user, without what it says: the latest 500."""
+        return read_memories(await self._json(wire.Call("GET", "/v1/memory")))
+
+    async def memory(self, memory_id: str) -> Memory:
+        """One memory with what it says and where it was used. Raises `NotFound` for one that is not this user's."""
+        return read_memory(await self._json(wire.Call("GET", f"/v1/memory/{memory_id}")))
+
+    async def export_memory(self) -> tuple[Memory, ...]:
+        """All that `memories` lists, each with what it says. What is forgotten meanwhile is left out."""
+        found = []
+        for each in await self.memories():
+            try:
+                found.append(await self.memory(each.id))
+            except NotFound:
+                continue
+        return tuple(found)
+
+    async def forget(self, memory_id: str, *, key: str | None = None) -> str:
+        """Have one memory forgotten; the id of the request."""
+        return await self._forget(wire.forget_call(memory_id, key))
+
+    async def forget_everything(self, *, key: str | None = None) -> str:
+        """Have all that is remembered of this user forgotten; the id of the request."""
+        return await self._forget(wire.forget_call(None, key))
+
+    async def forgetting(self, request_id: str) -> Forgetting:
+        """What became of a request to forget."""
+        call = wire.Call("GET", f"/v1/forgettings/{request_id}", case_id=request_id)
+        return read_forgetting(await self._json(call))
+
+    async def _forget(self, call: wire.Call) -> str:
+        request_id = str((await self._json(call))["request_id"])
+        self._new.add(request_id)
+        return request_id
 
     async def _json(self, call: wire.Call) -> Any:
         response = await self._send(call)

@@ -119,6 +119,64 @@ class CaseEvent:
     detail: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class MemoryUse:
+    """A case that a memory was used in."""
+
+    case_id: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One thing that is remembered of the user. `kind` is turn, slot or note; `case_id` is its source. What it says is
+    there if it was read by itself: `text`, or `question` and `answer` of a turn."""
+
+    id: str
+    kind: str
+    about: str
+    case_id: str
+    kept_at: str
+    expires_at: str
+    trust: str = ""
+    quarantined: bool = False
+    uses: int = 0
+    text: str | None = None
+    question: str | None = None
+    answer: str | None = None
+    problem: str | None = None
+    used_in: tuple[MemoryUse, ...] = ()
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """What became of a request to forget. `status` is open or done; `forgotten` is how many things were."""
+
+    request_id: str
+    scope: str
+    status: str
+    asked_at: str
+    memory: str | None = None
+    done_at: str | None = None
+    forgotten: int | None = None
+
+
+def read_memory(body: Mapping[str, Any]) -> Memory:
+    """A memory from its JSON."""
+    used_in = tuple(MemoryUse(**_known(MemoryUse, each)) for each in body.get("used_in", ()))
+    return Memory(**_known(Memory, body) | {"used_in": used_in})
+
+
+def read_memories(body: Mapping[str, Any]) -> tuple[Memory, ...]:
+    """What is remembered, from its JSON."""
+    return tuple(read_memory(each) for each in body["memories"])
+
+
+def read_forgetting(body: Mapping[str, Any]) -> Forgetting:
+    """What became of a request, from its JSON."""
+    return Forgetting(**_known(Forgetting, body))
+
+
 def read_case(body: Mapping[str, Any]) -> Case:
     """A case from its JSON."""
     consent = body.get("consent")

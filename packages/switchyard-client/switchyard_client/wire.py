@@ -45,7 +45,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     case_id: str | None = None
-    """The case that it reads."""
+    """The case, or the request, that it reads: one that was just posted may still appear."""
 
 
 def submit_call(
@@ -77,6 +77,12 @@ def list_call(*, limit: int | None, session: str | None, after: str | None) -> C
         return Call("GET", after)
     params = {"limit": None if limit is None else str(limit), "session": session}
     return Call("GET", "/v1/cases", params={name: value for name, value in params.items() if value is not None})
+
+
+def forget_call(memory_id: str | None, key: str | None) -> Call:
+    """Have one memory forgotten, or with None all. Without a key it gets one of its own."""
+    scope = {"scope": "all"} if memory_id is None else {"scope": "one", "memory": memory_id}
+    return Call("POST", "/v1/forgettings", scope | {"idempotency_key": key or str(uuid.uuid4())})
 
 
 def headers_of(call: Call, token: Token) -> dict[str, str]:

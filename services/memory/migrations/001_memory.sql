@@ -8,7 +8,7 @@ create table turn (
   number     integer not null,
   question   jsonb not null,
   answer     jsonb not null,
-  digest     text not null,
+  digest     text not null check (digest ~ '^[0-9a-f]{64}$'),
   kept_at    timestamptz not null,
   expires_at timestamptz not null
 );
@@ -29,7 +29,7 @@ create table fact (
   predicate   text not null,
   case_id     uuid not null,
   event_id    uuid not null,
-  digest      text not null,
+  digest      text not null check (digest ~ '^[0-9a-f]{64}$'),
   source     text not null default 'user' check (source = 'user'),
   trust       text not null check (trust in ('stated', 'read')),
   quarantined boolean not null default false,
@@ -56,9 +56,10 @@ create table forgotten (
   id           uuid primary key,
   tenant       text not null,
   kind         text not null,
-  digest       text not null,
+  digest       text not null check (digest ~ '^[0-9a-f]{64}$'),
   reason       text not null,
   command_id   uuid,
+  person       uuid,
   forgotten_at timestamptz not null default clock_timestamp()
 );
 comment on table forgotten is 'What was deleted and has no event yet: ids and digests. A row goes when its MemoryForgotten is in the outbox.';
@@ -87,21 +88,23 @@ create policy expired on fact using (scope('tenant') is null and expires_at < sc
 create policy person on turn using (scope('tenant') is null and user_id = scope('person'));
 create policy person on fact using (scope('tenant') is null and user_id = scope('person'));
 
-create function forget_person(the_person uuid, why text, by_command uuid) returns integer
+create function forget_person(the_person uuid, why text, by_command uuid, only_id uuid default null) returns integer
 language plpgsql set search_path = memory, pg_temp as $$
 declare
   gone integer;
 begin
   perform set_config('switchyard.person', the_person::text, true);
   with facts as (
-    delete from fact where user_id = the_person::text returning fact_id as id, tenant, kind, digest
+    delete from fact where user_id = the_person::text and (only_id is null or fact_id = only_id)
+    returning fact_id as id, tenant, kind, digest
   ),
   turns as (
-    delete from turn where user_id = the_person::text returning case_id as id, tenant, 'turn' as kind, digest
+    delete from turn where user_id = the_person::text and (only_id is null or case_id = only_id)
+    returning case_id as id, tenant, 'turn' as kind, digest
   ),
   gone_now as (
-    insert into forgotten (id, tenant, kind, digest, reason, command_id)
-    select id, tenant, kind, digest, why, by_command from (select * from facts union all select * from turns) all_of
+    insert into forgotten (id, tenant, kind, digest, reason, command_id, person)
+    select id, tenant, kind, digest, why, by_command, the_person from (select * from facts union all select * from turns) all_of
     on conflict (id) do nothing
     returning id
   )
@@ -109,7 +112,7 @@ begin
   perform set_config('switchyard.person', '', true);
   return gone;
 end $$;
-comment on function forget_person is 'Delete all that is remembered of a person, with the rights of the caller; how many things that were.';
+comment on function forget_person is 'Delete all that is remembered of a person, or one thing, with the rights of the caller; how many things that were.';
 
 create function erase_person(the_person uuid) returns integer
 language sql security definer set search_path = memory, pg_temp as $$
@@ -150,6 +153,28 @@ begin
 end $$;
 comment on function sealed_memory is 'The ciphertext of what is remembered of a person: for a reviewer, who gets the key by case.';
 
+create function remembered_by(of_tenant text, of_person bytea) returns table (
+  id uuid, kind text, predicate text, case_id uuid, trust text, quarantined boolean, uses integer,
+  kept_at timestamptz, expires_at timestamptz
+)
+language plpgsql security definer set search_path = memory, pg_temp as $$
+begin
+  return query
+    select r.id, r.kind, r.predicate, r.case_id, r.trust, r.quarantined, r.uses, r.kept_at, r.expires_at
+    from remembered(vault.subject_of(of_tenant, of_person)) r;
+end $$;
+comment on function remembered_by is 'What is remembered of a user, for the API. The fingerprint needs the key of persons: a caller without it finds no person.';
+
+create function sealed_memory_by(of_tenant text, of_person bytea, the_id uuid) returns table (
+  part text, case_id uuid, sealed text
+)
+language plpgsql security definer set search_path = memory, pg_temp as $$
+begin
+  return query
+    select s.part, s.case_id, s.sealed from sealed_memory(vault.subject_of(of_tenant, of_person)) s where s.id = the_id;
+end $$;
+comment on function sealed_memory_by is 'The ciphertext of one memory of a user, for the API, which gets the key of a case that they asked.';
+
 create function request_forgetting(
   id uuid, person uuid, who text, why text, signed timestamptz, signature text
 ) returns void
@@ -166,6 +191,7 @@ $$;
 comment on function forgetting_result is 'What memory made of a command; null while it is open.';
 
 revoke execute on function
-  forget_person(uuid, text, uuid), erase_person(uuid), remembered(uuid), sealed_memory(uuid),
+  forget_person(uuid, text, uuid, uuid), erase_person(uuid), remembered(uuid), sealed_memory(uuid),
+  remembered_by(text, bytea), sealed_memory_by(text, bytea, uuid),
   request_forgetting(uuid, uuid, text, text, timestamptz, text), forgetting_result(uuid)
 from public;

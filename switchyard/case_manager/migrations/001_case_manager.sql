@@ -126,6 +126,28 @@ comment on column feedback.event_id is 'CaseFeedback, in the outbox.';
 comment on column feedback.ending_id is 'The CaseClosed that it is about.';
 comment on column feedback.mac is 'HMAC of person, thumb and reason.';
 
+create table forgetting (
+  request_id  uuid not null,
+  tenant      text not null,
+  subject     uuid not null,
+  scope       text not null check (scope in ('one', 'all')),
+  memory      uuid,
+  person      text not null,
+  signed_by   text not null,
+  signed_at   timestamptz not null,
+  signature   text not null,
+  received_at timestamptz not null default clock_timestamp(),
+  done_at     timestamptz,
+  forgotten   integer,
+  primary key (subject, request_id),
+  check ((memory is null) = (scope = 'all'))
+);
+create index forgetting_open on forgetting (received_at) where done_at is null;
+comment on table forgetting is 'What users want forgotten of what is remembered of them. A row is here only once the signature of the source was verified.';
+comment on column forgetting.subject is 'The pseudonym of who asks, for themselves.';
+comment on column forgetting.person is 'What the source signed in place of a name; see switchyard.protocol.forgetting.';
+comment on column forgetting.forgotten is 'How many things were forgotten; null until memory has done it.';
+
 create table timer (
   case_id uuid not null,
   kind    text not null check (kind in ('case_deadline')),
@@ -421,6 +443,49 @@ language sql stable security definer rows 1 set search_path = case_manager, pg_t
 $$;
 revoke execute on function rejection_of from public;
 comment on function rejection_of is 'Why a submission was rejected, for the person who submitted it; the fingerprint needs the key of persons.';
+
+-- What users want forgotten: memory does it, and the API shows each user their own requests.
+
+create function open_forgettings(most integer) returns table (
+  request_id uuid, tenant text, subject uuid, scope text, memory uuid, person text, signed_by text,
+  signed_at timestamptz, signature text
+)
+language sql stable security definer set search_path = case_manager, pg_temp as $$
+  select f.request_id, f.tenant, f.subject, f.scope, f.memory, f.person, f.signed_by, f.signed_at, f.signature
+  from forgetting f where f.done_at is null order by f.received_at limit most
+$$;
+comment on function open_forgettings is 'The oldest requests that are not done, for memory.';
+
+create function end_forgetting(by_subject uuid, the_request uuid, gone integer) returns boolean
+language sql security definer set search_path = case_manager, pg_temp as $$
+  update forgetting set done_at = clock_timestamp(), forgotten = gone
+  where subject = by_subject and request_id = the_request and done_at is null
+  returning true
+$$;
+comment on function end_forgetting is 'A request is done, in the transaction that deletes; null if another process did it.';
+
+create function forgettings_of(by_subject uuid, the_requests uuid[]) returns table (
+  request_id uuid, scope text, person text, signed_by text, signed_at timestamptz, signature text
+)
+language sql stable security definer set search_path = case_manager, pg_temp as $$
+  select f.request_id, f.scope, f.person, f.signed_by, f.signed_at, f.signature from forgetting f
+  where f.subject = by_subject and f.request_id = any(the_requests)
+$$;
+comment on function forgettings_of is 'The evidence for the receipts of a person, for memory.';
+
+create function forgetting_of(of_tenant text, of_person bytea, the_request uuid) returns table (
+  scope text, memory uuid, signed_at timestamptz, done_at timestamptz, forgotten integer
+)
+language plpgsql stable security definer rows 1 set search_path = case_manager, pg_temp as $$
+begin
+  return query select f.scope, f.memory, f.signed_at, f.done_at, f.forgotten from forgetting f
+    where f.subject = vault.subject_of(of_tenant, of_person) and f.request_id = the_request;
+end $$;
+comment on function forgetting_of is 'A request of a user, for the API; the fingerprint needs the key of persons.';
+revoke execute on function
+  open_forgettings(integer), end_forgetting(uuid, uuid, integer), forgettings_of(uuid, uuid[]),
+  forgetting_of(text, bytea, uuid)
+from public;
 
 -- The functions that the role `operator` may call.
 

@@ -78,17 +78,18 @@ async def open_row_trust(target: Target, pool: Pool) -> AsyncIterator[RowTrust]:
 
 
 def load_signers(target: Target) -> SignerRings:
-    """The approvers' and operators' public keys. Raises `CommandFailed` for an invalid one."""
-    from switchyard.protocol.signing import OperatorKeys
+    """The public keys of approvers, operators and sources. Raises `CommandFailed` for an invalid one."""
+    from switchyard.protocol.signing import OperatorKeys, source_keys
 
     rings: tuple[tuple[Ring, Mapping[str, bytes]], ...] = (
         ("approvers", target.settings.approvers),
         ("operators", target.settings.operators),
     )
     with report_invalid_keys():
-        return {
+        people: SignerRings = {
             ring: OperatorKeys(keys, title=ring[:-1], variable=f"SWITCHYARD_{ring.upper()}") for ring, keys in rings
         }
+        return {**people, "sources": source_keys(target.settings.principal_keys)}
 
 
 def load_checkpoint_keys(target: Target) -> list[bytes]:

@@ -101,7 +101,9 @@ class CliSettings(TargetSettings):
     approvers: PublicKeys = Field(
         default={}, description='Approvers\' public keys, as JSON {"name": "32 bytes in hex"}.'
     )
-    principal_keys: UpstreamKeys = needed('the ingress\' public keys, as JSON {"source": {"kid": "32 bytes in hex"}}')
+    principal_keys: UpstreamKeys = Field(
+        default={}, description='The ingress\' public keys, as JSON {"source": {"kid": "32 bytes in hex"}}.'
+    )
 
     checkpoint_bucket: str = needed("the S3 bucket of the checkpoints")
     checkpoint_public_keys: str = needed("the public keys of the checkpoints, separated by commas")

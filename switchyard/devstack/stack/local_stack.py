@@ -111,6 +111,7 @@ def reader_environment(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_REVIEWER_DB_URL": endpoints.role_dsn(WORK_DATABASE, REVIEWER_ROLE),
         "SWITCHYARD_OPERATOR_KEY": endpoints.secret("operator_key"),
         "SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key"),
+        "SWITCHYARD_PRINCIPAL_KEYS": ingress_keys(endpoints),
     }
 
 
@@ -211,6 +212,7 @@ def _reviewed(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key"),
         "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": _public_key(endpoints, "checkpoint_key"),
         "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
+        "SWITCHYARD_PRINCIPAL_KEYS": ingress_keys(endpoints),
     }
 
 

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from switchyard.protocol.feedback import MAX_FEEDBACK_CHARS, Thumb
-from switchyard.protocol.fields import PERSONAL_DATA, Email, Identifier, Sha256, StrictContract, Uuid
+from switchyard.protocol.fields import PERSONAL_DATA, Email, Identifier, Sha256, StrictContract, Timestamp, Uuid
+from switchyard.protocol.forgetting import ForgettingScope
 from switchyard.protocol.grants import GrantStatement
 
 
@@ -29,6 +30,30 @@ class FeedbackGiven(StrictContract):
         default=None, description="Personal: sealed by the case manager.", json_schema_extra=PERSONAL_DATA
     )
     statement: GrantStatement = Field(description="A JWS in compact form, by the ingress.")
+
+
+class ForgettingRequested(StrictContract):
+    """A user who is logged in wants what is remembered of them forgotten: one thing, or all. The ingress signed
+    `switchyard.protocol.forgetting.forgetting_statement` of it."""
+
+    tenant: Identifier
+    user_id: Identifier = Field(
+        description="Personal: the log has `person_commitment`.", json_schema_extra=PERSONAL_DATA
+    )
+    person: Sha256 = Field(description="`person_commitment`, which is signed.")
+    nonce: Sha256 = Field(description="32 random bytes in hex: of the commitment, and kept nowhere.")
+    request_id: Uuid
+    scope: ForgettingScope
+    memory: Uuid | None = Field(default=None, description="Which one, of the scope `one`.")
+    signed_by: Identifier = Field(description="The source and the id of its key, with a slash between.")
+    signed_at: Timestamp
+    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")] = Field(description="Ed25519, in hex.")
+
+    @model_validator(mode="after")
+    def _one_memory(self) -> Self:
+        if (self.memory is None) == (self.scope == "one"):
+            raise PydanticCustomError("one_memory", "should name a memory for the scope one, and none for all")
+        return self
 
 
 class SuppressionRequested(StrictContract):

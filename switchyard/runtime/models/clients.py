@@ -34,6 +34,8 @@ MODEL_READ_TIMEOUT_S = 60
 
 
 Vendor = Literal["bedrock", "openai"]
+BEDROCK_RUNTIME = "bedrock-runtime"
+"""Bedrock's service that answers, as the AWS SDKs name it."""
 
 
 class ModelSettings(EnvironmentSettings):
@@ -92,6 +94,15 @@ def build_failover_model(
     )
 
 
+def bedrock_credentials(settings: ModelSettings) -> dict[str, str | None]:
+    """Bedrock's own credentials, by the names that the AWS SDKs take; the SDK finds those that are not set."""
+    return {
+        "aws_access_key_id": settings.bedrock_access_key_id,
+        "aws_secret_access_key": _shown(settings.bedrock_secret_access_key),
+        "aws_session_token": _shown(settings.bedrock_session_token),
+    }
+
+
 def bedrock_model(settings: ModelSettings) -> Model[Any]:
     """Bedrock's Converse API through boto3. Retries are off: the failover policy owns them."""
     import boto3
@@ -100,12 +111,10 @@ def bedrock_model(settings: ModelSettings) -> Model[Any]:
     from pydantic_ai.providers.bedrock import BedrockProvider
 
     client = boto3.client(
-        "bedrock-runtime",
+        BEDROCK_RUNTIME,
         region_name=settings.bedrock_region,
         endpoint_url=settings.bedrock_endpoint_url,
-        aws_access_key_id=settings.bedrock_access_key_id,
-        aws_secret_access_key=_shown(settings.bedrock_secret_access_key),
-        aws_session_token=_shown(settings.bedrock_session_token),
+        **bedrock_credentials(settings),
         config=Config(
             retries={"total_max_attempts": 1},
             connect_timeout=5,

@@ -109,14 +109,24 @@ class ServiceProcess:
         await self.on_exit(pool.close)
         return pool
 
-    async def client(self, service: str, *, endpoint_url: str | None = None, config: AioConfig | None = None) -> Any:
-        """An aiobotocore client of this process, closed with it, at the usual endpoint by default."""
+    async def client(
+        self,
+        service: str,
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        config: AioConfig | None = None,
+        **credentials: str | None,
+    ) -> Any:
+        """An aiobotocore client of this process, closed with it; by default at the usual endpoint and region, with the
+        credentials that the AWS SDK finds."""
         made = create_aws_client(
             self._session,
             service,
-            region=self.settings.region,
+            region=region or self.settings.region,
             endpoint_url=endpoint_url or self.settings.endpoint_url,
             config=config,
+            **credentials,
         )
         return await self._stack.enter_async_context(made)
 

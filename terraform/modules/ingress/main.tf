@@ -8,6 +8,7 @@ locals {
     consents    = ["Authorization"]
     revocations = ["Authorization"]
     feedback    = ["Authorization"]
+    forgettings = ["Authorization"]
   }
 }
 

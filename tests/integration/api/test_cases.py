@@ -112,7 +112,7 @@ async def readers(owner: Owner) -> AsyncIterator[None]:
 async def test_role_that_may_read_all_reads_its_own_tenant_and_is_recorded(
     served: Served, foreign: AskedCase, readers: None
 ) -> None:
-    outside = asked_by(person_called("eve", "other-tenant"))
+    outside = asked_by(person_called(f"eve-{uuid.uuid4()}", "other-tenant"))
     await recorded(served, outside)
     async with httpx2.AsyncClient(base_url=served.url) as http:
         headers = {"Authorization": f"Bearer {token('sam', roles=['FIELD_ALL', READER_ROLE])}"}

@@ -47,9 +47,10 @@ ROWS = {
     "email_sender.send_lock": "insert into send_lock (case_id, content_sha256) values ($1, '')",
     "email_sender.turn": "insert into turn (case_id, content_sha256, due_at) values ($1, '', now())",
     "memory.turn": "insert into turn (case_id, number, question, answer, digest, kept_at, expires_at)"
-    " values ($1, 1, '{}', '{}', '', now(), now())",
+    " values ($1, 1, '{}', '{}', repeat('0', 64), now(), now())",
     "memory.fact": "insert into fact (fact_id, kind, predicate, case_id, event_id, digest, trust, sealed, kept_at,"
-    " expires_at) values (gen_random_uuid(), 'note', 'note', $1, $1, '', 'stated', '{}', now(), now())",
+    " expires_at) values (gen_random_uuid(), 'note', 'note', $1, $1, repeat('0', 64),"
+    " 'stated', '{}', now(), now())",
     "text_to_sql.warehouse_cost": "insert into warehouse_cost (day, ms, bytes)"
     " values (current_date - (('x' || left($1::uuid::text, 2))::bit(8)::integer % 7), 1, 1)",
 }
@@ -272,8 +273,12 @@ select distinct n.nspname || '.' || p.proname as name from pg_proc p join pg_nam
 where p.prosecdef and has_schema_privilege($1::text::name, n.oid, 'usage')
   and has_function_privilege($1::text::name, p.oid, 'execute')
 """
-UNSCOPED_FUNCTIONS = {"case_manager.case_facts"}
-"""Of the table of reasons: the claim compares the command with it, before there is a scope."""
+UNSCOPED_FUNCTIONS = {
+    "case_manager.case_facts",
+    *(f"case_manager.{name}" for name in ("open_forgettings", "end_forgetting", "forgettings_of")),
+}
+"""Of the table of reasons: the claim compares the command with the first, before there is a scope; what users want
+forgotten is of no session."""
 
 SCOPED_FUNCTIONS = {
     "case_manager.effect_facts": ("email_sender", "select count(*) from case_manager.effect_facts($1)"),
@@ -384,11 +389,12 @@ MANY = {
     " pack, state, intended_at) select gen_random_uuid(), '', gen_random_uuid(), 't' || n % 7, 'u' || n % 50, 's' || n,"
     " '', 'sent', now() from generate_series(1, 4000) n",
     "memory.turn": "insert into turn (case_id, tenant, user_id, session_id, number, question, answer, digest, kept_at,"
-    " expires_at) select gen_random_uuid(), 't' || n % 7, 'u' || n % 50, 's' || n % 200, n, '{}', '{}', '', now(),"
-    " now() from generate_series(1, 4000) n",
+    " expires_at) select gen_random_uuid(), 't' || n % 7, 'u' || n % 50, 's' || n % 200, n, '{}', '{}',"
+    " repeat('0', 64), now(), now() from generate_series(1, 4000) n",
     "memory.fact": "insert into fact (fact_id, tenant, user_id, kind, predicate, case_id, event_id, digest, trust,"
     " sealed, kept_at, expires_at) select gen_random_uuid(), 't' || n % 7, 'u' || n % 200, 'note', 'note',"
-    " gen_random_uuid(), gen_random_uuid(), '', 'stated', '{}', now(), now() from generate_series(1, 4000) n",
+    " gen_random_uuid(), gen_random_uuid(), repeat('0', 64), 'stated', '{}', now(), now()"
+    " from generate_series(1, 4000) n",
     "text_to_sql.warehouse_cost": "insert into warehouse_cost (tenant, user_id, day, ms, bytes)"
     " select 't' || n % 7, 'u' || n, current_date, 1, 1 from generate_series(1, 4000) n",
 }

@@ -48,6 +48,7 @@ async def test_repeated_submission_publishes_the_same_event_under_its_own_trace(
             gathers=nobody,
             suppression=nobody,
             feedback=nobody,
+            forgetting=nobody,
             publisher=recorded,
             quarantine=nobody,
             breaker=nobody,

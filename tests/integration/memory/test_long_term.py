@@ -354,7 +354,7 @@ async def test_person_is_forgotten_on_a_signed_request_with_a_receipt(
     (receipt,) = [event for event in receipts(forgetter) if event["payload"].get("command_id") == command.command_id]
     payload = receipt["payload"]
     assert (payload["reason"], payload["operator"], payload["signature"]) == (
-        "user",
+        "operator",
         command.operator,
         command.signature,
     )

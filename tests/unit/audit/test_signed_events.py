@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from contracts.catalogue import CATALOGUE
+from contracts.events.memory import MemoryForgotten
 from switchyard.audit.export.standalone import verify_bundle
 from switchyard.audit.verification.case_verifier import CaseVerifier, RowTrust
 from switchyard.audit.verification.findings import FindingKind
+from switchyard.protocol.catalogue import UPSTREAM_PREFIX
 from switchyard.protocol.events.case_manager import (
     ApprovalDenied,
     ApprovalGranted,
@@ -24,10 +27,11 @@ from switchyard.protocol.events.case_manager import (
 )
 from switchyard.protocol.events.router import AskApproval
 from switchyard.protocol.fields import Contract, Json
+from switchyard.protocol.forgetting import forgetting_statement
 from switchyard.protocol.signed_events import CAUSES, SIGNED_EVENTS, SignerRings, check_signatures
-from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
+from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement, source_keys
 from switchyard.protocol.statements import approval_statement, retry_statement
-from tests.operators import OPERATORS, signed_command
+from tests.operators import OPERATOR_PUBLIC_KEYS, OPERATORS, signed_command
 from tests.unit.audit import cases
 from tests.unit.protocol.bus_events import golden
 
@@ -92,16 +96,18 @@ def findings(events: list[Json], signers: SignerRings) -> list[str]:
 
 
 def test_bundle_verifiers_table_of_signed_events_is_the_same() -> None:
-    assert {name: asdict(signed) for name, signed in SIGNED_EVENTS.items()} == verify_bundle.SIGNED_EVENTS
-    named = {path for signed in SIGNED_EVENTS.values() for path in signed.statement.values()}
+    ours = {name: [asdict(rule) for rule in rules] for name, rules in SIGNED_EVENTS.items()}
+    assert ours == verify_bundle.SIGNED_EVENTS
+    named = {path for rules in SIGNED_EVENTS.values() for rule in rules for path in rule.statement.values()}
     assert CAUSES or not any(path.startswith("cause.") for path in named)
 
 
 def test_signed_payloads_are_all_in_the_table() -> None:
     """A new signed event without an entry would pass unchecked."""
     named = {"signature", "cancellation"}
+    unlogged = {type_.name for type_ in CATALOGUE.types_emitted_by(UPSTREAM_PREFIX)}
     signed = {type_.name for type_ in CATALOGUE.types if named & type_.payload.model_fields.keys()}
-    assert signed == set(SIGNED_EVENTS)
+    assert signed - unlogged == set(SIGNED_EVENTS)
 
 
 @pytest.mark.parametrize("name", SIGNED)
@@ -178,9 +184,10 @@ JSON = st.recursive(
 @given(st.sampled_from(sorted(SIGNED_EVENTS)), st.dictionaries(st.text(max_size=8), JSON), JSON, JSON, JSON)
 def test_signature_check_never_raises(name: str, payload: Json, parents: Any, also: Any, cause: Any) -> None:
     payload |= {"approver": "ana", "operator": "ana", "co_approvals": also, "command": also, "signature": "00"}
-    payload |= {"outcome": "cancelled", "cancellation": also, "reason": "user"}
-    event = {"type": name, "case_id": "c", "parents": parents, "payload": payload}
-    assert list(check_signatures(event, cause, SIGNERS))
+    payload |= {"outcome": "cancelled", "cancellation": also, "request": also}
+    for reason in ("operator", "user_request"):
+        event = {"type": name, "case_id": "c", "parents": parents, "payload": payload | {"reason": reason}}
+        assert list(check_signatures(event, cause, SIGNERS))
 
 
 def _standalone(events: list[Json], signers: verify_bundle.Signers | None = None) -> list[str]:
@@ -214,3 +221,78 @@ def test_cancelled_case_needs_a_signed_command_and_other_endings_do_not() -> Non
         ({"outcome": "answered"}, 0),
     ):
         assert len(list(check_signatures(ending | {"payload": payload}, None, signers))) == found
+
+
+SOURCE_KEYS = source_keys({"upstream.ingress": {"2026-11": bytes.fromhex(derive_public_key(b"\x08" * 32))}})
+ANOTHER = "11111111-2222-4333-8444-555555555555"
+
+
+def forgotten(name: str = "user_request") -> Json:
+    """A receipt: of what a user asked for, or of what an operator signed for."""
+    return golden("MemoryForgotten", variant="user_request" if name == "user_request" else "")
+
+
+def altered_receipts() -> dict[str, Json]:
+    """What a memory service that was broken into could put into the log."""
+    asked, ordered = forgotten(), forgotten("operator")
+    request, item = asked["payload"]["request"], asked["payload"]["items"][0]
+
+    def changed(event: Json, **fields: Any) -> Json:
+        return event | {"payload": event["payload"] | fields}
+
+    return {
+        "another memory": changed(asked, items=[item | {"id": ANOTHER}]),
+        "one more memory": changed(asked, items=[item, item | {"id": ANOTHER}]),
+        "all in place of one": changed(asked, request=request | {"scope": "all"}),
+        "another scope": changed(asked, request=request | {"scope": "some"}),
+        "another person": changed(asked, request=request | {"person": "0" * 64}),
+        "another request": changed(asked, request=request | {"request_id": ANOTHER}),
+        "another time": changed(asked, request=request | {"signed_at": "2026-07-31T08:59:00.000000Z"}),
+        "another key": changed(asked, request=request | {"signed_by": "upstream.ingress/2026-10"}),
+        "another tenant": asked | {"tenant": "other"},
+        "no request": asked | {"payload": {name: asked["payload"][name] for name in ("items", "reason")}},
+        "an operator's word for the user's": changed(ordered, reason="user_request"),
+        "a user's word for the operator's": changed(asked, reason="operator"),
+        "an operator's name on a user's request": changed(ordered, request=request, reason="user_request", operator="x")
+        | {"tenant": "other"},
+    }
+
+
+@pytest.mark.parametrize("reason", ["user_request", "operator"])
+def test_receipt_of_forgetting_on_request_is_signed_by_who_asked(reason: str) -> None:
+    event = forgotten(reason)
+    signers: SignerRings = {"sources": SOURCE_KEYS, "operators": OPERATORS}
+    assert list(check_signatures(event, None, signers)) == []
+    assert list(verify_bundle.check_signatures(event, None, _forgetting_signers())) == []
+    assert list(check_signatures(event, None, {}))
+    assert list(verify_bundle.check_signatures(event, None, {}))
+
+
+@pytest.mark.parametrize("name", altered_receipts())
+def test_altered_receipt_of_forgetting_is_a_finding_of_both_verifiers(name: str) -> None:
+    event = altered_receipts()[name]
+    assert list(check_signatures(event, None, {"sources": SOURCE_KEYS, "operators": OPERATORS}))
+    assert list(verify_bundle.check_signatures(event, None, _forgetting_signers()))
+
+
+def test_receipt_of_everything_names_any_number_of_memories() -> None:
+    event = forgotten()
+    payload = event["payload"]
+    stated = {name: payload["request"][name] for name in ("request_id", "person", "signed_by", "signed_at")}
+    statement = forgetting_statement(tenant=event["tenant"], scope="all", memory=None, **stated)
+    request = payload["request"] | {"scope": "all", "signature": sign_statement(b"\x08" * 32, statement)}
+    items = [payload["items"][0] | {"id": each} for each in (ANOTHER, payload["items"][0]["id"])]
+    event |= {"payload": payload | {"items": items, "request": request}}
+    assert list(check_signatures(event, None, {"sources": SOURCE_KEYS})) == []
+    assert list(verify_bundle.check_signatures(event, None, _forgetting_signers())) == []
+
+
+@pytest.mark.parametrize("name", ["one more memory", "no request", "an operator's word for the user's"])
+def test_receipt_with_evidence_of_another_reason_is_no_payload(name: str) -> None:
+    with pytest.raises(ValidationError, match="evidence"):
+        MemoryForgotten.model_validate_json(json.dumps(altered_receipts()[name]["payload"]))
+
+
+def _forgetting_signers() -> verify_bundle.Signers:
+    ingress = {"upstream.ingress/2026-11": derive_public_key(b"\x08" * 32)}
+    return {"sources": ingress, "operators": OPERATOR_PUBLIC_KEYS}

@@ -7,8 +7,9 @@ It imports nothing of the system that it checks, and needs no network. PUBLIC_KE
 `aws kms get-public-key --query PublicKey --output text` prints it, or a file with that or PEM; repeat it for older
 keys. Get it from the key's owner, not from the person who gave you the bundle.
 
-Approvals and operators' retries are signed by people. Name their public keys, as the owner of the system publishes
-them, with --signers FILE: {"approvers": {"ana": "32 bytes in hex"}, "operators": {…}}.
+Approvals and operators' retries are signed by people, and what a user who is logged in asks for by the source that
+took it. Name their public keys, as the owner of the system publishes them, with --signers FILE:
+{"approvers": {"ana": "32 bytes in hex"}, "operators": {…}, "sources": {…}}.
 
 Exit code 0: the bundle is valid and signed by a key that you named. 1: the bundle is invalid; each line names an error.
 2: the bundle or a key cannot be read. 3: the bundle is consistent, but without --key its author is
@@ -43,162 +44,204 @@ ENDINGS = {
     "RejectionsCounted",
     "SubmissionRejected",
 }
-SIGNED_EVENTS: dict[str, dict[str, Any]] = {
-    "ApprovalGranted": {
-        "ring": "approvers",
-        "signer": "payload.approver",
-        "signature": "payload.signature",
-        "statement": {
-            "approval_id": "payload.approval_id",
-            "case_id": "case_id",
-            "content_sha256": "payload.content_sha256",
-            "pack": "cause.payload.pack",
-            "approver": "payload.approver",
-            "signed_at": "payload.signed_at",
-            "purpose": "=switchyard/approval/1",
-            "verdict": "=granted",
-            "reason": "payload.reason",
-        },
-        "also": "payload.co_approvals",
-        "when": {},
-    },
-    "ApprovalDenied": {
-        "ring": "approvers",
-        "signer": "payload.approver",
-        "signature": "payload.signature",
-        "statement": {
-            "approval_id": "payload.approval_id",
-            "case_id": "case_id",
-            "content_sha256": "payload.content_sha256",
-            "pack": "cause.payload.pack",
-            "approver": "payload.approver",
-            "signed_at": "payload.signed_at",
-            "purpose": "=switchyard/approval/1",
-            "verdict": "=denied",
-            "reason": "payload.message",
-        },
-        "also": None,
-        "when": {},
-    },
-    "ApprovalReturned": {
-        "ring": "approvers",
-        "signer": "payload.approver",
-        "signature": "payload.signature",
-        "statement": {
-            "approval_id": "payload.approval_id",
-            "case_id": "case_id",
-            "content_sha256": "payload.content_sha256",
-            "pack": "cause.payload.pack",
-            "approver": "payload.approver",
-            "signed_at": "payload.signed_at",
-            "purpose": "=switchyard/approval/1",
-            "verdict": "=returned",
-            "reason": "payload.instructions",
-        },
-        "also": None,
-        "when": {},
-    },
-    "TaskRetried": {
-        "ring": "operators",
-        "signer": "payload.operator",
-        "signature": "payload.signature",
-        "statement": {
-            "case_id": "case_id",
-            "failed": "parents.0",
-            "command": "payload.command.digest",
-            "closed": "payload.closed",
-            "operator": "payload.operator",
-            "reason": "payload.reason",
-            "requested_at": "payload.requested_at",
-            "purpose": "=switchyard/retry/1",
-        },
-        "also": None,
-        "when": {},
-    },
-    "PlaybookHalted": {
-        "ring": "operators",
-        "signer": "payload.operator",
-        "signature": "payload.signature",
-        "statement": {
-            "command_id": "payload.command_id",
-            "target": "payload.playbook",
-            "operator": "payload.operator",
-            "reason": "payload.why",
-            "signed_at": "payload.signed_at",
-            "purpose": "=switchyard/command/1",
-            "action": "=halt",
-        },
-        "also": None,
-        "when": {},
-    },
-    "PlaybookResumed": {
-        "ring": "operators",
-        "signer": "payload.operator",
-        "signature": "payload.signature",
-        "statement": {
-            "command_id": "payload.command_id",
-            "target": "payload.playbook",
-            "operator": "payload.operator",
-            "reason": "payload.why",
-            "signed_at": "payload.signed_at",
-            "purpose": "=switchyard/command/1",
-            "action": "=resume",
-        },
-        "also": None,
-        "when": {},
-    },
-    "CaseClosed": {
-        "ring": "operators",
-        "signer": "payload.cancellation.operator",
-        "signature": "payload.cancellation.signature",
-        "statement": {
-            "command_id": "payload.cancellation.command_id",
-            "action": "=cancel",
-            "target": "case_id",
-            "operator": "payload.cancellation.operator",
-            "reason": "payload.cancellation.reason",
-            "signed_at": "payload.cancellation.signed_at",
-            "purpose": "=switchyard/command/1",
-        },
-        "also": None,
-        "when": {"payload.outcome": "cancelled"},
-    },
-    "SendingResolved": {
-        "ring": "operators",
-        "signer": "payload.operator",
-        "signature": "payload.signature",
-        "statement": {
-            "resolution_id": "payload.resolution_id",
-            "case_id": "case_id",
-            "content_sha256": "payload.content_sha256",
-            "provider_message_id": "payload.provider_message_id",
-            "operator": "payload.operator",
-            "evidence": "payload.evidence",
-            "signed_at": "payload.signed_at",
-            "purpose": "=switchyard/resolution/1",
-        },
-        "also": None,
-        "when": {"payload.operator": "!service:"},
-    },
-    "MemoryForgotten": {
-        "ring": "operators",
-        "signer": "payload.operator",
-        "signature": "payload.signature",
-        "statement": {
-            "command_id": "payload.command_id",
-            "target": "payload.target",
-            "operator": "payload.operator",
-            "reason": "payload.why",
-            "signed_at": "payload.signed_at",
-            "purpose": "=switchyard/command/1",
-            "action": "=forget",
-        },
-        "also": None,
-        "when": {"payload.reason": "user"},
-    },
+REQUEST = {
+    "request_id": "payload.request.request_id",
+    "tenant": "tenant",
+    "person": "payload.request.person",
+    "signed_by": "payload.request.signed_by",
+    "signed_at": "payload.request.signed_at",
+    "purpose": "=switchyard/forgetting/1",
 }
-"""Which events a person signed, and where each field of the statement is; a value itself after `=`. `when` says which
-of them must be signed, by how the values of paths begin, or after `!` do not begin."""
+SIGNED_EVENTS: dict[str, list[dict[str, Any]]] = {
+    "ApprovalGranted": [
+        {
+            "ring": "approvers",
+            "signer": "payload.approver",
+            "signature": "payload.signature",
+            "statement": {
+                "approval_id": "payload.approval_id",
+                "case_id": "case_id",
+                "content_sha256": "payload.content_sha256",
+                "pack": "cause.payload.pack",
+                "approver": "payload.approver",
+                "signed_at": "payload.signed_at",
+                "purpose": "=switchyard/approval/1",
+                "verdict": "=granted",
+                "reason": "payload.reason",
+            },
+            "also": "payload.co_approvals",
+            "when": {},
+        }
+    ],
+    "ApprovalDenied": [
+        {
+            "ring": "approvers",
+            "signer": "payload.approver",
+            "signature": "payload.signature",
+            "statement": {
+                "approval_id": "payload.approval_id",
+                "case_id": "case_id",
+                "content_sha256": "payload.content_sha256",
+                "pack": "cause.payload.pack",
+                "approver": "payload.approver",
+                "signed_at": "payload.signed_at",
+                "purpose": "=switchyard/approval/1",
+                "verdict": "=denied",
+                "reason": "payload.message",
+            },
+            "also": None,
+            "when": {},
+        }
+    ],
+    "ApprovalReturned": [
+        {
+            "ring": "approvers",
+            "signer": "payload.approver",
+            "signature": "payload.signature",
+            "statement": {
+                "approval_id": "payload.approval_id",
+                "case_id": "case_id",
+                "content_sha256": "payload.content_sha256",
+                "pack": "cause.payload.pack",
+                "approver": "payload.approver",
+                "signed_at": "payload.signed_at",
+                "purpose": "=switchyard/approval/1",
+                "verdict": "=returned",
+                "reason": "payload.instructions",
+            },
+            "also": None,
+            "when": {},
+        }
+    ],
+    "TaskRetried": [
+        {
+            "ring": "operators",
+            "signer": "payload.operator",
+            "signature": "payload.signature",
+            "statement": {
+                "case_id": "case_id",
+                "failed": "parents.0",
+                "command": "payload.command.digest",
+                "closed": "payload.closed",
+                "operator": "payload.operator",
+                "reason": "payload.reason",
+                "requested_at": "payload.requested_at",
+                "purpose": "=switchyard/retry/1",
+            },
+            "also": None,
+            "when": {},
+        }
+    ],
+    "PlaybookHalted": [
+        {
+            "ring": "operators",
+            "signer": "payload.operator",
+            "signature": "payload.signature",
+            "statement": {
+                "command_id": "payload.command_id",
+                "target": "payload.playbook",
+                "operator": "payload.operator",
+                "reason": "payload.why",
+                "signed_at": "payload.signed_at",
+                "purpose": "=switchyard/command/1",
+                "action": "=halt",
+            },
+            "also": None,
+            "when": {},
+        }
+    ],
+    "PlaybookResumed": [
+        {
+            "ring": "operators",
+            "signer": "payload.operator",
+            "signature": "payload.signature",
+            "statement": {
+                "command_id": "payload.command_id",
+                "target": "payload.playbook",
+                "operator": "payload.operator",
+                "reason": "payload.why",
+                "signed_at": "payload.signed_at",
+                "purpose": "=switchyard/command/1",
+                "action": "=resume",
+            },
+            "also": None,
+            "when": {},
+        }
+    ],
+    "CaseClosed": [
+        {
+            "ring": "operators",
+            "signer": "payload.cancellation.operator",
+            "signature": "payload.cancellation.signature",
+            "statement": {
+                "command_id": "payload.cancellation.command_id",
+                "action": "=cancel",
+                "target": "case_id",
+                "operator": "payload.cancellation.operator",
+                "reason": "payload.cancellation.reason",
+                "signed_at": "payload.cancellation.signed_at",
+                "purpose": "=switchyard/command/1",
+            },
+            "also": None,
+            "when": {"payload.outcome": "cancelled"},
+        }
+    ],
+    "SendingResolved": [
+        {
+            "ring": "operators",
+            "signer": "payload.operator",
+            "signature": "payload.signature",
+            "statement": {
+                "resolution_id": "payload.resolution_id",
+                "case_id": "case_id",
+                "content_sha256": "payload.content_sha256",
+                "provider_message_id": "payload.provider_message_id",
+                "operator": "payload.operator",
+                "evidence": "payload.evidence",
+                "signed_at": "payload.signed_at",
+                "purpose": "=switchyard/resolution/1",
+            },
+            "also": None,
+            "when": {"payload.operator": "!service:"},
+        }
+    ],
+    "MemoryForgotten": [
+        {
+            "ring": "operators",
+            "signer": "payload.operator",
+            "signature": "payload.signature",
+            "statement": {
+                "command_id": "payload.command_id",
+                "target": "payload.target",
+                "operator": "payload.operator",
+                "reason": "payload.why",
+                "signed_at": "payload.signed_at",
+                "purpose": "=switchyard/command/1",
+                "action": "=forget",
+            },
+            "also": None,
+            "when": {"payload.reason": "operator"},
+        },
+        {
+            "ring": "sources",
+            "signer": "payload.request.signed_by",
+            "signature": "payload.request.signature",
+            "statement": {**REQUEST, "scope": "=one", "memory": "payload.items.0.id", "besides": "payload.items.1"},
+            "also": None,
+            "when": {"payload.reason": "user_request", "payload.request.scope": "one"},
+        },
+        {
+            "ring": "sources",
+            "signer": "payload.request.signed_by",
+            "signature": "payload.request.signature",
+            "statement": {**REQUEST, "scope": "=all", "memory": "=", "besides": "="},
+            "also": None,
+            "when": {"payload.reason": "user_request", "payload.request.scope": "!one"},
+        },
+    ],
+}
+"""Which events a person, or a source for its user, signed, and where each field of the statement is; a value itself
+after `=`. `when` says which of them must be signed, by how the values of paths begin, or after `!` do not begin."""
 
 CLOCK_SKEW = timedelta(minutes=5)
 FULL_CHECKPOINT = 16_384
@@ -397,16 +440,28 @@ Signers = dict[str, dict[str, str]]
 
 
 def must_be_signed(event: JsonObject) -> bool:
-    """Whether a person must have signed this event."""
-    if event["type"] not in SIGNED_EVENTS:
-        return False
-    values = [(value_at(event, None, path), value) for path, value in SIGNED_EVENTS[event["type"]]["when"].items()]
-    return all(str(found).startswith(value.lstrip("!")) != value.startswith("!") for found, value in values)
+    """Whether this event must be signed."""
+    return bool(rules_for(event))
+
+
+def rules_for(event: JsonObject) -> list[dict[str, Any]]:
+    """What must be signed of this event."""
+
+    def applies(rule: dict[str, Any]) -> bool:
+        values = [(value_at(event, None, path), value) for path, value in rule["when"].items()]
+        return all(str(found).startswith(value.lstrip("!")) != value.startswith("!") for found, value in values)
+
+    return [rule for rule in SIGNED_EVENTS.get(event["type"], []) if applies(rule)]
 
 
 def check_signatures(event: JsonObject, cause: JsonObject | None, signers: Signers) -> Iterator[str]:
     """The signatures that are not those of the people that the event names."""
-    signed = SIGNED_EVENTS[event["type"]]
+    for rule in rules_for(event):
+        yield from check_rule(event, cause, rule, signers)
+
+
+def check_rule(event: JsonObject, cause: JsonObject | None, signed: dict[str, Any], signers: Signers) -> Iterator[str]:
+    """The same for one rule of `SIGNED_EVENTS`."""
     further = value_at(event, cause, signed["also"]) if signed["also"] else ()
     for each in ({}, *(further if isinstance(further, list) else ())):
         one = event | {"payload": event["payload"] | each}

@@ -30,6 +30,7 @@ async def export(
     """
     from switchyard.audit.export.kit import write_kit
     from switchyard.audit.export.standalone import verify_bundle
+    from switchyard.protocol.signing import name_source_keys
 
     if out is not None and kit is not None:
         raise InvalidArgument("--out and --kit exclude each other", remedy="leave one out")
@@ -43,7 +44,12 @@ async def export(
     keys = settings.checkpoint_public_keys
     events, checkpoints = count(len(bundle["events"]), "event"), count(len(bundle["checkpoints"]), "checkpoint")
     if kit is not None:
-        written = write_kit(kit, bundle, {"approvers": settings.approvers, "operators": settings.operators})
+        rings = {
+            "approvers": settings.approvers,
+            "operators": settings.operators,
+            "sources": name_source_keys(settings.principal_keys),
+        }
+        written = write_kit(kit, bundle, rings)
         console.print(f"{kit}: {events} under {checkpoints}; the auditor begins with {written[0]}", soft_wrap=True)
         console.print("The auditor must get the key from its owner (KMS), not from this folder.")
         _end(uncovered_rows)

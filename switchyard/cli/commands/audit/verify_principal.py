@@ -27,6 +27,11 @@ async def verify_principal(
     from switchyard.case_manager.principals import PrincipalKeys
 
     async with open_readable_target(env, run) as target:
+        if not target.settings.principal_keys:
+            remedy = "export SWITCHYARD_PRINCIPAL_KEYS, or use --env local with a running stack"
+            raise CommandFailed(
+                "SWITCHYARD_PRINCIPAL_KEYS is not set: expected the ingress' public keys", remedy=remedy
+            )
         with report_invalid_keys():
             keys = PrincipalKeys(target.settings.principal_keys)
         async with audit_log.open_audit_reader(target) as log:
