@@ -368,6 +368,7 @@ APP = App(
     artefact_pages={"email": "services.artefact_texts:read_email_page"},
     answers=("answer", "chart", "findings", "plan", "plan_table"),
     caller_memory="memory",
+    caller_memory_artefacts=("memory", "question", "answer"),
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     audit_views=("services.audit:views.sql",),
     forgotten_inputs="audit.forgotten_input",

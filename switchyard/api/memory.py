@@ -25,16 +25,15 @@ from switchyard.runtime.storage.objects import ObjectStore
 
 _SQL = load_queries(__file__)
 MOST_LISTED = 500
-OPENED = ("memory", "question", "answer")
-"""Artefacts that memory keeps, by name."""
 
 
 @dataclass(frozen=True)
 class CallerMemory:
     """Reads what is remembered. `schema` of the work database has the functions `remembered_by` and `sealed_memory_by`,
-    which find a person by the fingerprint of their name only."""
+    which find a person by the fingerprint of their name only. `opened`: the names of the artefacts that it keeps."""
 
     schema: str
+    opened: tuple[str, ...]
     cases: CallerCases
     work_pool: Pool
     objects: ObjectStore
@@ -74,8 +73,7 @@ class CallerMemory:
         return MemoryDetailView(
             **_view(row).model_dump(),
             text=parts.get("value"),
-            question=parts.get("question"),
-            answer=_answer_text(parts.get("answer")),
+            parts={name: _text(part) for name, part in parts.items() if name != "value"},
             problem=problem,
             used_in=[MemoryUseView(case_id=each["case_id"], at=timestamp(each["event_ts"])) for each in uses],
         )
@@ -102,7 +100,7 @@ class CallerMemory:
     async def _open(self, caller: Caller, memory_id: UUID) -> tuple[Mapping[str, str], str | None]:
         """The texts by part, and why one cannot be read, if so."""
         vault = Vault(self.work_pool, self.keys, self.cases.clock, use="answer", person=caller.fingerprint)
-        artefacts = Artefacts(self.objects, vault, decrypts=OPENED)
+        artefacts = Artefacts(self.objects, vault, decrypts=self.opened)
         parts: dict[str, str] = {}
         for row in await self._work(self._queries).rows("sealed", caller.user.tenant, caller.fingerprint, memory_id):
             try:
@@ -145,10 +143,9 @@ def _view(row: Any) -> MemoryView:
     )
 
 
-def _answer_text(document: str | None) -> str | None:
-    if document is None:
-        return None
+def _text(part: str) -> str:
+    """The text of a document that has one, and any other part as it is."""
     try:
-        return str(json.loads(document)["text"])
+        return str(json.loads(part)["text"])
     except (ValueError, KeyError, TypeError):
-        return document
+        return part

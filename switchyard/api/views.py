@@ -122,8 +122,7 @@ class MemoryDetailView(MemoryView):
     """One memory with what it says."""
 
     text: str | None = Field(default=None, description="Of a preference or a note.")
-    question: str | None = Field(default=None, description="Of a turn.")
-    answer: str | None = Field(default=None, description="Of a turn.")
+    parts: dict[str, str] = Field(default={}, description="Of a turn: its texts, each under the name of its artefact.")
     problem: str | None = Field(default=None, description="Why it cannot be read.")
     used_in: list[MemoryUseView] = Field(
         default=[], description="The caller's cases that it was used in, the latest 100."

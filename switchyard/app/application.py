@@ -210,6 +210,8 @@ class App:
     caller_memory: str | None = None
     """The schema of the work database through whose functions `remembered_by` and `sealed_memory_by` the API shows
     callers what is remembered of them."""
+    caller_memory_artefacts: tuple[str, ...] = ()
+    """The names of the artefacts that it keeps."""
     first_command: str = "switchyard case list"
     """What `switchyard stack up` suggests to type."""
     demo_cases: str | None = None

@@ -122,7 +122,8 @@ def build_api(
     limits = StreamLimits(settings.api_streams_per_caller, settings.api_streams)
     memory = None
     if app.caller_memory is not None:
-        memory = CallerMemory(app.caller_memory, cases, parts.work, parts.objects, parts.keys)
+        kept = app.caller_memory_artefacts
+        memory = CallerMemory(app.caller_memory, kept, cases, parts.work, parts.objects, parts.keys)
     api = ApiApp(
         callers=Callers(tokens, KeyedHash(settings.person_key), frozenset(app.answer_readers), rate),
         cases=cases,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -130,7 +130,7 @@ class MemoryUse:
 @dataclass(frozen=True)
 class Memory:
     """One thing that is remembered of the user. `kind` is turn, slot or note; `case_id` is its source. What it says is
-    there if it was read by itself: `text`, or `question` and `answer` of a turn."""
+    there if it was read by itself: `text`, or the `parts` of a turn, such as `question` and `answer`."""
 
     id: str
     kind: str
@@ -142,8 +142,7 @@ class Memory:
     quarantined: bool = False
     uses: int = 0
     text: str | None = None
-    question: str | None = None
-    answer: str | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
     problem: str | None = None
     used_in: tuple[MemoryUse, ...] = ()
 

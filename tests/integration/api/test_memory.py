@@ -167,7 +167,7 @@ async def test_user_sees_what_is_remembered_with_its_source_date_expiry_and_kind
         assert all(each.text is None and each.kept_at < each.expires_at for each in listed.values())
         opened = {each.id: each for each in await client.export_memory()}
     assert (opened[units].text, opened[note].text) == ("metric", "the pump of pad 4 is rented")
-    assert (opened[turn].question, opened[turn].answer) == ("How many wells?", "Seven.")
+    assert opened[turn].parts == {"question": "How many wells?", "answer": "Seven."}
     assert [each.case_id for each in opened[units].used_in] == [later.case_id]
     assert opened[note].used_in == ()
 
