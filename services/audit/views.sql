@@ -68,4 +68,8 @@ join audit.transition_detail f on f.transition = 'MemoryForgotten'
   and f.payload -> 'items' @> jsonb_build_array(jsonb_build_object('id', u.item ->> 'id'))
 where r.transition = 'MemoryRecalled';
 comment on view audit.forgotten_input is 'What a case was given of memory and is forgotten since: one row per input.';
+comment on column audit.forgotten_input.input_id is 'The memory''s id; of a turn, the case that it was.';
+comment on column audit.forgotten_input.kind is 'turn, slot or note.';
+comment on column audit.forgotten_input.reason is 'Why it was forgotten.';
+comment on column audit.forgotten_input.forgotten_at is 'When the receipt was made.';
 grant select on audit.forgotten_input to audit_reader;
