@@ -168,7 +168,7 @@ class SendLedger:
             return False
         names = ("command_id", "action", "target", "signed_at", "received_at")
         columns = [[row[name] for row in rows] for name in names]
-        await database.execute("add_seen", *columns, [self._is_signed(row) for row in rows])
+        await database.execute("add_seen", *columns, [self._is_signed(row) for row in rows], request.now)
         return len(rows) == COMMANDS_AT_ONCE
 
     def _is_signed(self, row: Any) -> bool:

@@ -25,8 +25,11 @@ order by c.received_at
 limit $3
 
 -- name: add_seen
-insert into seen_command (command_id, action, target, signed_at, received_at, signed)
-select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::boolean[])
+-- $7 is now by the service's clock, which signers share; received_at is by the database's. In a local stack they differ.
+insert into seen_command (command_id, action, target, signed_at, received_at, signed, fresh)
+select c.*, abs(extract(epoch from received_at - signed_at + ($7::timestamptz - clock_timestamp()))) <= 900
+from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::boolean[])
+  c (command_id, action, target, signed_at, received_at, signed)
 on conflict do nothing
 
 -- name: is_stopped

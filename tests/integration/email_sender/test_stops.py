@@ -17,7 +17,7 @@ from contracts.events.email_sender import EmailSent, SendingHalted, SendingStopp
 from services.specialists.email_sender.ledger import SESSION_SETTINGS, SendLedger
 from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.protocol.operator_commands import CommandAction
-from switchyard.runtime.core.clock import SystemClock, timestamp
+from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.database.connections import Database, Pool, connect_pool, translate_errors
 from switchyard.runtime.database.session_scope import SET_SCOPE
@@ -133,9 +133,11 @@ async def test_thief_of_the_case_manager_lifts_no_stop(
     action: CommandAction, applied: bool, case: Case, email_sender: EmailSender, owner: Owner, pool_for: PoolFor
 ) -> None:
     thief = await pool_for("case_manager")
-    commands = OperatorCommands(Database(thief, "the work database"), CATALOGUE, OPERATORS, SystemClock())
-    kept = signed_command("resume", PLAYBOOK)
-    await hand_in(owner, signed_command(action, PLAYBOOK if action == "halt" else case.case_id))
+    commands = OperatorCommands(Database(thief, "the work database"), CATALOGUE, OPERATORS, email_sender.clock)
+    now = email_sender.clock.now()  # people and services share it; the database has its own
+    kept = signed_command("resume", PLAYBOOK, signed_at=timestamp(now - timedelta(minutes=1)))
+    stop = signed_command(action, PLAYBOOK if action == "halt" else case.case_id, signed_at=timestamp(now))
+    await hand_in(owner, stop)
     if applied:
         await commands.apply()
     assert [what for what, statement in LIFTS.items() if not await is_refused(thief, statement)] == []
@@ -149,7 +151,7 @@ async def test_thief_of_the_case_manager_lifts_no_stop(
     for note in ("", "once more"):
         assert is_stopped(await email_sender.send(case.command(email_sender.soon, note=note)), reason)
     if action == "halt":
-        await hand_in(owner, signed_command("resume", PLAYBOOK))
+        await hand_in(owner, signed_command("resume", PLAYBOOK, signed_at=timestamp(now)))
         assert isinstance(await email_sender.send(case.command(email_sender.soon, note="resumed")), EmailSent)
 
 
@@ -171,7 +173,7 @@ async def test_halt_behind_thousands_of_unsigned_commands_stops_the_email(
 async def test_resumption_kept_until_it_was_stale_lifts_no_halt(
     case: Case, email_sender: EmailSender, owner: Owner
 ) -> None:
-    long_ago = SystemClock().now() - timedelta(hours=2)
+    long_ago = email_sender.clock.now() - timedelta(hours=2)
     await hand_in(owner, signed_command("halt", PLAYBOOK, signed_at=timestamp(long_ago - timedelta(minutes=1))))
     await hand_in(owner, signed_command("resume", PLAYBOOK, signed_at=timestamp(long_ago)))
     assert await email_sender.send(case.command(email_sender.soon)) == SendingHalted()
@@ -197,12 +199,13 @@ async def test_resumed_playbook_sends_its_pending_email(
     case: Case, email_sender: EmailSender, owner: Owner, pool_for: PoolFor
 ) -> None:
     database = Database(await pool_for("case_manager"), "the work database")
-    commands = OperatorCommands(database, CATALOGUE, OPERATORS, SystemClock())
-    await halt(owner, case)
+    commands = OperatorCommands(database, CATALOGUE, OPERATORS, email_sender.clock)
+    now = timestamp(email_sender.clock.now())
+    await hand_in(owner, signed_command("halt", PLAYBOOK, signed_at=now))
     assert await email_sender.send(case.command(email_sender.soon)) == SendingHalted()
     assert [event["type"] for event in await commands.apply()] == ["PlaybookHalted"]
     assert await email_sender.send(case.command(email_sender.soon, note="still")) == SendingHalted()
-    await hand_in(owner, signed_command("resume", PLAYBOOK))
+    await hand_in(owner, signed_command("resume", PLAYBOOK, signed_at=now))
     assert await email_sender.send(case.command(email_sender.soon, note="not yet")) == SendingHalted()
     assert [event["type"] for event in await commands.apply()] == ["PlaybookResumed"]
     assert isinstance(await email_sender.send(case.command(email_sender.soon, note="checked again")), EmailSent)

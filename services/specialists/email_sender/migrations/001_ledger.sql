@@ -90,11 +90,13 @@ create table seen_command (
   target      text not null,
   signed_at   timestamptz not null,
   received_at timestamptz not null,
-  signed      boolean not null
+  signed      boolean not null,
+  fresh       boolean not null
 );
 create index seen_command_target on seen_command (target, received_at);
 comment on table seen_command is 'Commands of operators on cases and playbooks that the email sender has verified: its own evidence of what is stopped.';
 comment on column seen_command.signed is 'Whether an operator signed it. One without a signature is kept, too, so that it is verified once.';
+comment on column seen_command.fresh is 'Whether it came in within 15 minutes of its signature, by the email sender''s clock.';
 
 create function is_stopped(the_case text, the_playbook text, out cancelled boolean, out halted boolean)
 language sql stable as $$
@@ -105,9 +107,9 @@ language sql stable as $$
       where halt.signed and halt.action = 'halt' and halt.target = the_playbook
         and not exists (
           select from seen_command resumption
-          where resumption.signed and resumption.action = 'resume' and resumption.target = the_playbook
+          where resumption.signed and resumption.fresh and resumption.action = 'resume'
+            and resumption.target = the_playbook
             and resumption.signed_at >= least(halt.signed_at, halt.received_at)
-            and abs(extract(epoch from resumption.received_at - resumption.signed_at)) <= 900
         )
     )
 $$;
