@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import textwrap
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +25,9 @@ SHOWN = {
 SHOWN_CHARS = 150
 """Of what each finding gave the answer; `case show` has all of it."""
 
+WHOLE_S = 20
+"""How long the log may take to have the whole of a case whose ending it has."""
+
 _CITED = re.compile(r"\S.*?\[F\d+\]")
 
 
@@ -34,7 +39,7 @@ async def show_several(target: Target, questions: Sequence[Json], cases: Sequenc
             key = question["idempotency_key"]
             if key not in SHOWN:
                 continue
-            events = await read_events(log, case)
+            events = await _read_whole_case(log, case)
             print_text(f"\n{SHOWN[key]}. {question['user_id']} asks:", style="bold")
             _print_wrapped(question["question"])
             parts = list_parts(events)
@@ -50,6 +55,17 @@ async def show_several(target: Target, questions: Sequence[Json], cases: Sequenc
     if found:
         print_text("`case show CASE --open --save FOLDER` writes charts and plans.", style="dim")
     return found
+
+
+async def _read_whole_case(log: Any, case: str) -> list[Json]:
+    """The events of a case that has ended. Its ending may be recorded before what led to it: waits until all is."""
+    until = time.monotonic() + WHOLE_S
+    while True:
+        events = await read_events(log, case)
+        recorded = {event["digest"] for event in events}
+        if time.monotonic() > until or all(recorded.issuperset(event["parents"]) for event in events):
+            return events
+        await asyncio.sleep(0.2)
 
 
 def list_parts(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -52,6 +52,8 @@ GENERATED = {
     "docs/operate/settings.md",
     "contracts/schemas/asyncapi.json",
     BASELINE,
+    # What the models and the tools said, for the report: accepted with the results.
+    "evals/baseline/triage.simulator.transcripts.json",
     "terraform/generated/images.json",
     "terraform/generated/topology.json",
     "terraform/generated/containers/unit_converter.json",
@@ -195,8 +197,10 @@ async def work(exports: dict[str, str], sql: str, *arguments: Any) -> list[Any]:
 
 
 def path_of(printed: str) -> list[str]:
-    """The hops of a case, as the command line prints them."""
-    return [line.strip() for line in printed.splitlines() if "→" in line]
+    """The hops of a case, as the command line prints them, without those to and from memory."""
+    lines = [line.strip() for line in printed.splitlines() if "→" in line]
+    memory = ("memory", "GatherBranches", "JoinBranch", "BranchesJoined")
+    return [line for line in lines if not any(word in line for word in memory)]
 
 
 def case_of(printed: str) -> str:

@@ -73,7 +73,7 @@ def test_engine_runs_an_application_of_one_agent(installed: Path, environment: d
     }
     (tmp_path / "texts.jsonl").write_text(json.dumps(LINE) + "\n", encoding="utf-8")
     published = switchyard("publish", "texts.jsonl")
-    case_id = published.split("case ")[1].split()[0]
+    [case_id] = re.findall(r"^line 1: case (\S+)$", published, re.MULTILINE)
     for _ in range(60):
         listed = [row for row in json.loads(switchyard("case", "list", "--json")) if row["case_id"] == case_id]
         if listed and listed[0]["outcome"] == "answered":

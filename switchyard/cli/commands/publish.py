@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.options import EnvOption
 from switchyard.cli.app.target import Env, Target, resolve_target
@@ -68,7 +67,7 @@ async def _publish_and_wait(
         rejections = await Rejections.since_now(log, (str(detail["session_id"]) for detail in valid.values()))
         known = await log.known_cases(case_of(detail, source) for detail in valid.values())
         cases = await publish()
-        console.print("waiting for the case manager …", style="dim")
+        typer.echo("waiting for the case manager …", err=True)
         waiting, refused = await wait_for_cases(rejections, cases, wait_s, known=known)
         problems = [(await rejections.explain(each)).message for each in refused]
     if len(waiting) > len(refused):
