@@ -70,13 +70,14 @@ async def _read_whole_case(log: Any, case: str) -> list[Json]:
 
 def list_parts(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """The specialists of a case in the order of its parts, and how each one ended."""
-    ends: dict[int, tuple[str, str]] = {}
+    # Each step of a sequence numbers its branches anew.
+    ends: dict[tuple[int, str], str] = {}
     for event in events:
         branch = event.get("branch")
         if branch is not None and event["type"] in {"FindingsReady", "TaskFailed"}:
             how = "found it" if event["type"] == "FindingsReady" else f"failed: {event['payload']['code']}"
-            ends[branch["number"]] = (event["node_from"], how)
-    return [end for _, end in sorted(ends.items())]
+            ends[branch["number"], event["node_from"]] = how
+    return [(agent, how) for (_, agent), how in sorted(ends.items(), key=lambda end: end[0][0])]
 
 
 def _print_answer(answer: Mapping[str, Any]) -> None:
