@@ -37,7 +37,18 @@ async def test_event_without_a_handler_is_quarantined_and_names_the_field(monkey
     )
     recorder, unused = Recorder(), Any
     parts: dict[str, Any] = dict.fromkeys(
-        ("pending", "approvals", "consents", "gathers", "suppression", "feedback", "publisher", "breaker", "redrive"),
+        (
+            "pending",
+            "approvals",
+            "consents",
+            "gathers",
+            "suppression",
+            "feedback",
+            "forgetting",
+            "publisher",
+            "breaker",
+            "redrive",
+        ),
         unused,
     )
     manager = CaseManager(

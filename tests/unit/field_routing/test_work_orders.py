@@ -37,7 +37,7 @@ def bearer(key: ECKey = KEY, **changes: Any) -> dict[str, str]:
         "scope": "work_orders:read technicians:read",
         "act": {"sub": "agent:field_routing"},
         "jti": "j1",
-        "exp": int(time.time()) + 300,
+        "exp": int(time.time()) + 86_400,  # parameters are made when the tests are collected
     }
     kept = {name: value for name, value in (claims | changes).items() if value is not None}
     token = jwt.encode({"alg": "ES256", "kid": "k1"}, kept, key)

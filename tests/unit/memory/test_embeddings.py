@@ -40,6 +40,12 @@ class Wire:
         ]
 
 
+@pytest.fixture(autouse=True)
+def _logs_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process configures the logs of its interpreter for good: this one is inside the tests' own."""
+    monkeypatch.setattr("switchyard.runtime.process.process.configure_logs", lambda node, level: None)
+
+
 @pytest.fixture
 async def wire() -> AsyncIterator[Wire]:
     found = Wire()
