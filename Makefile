@@ -70,7 +70,7 @@ wheels: $(READY) ## Build the wheels of the engine and its two libraries into di
 	  (cd $$project && $(CURDIR)/$(BIN)/python -m hatchling build -t wheel -d $(CURDIR)/dist) || exit 1; done
 
 .PHONY: demo
-demo: $(READY) ## Run the demo: a stack of its own, 34 questions, 35 emails, the log (no Docker, no account, no key)
+demo: $(READY) ## Run the demo: a stack of its own, 37 questions, 35 emails, the log (no Docker, no account, no key)
 	@$(BIN)/switchyard demo $(if $(JSON),--figures $(JSON))
 
 .PHONY: compose-up
@@ -136,7 +136,7 @@ test-e2e: $(READY) ## Against the whole stack, every service as its own process
 	$(BIN)/pytest tests/e2e -m "not slow" $(SLOW) -q
 
 .PHONY: test
-test: $(READY) lint ## Everything that must pass before a change lands (about 10 minutes on 2 cores)
+test: $(READY) lint ## Everything that must pass before a change lands (about 20 minutes on 2 cores)
 	$(BIN)/pytest tests/unit tests/contract tests/fuzz -m "not slow" -n 2 -q
 	@# Both wait more than they compute: together they take little longer than the longer one.
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-integration test-e2e

@@ -172,7 +172,7 @@ class ApiApp:
     @property
     def _memory(self) -> CallerMemory:
         if self.memory is None:
-            raise NotFound("nobody is remembered here", field="path", remedy=_SEE)
+            raise NotFound("this application keeps no memory", field="path", remedy=_SEE)
         return self.memory
 
     async def _view(self, caller: Caller, case_id: UUID, found: CaseEvents, *, own: bool) -> CaseView:
