@@ -114,7 +114,7 @@ async def test_failures_of_one_cause_are_chosen_by_one_click(console: Console, v
     assert await boxes.evaluate_all("boxes => boxes.every(box => box.checked)")
     await window.shoot("failures")
     await window.page.get_by_role("button", name="See what a redrive would do").click()
-    await window.page.get_by_role("heading", name="What a redrive would do").wait_for()
+    await window.page.get_by_role("heading", name="What a redrive would do", exact=True).wait_for()
     await window.shoot("redrive")
 
 
@@ -143,7 +143,7 @@ async def test_live_page_goes_on_where_it_was_after_the_console_was_away(
         window = await visit("viewer")
         await window.go("/tail")
         state = window.page.get_by_role("status")
-        await state.get_by_text("live").wait_for()
+        await state.get_by_text("live", exact=True).wait_for()
         await site.stop()
         await state.get_by_text("connection lost").wait_for()
         missed = cases.answered(uuid.uuid4().int % 10**9)
@@ -168,7 +168,7 @@ async def test_page_of_a_console_without_its_database_comes_back_by_itself(
     await infrastructure.stop("postgres")
     try:
         await window.page.reload()
-        await window.page.get_by_role("heading", name="Out of reach").wait_for()
+        await window.page.get_by_role("heading", name="Out of reach", exact=True).wait_for()
         await window.shoot("out-of-reach")
     finally:
         await infrastructure.start("postgres")

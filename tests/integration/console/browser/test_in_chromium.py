@@ -216,7 +216,7 @@ async def test_redrive_of_ten_cases_is_planned_signed_and_handed_in(
         await window.page.get_by_label(f"choose case {case.case_id[:8]}").check()
     await window.page.get_by_role("button", name="See what a redrive would do").click()
     await window.act("Sign and redrive 10", REASON)
-    await window.page.get_by_role("heading", name="Redriven").wait_for()
+    await window.page.get_by_role("heading", name="Redriven", exact=True).wait_for()
     handed_in = {str(row["case_id"]) for row in await work.fetch("select case_id from retry_request")}
     assert handed_in == {case.case_id for case in chosen}
 
@@ -234,7 +234,7 @@ async def test_open_cases_of_a_search_are_cancelled_in_the_browser(
     await window.page.get_by_role("link", name="Cancel these").click()
     await window.page.get_by_text("5 open cases match").wait_for()
     await window.act("Sign and cancel 5", REASON)
-    await window.page.get_by_role("heading", name="Cancelled").wait_for()
+    await window.page.get_by_role("heading", name="Cancelled", exact=True).wait_for()
     rows = await work.fetch(
         "select target, reason from operator_command where target = any($1)", [event["case_id"] for event in opened]
     )
@@ -247,7 +247,7 @@ async def test_tail_shows_new_entries_and_the_state_of_its_connection(console: C
     try:
         window = await visit("viewer")
         await window.go("/tail")
-        await window.page.get_by_role("status").get_by_text("live").wait_for()
+        await window.page.get_by_role("status").get_by_text("live", exact=True).wait_for()
         events = cases.answered(uuid.uuid4().int % 10**9)
         await console.log.record(cases.bodies(events))
         rows = window.page.locator("#entries tr", has_text=events[0]["case_id"][:8])
