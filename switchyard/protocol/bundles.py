@@ -73,5 +73,5 @@ def _canonical_text(content: Any) -> bytes:
 
 
 def content_digest(value: Any) -> str:
-    """SHA-256, in hex, of settings of any form: of a rule pack, of a warehouse's schema."""
+    """SHA-256, in hex, of settings of any form: such as a rule pack."""
     return hashlib.sha256(_canonical_text(as_content(value))).hexdigest()

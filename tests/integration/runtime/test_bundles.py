@@ -43,7 +43,7 @@ async def _stored(cloud: Cloud, event: Json) -> AgentBundle:
 async def test_outcome_names_the_bundle_that_its_agent_has_stored(
     ends: str, start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
-    errors = [PermanentTaskError("no_data", "there is none")] if ends == "failed" else []
+    errors = [PermanentTaskError("no_data", "nothing was found")] if ends == "failed" else []
     await start_worker(Counting(*errors), code_version="0a1b")
     await cloud.put(command(case_id))
     [event] = await tap.next(NODE, case_id)
