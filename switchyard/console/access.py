@@ -39,6 +39,8 @@ ENDPOINTS: dict[str, Endpoint] = {
     "event": Endpoint("/cases/{case_id}/events/{event_id}", "GET", _ANY_ROLE),
     "bundle": Endpoint("/cases/{case_id}/bundle", "GET", _AUDITOR),
     "open_sealed": Endpoint("/cases/{case_id}/sealed", "POST", _AUDITOR),
+    "step": Endpoint("/cases/{case_id}/steps/{event_id}", "GET", _ANY_ROLE),
+    "open_step": Endpoint("/cases/{case_id}/steps/{event_id}", "POST", _AUDITOR),
     "tail": Endpoint("/tail", "GET", _ANY_ROLE),
     "tail_events": Endpoint("/tail/events", "GET", _ANY_ROLE),
     "failures": Endpoint("/failures", "GET", _ANY_ROLE),

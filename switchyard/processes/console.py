@@ -10,6 +10,7 @@ import aiohttp
 
 from switchyard.app.application import App, load_app, load_reference
 from switchyard.app.console_process import CONSOLE
+from switchyard.app.prompts import released_prompts
 from switchyard.audit.export.bundle import Exporter
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.verification.audit_reader import AuditReader
@@ -20,6 +21,7 @@ from switchyard.console.app import ConsoleApp
 from switchyard.console.approvals import ApprovalReader
 from switchyard.console.case_detail import CaseReader
 from switchyard.console.case_list import CaseList
+from switchyard.console.case_step import StepReader
 from switchyard.console.dashboards import DashboardReader, ModelPrice
 from switchyard.console.day_verifier import DayVerifier
 from switchyard.console.failures import FailureReader
@@ -134,7 +136,9 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
         tail=tail,
         sessions=SessionViews(pages, _login(settings, parts.http)),
         modules=(
-            CaseViews(pages, cases, CaseReader(log, audit, work), sealed),
+            CaseViews(
+                pages, cases, CaseReader(log, audit, work), sealed, StepReader(audit, sealed, released_prompts())
+            ),
             FailureViews(pages, FailureReader(log, audit, work, app.catalogue), commands),
             ApprovalViews(pages, ApprovalReader(audit, work, sealed, settings.four_eyes()), commands),
             SwitchViews(pages, SwitchReader(audit, work, parts.clock), cases, commands, app.current),

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from contracts.events.drafter import AnswerDrafted
 from contracts.events.specialists import FindingsReady
+from services.drafter.agent import ANSWER_PROMPT_VERSION
 from switchyard.console.access import ConsoleRole
 from switchyard.console.sessions import FORM_FIELD, User
 from switchyard.console.views import Views
@@ -145,7 +146,9 @@ def sealed_case(number: int) -> KnownCase:
     found = FindingsReady(findings=(cases.FINDINGS,), charts=(chart,))
     events.append(cases.follow(events[0], found, "well_data", node_to="router", storage_refs={chart.sha256: drawn}))
     drafted = AnswerDrafted(answer=artefact, cites=("F1",))
-    events.append(cases.follow(events[1], drafted, "drafter", node_to="router", storage_refs={artefact.sha256: place}))
+    call = cases.CALL.model_copy(update={"prompt_version": ANSWER_PROMPT_VERSION})
+    more: dict[str, Any] = {"node_to": "router", "storage_refs": {artefact.sha256: place}, "model_call": call}
+    events.append(cases.follow(events[1], drafted, "drafter", **more))
     add_submission(events[0])
     return KnownCase(events)
 
