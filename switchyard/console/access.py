@@ -44,6 +44,8 @@ ENDPOINTS: dict[str, Endpoint] = {
     "tail": Endpoint("/tail", "GET", _ANY_ROLE),
     "tail_events": Endpoint("/tail/events", "GET", _ANY_ROLE),
     "failures": Endpoint("/failures", "GET", _ANY_ROLE),
+    "refused": Endpoint("/failures/refused/{place}/{key}", "GET", _ANY_ROLE),
+    "open_refused": Endpoint("/failures/refused/{place}/{key}", "POST", _AUDITOR),
     "redrive_plan": Endpoint("/failures/plan", "POST", _OPERATOR),
     "redrive": Endpoint("/failures/redrive", "POST", _OPERATOR),
     "switches": Endpoint("/switches", "GET", _ANY_ROLE),

@@ -22,5 +22,11 @@ order by t.event_ts desc
 limit $6
 
 -- name: quarantined
-select alarm_id, kind, event_id::text, case_id::text, reason, field, clamped(recorded_at) as recorded_at
+select alarm_id, kind, event_id::text, case_id::text, reason, field, clamped(recorded_at) as recorded_at,
+  octet_length(body) as size
 from integrity_alarm order by alarm_id desc limit 51
+
+-- name: refused
+select alarm_id, kind, case_id::text, reason, field, clamped(recorded_at) as recorded_at, octet_length(body) as size,
+  case when $2 then body end as body, encode(body_sha256, 'hex') as sha256
+from integrity_alarm where alarm_id = $1

@@ -27,6 +27,7 @@ from switchyard.console.day_verifier import DayVerifier
 from switchyard.console.failures import FailureReader
 from switchyard.console.login import Login
 from switchyard.console.pages import Pages
+from switchyard.console.refused import RefusedReader
 from switchyard.console.sealed import SealedArtefacts
 from switchyard.console.sessions import Sessions
 from switchyard.console.signed_commands import SignedCommands
@@ -55,7 +56,7 @@ from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.process.web import serve_web_app
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.locked_objects import LockedObjects
-from switchyard.runtime.storage.objects import ObjectStore
+from switchyard.runtime.storage.objects import S3Objects
 
 POOL_SIZE = 6
 READ_ONLY = {"default_transaction_read_only": "on", "plan_cache_mode": "force_custom_plan"}
@@ -68,7 +69,7 @@ class ConsoleParts:
 
     audit: Pool
     work: Pool
-    objects: ObjectStore
+    objects: S3Objects
     checkpoints: LockedObjects | None
     keys: KeyWrapper
     http: aiohttp.ClientSession
@@ -139,7 +140,12 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
             CaseViews(
                 pages, cases, CaseReader(log, audit, work), sealed, StepReader(audit, sealed, released_prompts())
             ),
-            FailureViews(pages, FailureReader(log, audit, work, app.catalogue), commands),
+            FailureViews(
+                pages,
+                FailureReader(log, audit, work, app.catalogue),
+                RefusedReader(parts.objects, audit, work, _quarantines(app)),
+                commands,
+            ),
             ApprovalViews(pages, ApprovalReader(audit, work, sealed, settings.four_eyes()), commands),
             SwitchViews(pages, SwitchReader(audit, work, parts.clock), cases, commands, app.current),
             TailViews(pages, tail),
@@ -147,6 +153,11 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
             ProofViews(pages, audit, work, DayVerifier(log), _exporter(settings, parts)),
         ),
     )
+
+
+def _quarantines(app: App) -> tuple[str, ...]:
+    """The consumers with a quarantine in the bucket: audit has its alarms instead."""
+    return tuple(consumer.node for consumer in app.consumers if consumer.node != AUDIT)
 
 
 async def _checkpoints(process: ServiceProcess, settings: ConsoleSettings) -> LockedObjects | None:

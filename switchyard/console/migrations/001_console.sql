@@ -2,7 +2,7 @@
 
 create table disclosure (
   disclosure_id bigint generated always as identity primary key,
-  case_id       uuid not null,
+  case_id       uuid,
   artefact      text not null,
   sha256        text not null check (sha256 ~ '^[0-9a-f]{64}$'),
   opened_by     text not null check (length(opened_by) between 1 and 150),
@@ -10,9 +10,10 @@ create table disclosure (
   opened_at     timestamptz not null default clock_timestamp()
 );
 create index disclosure_case on disclosure (case_id, opened_at);
-comment on table disclosure is 'One row per sealed artefact that a person opened, written before it is shown. Append-only.';
-comment on column disclosure.artefact is 'Its name in the event.';
-comment on column disclosure.sha256 is 'Of the sealed bytes, as the event names them.';
+comment on table disclosure is 'One row per sealed artefact or refused message that a person opened, written before it is shown. Append-only.';
+comment on column disclosure.case_id is 'Null for a refused message, which belongs to no case.';
+comment on column disclosure.artefact is 'Its name in the event; of a refused message, message/ and who refused it.';
+comment on column disclosure.sha256 is 'Of the sealed bytes, as the event names them; of a refused message, of its bytes.';
 comment on column disclosure.opened_by is 'The user that the identity provider named.';
 comment on column disclosure.opened_at is 'By this database''s clock.';
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import structlog
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from switchyard.console.app import BadInput, Call, Handler, read_filter, read_uuid
 from switchyard.console.failures import MAX_REDRIVE, FailureReader
 from switchyard.console.pages import Pages
+from switchyard.console.refused import RefusedReader
 from switchyard.console.signed_commands import SignedCommands, SignedRetry
 
 log = structlog.get_logger(__name__)
@@ -21,12 +23,15 @@ class FailureViews:
 
     pages: Pages
     failures: FailureReader
+    refused: RefusedReader
     commands: SignedCommands
 
     def handlers(self) -> dict[str, Handler]:
         """By the names of `ENDPOINTS`."""
         return {
             "failures": self.show_failures,
+            "refused": self.show_refused,
+            "open_refused": self.open_refused,
             "redrive_plan": self.plan_redrive,
             "redrive": self.redrive,
         }
@@ -35,10 +40,24 @@ class FailureViews:
         node, code = read_filter(call.query, "node"), read_filter(call.query, "code")
         # Empty says: no model was called.
         prompt = (read_filter(call.query, "prompt") or "") if "prompt" in call.query else None
-        found = await self.failures.read(self.pages.today(), node, code, prompt)
-        return self.pages.page(
-            "failures.html", call.user, here="failures", found=found, node=node, code=code, prompt=prompt
+        found, quarantine = await asyncio.gather(
+            self.failures.read(self.pages.today(), node, code, prompt), self.refused.latest()
         )
+        chosen = {"node": node, "code": code, "prompt": prompt}
+        return self.pages.page(
+            "failures.html", call.user, here="failures", found=found, quarantine=quarantine, **chosen
+        )
+
+    async def show_refused(self, call: Call) -> Response:
+        path = call.request.path_params
+        message = await self.refused.find(path["place"], path["key"])
+        return self.pages.page("refused.html", call.user, here="failures", message=message, opened=False)
+
+    async def open_refused(self, call: Call) -> Response:
+        place, key, reason = *(call.request.path_params[name] for name in ("place", "key")), call.field("reason")
+        message = await self.refused.open(place, key, opened_by=call.user.name, reason=reason)
+        log.warning("console.opened", user=call.user.name, place=place, message=key)
+        return self.pages.page("refused.html", call.user, here="failures", message=message, opened=True)
 
     async def plan_redrive(self, call: Call) -> Response:
         chosen = [read_uuid(str(each), "case") for each in call.form.getlist("case")]

@@ -39,6 +39,7 @@ from switchyard.runtime.storage.objects import S3Objects
 from tests.integration.audit.proof import SIGNER, mac_keys
 from tests.integration.cloud import Cloud
 from tests.integration.console.served import (
+    SECRET_TEXT,
     VAULT_KEY,
     KnownCase,
     approval_case,
@@ -72,6 +73,8 @@ class Log:
     hostile: KnownCase
     waiting: KnownCase
     approval: dict[str, Any]
+    refused: int
+    """The number of a message that audit refused."""
 
     async def record(self, bodies: list[str], *, index: bool = True) -> None:
         """Record what reached audit, and give it its log indexes."""
@@ -101,7 +104,15 @@ async def _make_log(infrastructure: Infrastructure) -> Log:
     _, _, place = infrastructure.owner_url(DATABASE).partition("@")
     fresh = uuid.uuid4().int % 10**9  # the work database keeps what the last module's cases have there
     waiting, approval = approval_case(fresh)
+    owner = await asyncpg.connect(infrastructure.owner_url(DATABASE))
+    refused = await owner.fetchval(
+        """insert into audit.integrity_alarm (kind, reason, body, body_sha256)
+           values ('malformed', 'no JSON', $1, sha256('x')) returning alarm_id""",
+        SECRET_TEXT,
+    )
+    await owner.close()
     log = Log(
+        refused=refused,
         url=lambda role: f"postgresql://{role}:{password(role)}@{place}",
         answered=[KnownCase(cases.answered(number, tenant="acme")) for number in ANSWERED],
         failed=[failed_case(number) for number in FAILED],
