@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from switchyard.console.app import BadInput
+from switchyard.console.tenants import Tenants
 from switchyard.protocol.canonical import parse_foreign_json
 from switchyard.protocol.catalogue import AUDIT
 from switchyard.protocol.errors import InvalidEvent
@@ -71,8 +72,11 @@ class RefusedReader:
     work: Database
     nodes: tuple[str, ...]
 
-    async def latest(self) -> Quarantine:
-        """What consumers have in quarantine, the latest first. Never raises: the page has other parts."""
+    async def latest(self, tenants: Tenants) -> Quarantine:
+        """What consumers have in quarantine, the latest first: it belongs to no tenant. Never raises, because the page
+        has other parts."""
+        if tenants is not None:
+            return Quarantine(())
         try:
             listed = await asyncio.gather(
                 *(self.objects.list_first(f"quarantine/{node}/", MAX_LISTED) for node in self.nodes)
@@ -85,7 +89,7 @@ class RefusedReader:
         return Quarantine([each for each in read if each is not None], more)
 
     async def find(self, place: str, key: str) -> RefusedMessage:
-        """One message without its bytes. Raises `BadInput` (404) if there is none, or `Unavailable`."""
+        """One message without its bytes. Raises `BadInput` (404) for an unknown one, or `Unavailable`."""
         return await (self._alarm(key, body=False) if place == AUDIT else self._record(place, key, body=False))
 
     async def open(self, place: str, key: str, *, opened_by: str, reason: str) -> RefusedMessage:

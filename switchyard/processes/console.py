@@ -33,6 +33,7 @@ from switchyard.console.sessions import Sessions
 from switchyard.console.signed_commands import SignedCommands
 from switchyard.console.switches import SwitchReader
 from switchyard.console.tail import Tail
+from switchyard.console.tenants import TenantGuard
 from switchyard.console.views import Views
 from switchyard.console.views.approvals import ApprovalViews
 from switchyard.console.views.cases import CaseViews
@@ -44,6 +45,7 @@ from switchyard.console.views.switches import SwitchViews
 from switchyard.console.views.tail import TailViews
 from switchyard.identity.jwt_verifier import JwtVerifier
 from switchyard.identity.token_exchange import HTTP_TIMEOUT_S
+from switchyard.processes.console_checks import wide_checks
 from switchyard.processes.console_settings import ConsoleSettings
 from switchyard.protocol.catalogue import AUDIT
 from switchyard.protocol.signing import source_keys
@@ -101,7 +103,7 @@ async def run_console(app: App) -> None:
             clock=process.clock,
         )
         views = build_views(app, settings, parts)
-        console = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url)
+        console = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url, views.guard)
         process.serve_in_background(
             "console_pages", partial(serve_web_app, console.build(), settings.console_host, settings.console_port)
         )
@@ -127,7 +129,7 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
     prices = {name: ModelPrice(each.input, each.output) for name, each in settings.console_prices.items()}
     pages = Pages(sessions, parts.clock, settings.console_name, app.all_outcomes)
     commands = SignedCommands(work, settings.operator_keys(), settings.approver_keys())
-    tail = Tail(audit)
+    tail, guard = Tail(audit), TenantGuard(audit)
     cases = CaseList(audit)
     return Views(
         pages=pages,
@@ -136,21 +138,38 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
         work=work,
         tail=tail,
         sessions=SessionViews(pages, _login(settings, parts.http)),
+        guard=guard,
         modules=(
             CaseViews(
                 pages, cases, CaseReader(log, audit, work), sealed, StepReader(audit, sealed, released_prompts())
             ),
             FailureViews(
                 pages,
-                FailureReader(log, audit, work, app.catalogue),
+                FailureReader(log, audit, work, app.catalogue, guard),
                 RefusedReader(parts.objects, audit, work, _quarantines(app)),
                 commands,
             ),
             ApprovalViews(pages, ApprovalReader(audit, work, sealed, settings.four_eyes()), commands),
-            SwitchViews(pages, SwitchReader(audit, work, parts.clock), cases, commands, app.current),
+            SwitchViews(pages, SwitchReader(audit, work, parts.clock, guard), cases, commands, app.current),
             TailViews(pages, tail),
             DashboardViews(pages, DashboardReader(audit, prices)),
-            ProofViews(pages, audit, work, DayVerifier(log), _exporter(settings, parts)),
+            ProofViews(
+                pages,
+                audit,
+                work,
+                DayVerifier(log),
+                _exporter(settings, parts),
+                wide_checks(
+                    app,
+                    settings,
+                    log,
+                    _receipt_keys(settings),
+                    audit=parts.audit,
+                    work=parts.work,
+                    checkpoints=parts.checkpoints,
+                    clock=parts.clock,
+                ),
+            ),
         ),
     )
 
@@ -201,6 +220,7 @@ def _login(settings: ConsoleSettings, http: aiohttp.ClientSession) -> Login:
         token_url=settings.idp_token_url,
         redirect_url=f"{settings.console_url}/login/callback",
         role_claim=settings.console_role_claim,
+        tenant_claim=settings.console_tenant_claim,
     )
 
 

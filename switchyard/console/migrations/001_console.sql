@@ -32,3 +32,21 @@ comment on function request_resolution is 'Hand in a signed resolution of an unr
 
 create function resolution_result(id uuid) returns text language sql stable as $$ select null::text $$;
 comment on function resolution_result is 'What became of a resolution; null while it is open.';
+
+create table wide_check (
+  run_id     bigint generated always as identity primary key,
+  kind       text not null check (kind in ('rows', 'checkpoints', 'published')),
+  started_by text not null check (length(started_by) between 1 and 150),
+  started_at timestamptz not null default clock_timestamp(),
+  seen_at    timestamptz not null default clock_timestamp(),
+  compared   bigint not null default 0,
+  stopped_by text,
+  ended_at   timestamptz,
+  result     text
+);
+comment on table wide_check is 'Comparisons of the whole log that somebody started on a page: one at a time in a deployment.';
+comment on column wide_check.kind is 'rows: digests, chains and signatures. checkpoints: against those in S3. published: with what producers stored.';
+comment on column wide_check.seen_at is 'When its process last said that it runs; long ago without an end: it was killed.';
+comment on column wide_check.compared is 'Rows or cases so far.';
+comment on column wide_check.stopped_by is 'Who asked it to stop.';
+comment on column wide_check.result is 'JSON: whether the log holds, in words, and the first findings.';

@@ -53,7 +53,7 @@ class CaseViews:
 
     async def list_cases(self, call: Call) -> Response:
         wanted = CaseFilter.parse(call.query, self.pages.today())
-        page = await self.cases.page(wanted)
+        page = await self.cases.page(wanted, call.user.tenants)
         return self.pages.page(
             "cases.html",
             call.user,

@@ -41,11 +41,18 @@ class FailureViews:
         # Empty says: no model was called.
         prompt = (read_filter(call.query, "prompt") or "") if "prompt" in call.query else None
         found, quarantine = await asyncio.gather(
-            self.failures.read(self.pages.today(), node, code, prompt), self.refused.latest()
+            self.failures.read(self.pages.today(), call.user.tenants, node, code, prompt),
+            self.refused.latest(call.user.tenants),
         )
-        chosen = {"node": node, "code": code, "prompt": prompt}
         return self.pages.page(
-            "failures.html", call.user, here="failures", found=found, quarantine=quarantine, **chosen
+            "failures.html",
+            call.user,
+            here="failures",
+            found=found,
+            quarantine=quarantine,
+            node=node,
+            code=code,
+            prompt=prompt,
         )
 
     async def show_refused(self, call: Call) -> Response:
@@ -63,6 +70,7 @@ class FailureViews:
         chosen = [read_uuid(str(each), "case") for each in call.form.getlist("case")]
         if not 0 < len(chosen) <= MAX_REDRIVE:
             raise BadInput(f"{len(chosen)} cases are chosen: choose from 1 to {MAX_REDRIVE}")
+        await call.require_cases(chosen)
         plan = await self.failures.plan(list(dict.fromkeys(chosen)))
         return self.pages.page("redrive.html", call.user, here="failures", plan=plan, results=None)
 
@@ -75,6 +83,7 @@ class FailureViews:
         rate = call.field("rate", most=5)
         if not rate.isdecimal() or not 1 <= int(rate) <= 20:
             raise BadInput("the rate is invalid: write from 1 to 20 cases a second")
+        await call.require_cases(chosen)
         plan = await self.failures.plan(chosen)
         retries = []
         for step, signature in zip(plan, signatures, strict=True):

@@ -20,6 +20,7 @@ import pytest
 from contracts.catalogue import CATALOGUE
 from services.app import APP
 from switchyard.app.console_process import CONSOLE
+from switchyard.audit.records.facts import refresh_facts
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.transparency_log import TransparencyLog
@@ -85,6 +86,7 @@ class Log:
             if index:
                 async with TransparencyLog.open(pool, keys) as log:
                     await log.index_rows(10_000)
+                await refresh_facts(pool)
         finally:
             await pool.close()
 
@@ -209,7 +211,7 @@ async def console(infrastructure: Infrastructure, console_log: Log, cloud: Cloud
         checkpoint_public_keys=base64.b64encode(SIGNER.public).decode(),
     )
     views = build_views(APP, settings, parts)
-    app = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url).build()
+    app = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url, views.guard).build()
     yield Console(app, views, console_log, parts, settings.checkpoint_log)
     await http.close()
     await work.close()

@@ -63,7 +63,9 @@ async def test_large_message_is_listed_with_its_cause_and_size_and_without_its_b
     assert path_of(LARGE) in listed
 
 
-async def test_message_is_read_by_an_auditor_with_a_reason_that_is_recorded_first(console: Console, opened: Any) -> None:
+async def test_message_is_read_by_an_auditor_with_a_reason_that_is_recorded_first(
+    console: Console, opened: Any
+) -> None:
     await keep(console, LARGE, forged("the digest does not hold", "digest"))
     before = len(await opened())
     with visiting(console.app, console.views, "auditor") as visitor:
@@ -111,7 +113,8 @@ async def test_message_that_audit_refused_is_read_in_the_same_way(
 
 
 @pytest.mark.parametrize(
-    "path", ["nobody/" + "0" * 64, "router/" + "0" * 64, "router/x", "..%2fartefacts/x", "audit/0", "audit/9" + "9" * 30]
+    "path",
+    ["nobody/" + "0" * 64, "router/" + "0" * 64, "router/x", "..%2fartefacts/x", "audit/0", "audit/9" + "9" * 30],
 )
 async def test_message_that_is_not_there_is_not_found_and_nothing_is_recorded(
     console: Console, opened: Any, path: str
