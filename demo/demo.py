@@ -67,7 +67,11 @@ def run_demo(env: Env, json_file: Path | None) -> bool:
     several = all(each["outcome"] == "answered" for each in found["several"].values())
     users = found["users"] in (None, {"own_rows": True, "consent": "answered"})
     sent = email["once_and_identical"] and not email["unexpected"]
-    memory = found["memory"] == {"receipts": ["expired", "operator", "superseded"], "used_after_forgetting": 0}
+    memory = found["memory"] == {
+        "receipts": ["expired", "operator", "superseded"],
+        "used_after_forgetting": 0,
+        "follow_up_elsewhere": "no_agent",
+    }
     return agree and found["chain"] == "ok" and ended and sent and users and several and memory
 
 
@@ -99,11 +103,12 @@ async def _demo(env: Env) -> dict[str, Any]:
                 waited, consented = await users.wait_for_consent()
                 cases, shown = [*keys, waited], {"own_rows": differ, "consent": consented}
             memory = DemoMemory(target, log)
+            unexplained = await memory.follow_up()
             await memory.evening()
             emails = await publish_emails(stack, work, log)
             console.print(f"\n{len(emails.cases)} emails; the stack's clock says {target.clock.now():%A %H:%M} UTC.")
             await emails.run_follow_ups(DEMO_TIMEOUT_S)
-            remembered = await memory.morning()
+            remembered = await memory.morning() | {"follow_up_elsewhere": unexplained}
             await _wait_for_audit(log, work)
             rows = await list_demo_cases(log, cases)
             chain = await _verify(target.settings.audit_db_url)
