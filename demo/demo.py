@@ -103,12 +103,11 @@ async def _demo(env: Env) -> dict[str, Any]:
                 waited, consented = await users.wait_for_consent()
                 cases, shown = [*keys, waited], {"own_rows": differ, "consent": consented}
             memory = DemoMemory(target, log)
-            unexplained = await memory.follow_up()
             await memory.evening()
             emails = await publish_emails(stack, work, log)
             console.print(f"\n{len(emails.cases)} emails; the stack's clock says {target.clock.now():%A %H:%M} UTC.")
             await emails.run_follow_ups(DEMO_TIMEOUT_S)
-            remembered = await memory.morning() | {"follow_up_elsewhere": unexplained}
+            remembered = await memory.morning()
             await _wait_for_audit(log, work)
             rows = await list_demo_cases(log, cases)
             chain = await _verify(target.settings.audit_db_url)

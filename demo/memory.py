@@ -50,9 +50,11 @@ class DemoMemory:
     log: asyncpg.Connection[Any]
     cases: list[str] = field(default_factory=list)
     subject: str = ""
+    elsewhere: str = ""
+    """How the follow-up ended in another session."""
 
-    async def follow_up(self) -> str:
-        """A question that only the turn before it explains; the outcome of the same words without that turn."""
+    async def follow_up(self) -> None:
+        """A question that only the turn before it explains, and the same words without that turn."""
         console.print(f"\n[bold]A follow-up[/bold]: {MEMORY_USER} goes on in one session.")
         await self._ask(MEMORY_QUESTION, "answered", session=TALK)
         await self._ask(FOLLOW_UP, "answered by what was said before", session=TALK)
@@ -60,10 +62,12 @@ class DemoMemory:
         closed = await self._until(lambda: self.log.fetchrow(_CLOSED, case))
         print_text(f"  {FOLLOW_UP}")
         print_text(f"    the same words in another session: {closed['outcome']}", style="cyan")
-        return str(closed["outcome"])
+        self.elsewhere = closed["outcome"]
 
     async def evening(self) -> None:
-        """A preference is kept, used in another session with its source, contradicted and replaced; a note is kept."""
+        """A follow-up. A preference is kept, used in another session with its source, contradicted and replaced; a note
+        is kept."""
+        await self.follow_up()
         console.print(f"\n[bold]Memory[/bold]: {MEMORY_USER}, in sessions of their own.")
         await self._ask(f"I prefer metric units. {MEMORY_QUESTION}", "kept")
         await self._ask(MEMORY_QUESTION, "used")
@@ -80,7 +84,11 @@ class DemoMemory:
         await self._show_receipt("operator")
         used = await self._ask(MEMORY_QUESTION, "nothing remembered")
         reasons = {row["reason"] for row in await self.log.fetch(_RECEIPTS, MEMORY_TENANT)}
-        return {"receipts": sorted(reasons), "used_after_forgetting": used}
+        return {
+            "receipts": sorted(reasons),
+            "used_after_forgetting": used,
+            "follow_up_elsewhere": self.elsewhere,
+        }
 
     async def _submit(self, question: str, session: str | None = None) -> str:
         """One turn, without a session in one of its own; its case."""
