@@ -13,7 +13,7 @@ import structlog
 
 from switchyard.console.tenants import Tenants
 from switchyard.runtime.core.clock import timestamp
-from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.core.errors import UNREADABLE, Unavailable
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 
@@ -56,19 +56,27 @@ class Tail:
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def run(self) -> None:
-        """Read what is new, for ever."""
+        """Read what is new, until cancelled. Viewers hear of every error; one that is no outage is raised, and the next
+        run goes on where this one stopped."""
         while True:
             try:
                 found = await self._read()
-                problem = None
             except Unavailable as error:
-                found, problem = 0, error.message
-            if found or problem != self.problem:
-                self.problem = problem
-                async with self._changed:
-                    self._changed.notify_all()
+                found = 0
+                await self._tell(error.message)
+            except Exception:
+                await self._tell(UNREADABLE)
+                raise
+            else:
+                await self._tell(None, found)
             if found < BATCH_SIZE:
                 await asyncio.sleep(POLL_S)
+
+    async def _tell(self, problem: str | None, found: int = 0) -> None:
+        if found or problem != self.problem:
+            self.problem = problem
+            async with self._changed:
+                self._changed.notify_all()
 
     async def _read(self) -> int:
         database = self.database.with_queries(_SQL)

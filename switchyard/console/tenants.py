@@ -19,8 +19,8 @@ Tenants = Sequence[str] | None
 
 
 def read_tenants(claim: Any) -> Tenants:
-    """The tenants in a claim: a name, a list of names, or `*`. Raises `ValueError` for anything else, and for none at
-    all: nobody sees every tenant by omission."""
+    """The tenants in a claim: a name, a list of names, or `*`. Raises `ValueError` for anything else, and for none
+    at all: an omission never opens every tenant."""
     names = [claim] if isinstance(claim, str) else claim
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("expected names of tenants")
@@ -39,8 +39,8 @@ class TenantGuard:
     audit: Database
 
     async def visible(self, case_ids: Iterable[UUID | str], tenants: Tenants) -> set[str]:
-        """Those of these cases that belong to one of the tenants, and to no other: what the log does not have belongs
-        to nobody. Raises `Unavailable`."""
+        """Those of these cases that belong to one of the tenants, and to no other. A case that the log lacks is
+        never visible. Raises `Unavailable`."""
         wanted = {str(each) for each in case_ids}
         if tenants is None or not wanted:
             return wanted

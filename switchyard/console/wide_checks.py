@@ -47,7 +47,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class CheckRun:
-    """One check. `state`: running, holds, broken, failed, stopped, or killed: nobody runs it any more."""
+    """One check. `state`: running, holds, broken, failed, stopped, or killed: no process runs it any more."""
 
     kind: CheckKind
     started_by: str

@@ -54,7 +54,7 @@ async def run_audit(catalogue: Catalogue) -> None:
             opening=await checkpointer_opening(process, settings, clock),
         )
         await process.on_exit(sequencer.finish)
-        process.run_in_background(sequencer.run)
+        process.run_in_background("sequencer", sequencer.run)
         await process.run()
 
 

@@ -104,10 +104,10 @@ async def run_console(app: App) -> None:
         )
         views = build_views(app, settings, parts)
         console = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url, views.guard)
-        process.serve_in_background(
+        process.run_in_background(
             "console_pages", partial(serve_web_app, console.build(), settings.console_host, settings.console_port)
         )
-        process.run_in_background(views.tail.run)
+        process.run_in_background("tail", views.tail.run)
         await process.run()
 
 

@@ -1,4 +1,4 @@
-"""The facts that dashboards read: what the views say, in whatever order the log grew, and never in its way."""
+"""The facts that dashboards read: what the views say, in any order in which the log grew, and never in its way."""
 
 from __future__ import annotations
 

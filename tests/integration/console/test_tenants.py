@@ -227,7 +227,9 @@ async def test_halt_which_concerns_every_tenant_is_refused_and_cancel_of_another
 
 async def test_case_that_has_rows_of_two_tenants_is_shown_to_neither(console: Console) -> None:
     events = cases.answered(uuid.uuid4().int % 10**9, tenant="zenith")
-    forged = cases.rewritten(cases.follow(events[-1], CloseCase(outcome="answered", code="answered"), "router"), tenant="acme")
+    forged = cases.rewritten(
+        cases.follow(events[-1], CloseCase(outcome="answered", code="answered"), "router"), tenant="acme"
+    )
     await console.log.record(cases.bodies([*events, forged]))
     for tenants in (OTHER, ("acme",)):
         with visiting(console.app, console.views, "viewer", tenants=tenants) as visitor:
