@@ -75,8 +75,8 @@ async def test_facts_say_what_the_views_say(
     await store.record(every)
     await proof.index_rows()
     assert await refresh_facts(writer) == len(set(map(json_id, every)))
-    said, kept = VIEWS[name]
-    rows = [sorted(map(repr, map(tuple, await owner.fetch(statement)))) for statement in (said, kept)]
+    in_view, in_facts = VIEWS[name]
+    rows = [sorted(map(repr, map(tuple, await owner.fetch(statement)))) for statement in (in_view, in_facts)]
     assert rows[0] == rows[1]
     assert rows[0]
 

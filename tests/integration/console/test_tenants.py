@@ -203,7 +203,7 @@ async def test_failures_and_unfinished_tasks_of_others_are_left_out(
         await owner.close()
 
 
-async def test_halt_which_concerns_every_tenant_is_refused_and_cancel_of_another_tenants_case_too(
+async def test_halt_of_every_tenant_and_cancel_of_another_tenants_case_are_refused(
     console: Console, stored: Any
 ) -> None:
     opened = cases.first(uuid.uuid4().int % 10**9, session_id="s-cancel")

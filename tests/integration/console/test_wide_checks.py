@@ -58,7 +58,7 @@ async def start(console: Console, kind: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["rows", "checkpoints"])
-async def test_whole_log_that_holds_is_said_to_hold(console: Console, kind: str) -> None:
+async def test_whole_log_without_a_fault_holds(console: Console, kind: str) -> None:
     await checkpoint(console)
     page = await start(console, kind)
     assert "holds</span>" in page

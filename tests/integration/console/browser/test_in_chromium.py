@@ -64,6 +64,8 @@ def pages_of(console: Console) -> list[str]:
         *(f"/cases/{case.case_id}" for case in (log.answered[0], log.hostile, log.waiting)),
         f"/approvals/{log.approval['approval_id']}",
         f"/cases/{log.sealed.case_id}/events/{log.sealed.events[0]['event_id']}",
+        f"/cases/{log.sealed.case_id}/steps/{log.sealed.events[-1]['event_id']}",
+        *("/proof/checks", f"/failures/refused/audit/{log.refused}"),
     ]
 
 
