@@ -170,9 +170,8 @@ class ConsoleProducers:
 
     async def published(self, cases: Sequence[uuid.UUID]) -> list[PublishedEvent]:
         """See `PublishedEvents`."""
-        names = ("producer", "case_id", "event_id", "digest", "opened_on", "type", "stored_at")
-        rows = await self._work.rows("published_of", list(cases))
-        return [PublishedEvent(*(row[name] for name in names), ask=(row["producer"], row["event_id"])) for row in rows]
+        rows = map(dict, await self._work.rows("published_of", list(cases)))
+        return [PublishedEvent(**row, ask=(row["producer"], row["event_id"])) for row in rows]
 
     async def issued(self, cases: Sequence[uuid.UUID]) -> list[IssuedCredential] | None:
         """See `PublishedEvents`."""

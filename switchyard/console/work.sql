@@ -61,7 +61,7 @@ where producer = $1 and ($2::timestamptz is null or stored_at >= $2) and case_id
 order by case_id limit $4
 
 -- name: published_of
-select producer, event_id::text, case_id::text, digest, opened_on, type, stored_at from console.published_event
+select producer, event_id::text, case_id::text, digest, opened_on, type, stored_at as since from console.published_event
 where case_id = any($1::uuid[])
 
 -- name: issued

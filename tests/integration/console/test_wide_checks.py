@@ -113,7 +113,7 @@ def endless(checks: WideChecks, monkeypatch: pytest.MonkeyPatch) -> asyncio.Even
         began.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setitem(checks.runs, "rows", run)  # type: ignore[arg-type] # it is a dict
+    monkeypatch.setitem(checks.runs, "rows", run)
     return began
 
 
@@ -168,7 +168,7 @@ async def test_check_whose_database_goes_away_says_so(console: Console, monkeypa
     async def away(progress: Any) -> Any:
         raise Unavailable("database", "the audit database cannot be reached")
 
-    monkeypatch.setitem(checks.runs, "rows", away)  # type: ignore[arg-type] # it is a dict
+    monkeypatch.setitem(checks.runs, "rows", away)
     await checks.start("rows", "somebody")
     run = await ended(checks)
     assert (run.state, run.result and run.result.summary) == ("failed", "the audit database cannot be reached")
