@@ -63,7 +63,7 @@ class SealedArtefacts:
         *,
         opened_by: str,
         reason: str,
-        most: int = MAX_SHOWN_CHARS,
+        most: int | None = None,
     ) -> tuple[OpenedArtefact, bytes]:
         """Record who opens it and why, then open it; at most `most` characters are shown. Raises `BadInput` with the
         cause, or `Unavailable`."""
@@ -86,8 +86,9 @@ class SealedArtefacts:
             raise BadInput(f"{artefact.name} cannot be opened: {error.message}", 409) from error
         return self.describe(artefact.name, artefact.media_type, data, most), data
 
-    def describe(self, name: str, media_type: str, data: bytes, most: int = MAX_SHOWN_CHARS) -> OpenedArtefact:
+    def describe(self, name: str, media_type: str, data: bytes, most: int | None = None) -> OpenedArtefact:
         """How an artefact is shown. Never raises: what cannot be read is shown as it is."""
+        most = most or MAX_SHOWN_CHARS
         source = data.decode("utf-8", "replace")
         if media_type == "image/svg+xml":
             # As an image, in which no script runs and nothing is loaded.
