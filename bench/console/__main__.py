@@ -134,7 +134,7 @@ async def measure_pages(console: MeasuredConsole, repetitions: int) -> dict[str,
             "failures": "/failures",
             "switches": "/switches",
             "live": "/tail",
-            **{f"dashboards of {days} days": f"/dashboards?days={days}" for days in DASHBOARD_DAYS},
+            **{f"dashboards of {days} day{'s' * (days > 1)}": f"/dashboards?days={days}" for days in DASHBOARD_DAYS},
             "proof": "/proof",
         }
         for name, path in pages.items():

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
+from contracts.events.drafter import AnswerDrafted
 from switchyard.audit.records.facts import refresh_facts
 from switchyard.audit.records.roles import READER, SCHEMA
 from switchyard.audit.records.store import AuditStore
@@ -61,10 +62,14 @@ async def facts(owner: Owner) -> list[list[tuple[Any, ...]]]:
 
 
 def bodies() -> list[str]:
-    """Cases of every kind, one with feedback."""
+    """Cases of every kind, one with feedback and one with a model call that no command asked for."""
     liked = cases.answered(77)
     liked.append(cases.follow(liked[-1], CaseFeedback(thumb="down", by="user:1"), "case_manager"))
-    return [*recorded.log(), *cases.bodies(liked)]
+    unasked = cases.answered(78)[:5]
+    unasked.append(
+        cases.follow(unasked[-1], AnswerDrafted(answer=cases.ANSWER, cites=("F1",)), "drafter", model_call=cases.CALL)
+    )
+    return [*recorded.log(), *cases.bodies([*liked, *unasked])]
 
 
 @pytest.mark.parametrize("name", VIEWS)

@@ -1122,7 +1122,7 @@ begin
   insert into step_fact
   select
     t.opened_on, t.case_id, t.event_id, t.tenant, t.session_id, t.node_from,
-    audit.milliseconds(command.event_ts, t.event_ts), t.model_id, c.call ->> 'vendor', c.call ->> 'role', c.call ->> 'reason',
+    case when command.event_id is not null then audit.milliseconds(command.event_ts, t.event_ts) end, t.model_id, c.call ->> 'vendor', c.call ->> 'role', c.call ->> 'reason',
     case when c.call ->> 'role' = 'fallback' then p.left_vendor end,
     coalesce(audit.whole_number(c.call -> 'input_tokens'), 0), coalesce(audit.whole_number(c.call -> 'output_tokens'), 0),
     coalesce(audit.whole_number(c.call -> 'loser_tokens'), 0)
