@@ -16,7 +16,7 @@ from services.specialists.field_routing.solver import solve_problem
 
 REFERENCE_FILE = Path(__file__).parent / "reference.json"
 SEEDS = (11, 22, 33)
-LONG_ROUNDS, LONG_ITERATIONS = 3, 1_200
+LONG_STARTS, LONG_ITERATIONS = 20, 1_200
 
 
 def lower_bound(problem: Problem) -> int:
@@ -65,7 +65,7 @@ def main(file: Path = REFERENCE_FILE) -> None:
         problem = generate_instance(seed, jobs)
         costs = {
             f"seed {each}": sequences_cost(
-                problem, solve_problem(problem, rounds=LONG_ROUNDS, iterations=LONG_ITERATIONS, seed=each)
+                problem, solve_problem(problem, starts=LONG_STARTS, iterations=LONG_ITERATIONS, seed=each)
             )
             for each in SEEDS
         }
