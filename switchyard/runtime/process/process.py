@@ -130,7 +130,7 @@ class ServiceProcess:
         )
         return await self._stack.enter_async_context(made)
 
-    async def objects(self, bucket: str) -> ObjectStore:
+    async def objects(self, bucket: str) -> S3Objects:
         """The bucket for large artefacts and quarantine."""
         return S3Objects(await self.client("s3"), bucket)
 

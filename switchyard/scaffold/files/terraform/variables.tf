@@ -110,6 +110,16 @@ variable "models" {
   })
 }
 
+variable "console" {
+  description = "The console's address and its certificate, the networks that reach it, and its client at the identity provider."
+  type        = object({ url = string, certificate_arn = string, networks = list(string), client_id = string })
+}
+
+variable "identity" {
+  description = "Your identity provider (OpenID Connect), which logs people in to the console."
+  type        = object({ issuer = string, jwks_url = string, token_url = string, authorize_url = string })
+}
+
 variable "settings" {
   description = "Environment variables per process that differ by customer, for example SWITCHYARD_UPSTREAMS of case_manager."
   type        = map(map(string))
