@@ -1,6 +1,8 @@
-"""`python -m evals.routing.reference`: the references of the large instances, run by hand (ten minutes of CPU).
+"""`python -m evals.routing.reference`: the references of the large instances, run by hand (two hours of CPU).
 
-For each, the best of three long runs of our solver with other seeds and of VROOM, and a lower bound.
+For each, the best of three long runs of our solver with other seeds and of VROOM, and a lower bound. Those committed
+were found by a search of one start, three rounds and 1,200 iterations a round; the search of today finds one of them
+0.07 % better.
 """
 
 from __future__ import annotations

@@ -32,7 +32,13 @@ from scipy.sparse import csc_matrix
 
 from services.specialists.field_routing.problem import Problem
 from services.specialists.field_routing.schedule import Sequences
-from services.specialists.field_routing.solver_process import ITERATIONS, JOBS_PER_START, LEAST_STARTS, MOST_STARTS, SEED
+from services.specialists.field_routing.solver_process import (
+    ITERATIONS,
+    JOBS_PER_START,
+    LEAST_STARTS,
+    MOST_STARTS,
+    SEED,
+)
 
 OUT_OF_REACH = 1_000_000
 """Minutes and tenths of a mile to a job that a technician lacks a skill for."""
