@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -17,6 +17,7 @@ from switchyard.runtime.core.settings import (
     OperatorSettings,
     ProcessSettings,
 )
+from switchyard.runtime.storage.locked_objects import LockMode
 
 _THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -50,7 +51,7 @@ class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):
     checkpoint_public_keys: str = Field(
         default="", description="Public keys of the checkpoints, base64 of the DER, separated by commas."
     )
-    checkpoint_lock_mode: Literal["COMPLIANCE", "GOVERNANCE"] = Field(
+    checkpoint_lock_mode: LockMode = Field(
         default="COMPLIANCE", description="The weakest Object Lock that a checkpoint may have."
     )
     checkpoint_require_lock: bool = Field(default=True, description="Whether a checkpoint without a lock is an error.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from switchyard.protocol.fields import Json, ModelCall
 
 UNREADABLE = "the log cannot be read: the logs of this process have the error"
-"""What readers are told of an error that is no outage."""
+"""What readers see when an error is no outage."""
 
 
 class TaskError(Exception):
