@@ -74,12 +74,14 @@ module "network" {
 }
 
 module "telemetry" {
-  source          = "./modules/telemetry"
-  collector_image = local.images.collector
-  collectors      = var.collectors
-  architecture    = var.architecture
-  alert_emails    = var.alert_emails
-  log_days        = var.log_days
+  source             = "./modules/telemetry"
+  collector_image    = local.images.collector
+  collectors         = var.collectors
+  container_insights = var.container_insights
+  spot               = var.spot
+  architecture       = var.architecture
+  alert_emails       = var.alert_emails
+  log_days           = var.log_days
   network = {
     vpc_id             = module.network.vpc_id
     cidr               = module.network.cidr

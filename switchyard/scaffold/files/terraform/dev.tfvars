@@ -9,9 +9,11 @@ create_github_provider = true
 
 cidr  = "10.40.0.0/16"
 zones = 2
-# For trials without real data: no list of hosts but DNS's, one NAT, endpoints in one zone. It saves two thirds.
-firewall       = false
-endpoint_zones = 1
+# For trials without real data: no list of hosts but DNS's, one NAT, endpoints in one zone, tasks that AWS may take away.
+firewall           = false
+endpoint_zones     = 1
+spot               = true
+container_insights = false
 hosts = {
   openai = ["api.openai.com"]
 }

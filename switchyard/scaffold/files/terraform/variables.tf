@@ -47,6 +47,16 @@ variable "firewall" {
   type        = bool
 }
 
+variable "spot" {
+  description = "Whether tasks run on Fargate Spot, for trials: AWS may stop one after two minutes' notice, and may have none to give."
+  type        = bool
+}
+
+variable "container_insights" {
+  description = "Whether running tasks are counted: true wherever a process has more than one or two. Without it an alarm notices only that none runs."
+  type        = bool
+}
+
 variable "endpoint_zones" {
   description = "In how many zones each endpoint of AWS is."
   type        = number
