@@ -298,6 +298,7 @@ module "dashboards" {
   agents           = toset([for node, consumer in local.topology.consumers : node if consumer.calls_models])
   outcomes         = local.topology.outcomes
   objectives       = var.objectives
+  cases_log_group  = module.agent["case_manager"].log_group
   alerts_topic_arn = module.telemetry.alerts_topic_arn
   bus              = module.bus.name
   region           = var.region

@@ -79,7 +79,7 @@ images = {
 
 oldest_message_s = { default = 30, audit = 300 }
 
-objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000 }
+objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000, case_p95_s = { requests = 60 } }
 
 architecture = "ARM64"
 keep_images  = 60

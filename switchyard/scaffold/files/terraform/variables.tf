@@ -140,8 +140,8 @@ variable "oldest_message_s" {
 }
 
 variable "objectives" {
-  description = "Service objectives: the share of answers that another model than the primary may give, of cases that may fail or expire, and the P95 of a model call."
-  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number })
+  description = "Service objectives: the share of answers that another model than the primary may give, of cases that may fail or expire, the P95 of a model call, and that of a whole case by playbook: those that wait for no person."
+  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number, case_p95_s = map(number) })
 }
 
 variable "frozen" {
