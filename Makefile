@@ -93,7 +93,7 @@ compose-down: ## Stop the docker compose stack and delete its data
 	rm -f docker/clock/shift
 
 .PHONY: lint
-lint: $(READY) ## ruff, mypy strict, import rules, generated files, names and prose
+lint: $(READY) ## ruff, mypy strict, import rules, generated files, names, prose and imports at start
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -103,6 +103,7 @@ lint: $(READY) ## ruff, mypy strict, import rules, generated files, names and pr
 	$(BIN)/python -m tests.lint.names
 	$(BIN)/python -m tests.lint.application_words
 	$(BIN)/python -m tests.lint.prose
+	$(BIN)/python -m tests.lint.start_imports
 
 .PHONY: test-fast
 test-fast: $(READY) ## Unit and contract tests: no server, about two minutes
