@@ -248,6 +248,26 @@ bench-failover: $(BENCH_FAILOVER)/.ready ## Latency failover against LiteLLM, Fa
 	AWS_EC2_METADATA_DISABLED=true LITELLM_LOCAL_MODEL_COST_MAP=True \
 	  $(BENCH_FAILOVER)/bin/python -m bench.failover $(PART)
 
+BENCH_CASE := .venv-bench-case
+
+.PHONY: lock-bench-case
+lock-bench-case: $(READY) ## Resolve bench/case/case.in into bench/case/requirements.txt again, at the product's own versions
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra agent --group text-to-sql --generate-hashes \
+	  --no-emit-index-url --constraint requirements.lock $(NOT_OURS) pyproject.toml bench/case/case.in \
+	  --output-file bench/case/requirements.txt
+
+$(BENCH_CASE)/.ready: bench/case/requirements.txt $(READY)
+	@test -x $(BENCH_CASE)/bin/python || $(PYTHON) -m venv --without-pip $(BENCH_CASE)
+	$(BIN)/uv pip sync --quiet --python $(BENCH_CASE)/bin/python bench/case/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BENCH_CASE)/bin/python --no-deps $(OURS)
+	@touch $@
+
+ROUNDS ?= 5
+
+.PHONY: bench-case
+bench-case: $(BENCH_CASE)/.ready ## What an answered case costs, beside LangGraph and the bare agents (ROUNDS=5: quarter of an hour)
+	$(BIN)/python -m bench.case --rounds $(ROUNDS) $(if $(QUESTIONS),--questions $(QUESTIONS)) --python $(BENCH_CASE)/bin/python
+
 TERRAFORM_CHECKS := .venv-terraform
 
 .PHONY: lock-terraform
