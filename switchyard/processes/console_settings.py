@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from switchyard.audit.transparency.checkpoint import LogName
-from switchyard.processes.settings import UpstreamKeys
+from switchyard.processes.upstream_keys import UpstreamKeys
 from switchyard.runtime.core.settings import (
     ApproverSettings,
     HexKey,
