@@ -114,7 +114,12 @@ async def migrate_work(
 def work_grant_settings(app: App) -> dict[str, str]:
     """What the files of grants need to know of the application."""
     cards = [
-        {"node": card.name, "decrypts": card.decrypts, "playbooks": app.playbooks_of(card.name)}
+        {
+            "node": card.name,
+            "decrypts": card.decrypts,
+            "playbooks": app.playbooks_of(card.name),
+            "models": bool(card.vendors),
+        }
         for card in app.cards.values()
     ]
     return {

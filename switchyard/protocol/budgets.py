@@ -13,7 +13,7 @@ BUDGET_EXCEEDED = "budget_exceeded"
 """The code of a task, and the outcome of a case, that was stopped because a limit was reached."""
 
 EVERY_TENANT = "every-tenant"
-"""In place of a tenant: of all that have no limit of their own."""
+"""In place of a tenant: of a limit of all that have none of their own, and of an event about a playbook."""
 
 LimitPeriod = Literal["day", "case"]
 MICROS_PER_DOLLAR = 1_000_000
@@ -23,7 +23,7 @@ _TARGET = re.compile(r"([!-~]{1,200})/(day|case)/([0-9]{1,9}\.[0-9]{6}|none)")
 
 
 @dataclass(frozen=True)
-class SpendingLimit:
+class MoneyLimit:
     """What a tenant may spend in a day (UTC), or in one case. `micros`: micro-dollars; None for no limit."""
 
     tenant: str
@@ -33,10 +33,10 @@ class SpendingLimit:
     @property
     def target(self) -> str:
         """The one form in which it is signed: `harbor/day/50.000000`."""
-        return f"{self.tenant}/{self.period}/{NO_LIMIT if self.micros is None else format_dollars(self.micros)}"
+        return f"{self.tenant}/{self.period}/{_amount(self.micros)}"
 
     @classmethod
-    def from_target(cls, target: str) -> SpendingLimit:
+    def from_target(cls, target: str) -> MoneyLimit:
         """The limit of a signed command. Raises `InvalidEvent` for another form."""
         found = _TARGET.fullmatch(target)
         if found is None:
@@ -61,3 +61,7 @@ def parse_dollars(text: str) -> int | None:
 def format_dollars(micros: int) -> str:
     """Micro-dollars as dollars, with six digits after the point."""
     return f"{micros // MICROS_PER_DOLLAR}.{micros % MICROS_PER_DOLLAR:06d}"
+
+
+def _amount(micros: int | None) -> str:
+    return NO_LIMIT if micros is None else format_dollars(micros)

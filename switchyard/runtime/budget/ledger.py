@@ -102,15 +102,15 @@ class TaskMeter:
 
 
 def _denial(row: Mapping[str, int | float | str | None], model: str) -> TaskError:
-    raise_it = "raise the limit with `switchyard budget set`, then `switchyard case retry`"
+    raise_it = "raise the limit with `switchyard budget set`, then retry the case; or submit it again another day"
     match row["verdict"]:
         case "day" | "case" as period:
             limit, used = (format_dollars(int(row[name] or 0)) for name in ("limit_micros", "used_micros"))
             of = "the tenant's limit for the day" if period == "day" else "the limit of a case"
-            message = f"{of} is ${limit}, of which ${used} is spent: the call might exceed it"
+            message = f"{of} is ${limit}, and ${used} is spent: the call might exceed it"
             return PermanentTaskError(BUDGET_EXCEEDED, message, "budget", raise_it)
         case "unpriced":
-            message = f"a spending limit applies, and nobody knows what {model} costs"
+            message = f"a limit applies, and no price is known for {model}"
             return PermanentTaskError(
                 "model_without_price", message, "SWITCHYARD_MODEL_PRICES", "give the model's price there"
             )

@@ -24,7 +24,7 @@ class Prices:
         self._configured = configured
 
     def micros(self, vendor: str, model_id: str, input_tokens: int, output_tokens: int) -> int | None:
-        """The price of some tokens, rounded up; None for a model whose price nobody knows."""
+        """The price of some tokens, rounded up; None for a model without a known price."""
         price = self._configured.get(model_id)
         if price is not None:
             dollars = (Decimal(str(price.input)) * input_tokens + Decimal(str(price.output)) * output_tokens) / MICROS

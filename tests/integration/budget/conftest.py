@@ -18,7 +18,7 @@ insert into {NODE}.inbox (event_id, digest, case_id, type, token, claims, lease_
 values ($1, '', $2, 'Task', 1, 1, clock_timestamp() + interval '1 hour')
 """
 LIMIT = """
-insert into budget.spending_limit (tenant, period, micros, command_id, signed_at, set_by, why)
+insert into budget.money_limit (tenant, period, micros, command_id, signed_at, set_by, why)
 values ($1, $2, $3, gen_random_uuid(), now(), 'ada', 'a test')
 on conflict (tenant, period) do update set micros = excluded.micros
 """

@@ -95,7 +95,7 @@ async def test_own_limit_of_a_tenant_replaces_that_of_every_tenant(tenant: Tenan
         await tenant.limit("day", None)
         assert (await tenant.reserve(task, 200))[1] == "granted"
     finally:
-        await owner.execute("delete from budget.spending_limit where tenant = 'every-tenant'")
+        await owner.execute("delete from budget.money_limit where tenant = 'every-tenant'")
 
 
 async def test_model_without_a_price_is_stopped_by_a_limit_and_counted_without_one(
@@ -150,7 +150,7 @@ async def test_agent_cannot_choose_its_clock_nor_close_another_agents_call(tenan
         "select * from budget.reserve_at(now(), 'triage', null, null, null, 'm', 1, 1, null, 1)",
         f"select budget.close_call_as('{call}', 'settled', 0, 0)",
         "update budget.tenant_day set spent = 0",
-        "select * from budget.spending_limit",
+        "select * from budget.money_limit",
         "select budget.lose_calls(now(), 1)",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

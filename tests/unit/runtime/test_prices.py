@@ -1,4 +1,4 @@
-"""What tokens cost: never zero because nobody knows."""
+"""What tokens cost: never zero because no price is known."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 -- The money ledger. Amounts are micro-dollars: a million of them is a US dollar. Days are those of UTC.
 
-create table spending_limit (
+create table money_limit (
   tenant     text not null,
   period     text not null check (period in ('day', 'case')),
   micros     bigint check (micros >= 0),
@@ -11,9 +11,9 @@ create table spending_limit (
   set_at     timestamptz not null default clock_timestamp(),
   primary key (tenant, period)
 );
-comment on table spending_limit is 'What a tenant may spend on models in a day, and in one case. Written by the case manager, from commands that operators signed.';
-comment on column spending_limit.tenant is 'A tenant; `every-tenant` for all that have no limit of their own.';
-comment on column spending_limit.micros is 'Null for a tenant that has no limit although every tenant has one.';
+comment on table money_limit is 'What a tenant may spend on models in a day, and in one case. Written by the case manager, from commands that operators signed.';
+comment on column money_limit.tenant is 'A tenant; `every-tenant` for all that have no limit of their own.';
+comment on column money_limit.micros is 'Null for a tenant that has no limit although every tenant has one.';
 
 create table tenant_day (
   tenant          text not null,
@@ -30,14 +30,14 @@ comment on column tenant_day.unpriced_tokens is 'Tokens of models without a pric
 comment on column tenant_day.stopped_calls is 'Model calls that were not made because the day''s limit was reached.';
 comment on column tenant_day.reported is 'The highest threshold, in percent, that has an event.';
 
-create table case_spending (
+create table case_total (
   case_id  uuid primary key,
   tenant   text not null,
   last_day date not null,
   spent    bigint not null default 0 check (spent >= 0),
   reserved bigint not null default 0 check (reserved >= 0)
 );
-comment on table case_spending is 'What a case has spent and reserved, over all its days and attempts.';
+comment on table case_total is 'What a case has spent and reserved, over all its days and attempts.';
 
 create table model_call (
   call_id     uuid primary key,
@@ -77,7 +77,7 @@ comment on table model_demand is 'When a tenant last asked for a model that has 
 
 create function limit_of(the_tenant text, the_period text) returns bigint
 language sql stable set search_path = budget, pg_temp as $$
-  select micros from spending_limit where tenant in (the_tenant, 'every-tenant') and period = the_period
+  select micros from money_limit where tenant in (the_tenant, 'every-tenant') and period = the_period
   order by tenant = the_tenant desc limit 1
 $$;
 comment on function limit_of is 'A tenant''s own limit, else that of every tenant; null for none.';
@@ -117,7 +117,7 @@ declare
   has_task boolean := false;
   waits float8;
   of_day tenant_day;
-  of_case case_spending;
+  of_case case_total;
   day_limit bigint;
   case_limit bigint;
   cost bigint := coalesce(most_micros, 0);
@@ -145,8 +145,8 @@ begin
   -- The day's row is the lock of all that its tenant reserves.
   insert into tenant_day (tenant, day) values (of_tenant, today) on conflict do nothing;
   select * into of_day from tenant_day d where d.tenant = of_tenant and d.day = today for update;
-  insert into case_spending (case_id, tenant, last_day) values (the_case, of_tenant, today) on conflict do nothing;
-  select * into of_case from case_spending c where c.case_id = the_case for update;
+  insert into case_total (case_id, tenant, last_day) values (the_case, of_tenant, today) on conflict do nothing;
+  select * into of_case from case_total c where c.case_id = the_case for update;
   day_limit := limit_of(of_tenant, 'day');
   case_limit := limit_of(of_tenant, 'case');
   if most_micros is null and (day_limit is not null or case_limit is not null) then
@@ -161,7 +161,7 @@ begin
     return query select 'reserved', null::bigint, null::bigint, 2::float8;
   else
     update tenant_day d set reserved = d.reserved + cost where d.tenant = of_tenant and d.day = today;
-    update case_spending c set reserved = c.reserved + cost, last_day = today where c.case_id = the_case;
+    update case_total c set reserved = c.reserved + cost, last_day = today where c.case_id = the_case;
     insert into model_call (call_id, task_id, case_id, tenant, day, node, model, micros, tokens, asked_at, lease_until)
     values (
       the_call, the_task, the_case, of_tenant, today, of_node, the_model, cost, most_tokens, at,
@@ -192,7 +192,7 @@ begin
   update tenant_day d set reserved = d.reserved - freed, spent = d.spent + added, unpriced_tokens = d.unpriced_tokens
       + case when new_state = 'settled' and new_micros is null then coalesce(new_tokens, 0) else 0 end
     where d.tenant = call.tenant and d.day = call.day;
-  update case_spending c set reserved = c.reserved - freed, spent = c.spent + added where c.case_id = call.case_id;
+  update case_total c set reserved = c.reserved - freed, spent = c.spent + added where c.case_id = call.case_id;
   return true;
 end $$;
 
@@ -235,8 +235,9 @@ comment on function lose_calls is 'End the reservations whose agents did not rep
 
 create view due_reports as
 select d.tenant, d.day, d.reported, l.micros as limit_micros, d.spent, d.reserved, d.stopped_calls,
-  case when d.stopped_calls > 0 or d.spent >= l.micros then 100
-    when d.spent * 10 >= l.micros * 8 then 80 when d.spent * 2 >= l.micros then 50 else 0 end as percent
+  case when d.stopped_calls > 0 or (d.spent > 0 and d.spent >= l.micros) then 100
+    when d.spent > 0 and d.spent * 10 >= l.micros * 8 then 80 when d.spent > 0 and d.spent * 2 >= l.micros then 50
+    else 0 end as percent
 from tenant_day d cross join lateral (select limit_of(d.tenant, 'day') as micros) l
 where l.micros is not null;
 comment on view due_reports is 'How much of its limit each tenant has spent in each day, as the highest threshold that it has reached.';
