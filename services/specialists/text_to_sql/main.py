@@ -43,7 +43,7 @@ async def run() -> None:
         logging.getLogger("snowflake").setLevel(logging.WARNING)
         process.run_in_background(partial(import_later, "snowflake.connector"))
         model = build_agent_model("text_to_sql", ModelSettings(), policy_version="text_to_sql/2")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
         guard = GuardProcess(schema)
         await process.on_exit(guard.close)
         await guard.start()

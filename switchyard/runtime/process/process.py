@@ -40,7 +40,7 @@ from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectsOnDemand, ObjectStore, S3Objects
 
 if TYPE_CHECKING:
-    from latency_failover import FailoverModel
+    from switchyard.runtime.models.clients import MeteredModel
 
 log = structlog.get_logger(__name__)
 RUN_AGAIN_S = 1.0
@@ -162,14 +162,16 @@ class ServiceProcess:
             raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY in the local stack")
         return LocalKeyWrapper(settings.vault_key)
 
-    async def warm_start_model(self, model: FailoverModel) -> None:
-        """Let this agent's model begin with what earlier processes learned, and keep what this one learns."""
-        from switchyard.runtime.models.latency_snapshots import (
-            LatencySnapshots,  # a router has no model, and no pydantic-ai installed
-        )
+    async def connect_model(self, model: MeteredModel) -> None:
+        """Reserve this agent's model calls in the money ledger; begin with the latencies that earlier processes
+        learned, and keep what this one learns."""
+        # A router has no model, and no pydantic-ai installed.
+        from switchyard.runtime.budget.ledger import MoneyLedger
+        from switchyard.runtime.models.latency_snapshots import LatencySnapshots
 
         if self.pool is None:
-            raise RuntimeError("warm_start_model() is for agents: serve_agent() gives the process its database")
+            raise RuntimeError("connect_model() is for agents: serve_agent() gives the process its database")
+        model.ledger = MoneyLedger(self.pool, model.prices, model.quotas)
         warm = LatencySnapshots(self.pool, model, self.clock)
         await warm.load()
         self.run_in_background("latency", warm.run)
