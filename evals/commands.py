@@ -88,14 +88,17 @@ def show_calibration(
                 "criterion": each.criterion,
                 "labels": each.labels,
                 "kappa": _rounded(each.kappa),
-                "found": _rounded(each.found),
-                "spared": _rounded(each.spared),
+                "sensitivity": _rounded(each.sensitivity),
+                "specificity": _rounded(each.specificity),
                 "failures": _rounded(corrected.rate if corrected else None),
                 "low": _rounded(corrected.low if corrected else None),
                 "high": _rounded(corrected.high if corrected else None),
             }
         )
-    fields = [Field(name) for name in ("criterion", "labels", "kappa", "found", "spared", "failures", "low", "high")]
+    fields = [
+        Field(name)
+        for name in ("criterion", "labels", "kappa", "sensitivity", "specificity", "failures", "low", "high")
+    ]
     print_rows(rows, fields, as_json=as_json)
     if not as_json:
         print_text(f"{found.model}, prompt {found.prompt_version}: {count(len(found.labels), 'label')}")

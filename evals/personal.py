@@ -47,7 +47,7 @@ class Replacements:
 
 def replace_personal(found: M) -> tuple[M, Replacements]:
     """A document with stand-ins in its personal fields, and what to replace in texts about it. Personal text that has
-    no stand-in is left out; what it says of nobody, such as the sender's own address, stays."""
+    no stand-in is left out; what is not marked, such as the sender's own address, stays."""
     pairs: list[tuple[str, str]] = []
     changed = _replace(found, pairs)
     kept = frozenset(value for value in _texts(changed) if "@" in value or _PHONE.fullmatch(value))

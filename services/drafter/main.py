@@ -7,6 +7,7 @@ from functools import partial
 from contracts.cards import DRAFTER_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims, opt_out_url
+from contracts.documents.wording import load_wording
 from contracts.events.router import DraftAnswer, DraftEmail
 from services.drafter.agent import ANSWER_PROMPT, build_answer_agent
 from services.drafter.email import EMAIL_PROMPT, build_email_agent
@@ -22,14 +23,15 @@ from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run() -> None:
-    """Serve the drafter."""
+    """Serve the drafter. Raises `WordingError` at start if the file of the wording is invalid."""
 
     settings = DrafterSettings()
+    wording = load_wording(settings.wording)
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("drafter", ModelSettings(), policy_version="drafter/2")
-        await process.warm_start_model(model)
-        process.configure(prompts={"answer": ANSWER_PROMPT, "email": EMAIL_PROMPT})
+        await process.connect_model(model)
+        process.configure(prompts={"answer": ANSWER_PROMPT, "email": EMAIL_PROMPT}, wording=wording)
         tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=settings.optout_keys)
         return {
             DraftAnswer: partial(draft_answer, artefacts=artefacts, model=model, agent=build_answer_agent(model)),
@@ -40,6 +42,7 @@ async def run() -> None:
                 agent=build_email_agent(model),
                 opt_out_link=lambda claims: opt_out_url(settings.optout_url, tokens.sign(claims)),
                 clock=process.clock,
+                wording=wording,
             ),
         }
 

@@ -86,21 +86,26 @@ class CriterionCalibration:
         return None if chance == 1 else (agreed - chance) / (1 - chance)
 
     @property
-    def found(self) -> float | None:
-        """The share of what people fail that the judge fails, too (sensitivity); None without any."""
+    def sensitivity(self) -> float | None:
+        """The share of what people fail that the judge fails, too; None without any."""
         failed = self.fail_fail + self.fail_pass
         return self.fail_fail / failed if failed else None
 
     @property
-    def spared(self) -> float | None:
-        """The share of what people pass that the judge passes, too (specificity); None without any."""
+    def specificity(self) -> float | None:
+        """The share of what people pass that the judge passes, too; None without any."""
         passed = self.pass_fail + self.pass_pass
         return self.pass_pass / passed if passed else None
 
     def correct(self, failed: int, judged: int) -> CorrectedRate | None:
         """The true share of failures, given how many of so many drafts the judge failed. None if the judge is no better
         than chance, or one side was never labelled."""
-        if not judged or self.found is None or self.spared is None or self.found + self.spared <= 1:
+        if (
+            not judged
+            or self.sensitivity is None
+            or self.specificity is None
+            or self.sensitivity + self.specificity <= 1
+        ):
             return None
         failures, passes = self.fail_fail + self.fail_pass, self.pass_fail + self.pass_pass
         # Two labels are added to each side, as Lang and Reiczigel have it, so that a perfect score is no certainty.
@@ -123,7 +128,7 @@ class CriterionCalibration:
             * _Z**2
             * (middle * found * (1 - found) / (failures + 2) - (1 - middle) * spared * (1 - spared) / (passes + 2))
         )
-        rate = (failed / judged + self.spared - 1) / (self.found + self.spared - 1)
+        rate = (failed / judged + self.specificity - 1) / (self.sensitivity + self.specificity - 1)
         low, high = middle + shift - _Z * spread, middle + shift + _Z * spread
         return CorrectedRate(_share(rate), _share(low), _share(high))
 

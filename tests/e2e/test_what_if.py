@@ -103,7 +103,7 @@ def _pack(folder: Path, old: str, new: str) -> str:
     return str(changed)
 
 
-async def test_what_if_that_would_send_stops_before_it_and_writes_nothing(
+async def test_replay_what_if_that_would_send_stops_before_it_and_writes_nothing(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     case = await _email(deployment)
@@ -135,7 +135,7 @@ async def test_what_if_that_would_send_stops_before_it_and_writes_nothing(
     assert await _everything(deployment) == before
 
 
-async def test_what_if_with_a_stricter_pack_names_the_field_and_where_the_case_would_wait(
+async def test_replay_what_if_with_a_stricter_pack_names_where_the_case_would_wait(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     case = await _email(deployment)
@@ -150,7 +150,7 @@ async def test_what_if_with_a_stricter_pack_names_the_field_and_where_the_case_w
     assert "nothing was published, sent or stored" in flat
 
 
-async def test_what_if_of_an_erased_person_is_refused_and_says_what_is_gone(
+async def test_replay_what_if_of_an_erased_person_is_refused_and_says_what_is_gone(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     user = f"{uuid.uuid4().hex}@example.com"
@@ -161,22 +161,22 @@ async def test_what_if_of_an_erased_person_is_refused_and_says_what_is_gone(
     await deployment.closed(cases)
     await deployment.settled(cases)
     subject = (await deployment.events(cases[0]))[0]["principal"]["subject"]
-    code, said = await _command(deployment, "audit", "erase", subject, "--operator", "ada", "--reason", "request 12")
-    assert code == 0, said
+    code, printed = await _command(deployment, "audit", "erase", subject, "--operator", "ada", "--reason", "request 12")
+    assert code == 0, printed
     found = await _what_if(deployment, "--session", f"{session}-1", "--model", "simulator")
     assert [case["status"] for case in found] == ["refused"]
     assert "question" in found[0]["refused"]
     assert "erased" in found[0]["refused"]
     assert found[0]["tasks"] == []
-    code, said = await _command(deployment, "evals", "from-case", cases[0], "--out", str(tmp_path))
-    assert (code, "erased" in said) == (1, True), said
+    code, printed = await _command(deployment, "evals", "from-case", cases[0], "--out", str(tmp_path))
+    assert (code, "erased" in printed) == (1, True), printed
     assert _files(tmp_path) == []
     # Decisions need no artefact.
     (routed,) = await _what_if(deployment, cases[1], "--playbook", "assist/4")
     assert routed["status"] == "same"
 
 
-async def test_what_if_on_a_model_that_may_not_see_the_data_is_refused(deployment: Deployment) -> None:
+async def test_replay_what_if_on_a_model_that_may_not_see_the_data_is_refused(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin", tenant=UNSHARED)])
     await deployment.closed([case])
     await deployment.settled([case])
@@ -187,8 +187,8 @@ async def test_what_if_on_a_model_that_may_not_see_the_data_is_refused(deploymen
 
 async def test_candidate_of_a_sent_email_has_its_draft_and_names_nobody(deployment: Deployment, tmp_path: Path) -> None:
     case = await _email(deployment)
-    code, said = await _command(deployment, "evals", "from-case", case[:13], "--out", str(tmp_path))
-    assert code == 0, said
+    code, printed = await _command(deployment, "evals", "from-case", case[:13], "--out", str(tmp_path))
+    assert code == 0, printed
     (file,) = _files(tmp_path)
     written = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert written["candidate"]["case"] == case
@@ -213,9 +213,9 @@ async def test_candidate_of_a_sent_email_has_its_draft_and_names_nobody(deployme
         (("--pack", "1999-01-01"), "this option is for a what-if"),
     ],
 )
-async def test_what_if_called_wrongly_says_what_to_give(
+async def test_replay_what_if_called_wrongly_says_what_to_give(
     arguments: tuple[str, ...], problem: str, deployment: Deployment
 ) -> None:
     await _email(deployment)
-    code, said = await _run(deployment, *arguments, "--limit", "1")
-    assert (code, problem in said) == (2, True), said
+    code, printed = await _run(deployment, *arguments, "--limit", "1")
+    assert (code, problem in printed) == (2, True), printed

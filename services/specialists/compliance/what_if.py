@@ -13,6 +13,7 @@ from typing import Any
 
 from contracts.documents.opt_out import OPT_OUT_PATH
 from contracts.documents.reviews import Review
+from contracts.documents.wording import Wording, WordingError, load_wording
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
 from services.specialists.compliance.judge import JUDGE_PROMPT, CriterionMark, Judgement, build_judge_agent
@@ -60,7 +61,7 @@ class _RecordedJudge:
 
 async def build_what_if(setup: WhatIfSetup) -> Mapping[type[Any], TaskHandler]:
     """The handlers. Raises `InvalidWhatIf` for an unknown rule pack."""
-    packs = released_packs(_folder()) if setup.pack is None else (find_pack(setup.pack, setup),)
+    packs = _released() if setup.pack is None else (find_pack(setup.pack, setup),)
     verdicts = _UnrecordedVerdicts(packs)
     bound: dict[str, Any] = {
         "artefacts": setup.artefacts, "verdicts": verdicts, "clock": setup.clock, "packs": packs,
@@ -84,20 +85,27 @@ def find_pack(name: str, setup: WhatIfSetup) -> RulePack:
     """A released pack by version, or a pack's file, as if it were in force at the moment for everybody. Raises
     `InvalidWhatIf`."""
     try:
-        released = {pack.version: pack for pack in released_packs(_folder())}
+        released = {pack.version: pack for pack in _released()}
         pack = released.get(name)
         if pack is None:
             if not Path(name).is_file():
                 raise InvalidWhatIf(f"there is no rule pack {name}: name one of {', '.join(released)}, or a file")
-            pack = load_pack(Path(name))
+            pack = load_pack(Path(name), _wording())
     except PackError as error:
         raise InvalidWhatIf(f"the rule pack {name} is invalid: {error}") from error
     since = min(pack.effective_from, setup.clock.now().date())
     return pack.model_copy(update={"tenants": frozenset(), "effective_from": since})
 
 
-def _folder() -> Path:
-    return Path(os.environ.get("SWITCHYARD_RULE_PACKS") or PACKS_FOLDER)
+def _released() -> tuple[RulePack, ...]:
+    return released_packs(Path(os.environ.get("SWITCHYARD_RULE_PACKS") or PACKS_FOLDER), _wording())
+
+
+def _wording() -> Wording:
+    try:
+        return load_wording(Path(own) if (own := os.environ.get("SWITCHYARD_WORDING")) else None)
+    except WordingError as error:
+        raise InvalidWhatIf(str(error)) from error
 
 
 WHAT_IF = WhatIfAgent(

@@ -43,7 +43,7 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("field_routing", ModelSettings(), policy_version="field_routing/1")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
         road = settings.model_dump(include={"road_factor", "road_miles_per_hour", "road_matrix"})
         process.configure(prompts={"route": ROUTE_PROMPT}, rates=rates, lunch=lunch, road=road)
         http = aiohttp.ClientSession()

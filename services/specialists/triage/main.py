@@ -26,7 +26,7 @@ async def run() -> None:
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         cards = specialist_cards(AGENT_CARDS.values())
         model = build_agent_model("triage", ModelSettings(), policy_version="triage/2")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
         process.configure(prompts={"choose": TRIAGE_PROMPT}, cards={card.name: content_digest(card) for card in cards})
         agent = build_triage_agent(model, cards)
         return {ChooseAgent: partial(choose_agent, artefacts=artefacts, model=model, agent=agent)}

@@ -1,5 +1,5 @@
 """Runs a recorded case again in memory: chosen agents answer their recorded commands anew, the pure router goes on from
-the first answer that differs, and the first step that nobody may repeat ends it. Nothing is published or stored."""
+the first answer that differs, and the first step that may not be repeated ends it. Nothing is published or stored."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class WhatIf:
         """Run one case, given its events in causal order. Its chain must hold."""
         try:
             tasks, ended = await _CaseRun(self, case_id, bodies).run()
-        except _Refused as refusal:
-            return CaseWhatIf(case_id, outcome, refused=str(refusal))
+        except _Refused as problem:
+            return CaseWhatIf(case_id, outcome, refused=str(problem))
         return CaseWhatIf(case_id, outcome, tuple(tasks), ended)
 
 

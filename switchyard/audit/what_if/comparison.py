@@ -36,9 +36,11 @@ class AnswerSide:
         """The list price; None without a model, and for one without a price."""
         if self.model is None:
             return None
-        from switchyard.evals.recording import ModelUsage
+        from switchyard.runtime.budget.prices import MICROS, Prices
 
-        return ModelUsage(input_tokens=self.input_tokens, output_tokens=self.output_tokens).dollars(self.model)
+        vendor, _, model_id = self.model.partition(":")
+        micros = Prices({}).micros(vendor, model_id, self.input_tokens, self.output_tokens)
+        return None if micros is None else micros / MICROS
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 async def read_bundle(target: Target, digest: str) -> AgentBundle:
-    """A stored bundle. Raises `InvalidArgument` for what is no digest, `CommandFailed` if there is none under it, or
-    other bytes than it covers."""
+    """A stored bundle. Raises `InvalidArgument` for what is no digest, `CommandFailed` if no bundle is
+    stored under it, or other bytes than it covers."""
     import hashlib
 
     from switchyard.protocol.bundles import AgentBundle, bundle_key

@@ -75,7 +75,7 @@ class WhatIfModels:
 
     async def open(self, bundles: Sequence[str]) -> Any:
         """The model under the policies of the first of these bundles that has a model. Raises `NotAnswerable` if none
-        has one or can be read, because then nobody can say who may see the data."""
+        has one or can be read, because who may see the data is then unknown."""
         from latency_failover import FailoverModel, ModelPolicies
         from switchyard.audit.what_if.agents import NotAnswerable, UnaskedModel
         from switchyard.cli.app.bundles import read_bundle

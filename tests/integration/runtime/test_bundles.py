@@ -9,12 +9,12 @@ from pydantic_ai.models.test import TestModel
 
 from contracts.cards import AGENT_CARDS
 from contracts.catalogue import CATALOGUE
-from latency_failover import FailoverModel
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.bundles import AgentBundle, as_content, bundle_key
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.settings import WorkSettings
+from switchyard.runtime.models.clients import MeteredModel, ModelSettings
 from switchyard.runtime.process.process import ServiceProcess
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.events import NODE, command
@@ -68,7 +68,7 @@ async def test_outcome_published_again_by_another_release_names_the_bundle_that_
 def test_model_without_a_prompt_has_no_bundle() -> None:
     process = ServiceProcess(CATALOGUE, NODE, WorkSettings.model_construct(region="us-east-1", code_version="dev"))
     process.card = AGENT_CARDS[NODE]
-    process._model = FailoverModel(TestModel(), None)
+    process._model = MeteredModel(TestModel(), None, ModelSettings(), version="t/1")
     with pytest.raises(RuntimeError, match="prompts"):
         _ = process.bundle
     process.configure(prompts={"answer": "Write."})

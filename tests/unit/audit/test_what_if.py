@@ -59,7 +59,7 @@ def test_unasked_task_makes_its_case_unknown_not_the_same() -> None:
 
 
 def test_total_without_a_price_of_one_model_is_unknown() -> None:
-    priced, unpriced = side(), AnswerSide("EmailPassed", model="openai:nobody-sells-this", input_tokens=5)
+    priced, unpriced = side(), AnswerSide("EmailPassed", model="openai:not-on-any-list", input_tokens=5)
     assert (total_dollars([priced, None]) or 0) > 0
     assert total_dollars([priced, unpriced]) is None
     assert total_dollars([AnswerSide("EmailPassed")]) is None

@@ -31,8 +31,18 @@ TEXT = RECORDED.encode()
 ANSWER = Artefact(name="answer", sha256=hashlib.sha256(TEXT).hexdigest(), size=len(TEXT), media_type="text/plain")
 
 
+class Erased:
+    """The vault after the person of the case was erased."""
+
+    async def open(self, *_: object, **__: object) -> bytes:
+        raise PermanentTaskError("key_erased", "the key of the person that this is about was erased", "subject")
+
+    async def seal(self, *_: object, **__: object) -> bytes:
+        raise AssertionError("a what-if seals nothing")
+
+
 class Nowhere:
-    """An object store, and a cipher, that must not be used: everything here is inline and unsealed."""
+    """An object store that must not be used: everything here is inline."""
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"{name} was used")
@@ -80,7 +90,7 @@ async def run(
     *, playbook: Playbook | None = None, events: list[Json] | None = None, **agents: WhatIfAgent
 ) -> CaseWhatIf:
     plans = {name: AgentPlan(each, again=True, model=unasked, prompts={}) for name, each in agents.items()}
-    artefacts = Artefacts(Nowhere(), Nowhere(), decrypts=("answer", "question"))
+    artefacts = Artefacts(Nowhere(), Erased(), decrypts=("answer", "question"))
 
     def read(reference: Mapping[str, Any], data: bytes) -> str | None:
         return data.decode() if reference["name"] == "answer" else None
@@ -130,10 +140,9 @@ async def test_input_that_is_gone_refuses_the_case_even_if_the_handler_goes_on()
         answer = await setup.artefacts.write(task, "answer", TEXT, media_type="text/plain")
         return AnswerDrafted(answer=answer, cites=("F1",))
 
-    # The question's bytes in the log are not those of its hash.
     found = await run(drafter=agent(careless, DraftAnswer))
     assert (found.status, found.tasks) == ("refused", ())
-    assert found.refused == "gone: question: the bytes of question do not match their hash"
+    assert found.refused == "gone: question: the key of the person that this is about was erased"
 
 
 async def test_data_that_no_model_may_see_refuses_the_case() -> None:

@@ -37,7 +37,7 @@ def test_labels_are_counted_by_criterion() -> None:
         CriterionCalibration("accuracy", 1, 1, 1, 1),
         CriterionCalibration("readable", 0, 0, 0, 1),
     )
-    assert (KNOWN.found, KNOWN.spared) == (0.8, 0.6)
+    assert (KNOWN.sensitivity, KNOWN.specificity) == (0.8, 0.6)
 
 
 def test_rate_of_a_perfect_judge_is_its_own() -> None:

@@ -85,10 +85,10 @@ def test_personal_fields_of_an_account_have_stand_ins_and_figures_stay() -> None
     assert changed.consumer.residences[0].postal_code == "00000"
     assert changed.ledger.balance == account.ledger.balance
     assert changed.agency == account.agency
-    said = replaced.apply(
+    replaced_text = replaced.apply(
         f"Dear Dana WHITFIELD (dana.whitfield@gmail.com), danas ****4821: call {account.agency.phone} or 614-555-9999."
     )
-    assert said == (
+    assert replaced_text == (
         f"Dear Alex Morgan (alex.morgan@example.com), danas ****0000: call {account.agency.phone} or +15550100000."
     )
 
