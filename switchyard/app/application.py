@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from switchyard.app.cards import AgentCard
+from switchyard.protocol.budgets import BUDGET_EXCEEDED
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX, Catalogue, OutcomeClass
 from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.submissions import Submissions, TurnPolicy, playbook_of
@@ -28,6 +29,7 @@ ENGINE_OUTCOMES: Mapping[str, OutcomeClass] = {
     "cancelled": "stopped",
     "rejected": "stopped",
     "no_agent": "stopped",
+    BUDGET_EXCEEDED: "stopped",
 }
 """Outcomes with which the engine itself ends a case."""
 

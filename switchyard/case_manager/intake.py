@@ -18,7 +18,7 @@ from switchyard.case_manager.principals import PrincipalKeys, VerifiedPrincipal,
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid, SubmissionInvalid
 from switchyard.case_manager.sessions import TurnRules, session_key, with_turn
 from switchyard.case_manager.store import CaseStore, SessionState
-from switchyard.protocol.catalogue import UPSTREAM_PREFIX
+from switchyard.protocol.catalogue import MAX_SOURCE, UPSTREAM_PREFIX
 from switchyard.protocol.errors import InvalidEvent, forged
 from switchyard.protocol.events.case_manager import SubmissionRejected
 from switchyard.protocol.fields import Identifier, Json
@@ -31,7 +31,6 @@ from switchyard.runtime.messaging.first_event import build_report
 
 log = structlog.get_logger(__name__)
 
-MAX_SOURCE = 150
 """Leaves room for the prefixes under which claims name the source."""
 
 OVER_LIMIT = "over_limit"

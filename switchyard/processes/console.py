@@ -96,7 +96,7 @@ async def run_console(app: App) -> None:
         parts = ConsoleParts(
             audit=audit,
             work=await process.connect(settings.work_db_url, schema=CONSOLE, size=POOL_SIZE),
-            objects=await process.objects(settings.objects_bucket),
+            objects=S3Objects(await process.client("s3"), settings.objects_bucket),
             checkpoints=await _checkpoints(process, settings),
             keys=await _key_wrapper(process, settings),
             http=http,

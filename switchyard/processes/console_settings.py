@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from switchyard.audit.transparency.checkpoint import LogName
-from switchyard.processes.settings import UpstreamKeys
+from switchyard.processes.upstream_keys import UpstreamKeys
 from switchyard.runtime.core.settings import (
     ApproverSettings,
     HexKey,
@@ -16,19 +16,11 @@ from switchyard.runtime.core.settings import (
     ObjectsBucket,
     OperatorSettings,
     ProcessSettings,
+    TokenPrice,
 )
 from switchyard.runtime.storage.locked_objects import LockMode
 
 _THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-class TokenPrice(BaseModel):
-    """Dollars for a million tokens of a model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
 
 
 class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):

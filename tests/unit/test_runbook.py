@@ -47,24 +47,26 @@ _PLACES = {
     "${var.process.name}": "NODE",
     "${var.consumer.name}": "NODE",
     "${var.server.name}": "NODE",
+    "-case-${each.key}": "-case-PLAYBOOK",
     "${each.value.name}": "QUEUE",
     "${each.value}": "AGENT",
     "${var.name}": "DATABASE",
 }
 
 
-_EACH = {"dashboards": "OBJECTIVE", "database": "MEASURE", "operations": "JOB"}
-"""What alarms of a module are repeated for, where it is no rule of the bus."""
+_EACH = {"dashboards": "OBJECTIVE", "dashboards.budget": "PERCENT", "database": "MEASURE", "operations": "JOB"}
+"""What alarms of a module, or one of them, are repeated for, where it is no rule of the bus."""
 
 
 def made_by_terraform() -> list[str]:
     """The names of CloudWatch's alarms, with words for what differs from one to the next."""
     named = []
     for module in MODULES:
-        for (type_, _), body in resources(module).items():
+        for (type_, resource), body in resources(module).items():
             if type_.endswith("_alarm"):
                 name = body["alarm_name"]
-                for place, word in {**_PLACES, "${each.key}": _EACH.get(module.name, "RULE")}.items():
+                each = _EACH.get(f"{module.name}.{resource}") or _EACH.get(module.name, "RULE")
+                for place, word in {**_PLACES, "${each.key}": each}.items():
                     name = name.replace(place, word)
                 named.append(name)
     return named
@@ -91,6 +93,7 @@ PAGES = {
     "`switchyard-NODE-dead-letters`": {"failures"},
     "`switchyard-slo-OBJECTIVE`": {"dashboards", "failures"},
     "`switchyard-slo-latency-AGENT`": {"dashboards"},
+    "`switchyard-slo-case-PLAYBOOK`": {"dashboards"},
     "`switchyard-slo-models-failed`": {"failures"},
     "Failover": {"switches", "dashboards", "failures"},
     "Dead letters": {"failures"},

@@ -36,7 +36,7 @@ async def run() -> None:
             VerdictStore(pool),
             build_agent_model("compliance", ModelSettings(), policy_version="compliance/2"),
         )
-        await process.warm_start_model(model)
+        await process.connect_model(model)
         bound: dict[str, Any] = {"artefacts": artefacts, "verdicts": verdicts, "clock": process.clock, "packs": packs}
         return {
             CheckContact: partial(check_contact, **bound),

@@ -66,3 +66,11 @@ class Unavailable(TaskError):
     ) -> None:
         super().__init__(code, message, field, remedy)
         self.after_s = after_s
+
+
+class TaskPostponed(TaskError):
+    """The task has to wait its turn for `after_s` seconds: no attempt is counted, and the worker takes other tasks."""
+
+    def __init__(self, code: str, message: str, *, after_s: float) -> None:
+        super().__init__(code, message)
+        self.after_s = after_s

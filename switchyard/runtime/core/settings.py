@@ -11,6 +11,7 @@ import structlog
 from pydantic import (
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -100,6 +101,15 @@ PublicKeys = Annotated[dict[str, PublicKey], NoDecode, BeforeValidator(_read_pub
 
 KeyRing = Annotated[dict[str, LongHexKey], NoDecode, BeforeValidator(read_key_ring)]
 """Secret keys by id, as JSON; the first one signs, every one verifies."""
+
+
+class TokenPrice(BaseModel):
+    """Dollars for a million tokens of a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
 
 
 class InvalidSettings(ValueError):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
-from switchyard.runtime.core.aws import translate_aws_errors
+from switchyard.runtime.core.aws_errors import translate_aws_errors
 from switchyard.runtime.core.errors import PermanentTaskError
 
 
@@ -75,3 +77,26 @@ class S3Objects:
                 raise PermanentTaskError("artefact_missing", message, "storage_refs") from error
             async with answer["Body"] as body:
                 return bytes(await body.read())
+
+
+class ObjectsOnDemand:
+    """A store that is opened when it is first used: most processes rarely need S3, and its client costs most."""
+
+    def __init__(self, open_store: Callable[[], Awaitable[ObjectStore]]) -> None:
+        self._open = open_store
+        self._store: ObjectStore | None = None
+        self._opening = asyncio.Lock()
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> str:
+        """See `ObjectStore.put`."""
+        return await (await self._opened()).put(key, data, content_type=content_type)
+
+    async def get(self, uri: str) -> bytes:
+        """See `ObjectStore.get`."""
+        return await (await self._opened()).get(uri)
+
+    async def _opened(self) -> ObjectStore:
+        async with self._opening:
+            if self._store is None:
+                self._store = await self._open()
+            return self._store

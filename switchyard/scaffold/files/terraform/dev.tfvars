@@ -9,9 +9,11 @@ create_github_provider = true
 
 cidr  = "10.40.0.0/16"
 zones = 2
-# For trials without real data: no list of hosts but DNS's, one NAT, endpoints in one zone. It saves two thirds.
-firewall       = false
-endpoint_zones = 1
+# For trials without real data: no list of hosts but DNS's, one NAT, endpoints in one zone, tasks that AWS may take away.
+firewall           = false
+endpoint_zones     = 1
+spot               = true
+container_insights = false
 hosts = {
   openai   = ["api.openai.com"]
   identity = ["login.acme.example"]
@@ -100,7 +102,7 @@ images = {
 
 oldest_message_s = { default = 30, audit = 300 }
 
-objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000 }
+objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000, case_p95_s = { requests = 60 } }
 
 architecture = "ARM64"
 keep_images  = 60
