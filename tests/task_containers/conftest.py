@@ -21,6 +21,6 @@ def migrated(cloud: Cloud) -> str:
     """What `switchyard migrate` printed in its task."""
     with cloud.started(tasks()["migrate"]) as container:
         code = container.wait(timeout=120)["StatusCode"]
-        printed = container.logs().decode()
+        printed: str = container.logs().decode()
     assert code == 0, printed
     return printed
