@@ -99,7 +99,7 @@ compose-down: ## Stop the docker compose stack and delete its data
 	rm -f docker/clock/shift
 
 .PHONY: lint
-lint: $(READY) ## ruff, mypy strict, import rules, generated files, names and prose
+lint: $(READY) ## ruff, mypy strict, import rules, generated files, names, prose and imports at start
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -109,6 +109,7 @@ lint: $(READY) ## ruff, mypy strict, import rules, generated files, names and pr
 	$(BIN)/python -m tests.lint.names
 	$(BIN)/python -m tests.lint.application_words
 	$(BIN)/python -m tests.lint.prose
+	$(BIN)/python -m tests.lint.start_imports
 
 .PHONY: test-fast
 test-fast: $(READY) ## Unit and contract tests: no server, about two minutes
@@ -253,6 +254,26 @@ bench-failover: $(BENCH_FAILOVER)/.ready ## Latency failover against LiteLLM, Fa
 	AWS_EC2_METADATA_DISABLED=true LITELLM_LOCAL_MODEL_COST_MAP=True \
 	  $(BENCH_FAILOVER)/bin/python -m bench.failover $(PART)
 
+BENCH_CASE := .venv-bench-case
+
+.PHONY: lock-bench-case
+lock-bench-case: $(READY) ## Resolve bench/case/case.in into bench/case/requirements.txt again, at the product's own versions
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra agent --group text-to-sql --generate-hashes \
+	  --no-emit-index-url --constraint requirements.lock $(NOT_OURS) pyproject.toml bench/case/case.in \
+	  --output-file bench/case/requirements.txt
+
+$(BENCH_CASE)/.ready: bench/case/requirements.txt $(READY)
+	@test -x $(BENCH_CASE)/bin/python || $(PYTHON) -m venv --without-pip $(BENCH_CASE)
+	$(BIN)/uv pip sync --quiet --python $(BENCH_CASE)/bin/python bench/case/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BENCH_CASE)/bin/python --no-deps $(OURS)
+	@touch $@
+
+ROUNDS ?= 5
+
+.PHONY: bench-case
+bench-case: $(BENCH_CASE)/.ready ## What an answered case costs, beside LangGraph and the bare agents (ROUNDS=5: quarter of an hour)
+	$(BIN)/python -m bench.case --rounds $(ROUNDS) $(if $(QUESTIONS),--questions $(QUESTIONS)) --python $(BENCH_CASE)/bin/python
+
 TERRAFORM_CHECKS := .venv-terraform
 
 .PHONY: lock-terraform
@@ -273,6 +294,12 @@ terraform-check: $(TERRAFORM_CHECKS)/.ready ## Terraform without an account: for
 	$(BIN)/pytest $(NO_SKIPS) tests/unit/terraform tests/unit/test_runbook.py -q
 	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse
 	cd terraform && ../$(TERRAFORM_CHECKS)/bin/checkov --config-file .checkov.yaml --directory .
+
+.PHONY: test-task-containers
+test-task-containers: $(TERRAFORM_CHECKS)/.ready images ## Each image started with the settings that ECS would give it (Docker, terraform; five minutes)
+	@mkdir -p dist
+	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse --task-definitions dist/task-definitions.json
+	SWITCHYARD_TASK_DEFINITIONS=dist/task-definitions.json $(BIN)/pytest $(NO_SKIPS) tests/task_containers $(SLOW) -q
 
 .PHONY: terraform-validate
 terraform-validate: ## terraform validate with the real provider (needs access to the terraform registry)

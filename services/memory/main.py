@@ -42,6 +42,7 @@ async def run() -> None:
     kinds = LongTermLimits(
         slot_ttl=timedelta(hours=settings.memory_slot_hours),
         note_ttl=timedelta(hours=settings.memory_note_hours),
+        quarantine_ttl=timedelta(hours=settings.memory_quarantine_hours),
         most=settings.memory_user_facts,
     )
 

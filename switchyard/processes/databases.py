@@ -35,6 +35,7 @@ from switchyard.runtime.database.migrate import (
     ensure_role,
     migration_lock,
 )
+from switchyard.runtime.database.owner_login import record_owner_statements
 
 ENGINE = Path(__file__).resolve().parents[1]
 MESSAGING = ENGINE / "runtime" / "messaging"
@@ -150,6 +151,7 @@ async def _locked_connection(url: str, login: DatabaseLogin | None) -> AsyncIter
     connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
     try:
         async with migration_lock(connection):
+            await record_owner_statements(connection)
             yield connection
     finally:
         await connection.close()

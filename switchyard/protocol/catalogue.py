@@ -18,6 +18,8 @@ EXTERNAL = "external"
 """`node_to` of an event that no service consumes: upstream systems subscribe to it with a rule of their own."""
 
 UPSTREAM_PREFIX = "upstream."
+MAX_SOURCE = 150
+"""Characters of a source's name."""
 """EventBridge source prefix of every system that submits cases."""
 
 OutcomeClass = Literal["reached", "stopped", "failed"]

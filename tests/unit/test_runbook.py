@@ -47,6 +47,7 @@ _PLACES = {
     "${var.process.name}": "NODE",
     "${var.consumer.name}": "NODE",
     "${var.server.name}": "NODE",
+    "-case-${each.key}": "-case-PLAYBOOK",
     "${each.value.name}": "QUEUE",
     "${each.value}": "AGENT",
     "${var.name}": "DATABASE",
@@ -92,6 +93,7 @@ PAGES = {
     "`switchyard-NODE-dead-letters`": {"failures"},
     "`switchyard-slo-OBJECTIVE`": {"dashboards", "failures"},
     "`switchyard-slo-latency-AGENT`": {"dashboards"},
+    "`switchyard-slo-case-PLAYBOOK`": {"dashboards"},
     "`switchyard-slo-models-failed`": {"failures"},
     "Failover": {"switches", "dashboards", "failures"},
     "Dead letters": {"failures"},
@@ -112,3 +114,27 @@ def test_runbook_links_to_pages_of_the_console_that_exist() -> None:
     headings = {each.lower().replace(" ", "-") for each in re.findall(r"^## (.+)$", page, re.MULTILINE)}
     there = headings | set(re.findall(r'<a id="([a-z-]+)">', page))
     assert set(re.findall(r"console\.md#([a-z-]+)", RUNBOOK.read_text(encoding="utf-8"))) <= there
+
+
+_PAGE_OF = {
+    "case retry": "failures",
+    "case show": "a-case",
+    "playbook halt": "switches",
+    "halt the playbook": "switches",
+    "email resolve": "switches",
+    "email list-unresolved": "switches",
+    "audit verify": "proof",
+    "audit reconcile": "proof",
+    "approval grant": "approvals",
+    "quarantine](": "failures",
+}
+"""What a section tells a person to do, and the page of the console that does or shows it."""
+_LINK = re.compile(r"console\.md#([\w-]+)")
+
+
+@pytest.mark.parametrize("section", re.split(r"^(?=##+ )", RUNBOOK.read_text(encoding="utf-8"), flags=re.M)[1:])
+def test_section_links_to_each_page_that_does_what_it_says(section: str) -> None:
+    linked = set(_LINK.findall(section))
+    assert {page for words, page in _PAGE_OF.items() if words in section} <= linked
+    console = (RUNBOOK.parent / "console.md").read_text(encoding="utf-8")
+    assert {page for page in linked if f'<a id="{page}"></a>' not in console} <= {"when-it-fails"}

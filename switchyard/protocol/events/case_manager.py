@@ -278,6 +278,9 @@ class SubmissionRejected(Contract):
     remedy: Sentence | None = None
     type: TypeName = Field(description="What was submitted.")
     submitted_by: Identifier
+    would_be: Uuid | None = Field(
+        default=None, description="The case that it would have become; absent if it cannot be read."
+    )
 
 
 class RejectionsCounted(Contract):

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from switchyard.protocol.fields import Json, ModelCall
 
+UNREADABLE = "the log cannot be read: the logs of this process have the error"
+"""What readers see when an error is no outage."""
+
 
 class TaskError(Exception):
     """A failure with a machine-readable `code`, a plain `message`, and, where they exist, the `field` and the `remedy`.

@@ -138,7 +138,9 @@ def bedrock_model(settings: ModelSettings) -> Model[Any]:
     from pydantic_ai.models.bedrock import BedrockConverseModel, BedrockModelSettings
     from pydantic_ai.providers.bedrock import BedrockProvider
 
-    client = boto3.client(
+    from switchyard.runtime.core.aws import open_blocking_session
+
+    client = boto3.Session(botocore_session=open_blocking_session()).client(
         BEDROCK_RUNTIME,
         region_name=settings.bedrock_region,
         endpoint_url=settings.bedrock_endpoint_url,

@@ -209,6 +209,41 @@ resource "aws_cloudwatch_metric_alarm" "latency" {
   ok_actions                            = [var.alerts_topic_arn]
 }
 
+# A whole case, from its submission to its ending, as the case manager logs it: the events have no such number, and
+# the collector's histograms keep no percentile in CloudWatch.
+resource "aws_cloudwatch_log_metric_filter" "cases" {
+  name           = "switchyard-CaseDuration"
+  log_group_name = var.cases_log_group
+  pattern        = "{ ($.event = \"case.closed\") && ($.duration_ms = *) }"
+
+  metric_transformation {
+    namespace  = "Switchyard"
+    name       = "CaseDuration"
+    value      = "$.duration_ms"
+    unit       = "Milliseconds"
+    dimensions = { playbook = "$.playbook" }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "cases" {
+  for_each            = var.objectives.case_p95_s
+  alarm_name          = "switchyard-slo-case-${each.key}"
+  alarm_description   = "For 15 minutes the 95th percentile of ${each.key}'s cases was above ${each.value} s."
+  namespace           = "Switchyard"
+  metric_name         = aws_cloudwatch_log_metric_filter.cases.metric_transformation[0].name
+  dimensions          = { playbook = each.key }
+  extended_statistic  = "p95"
+  period              = 300
+  evaluation_periods  = 3
+  threshold           = each.value * 1000
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  # A percentile of few values is one of them.
+  evaluate_low_sample_count_percentiles = "ignore"
+  alarm_actions                         = [var.alerts_topic_arn]
+  ok_actions                            = [var.alerts_topic_arn]
+}
+
 locals {
   queues = flatten([for consumer in var.consumers : consumer.queues])
 }
@@ -219,6 +254,7 @@ resource "aws_cloudwatch_dashboard" "this" {
   dashboard_body = templatefile("${path.module}/${each.key}.json", {
     region = var.region
     log    = aws_cloudwatch_log_group.events.name
+    cases  = var.cases_log_group
     depths = jsonencode([for queue in local.queues : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]])
     dead   = jsonencode([for consumer in var.consumers : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", consumer.dead_letter_queue]])
     ages   = jsonencode([for queue in local.queues : ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", queue]])

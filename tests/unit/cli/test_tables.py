@@ -27,7 +27,7 @@ from switchyard.cli.app.console import console
 from switchyard.cli.app.main import app
 from switchyard.cli.commands import approval, budget, case, playbook
 from switchyard.cli.commands.audit import reconcile, retention, verify
-from switchyard.devstack.stack import daemon
+from switchyard.devstack.stack import daemon, running
 from switchyard.devstack.supervisor.process import ProcessState, ProcessStatus
 
 CASE = "3f0c9a64-1c53-5b0e-9f60-6a1c5f8f2f11"
@@ -204,7 +204,7 @@ def _stack_status(patch: pytest.MonkeyPatch) -> None:
     }
     patch.setattr(daemon, "stack_status", lambda: [ProcessStatus(**fields)])
     patch.setattr(ProcessStatus, "uptime", lambda *_: 86_400.0)
-    patch.setattr(daemon, "running_on", lambda: {"models": "openai own (at http://127.0.0.1:11434/v1), no fallback"})
+    patch.setattr(running, "running_on", lambda: {"models": "openai own (at http://127.0.0.1:11434/v1), no fallback"})
 
 
 def _retention_show(patch: pytest.MonkeyPatch) -> None:
