@@ -201,7 +201,8 @@ class App:
     settings: Mapping[str, str] = field(default_factory=dict)
     """The settings classes of programs that are no processes, as `module:class`, by their names."""
     prompts: tuple[str, ...] = ()
-    """The text of each prompt in force, as `module:NAME`: people read it beside the answer."""
+    """The text of each prompt in force, as `module:NAME`, where the module has that name. People read it beside the
+    answer."""
     artefact_texts: Mapping[str, str] = field(default_factory=dict)
     """How a person reads an artefact, by its name: a function from bytes to text, as `module:function`. Without one,
     an artefact of a text type is shown as it is, and any other one is not shown."""

@@ -7,9 +7,10 @@ earlier release stays readable.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
-from switchyard.app.application import App, load_reference, resource_path
+from switchyard.app.application import App, resource_path
 from switchyard.runtime.models.prompts import prompt_digest
 
 PROMPTS_FOLDER = Path("contracts/prompts")
@@ -17,10 +18,14 @@ PROMPTS_RESOURCE = "contracts:prompts"
 
 
 def prompt_files(app: App) -> dict[Path, str]:
-    """The file of each prompt in force. Raises `TypeError` for a reference to anything but text."""
+    """The file of each prompt in force; a module without that name has none. Raises `ImportError` for a module that
+    does not exist, and `TypeError` for a reference to anything but text."""
     found = {}
     for reference in app.prompts:
-        text = load_reference(reference)
+        module, _, name = reference.partition(":")
+        text = getattr(import_module(module), name, None)
+        if text is None:
+            continue
         if not isinstance(text, str):
             raise TypeError(f"App.prompts: {reference} is no text")
         found[PROMPTS_FOLDER / f"{prompt_digest(text)}.md"] = text

@@ -14,7 +14,7 @@ from uuid import UUID
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.failed_case import FailedCaseEvents, NotRetryable, find_failure
 from switchyard.console.case_list import LIST_TIMEOUT_S
-from switchyard.console.tenants import TenantGuard, Tenants
+from switchyard.console.tenants import TenantGuard, Tenants, rows_to_read
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Database
@@ -92,7 +92,9 @@ class FailureReader:
         groups = [FailureGroup(*key, count) for key, count in counted.most_common()]
         quarantined = await audit.rows("quarantined") if tenants is None else []
         try:
-            found_tasks = await self.work.with_queries(_WORK_SQL).rows("unfinished_tasks")
+            found_tasks = await self.work.with_queries(_WORK_SQL).rows(
+                "unfinished_tasks", rows_to_read(_MOST["tasks"], tenants)
+            )
             tasks, away = await self.guard.only_visible(found_tasks, tenants), None
         except Unavailable as error:
             tasks, away = [], error.message

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from switchyard.console.case_detail import parse_json
-from switchyard.console.tenants import TenantGuard, Tenants
+from switchyard.console.tenants import TenantGuard, Tenants, rows_to_read
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Database
@@ -59,7 +59,9 @@ class SwitchReader:
         Raises `Unavailable` if the work database is away; without the log, the models are left out."""
         work = self.work.with_queries(_WORK_SQL)
         halted = await work.rows("halted")
-        unresolved = await self.guard.only_visible(await work.rows("unresolved"), tenants)
+        unresolved = await self.guard.only_visible(
+            await work.rows("unresolved", rows_to_read(MAX_UNRESOLVED, tenants)), tenants
+        )
         now = self.clock.now()
         try:
             rows = await self.audit.with_queries(_SQL).rows(

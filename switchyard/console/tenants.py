@@ -14,6 +14,7 @@ _SQL = load_queries(__file__)
 EVERY_TENANT = "*"
 MAX_TENANTS = 40
 MAX_TENANT_CHARS = 128
+MAX_UNSORTED = 5_000
 Tenants = Sequence[str] | None
 """The tenants whose cases may be seen; None for every one."""
 
@@ -30,6 +31,12 @@ def read_tenants(claim: Any) -> Tenants:
     if not 0 < len(found) <= MAX_TENANTS or any(len(name) > MAX_TENANT_CHARS for name in found):
         raise ValueError(f"expected from 1 to {MAX_TENANTS} names of tenants")
     return tuple(found)
+
+
+def rows_to_read(most: int, tenants: Tenants) -> int:
+    """How many rows without a tenant are read, so that those of others leave room: one more than are shown tells that
+    there are more."""
+    return most + 1 if tenants is None else MAX_UNSORTED
 
 
 @dataclass(frozen=True)

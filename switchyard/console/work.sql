@@ -4,7 +4,7 @@ from console.task where case_id = $1
 
 -- name: unfinished_tasks
 select node, event_id::text, case_id::text, type, claims, failures, last_error, claimed_at, lease_until
-from console.task where completed_at is null order by claimed_at limit 201
+from console.task where completed_at is null order by claimed_at limit $1
 
 -- name: published
 -- A minute is what a delivery may take.
@@ -35,7 +35,7 @@ select case_manager.decide($1, $2, $3, $4, $5, $6, $7)
 select case_manager.decided($1)
 
 -- name: unresolved
-select case_id::text, content_sha256, intended_at, ended_as from console.unresolved_effect order by intended_at limit 101
+select case_id::text, content_sha256, intended_at, ended_as from console.unresolved_effect order by intended_at limit $1
 
 -- name: resolve
 select console.request_resolution($1, $2, $3, $4, $5, $6, $7, $8)
