@@ -87,6 +87,12 @@ keycloak-test: $(READY) ## Users of Keycloak at the ingress function (Docker; th
 	$(BIN)/python -m tests.keycloak
 	docker compose --profile keycloak rm --stop --force keycloak
 
+.PHONY: compose-traces
+compose-traces: export COMPOSE_PROFILES = observability
+compose-traces: export SWITCHYARD_OTLP_ENDPOINT = http://collector:4318
+compose-traces: compose-demo ## The demo with the collector and Jaeger, which must then have the services' traces
+	curl --fail --silent --retry 10 --retry-all-errors http://127.0.0.1:16686/api/services | grep switchyard-router
+
 .PHONY: compose-down
 compose-down: ## Stop the docker compose stack and delete its data
 	docker compose --profile observability down --volumes

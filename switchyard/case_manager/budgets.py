@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -27,15 +26,15 @@ BATCH_SIZE = 500
 THRESHOLDS = (50, 80, 100)
 """Percent of a day's limit."""
 
-REPORTED_FOR = timedelta(days=2)
+REPORTED_DAYS = 2
 """A day's last calls are closed after its end."""
 
-KEEP_CALLS, KEEP_CASES, KEEP_DAYS = timedelta(days=7), timedelta(days=120), timedelta(days=400)
+KEEP_CALLS_DAYS, KEEP_CASES_DAYS, KEEP_DAYS = 7, 120, 400
 
 
 @dataclass(frozen=True)
 class BudgetReports:
-    """The ledger's tick. Any number of case managers may run it."""
+    """The ledger's tick. Any number of case managers may run it. Days and leases are by the database's clock."""
 
     database: Database
     catalogue: Catalogue
@@ -45,15 +44,15 @@ class BudgetReports:
     async def tick(self) -> int:
         """Store and publish the thresholds that were reached, each once per tenant and day; return how many. Raises
         `Unavailable`."""
-        database, now = self.database.with_queries(_SQL), self.clock.now()
-        if lost := await database.value("lose_calls", now, BATCH_SIZE):
+        database = self.database.with_queries(_SQL)
+        if lost := await database.value("lose_calls", BATCH_SIZE):
             log.warning("budget.calls_lost", count=lost)
         events = []
-        for row in await database.rows("due_reports", BATCH_SIZE, (now - REPORTED_FOR).date()):
+        for row in await database.rows("due_reports", BATCH_SIZE, REPORTED_DAYS):
             events += await self._report(database, row)
         if events:
             await self.publisher.publish(events)
-        await database.execute("forget", now - KEEP_CALLS, (now - KEEP_CASES).date(), (now - KEEP_DAYS).date())
+        await database.execute("forget", KEEP_CALLS_DAYS, KEEP_CASES_DAYS, KEEP_DAYS)
         return len(events)
 
     async def _report(self, database: Database, row: Any) -> list[Json]:

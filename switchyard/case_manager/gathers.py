@@ -104,7 +104,8 @@ class Gathers:
             return []
         joined = build_joined(self.catalogue, gather, json.loads(row["command"]).get("state"), payload, ends)
         joined["storage_refs"] = await self._places(gather.case_id, (gather, *ends.values()))
-        stamped = stamp_event(joined, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
+        trace = telemetry.trace_context(gather.trace)
+        stamped = stamp_event(joined, occurred_at=timestamp(self.clock.now()), trace=trace)
         if await self._database.execute("join", gather_id, stamped["event_id"], event_text(stamped)) == 1:
             return [stamped]
         row = await self._database.row("gather", gather_id)

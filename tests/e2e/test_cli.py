@@ -147,8 +147,8 @@ async def test_demo_on_a_stack_with_cases_is_refused(deployment: Deployment) -> 
 
 @pytest.mark.parametrize(
     "command",
-    ["case list", "approval list", "playbook list", "email list-unresolved", "rules list", "stack status",
-     "audit retention show"],
+    ["case list", "approval list", "playbook list", "budget show", "email list-unresolved", "rules list",
+     "stack status", "audit retention show"],
 )  # fmt: skip
 def test_list_fits_80_columns_and_has_a_json_form(deployment: Deployment, command: str) -> None:
     environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}

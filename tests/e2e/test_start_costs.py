@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.alone]
 
 SERVICE_CPU_S, AGENT_CPU_S = 1.2 * 1.5, 2.0 * 1.5
 SERVICE_MB, AGENT_MB = 85, 140
-NUMERIC_MB = {"text_to_sql": 260, "well_data": 200, "field_routing": 200}
+NUMERIC_MB = {"text_to_sql": 260, "well_data": 200}
 """With what they import later: the Snowflake connector and pandas; numpy and SciPy."""
 HELP_CPU_S, LIST_CPU_S = 0.25 * 1.5, 0.6 * 1.5
 

@@ -31,10 +31,10 @@ select tenant, day, budget.limit_of(tenant, 'day') as day_limit, budget.limit_of
   coalesce(spent, 0) as spent, coalesce(reserved, 0) as reserved, coalesce(stopped_calls, 0) as stopped_calls,
   coalesce(unpriced_tokens, 0) as unpriced_tokens
 from (
-  select tenant, day from budget.tenant_day where day > $1::date - $2::integer
-  union select tenant, $1::date from budget.money_limit
+  select tenant, day from budget.tenant_day where day > budget.today() - $1::integer
+  union select tenant, budget.today() from budget.money_limit
 ) named left join budget.tenant_day using (tenant, day)
-where $3::text is null or tenant = $3
+where $2::text is null or tenant = $2
 order by day desc, tenant
 """
 
@@ -49,9 +49,8 @@ async def show(
     """Show what tenants spend on models, and what they may spend. Amounts are US dollars."""
     from switchyard.protocol.budgets import format_dollars
 
-    target = resolve_target(env)
-    async with open_pool(target, "operator") as pool:
-        found = await pool.fetch(_ROWS, target.clock.now().date(), days, tenant)
+    async with open_pool(resolve_target(env), "operator") as pool:
+        found = await pool.fetch(_ROWS, days, tenant)
     amounts = ("day_limit", "case_limit", "spent", "reserved")
     rows = [
         dict(row) | {name: None if row[name] is None else format_dollars(row[name]) for name in amounts}

@@ -7,10 +7,10 @@ grant update (reported) on budget.tenant_day to case_manager;
 grant delete on budget.tenant_day, budget.case_total, budget.model_call to case_manager;
 grant select (last_day) on budget.case_total to case_manager;
 grant select (asked_at, state) on budget.model_call to case_manager;
-grant execute on function budget.limit_of, budget.lose_calls to case_manager;
+grant execute on function budget.limit_of, budget.today, budget.lose_calls to case_manager;
 
 -- What `switchyard budget show` reads.
-grant execute on function budget.limit_of to operator;
+grant execute on function budget.limit_of, budget.today to operator;
 grant select on budget.money_limit, budget.tenant_day to operator;
 
 do $$

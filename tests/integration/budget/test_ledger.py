@@ -112,7 +112,7 @@ async def test_model_without_a_price_is_stopped_by_a_limit_and_counted_without_o
 
 
 async def lose(owner: Owner, after_s: float) -> None:
-    await owner.fetchval("select budget.lose_calls($1, 1000)", NOON + timedelta(seconds=after_s))
+    await owner.fetchval("select budget.lose_calls_at($1, 1000)", NOON + timedelta(seconds=after_s))
 
 
 async def test_reservation_of_a_killed_agent_ends_with_its_lease_and_counts_as_spent(
@@ -151,7 +151,7 @@ async def test_agent_cannot_choose_its_clock_nor_close_another_agents_call(tenan
         f"select budget.close_call_as('{call}', 'settled', 0, 0)",
         "update budget.tenant_day set spent = 0",
         "select * from budget.money_limit",
-        "select budget.lose_calls(now(), 1)",
+        "select budget.lose_calls(1)",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await thief.execute(forbidden)

@@ -75,6 +75,8 @@ create table model_demand (
 );
 comment on table model_demand is 'When a tenant last asked for a model that has a quota, whether or not it got it.';
 
+create function today() returns date language sql stable as $$ select (clock_timestamp() at time zone 'utc')::date $$;
+
 create function limit_of(the_tenant text, the_period text) returns bigint
 language sql stable set search_path = budget, pg_temp as $$
   select micros from money_limit where tenant in (the_tenant, 'every-tenant') and period = the_period
@@ -217,8 +219,8 @@ comment on function close_call is 'What a call has cost, once; null micro-dollar
 
 -- For the case manager.
 
-create function lose_calls(at timestamptz, most integer) returns integer
-language plpgsql security definer set search_path = budget, pg_temp as $$
+create function lose_calls_at(at timestamptz, most integer) returns integer
+language plpgsql set search_path = budget, pg_temp as $$
 declare
   due uuid;
   lost integer := 0;
@@ -231,6 +233,10 @@ begin
   end loop;
   return lost;
 end $$;
+create function lose_calls(most integer) returns integer
+language sql security definer set search_path = budget, pg_temp as $$
+  select lose_calls_at(clock_timestamp(), most)
+$$;
 comment on function lose_calls is 'End the reservations whose agents did not report in time: they count as spent.';
 
 create view due_reports as
