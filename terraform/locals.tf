@@ -63,13 +63,13 @@ locals {
     identity_tls_certificate = "/tmp/identity/own.pem"
     identity_tls_key         = "/tmp/identity/own.key"
     exchange_clients_file    = "/tmp/identity/clients.json"
-    idp_issuer               = try(var.ingress.identity.issuer, "")
-    idp_jwks_url             = try(var.ingress.identity.jwks_url, "")
+    idp_issuer               = try(var.ingress.identity.issuer, var.identity.issuer, "")
+    idp_jwks_url             = try(var.ingress.identity.jwks_url, var.identity.jwks_url, "")
     idp_audience             = try(var.ingress.identity.audience, "")
     idp_tenant_claim         = try(var.ingress.identity.tenant_claim, "")
     idp_role_claim           = try(var.ingress.identity.role_claim, "")
     role_scope               = try(var.token_exchange.role_scope, "")
-    idp_token_url            = try(var.token_exchange.idp_token_url, "")
+    idp_token_url            = try(var.token_exchange.idp_token_url, var.identity.token_url, "")
     idp_client_id            = try(var.token_exchange.idp_client_id, "")
     idp_authorize_url        = try(var.console.authorize_url, "")
     console_url              = try(var.console.url, "")

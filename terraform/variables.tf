@@ -184,6 +184,12 @@ variable "console" {
   default     = null
 }
 
+variable "identity" {
+  description = "The identity provider of the console, where there is no ingress, which names it otherwise."
+  type        = object({ issuer = string, jwks_url = string, token_url = string })
+  default     = null
+}
+
 variable "api" {
   description = "The certificate of the API's address, and the networks that reach it."
   type        = object({ certificate_arn = string, networks = list(string) })

@@ -1,7 +1,7 @@
 """What stands for AWS: LocalStack for its services, PostgreSQL with TLS for RDS, and the network between them.
 
 A task has no more than in AWS: its own variables, and those with which a machine of AWS gives it credentials and a
-region. The login is not checked: PostgreSQL trusts every caller that comes over TLS, where RDS would ask IAM.
+region. The login is not checked: PostgreSQL trusts every client over TLS, where RDS would ask IAM.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BUILT_IN = {
         f"{ROOT.resolve().parent}/demo/oil_field/data/schema.toml:/app/services/specialists/text_to_sql/schema.toml:ro"
     ]
 }
-"""What the deployer adds to an image before the build (docs/operate/deploy.md, step 4)."""
+"""What the deployment adds to an image before the build (docs/operate/deploy.md, step 4)."""
 
 DATABASES = ("work", "audit")
 SERVICES = "events,kms,s3,secretsmanager,sqs"

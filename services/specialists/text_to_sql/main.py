@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from importlib import import_module
 
 from contracts.cards import TEXT_TO_SQL_CARD
 from contracts.catalogue import CATALOGUE
@@ -21,14 +20,13 @@ from switchyard.identity.client_settings import open_identity_client
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
+from switchyard.runtime.process.late_imports import import_later
 from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run() -> None:
     """Serve the specialist."""
-    # Imported before the process is ready, so that the first question does not wait for the import.
-    import_module("snowflake.connector")
     settings = TextToSqlSettings()
     schema = load_schema(settings.warehouse_schema)
     endpoint = WarehouseEndpoint(
@@ -43,8 +41,9 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         logging.getLogger("snowflake").setLevel(logging.WARNING)
+        process.run_in_background("imports", partial(import_later, "snowflake.connector"))
         model = build_agent_model("text_to_sql", ModelSettings(), policy_version="text_to_sql/2")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
         guard = GuardProcess(schema)
         await process.on_exit(guard.close)
         await guard.start()

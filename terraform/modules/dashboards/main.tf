@@ -12,6 +12,7 @@ locals {
     calls   = { source = [{ prefix = "switchyard." }], detail = { model_call = { model_id = [{ exists = true }] } } }
     failed  = { source = [{ prefix = "switchyard." }], detail-type = ["TaskFailed"], detail = { payload = { code = ["models_failed"] } } }
     endings = { source = ["switchyard.case_manager"], detail-type = ["CaseClosed"] }
+    budgets = { source = ["switchyard.case_manager"], detail-type = ["BudgetReached"] }
   }
 }
 
@@ -100,6 +101,37 @@ resource "aws_cloudwatch_log_metric_filter" "latency" {
     unit       = "Milliseconds"
     dimensions = { agent = "$.detail.node_from" }
   }
+}
+
+# A tenant's money, at each threshold of its day: one event per tenant and day, so one data point is an alarm.
+resource "aws_cloudwatch_log_metric_filter" "budget" {
+  for_each       = toset(["50", "80", "100"])
+  name           = "switchyard-Budget${each.key}"
+  log_group_name = aws_cloudwatch_log_group.events.name
+  pattern        = "{ ($.detail-type = \"BudgetReached\") && ($.detail.payload.percent = ${each.key}) }"
+
+  metric_transformation {
+    namespace     = "Switchyard"
+    name          = "Budget${each.key}"
+    value         = "1"
+    default_value = "0"
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "budget" {
+  for_each            = aws_cloudwatch_log_metric_filter.budget
+  alarm_name          = "switchyard-budget-${each.key}"
+  alarm_description   = "A tenant has spent ${each.key} % of what it may spend on models today."
+  namespace           = "Switchyard"
+  metric_name         = each.value.metric_transformation[0].name
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 1
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
 }
 
 # A share counts only from ten in the period on: one of two is no outage.

@@ -31,9 +31,10 @@ def test_dev_gives_every_variable_that_has_no_default_and_no_other(terraform: Pa
     assert {name for name, body in declared.items() if "default" not in body} <= given <= set(declared)
 
 
-def test_dev_has_an_image_and_egress_for_each_process_that_it_deploys(terraform: Path) -> None:
+def test_dev_has_an_image_and_egress_for_each_process(terraform: Path) -> None:
     values = parsed(terraform / "dev.tfvars")
     topology = json.loads((terraform / "generated" / "topology.json").read_text(encoding="utf-8"))
-    deployed = topology["consumers"] | {name: each for name, each in topology["servers"].items() if name in values}
+    assert set(topology["servers"]) <= set(values), "a server without a place is not deployed"
+    deployed = topology["consumers"] | topology["servers"]
     assert set(values["images"]) == {process["name"] for process in deployed.values()} | {"cli", "collector"}
     assert {vendor for process in deployed.values() for vendor in process["egress"]} <= set(values["hosts"])
