@@ -1,4 +1,4 @@
-"""What a process costs until it is ready, in CPU and memory, and what a command costs. Nothing else may run beside this.
+"""What a process costs until it is ready, in CPU and memory, and what a command costs; to be run alone.
 
 Budgets are the goals with headroom: beside other work, the same start takes up to 1.5 times the CPU.
 """
