@@ -87,6 +87,12 @@ keycloak-test: $(READY) ## Users of Keycloak at the ingress function (Docker; th
 	$(BIN)/python -m tests.keycloak
 	docker compose --profile keycloak rm --stop --force keycloak
 
+.PHONY: compose-traces
+compose-traces: export COMPOSE_PROFILES = observability
+compose-traces: export SWITCHYARD_OTLP_ENDPOINT = http://collector:4318
+compose-traces: compose-demo ## The demo with the collector and Jaeger, which must then have the services' traces
+	curl --fail --silent --retry 10 --retry-all-errors http://127.0.0.1:16686/api/services | grep switchyard-router
+
 .PHONY: compose-down
 compose-down: ## Stop the docker compose stack and delete its data
 	docker compose --profile observability down --volumes
@@ -288,6 +294,12 @@ terraform-check: $(TERRAFORM_CHECKS)/.ready ## Terraform without an account: for
 	$(BIN)/pytest $(NO_SKIPS) tests/unit/terraform tests/unit/test_runbook.py -q
 	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse
 	cd terraform && ../$(TERRAFORM_CHECKS)/bin/checkov --config-file .checkov.yaml --directory .
+
+.PHONY: test-task-containers
+test-task-containers: $(TERRAFORM_CHECKS)/.ready images ## Each image started with the settings that ECS would give it (Docker, terraform; five minutes)
+	@mkdir -p dist
+	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse --task-definitions dist/task-definitions.json
+	SWITCHYARD_TASK_DEFINITIONS=dist/task-definitions.json $(BIN)/pytest $(NO_SKIPS) tests/task_containers $(SLOW) -q
 
 .PHONY: terraform-validate
 terraform-validate: ## terraform validate with the real provider (needs access to the terraform registry)

@@ -67,7 +67,11 @@ def run_demo(env: Env, json_file: Path | None) -> bool:
     several = all(each["outcome"] == "answered" for each in found["several"].values())
     users = found["users"] in (None, {"own_rows": True, "consent": "answered"})
     sent = email["once_and_identical"] and not email["unexpected"]
-    memory = found["memory"] == {"receipts": ["expired", "operator", "superseded"], "used_after_forgetting": 0}
+    memory = found["memory"] == {
+        "receipts": ["expired", "operator", "superseded"],
+        "used_after_forgetting": 0,
+        "follow_up_elsewhere": "no_agent",
+    }
     return agree and found["chain"] == "ok" and ended and sent and users and several and memory
 
 

@@ -1,4 +1,5 @@
-"""Memory across sessions in the demo: kept, used with its source, replaced, expired, and forgotten with a receipt."""
+"""Memory in the demo: a follow-up within a session; across sessions kept, used with its source, replaced, expired, and
+forgotten with a receipt."""
 
 from __future__ import annotations
 
@@ -22,10 +23,15 @@ MEMORY_TENANT, MEMORY_USER = "remembering-northfork", "gus.larsen"
 """A tenant that has consented, unlike the demo's others."""
 
 MEMORY_QUESTION = "How many wells are there in each basin?"
+FOLLOW_UP = "and by state?"
 MEMORY_SOURCE = "upstream.demo"
 MEMORY_TIMEOUT_S = 60.0
+TALK, OTHER_TALK = "s-gus-talk", "s-gus-other"
 _DRAFTED = """
 select subject::text, body from audit.transition where case_id = $1::text::uuid and transition = 'AnswerDrafted'
+"""
+_CLOSED = """
+select outcome from audit.transition where case_id = $1::text::uuid and transition = 'CaseClosed'
 """
 _RECALLED = "select body from audit.transition where case_id = $1::text::uuid and transition = 'MemoryRecalled'"
 _RECEIPTS = """
@@ -44,9 +50,24 @@ class DemoMemory:
     log: asyncpg.Connection[Any]
     cases: list[str] = field(default_factory=list)
     subject: str = ""
+    elsewhere: str = ""
+    """How the follow-up ended in another session."""
+
+    async def follow_up(self) -> None:
+        """A question that only the turn before it explains, and the same words without that turn."""
+        console.print(f"\n[bold]A follow-up[/bold]: {MEMORY_USER} goes on in one session.")
+        await self._ask(MEMORY_QUESTION, "answered", session=TALK)
+        await self._ask(FOLLOW_UP, "answered by what was said before", session=TALK)
+        case = await self._submit(FOLLOW_UP, OTHER_TALK)
+        closed = await self._until(lambda: self.log.fetchrow(_CLOSED, case))
+        print_text(f"  {FOLLOW_UP}")
+        print_text(f"    the same words in another session: {closed['outcome']}", style="cyan")
+        self.elsewhere = closed["outcome"]
 
     async def evening(self) -> None:
-        """A preference is kept, used in another session with its source, contradicted and replaced; a note is kept."""
+        """A follow-up. A preference is kept, used in another session with its source, contradicted and replaced; a note
+        is kept."""
+        await self.follow_up()
         console.print(f"\n[bold]Memory[/bold]: {MEMORY_USER}, in sessions of their own.")
         await self._ask(f"I prefer metric units. {MEMORY_QUESTION}", "kept")
         await self._ask(MEMORY_QUESTION, "used")
@@ -63,17 +84,26 @@ class DemoMemory:
         await self._show_receipt("operator")
         used = await self._ask(MEMORY_QUESTION, "nothing remembered")
         reasons = {row["reason"] for row in await self.log.fetch(_RECEIPTS, MEMORY_TENANT)}
-        return {"receipts": sorted(reasons), "used_after_forgetting": used}
+        return {
+            "receipts": sorted(reasons),
+            "used_after_forgetting": used,
+            "follow_up_elsewhere": self.elsewhere,
+        }
 
-    async def _ask(self, question: str, what: str) -> int:
-        """One turn in a session of its own; how many memories it was given."""
+    async def _submit(self, question: str, session: str | None = None) -> str:
+        """One turn, without a session in one of its own; its case."""
         number = len(self.cases) + 1
         submission = {
-            "tenant": MEMORY_TENANT, "idempotency_key": f"memory-{number}", "session_id": f"s-gus-{number}",
+            "tenant": MEMORY_TENANT, "idempotency_key": f"memory-{number}", "session_id": session or f"s-gus-{number}",
             "user_id": MEMORY_USER, "question": question, "role": "FIELD_ALL",
         }  # fmt: skip
         (case,) = await publish_submissions(self.target, [submission], source=MEMORY_SOURCE)
         self.cases.append(case)
+        return case
+
+    async def _ask(self, question: str, what: str, *, session: str | None = None) -> int:
+        """One turn and its answer; how many memories it was given."""
+        case = await self._submit(question, session)
         row = await self._until(lambda: self.log.fetchrow(_DRAFTED, case))
         self.subject, drafted = row["subject"], json.loads(row["body"])["detail"]
         async with open_artefact_reader(self.target) as artefacts:

@@ -74,12 +74,14 @@ module "network" {
 }
 
 module "telemetry" {
-  source          = "./modules/telemetry"
-  collector_image = local.images.collector
-  collectors      = var.collectors
-  architecture    = var.architecture
-  alert_emails    = var.alert_emails
-  log_days        = var.log_days
+  source             = "./modules/telemetry"
+  collector_image    = local.images.collector
+  collectors         = var.collectors
+  container_insights = var.container_insights
+  spot               = var.spot
+  architecture       = var.architecture
+  alert_emails       = var.alert_emails
+  log_days           = var.log_days
   network = {
     vpc_id             = module.network.vpc_id
     cidr               = module.network.cidr
@@ -296,6 +298,7 @@ module "dashboards" {
   agents           = toset([for node, consumer in local.topology.consumers : node if consumer.calls_models])
   outcomes         = local.topology.outcomes
   objectives       = var.objectives
+  cases_log_group  = module.agent["case_manager"].log_group
   alerts_topic_arn = module.telemetry.alerts_topic_arn
   bus              = module.bus.name
   region           = var.region

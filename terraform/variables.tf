@@ -47,6 +47,16 @@ variable "firewall" {
   type        = bool
 }
 
+variable "spot" {
+  description = "Whether tasks run on Fargate Spot, for trials: AWS may stop one after two minutes' notice, and may have none to give."
+  type        = bool
+}
+
+variable "container_insights" {
+  description = "Whether running tasks are counted: true wherever a process has more than one or two. Without it an alarm notices only that none runs."
+  type        = bool
+}
+
 variable "endpoint_zones" {
   description = "In how many zones each endpoint of AWS is."
   type        = number
@@ -192,8 +202,8 @@ variable "oldest_message_s" {
 }
 
 variable "objectives" {
-  description = "Service objectives: the share of answers that another model than the primary may give, of cases that may fail or expire, and the P95 of a model call."
-  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number })
+  description = "Service objectives: the share of answers that another model than the primary may give, of cases that may fail or expire, the P95 of a model call, and that of a whole case by playbook: those that wait for no person."
+  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number, case_p95_s = map(number) })
 }
 
 variable "frozen" {

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -67,7 +67,7 @@ class State(TypedDict, total=False):
 class Agents:
     """The three steps of a case."""
 
-    models: dict[str, FailoverModel]
+    models: Mapping[str, FailoverModel]
     guard: GuardProcess
     settings: TextToSqlSettings
 

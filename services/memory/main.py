@@ -42,13 +42,14 @@ async def run() -> None:
     kinds = LongTermLimits(
         slot_ttl=timedelta(hours=settings.memory_slot_hours),
         note_ttl=timedelta(hours=settings.memory_note_hours),
+        quarantine_ttl=timedelta(hours=settings.memory_quarantine_hours),
         most=settings.memory_user_facts,
     )
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         pool = await process.connect(settings.work_db_url, schema=MEMORY_CARD.name)
         model = build_agent_model("memory", models, policy_version="memory/1")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
         agent = build_keep_agent(model)
 
         async def ask_model(task: Task[RecallMemory], question: str) -> Statement | None:

@@ -39,6 +39,9 @@ class MemorySettings(OperatorSettings, WorkSettings):
     memory_note_hours: Annotated[int, Field(ge=1, le=2_160)] = Field(
         default=720, description="The same of a free note."
     )
+    memory_quarantine_hours: Annotated[int, Field(ge=1, le=2_160)] = Field(
+        default=336, description="Hours after which what was set aside as untrusted is deleted."
+    )
     memory_user_facts: Annotated[int, Field(ge=1, le=200)] = Field(
         default=200, description="Preferences and notes that are kept per user; the least used make room."
     )

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.core.errors import UNREADABLE, Unavailable
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 
@@ -45,20 +45,26 @@ class CaseWatcher:
                 del self._waiting[case_id]
 
     async def run(self) -> None:
-        """Look for what is new, for ever."""
+        """Look for what is new, until cancelled. Streams hear of every error; one that is no outage is raised, and the
+        next run goes on where this one stopped."""
         while True:
             more = False
             try:
                 more = await self._look()
-                problem = None
+                self._tell(None)
             except Unavailable as error:
-                problem = error.message
-            if problem != self.problem:
-                log.warning("watcher.availability", problem=problem)
-                self.problem = problem
-                self._wake(*self._waiting)
+                self._tell(error.message)
+            except Exception:
+                self._tell(UNREADABLE)
+                raise
             if not more:
                 await asyncio.sleep(POLL_S)
+
+    def _tell(self, problem: str | None) -> None:
+        if problem != self.problem:
+            log.warning("watcher.availability", problem=problem)
+            self.problem = problem
+            self._wake(*self._waiting)
 
     async def _look(self) -> bool:
         database = self.database.with_queries(_SQL)

@@ -146,6 +146,7 @@ def _objects(needed: NodeNeeds) -> list[IamStatement]:
     if needed.reads_artefacts:
         statements += [
             allow("ReadArtefacts", "s3:GetObject", artefacts),
+            *([allow("ReadQuarantine", "s3:GetObject", f"{bucket}/quarantine/*")] if needed.shows_quarantine else []),
             # Without it S3 answers 403 instead of 404 for a deleted artefact, and its case would wait for it.
             allow("ListToFindMissing", "s3:ListBucket", bucket),
         ]

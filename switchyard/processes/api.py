@@ -74,10 +74,10 @@ async def run_api(app: App) -> None:
             clock=process.clock,
         )
         api, watcher = build_api(app, settings, parts, function=_function(app, settings, process.clock))
-        process.serve_in_background(
+        process.run_in_background(
             "api_pages", partial(serve_web_app, api.build(), settings.api_host, settings.api_port)
         )
-        process.run_in_background(watcher.run)
+        process.run_in_background("watcher", watcher.run)
         await _run_webhooks(process, settings, parts, breaker)
         await process.run()
 

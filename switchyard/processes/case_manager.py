@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import INTAKE_POLL_S, INTAKE_WORKERS, ArrivalQueue, ArrivalTable, BacklogLimits
+from switchyard.case_manager.budgets import BUDGET_INTERVAL_S, BudgetReports
 from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.dispatch import CaseManager
 from switchyard.case_manager.feedback import FeedbackIntake
@@ -141,6 +142,8 @@ async def run_case_manager(
             store, catalogue, process.clock, outbox, timedelta(days=settings.rejection_keep_days)
         )
         process.run_periodically("rejections", reports.tick, breaker, every_s=REPORT_INTERVAL_S)
+        budgets = BudgetReports(database, catalogue, process.clock, outbox)
+        process.run_periodically("budgets", budgets.tick, breaker, every_s=BUDGET_INTERVAL_S)
         operators = settings.operator_keys()
         commands = OperatorCommands(database, catalogue, operators, process.clock)
         timers = Timers(closing, pending, approvals, consents, gathers, commands, outbox)

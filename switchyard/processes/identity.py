@@ -42,7 +42,8 @@ async def run_identity(catalogue: Catalogue) -> None:
             files = settings.identity_files() | {"clients": settings.exchange_clients_file}
             write = partial(write_secret_files, manager, settings.identity_files_secret_arn, files)
             await write()
-            process.run_in_background(partial(run_periodically, "identity_files", write, every_s=FILES_INTERVAL_S))
+            files_again = partial(run_periodically, "identity_files", write, every_s=FILES_INTERVAL_S)
+            process.run_in_background("identity_files", files_again)
         pool = await process.connect(settings.work_db_url, schema=IDENTITY)
         breaker = DatabaseCircuitBreaker(pool)
         await process.on_exit(breaker.close)
@@ -94,7 +95,7 @@ async def run_identity(catalogue: Catalogue) -> None:
             clock=process.clock,
         )
         tls = MutualTls(settings.identity_tls_ca, settings.identity_tls_certificate, settings.identity_tls_key)
-        process.serve_in_background(
+        process.run_in_background(
             "identity_api", partial(serve_web_app, api.app(), settings.identity_host, settings.identity_port, tls=tls)
         )
         process.run_periodically("credentials", partial(_forget, store), breaker, every_s=FORGET_INTERVAL_S)

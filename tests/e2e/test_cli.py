@@ -103,6 +103,16 @@ async def test_publish_reports_a_rejection_that_comes_back(deployment: Deploymen
     assert "submission_conflict" in other.stderr
 
 
+async def test_publish_names_the_one_line_of_a_session_that_was_refused(deployment: Deployment) -> None:
+    session = f"lines-{uuid.uuid4()}"
+    first, second, third = (deployment.question("e2e wells by basin") | {"session_id": session} for _ in range(3))
+    assert _run(deployment, "publish", "-", stdin=json.dumps(second)).returncode == 0
+    lines = [first, second | {"question": "another"}, third]
+    ran = _run(deployment, "publish", "-", stdin="\n".join(map(json.dumps, lines)))
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert re.findall(r"line ([\d, ]+): refused as case", ran.stderr) == ["2"]
+
+
 async def test_failover_of_a_case_is_shown_in_one_line(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e stall")])
     await deployment.closed([case])
@@ -137,8 +147,8 @@ async def test_demo_on_a_stack_with_cases_is_refused(deployment: Deployment) -> 
 
 @pytest.mark.parametrize(
     "command",
-    ["case list", "approval list", "playbook list", "email list-unresolved", "rules list", "stack status",
-     "audit retention show"],
+    ["case list", "approval list", "playbook list", "budget show", "email list-unresolved", "rules list",
+     "stack status", "audit retention show"],
 )  # fmt: skip
 def test_list_fits_80_columns_and_has_a_json_form(deployment: Deployment, command: str) -> None:
     environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}

@@ -29,5 +29,5 @@ async def run() -> None:
         process.subscribe(report, dead_letters=report)
         app = build_opt_out_app(tokens, suppressions, process.clock)
         # A server that fails must not stop the reports, nor reports the server.
-        process.serve_in_background("opt_out", partial(serve_web_app, app, settings.optout_host, settings.optout_port))
+        process.run_in_background("opt_out", partial(serve_web_app, app, settings.optout_host, settings.optout_port))
         await process.run()

@@ -43,7 +43,7 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("field_routing", ModelSettings(), policy_version="field_routing/1")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
         http = aiohttp.ClientSession()
         await process.on_exit(http.close)
         handler = partial(

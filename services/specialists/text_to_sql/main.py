@@ -41,9 +41,9 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         logging.getLogger("snowflake").setLevel(logging.WARNING)
-        process.run_in_background(partial(import_later, "snowflake.connector"))
+        process.run_in_background("imports", partial(import_later, "snowflake.connector"))
         model = build_agent_model("text_to_sql", ModelSettings(), policy_version="text_to_sql/2")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
         guard = GuardProcess(schema)
         await process.on_exit(guard.close)
         await guard.start()

@@ -24,7 +24,7 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("triage", ModelSettings(), policy_version="triage/2")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
         agent = build_triage_agent(model, specialist_cards(AGENT_CARDS.values()))
         return {ChooseAgent: partial(choose_agent, artefacts=artefacts, model=model, agent=agent)}
 

@@ -26,7 +26,7 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("well_data", ModelSettings(), policy_version="well_data/1")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
         if process.pool is None:
             raise RuntimeError("serve_agent() gives the process its database")
         handler = partial(

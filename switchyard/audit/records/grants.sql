@@ -21,6 +21,12 @@ grant execute on function
   audit.index_rows(date[], uuid[], text[], timestamptz[], bytea[], bytea[], uuid[]), audit.refuse_rows(date[], uuid[])
 to audit;
 
+-- What dashboards read: derived, so it may be replaced.
+grant select, insert, delete on audit.case_fact, audit.step_fact to audit;
+grant select, update on audit.fact_cursor to audit;
+grant select on audit.case_fact, audit.step_fact, audit.fact_cursor to audit_reader;
+grant execute on function audit.refresh_facts(integer) to audit;
+
 -- The API: cases that users asked, by a view, and how far the log is.
 revoke all on all tables in schema audit from audit_api;
 grant usage on schema audit to audit_api;

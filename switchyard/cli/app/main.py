@@ -49,6 +49,7 @@ class Commands(LazyGroup):
         "case": CommandReference(f"{_MODULES}.case:app", "List, show, retry and cancel cases."),
         "playbook": CommandReference(f"{_MODULES}.playbook:app", "List, halt and resume playbooks."),
         "approval": CommandReference(f"{_MODULES}.approval:app", "Grant or deny what waits for a person."),
+        "budget": CommandReference(f"{_MODULES}.budget:app", "Show and set what tenants may spend on models."),
         "ask": CommandReference(f"{_MODULES}.ask:ask", "Submit one case and wait for its end."),
         "demo": CommandReference(f"{_MODULES}.demo:demo", "Run the application's demo on a stack of its own."),
         **{name: command for name, command in _CONTRIBUTED.items() if " " not in name},

@@ -209,6 +209,7 @@ def _reviewed(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key"),
         "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": _public_key(endpoints, "checkpoint_key"),
         "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
+        "SWITCHYARD_CHECKPOINT_REQUIRE_LOCK": "false",
         "SWITCHYARD_PRINCIPAL_KEYS": ingress_keys(endpoints),
     }
 

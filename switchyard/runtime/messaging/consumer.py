@@ -23,6 +23,7 @@ from switchyard.runtime.core.errors import (
     PermanentTaskError,
     RetryableTaskError,
     TaskError,
+    TaskPostponed,
     Unavailable,
 )
 from switchyard.runtime.core.logs import log_context
@@ -158,6 +159,12 @@ class TaskConsumer:
         except Unavailable:
             await self._inbox.release(claim)
             raise
+        except TaskPostponed as postponed:
+            working = False
+            await self._inbox.release(claim)
+            log.info("task.postponed", code=postponed.code, reason=postponed.message, after_s=postponed.after_s)
+            await message.nack(delay=postponed.after_s)
+            return
         if outcome is None:
             working = False
             await message.nack()
@@ -210,7 +217,7 @@ class TaskConsumer:
             reply = result if isinstance(result, TaskResult) else TaskResult(result)
             payloads = (reply.payload, *reply.reports)
             return [self._outcome(task, reply, *each, len(payloads)) for each in enumerate(payloads)]
-        except (Unavailable, InboxLeaseLost):
+        except (Unavailable, InboxLeaseLost, TaskPostponed):
             raise
         except (RetryableTaskError, PermanentTaskError) as error:
             return error

@@ -40,10 +40,10 @@ from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectsOnDemand, ObjectStore, S3Objects
 
 if TYPE_CHECKING:
-    from latency_failover import FailoverModel
+    from switchyard.runtime.models.clients import MeteredModel
 
 log = structlog.get_logger(__name__)
-SERVE_AGAIN_S = 1.0
+RUN_AGAIN_S = 1.0
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
 
 
@@ -162,17 +162,19 @@ class ServiceProcess:
             raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY in the local stack")
         return LocalKeyWrapper(settings.vault_key)
 
-    async def warm_start_model(self, model: FailoverModel) -> None:
-        """Let this agent's model begin with what earlier processes learned, and keep what this one learns."""
-        from switchyard.runtime.models.latency_snapshots import (
-            LatencySnapshots,  # a router has no model, and no pydantic-ai installed
-        )
+    async def connect_model(self, model: MeteredModel) -> None:
+        """Reserve this agent's model calls in the money ledger; begin with the latencies that earlier processes
+        learned, and keep what this one learns."""
+        # A router has no model, and no pydantic-ai installed.
+        from switchyard.runtime.budget.ledger import MoneyLedger
+        from switchyard.runtime.models.latency_snapshots import LatencySnapshots
 
         if self.pool is None:
-            raise RuntimeError("warm_start_model() is for agents: serve_agent() gives the process its database")
+            raise RuntimeError("connect_model() is for agents: serve_agent() gives the process its database")
+        model.ledger = MoneyLedger(self.pool, model.prices, model.quotas)
         warm = LatencySnapshots(self.pool, model, self.clock)
         await warm.load()
-        self.run_in_background(warm.run)
+        self.run_in_background("latency", warm.run)
         await self.on_exit(warm.save)
 
     async def on_exit(self, close: Callable[[], Awaitable[None]]) -> None:
@@ -183,13 +185,10 @@ class ServiceProcess:
         """Add a readiness check."""
         self._checks[name] = check
 
-    def run_in_background(self, run: Callable[[], Awaitable[None]]) -> None:
-        """Run this beside the consumers until the process stops; its failure stops the process."""
-        self._background.append(run)
-
-    def serve_in_background(self, name: str, serve: Callable[[], Awaitable[None]]) -> None:
-        """Serve beside the consumers until the process stops; again, with an alarm and after a pause, when it fails."""
-        self.run_in_background(partial(run_periodically, name, serve, every_s=SERVE_AGAIN_S))
+    def run_in_background(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run this beside the consumers until the process stops; again, with an alarm and after a pause, when it
+        fails."""
+        self._background.append(partial(run_periodically, name, run, every_s=RUN_AGAIN_S))
 
     def subscribe(
         self,
@@ -233,7 +232,7 @@ class ServiceProcess:
         wake: asyncio.Event | None = None,
     ) -> None:
         """Tick beside the consumers until the process stops, even if a tick raises; at once when `wake` is set."""
-        self.run_in_background(partial(run_periodically, name, tick, breaker, every_s=every_s, wake=wake))
+        self._background.append(partial(run_periodically, name, tick, breaker, every_s=every_s, wake=wake))
 
     async def open_outbox(self, pool: Pool, breaker: DatabaseCircuitBreaker) -> Outbox:
         """The outbox of the schema that `pool` works in, relayed until the process stops."""
@@ -254,12 +253,13 @@ class ServiceProcess:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
         readiness = Readiness(self._checks)
+        self.run_in_background("readiness", readiness.watch)
         health = WebServer(build_health_app(readiness), self.settings.health_host, self.settings.health_port)
         self._stack.push_async_callback(health.stop)
         await self.broker.start()
         resume_collector()
         log.info("process.ready", health_port=health.port)
-        tasks = [asyncio.ensure_future(run()) for run in (readiness.watch, *self._background)]
+        tasks = [asyncio.ensure_future(run()) for run in self._background]
         stopping = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)

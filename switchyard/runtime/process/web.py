@@ -44,7 +44,7 @@ class Readiness:
 
     def look(self) -> list[str]:
         """The names of the checks that fail now."""
-        failing = [name for name, check in self._checks.items() if not check()]
+        failing = [name for name, check in self._checks.items() if not _holds(name, check)]
         if not failing:
             self.started = True
             if self._failing != []:
@@ -63,6 +63,14 @@ class Readiness:
         while True:
             self.look()
             await asyncio.sleep(WATCH_INTERVAL_S)
+
+
+def _holds(name: str, check: HealthCheck) -> bool:
+    try:
+        return check()
+    except Exception:
+        log.exception("process.check_raised", check=name)
+        return False
 
 
 def build_health_app(readiness: Readiness) -> Starlette:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
@@ -23,6 +25,15 @@ class ObjectStore(Protocol):
         reach."""
 
 
+@dataclass(frozen=True)
+class ListedObject:
+    """A key of the bucket, with the size of its bytes."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
 class S3Objects:
     """One bucket, through an aiobotocore S3 client that the composition root owns."""
 
@@ -36,14 +47,29 @@ class S3Objects:
             await self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=content_type)
         return f"s3://{self._bucket}/{key}"
 
+    async def list_first(self, prefix: str, most: int) -> list[ListedObject]:
+        """At most `most` (up to 1,000) objects below a prefix, in the order of their keys. Raises `Unavailable`."""
+        with translate_aws_errors("object_store", "S3"):
+            answer = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=most)
+        found = answer.get("Contents", ())
+        return [ListedObject(each["Key"], each["Size"], each["LastModified"]) for each in found]
+
+    async def read(self, key: str, *, first_bytes: int | None = None) -> bytes:
+        """An object, or its beginning. Raises as `get` does."""
+        return await self._read(key, {} if first_bytes is None else {"Range": f"bytes=0-{first_bytes - 1}"})
+
     async def get(self, uri: str) -> bytes:
+        """See `ObjectStore.get`."""
         prefix = f"s3://{self._bucket}/"
         if not uri.startswith(prefix):
             message = "an artefact outside this deployment's bucket"
             raise PermanentTaskError("foreign_artefact", message, "storage_refs", "write it to the bucket")
+        return await self._read(uri.removeprefix(prefix), {})
+
+    async def _read(self, key: str, options: dict[str, str]) -> bytes:
         with translate_aws_errors("object_store", "S3"):
             try:
-                answer = await self._client.get_object(Bucket=self._bucket, Key=uri.removeprefix(prefix))
+                answer = await self._client.get_object(Bucket=self._bucket, Key=key, **options)
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") not in {"NoSuchKey", "404"}:
                     raise

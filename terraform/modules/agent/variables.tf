@@ -55,7 +55,7 @@ variable "alerts_topic_arn" {
 }
 
 variable "cluster" {
-  type = object({ name = string, arn = string })
+  type = object({ name = string, arn = string, insights = bool, spot = bool })
 }
 
 variable "network" {

@@ -66,7 +66,7 @@ variable "log_days" {
 }
 
 variable "cluster" {
-  type = object({ name = string, arn = string })
+  type = object({ name = string, arn = string, insights = bool, spot = bool })
 }
 
 variable "namespace_id" {

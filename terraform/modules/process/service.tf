@@ -72,13 +72,18 @@ resource "aws_ecs_service" "this" {
   cluster                            = var.cluster.arn
   task_definition                    = aws_ecs_task_definition.this.arn
   desired_count                      = var.frozen ? 0 : var.size.fewest
-  launch_type                        = "FARGATE"
   platform_version                   = "LATEST"
   propagate_tags                     = "SERVICE"
   enable_execute_command             = false
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
   health_check_grace_period_seconds  = var.load_balancer == null ? null : 120
+
+  # AWS may stop a Spot task after two minutes' notice: it drains as in a deployment, and ECS starts another.
+  capacity_provider_strategy {
+    capacity_provider = var.cluster.spot ? "FARGATE_SPOT" : "FARGATE"
+    weight            = 1
+  }
 
   deployment_circuit_breaker {
     enable   = true

@@ -21,6 +21,7 @@ from contracts.events.specialists import FindingsReady
 from services.app import APP
 from switchyard.api.app import PostedFunction
 from switchyard.api.user_tokens import TokenVerifier
+from switchyard.api.watcher import CaseWatcher
 from switchyard.audit.records.roles import CALLERS, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.transparency_log import TransparencyLog
@@ -33,6 +34,7 @@ from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
+from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.crypto.vault import LocalKeyWrapper
 from switchyard.runtime.database.connections import Pool, connect_pool
 from switchyard.runtime.process.web import WebServer
@@ -177,6 +179,7 @@ class Served:
     api: Any
     server: WebServer
     function_calls: list[Mapping[str, Any]]
+    watcher: CaseWatcher
 
     def client(self, user: str = "ana", **options: Any) -> AsyncClient:
         """A client with a token of this user."""
@@ -217,9 +220,9 @@ def serve(infrastructure: Infrastructure, caller_log: Log, cloud: Cloud) -> Serv
         object.__setattr__(api.callers, "tokens", tokens)
         object.__setattr__(api.callers, "readers", frozenset({READER_ROLE}))
         server = WebServer(api.build(), "127.0.0.1", port)
-        watching = asyncio.create_task(watcher.run())
+        watching = asyncio.create_task(run_periodically("watcher", watcher.run, every_s=0.1))
         try:
-            yield Served(f"http://127.0.0.1:{server.port}", caller_log, work, api, server, calls)
+            yield Served(f"http://127.0.0.1:{server.port}", caller_log, work, api, server, calls, watcher)
         finally:
             watching.cancel()
             await server.stop()

@@ -8,6 +8,7 @@ import resource
 import uuid
 from collections.abc import AsyncIterator, Callable
 
+import asyncpg
 import httpx2
 import pytest
 from starlette.types import Message
@@ -15,7 +16,7 @@ from starlette.types import Message
 from switchyard.api import event_stream
 from switchyard.api.event_stream import EventStreamResponse
 from switchyard_client import CaseEvent, EventGap, TooManyRequests, WaitTimeout
-from tests.integration.api.conftest import AskedCase, Serve, Served, asked_by, person_called, token
+from tests.integration.api.conftest import DATABASE, AskedCase, Serve, Served, asked_by, person_called, token
 from tests.integration.infrastructure import Infrastructure
 from tests.integration.serving import free_port
 
@@ -278,3 +279,27 @@ def test_content_of_an_event_forges_no_other_event() -> None:
     text = event_stream._event("transition", {"message": "x\n\nevent: end\ndata: {}\u2028\r"})
     assert text.count("\n") == 3
     assert json.loads(text.split("data: ", 1)[1]) == {"message": "x\n\nevent: end\ndata: {}\u2028\r"}
+
+
+async def test_stream_goes_on_after_an_error_of_the_log_that_is_no_outage(
+    serve: Serve, infrastructure: Infrastructure
+) -> None:
+    """The process keeps its loop, as `ServiceProcess.run_in_background` does."""
+    name, case = new_case()
+    owner = await asyncpg.connect(infrastructure.owner_url(DATABASE))
+    async with serve() as served:
+        await served.log.record(*case.events)
+        found: list[CaseEvent] = []
+        async with served.client(name, retries=10) as client:
+            following = asyncio.create_task(collect(client.events(case.case_id), found))
+            await until(lambda: len(found) == 1)
+            await owner.execute("alter table audit.log_entry rename to log_entry_away")
+            try:
+                await until(lambda: served.watcher.problem)
+            finally:
+                await owner.execute("alter table audit.log_entry_away rename to log_entry")
+            for event in case.answer():
+                await served.log.record(event)
+            await asyncio.wait_for(following, 30)
+    await owner.close()
+    assert [event.event_id for event in found] == [event["event_id"] for event in case.events]

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from switchyard.console.tail import _SQL, KEPT, Tail, TailEntry
-from tests.integration.console.conftest import Console
+from switchyard.runtime.core.periodic import run_periodically
+from tests.integration.console.conftest import DATABASE, Console
 from tests.integration.infrastructure import Infrastructure
 from tests.unit.audit import cases
 
@@ -99,6 +101,32 @@ async def test_viewer_reads_that_the_log_is_away_and_that_it_is_back(
         await infrastructure.start("postgres")
         found = await waiting
     assert [name for name, _, _ in found] == ["away", "back"]
+
+
+async def test_viewer_reads_that_the_log_is_refused_and_reads_on_once_it_is_not(
+    console: Console, infrastructure: Infrastructure
+) -> None:
+    """An error that is no outage: the process keeps its loop, as `ServiceProcess.run_in_background` does."""
+    owner = await asyncpg.connect(infrastructure.owner_url(DATABASE))
+    async with following(console.views.tail) as tail:
+        before = tail.newest
+    tail = console.views.tail
+    running = asyncio.create_task(run_periodically("tail", tail.run, every_s=0.1))
+    waiting = asyncio.create_task(read(tail, None, most=11, within_s=30))
+    await owner.execute("alter table audit.log_entry rename to log_entry_away")
+    try:
+        while tail.problem is None:  # noqa: ASYNC110 - the tail's own loop finds it
+            await asyncio.sleep(0.05)
+    finally:
+        await owner.execute("alter table audit.log_entry_away rename to log_entry")
+    await console.log.record(cases.bodies(cases.answered(803)))
+    found = await waiting
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await owner.close()
+    assert before is not None
+    assert sorted(name for name, _, _ in found) == ["away", "back", *["entry"] * 9]
+    assert [index for name, index, _ in found if name == "entry"] == [before + number for number in range(1, 10)]
 
 
 async def test_two_hundred_viewers_cost_one_reader(console: Console) -> None:

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
+from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
+from opentelemetry.semconv.attributes import error_attributes
+from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import StatusCode
 
 from latency_failover import FailoverDecision, ModelAttempt
+from switchyard.runtime.models import gen_ai_names
+from switchyard.runtime.models.gen_ai_names import (
+    AGENT,
+    DURATION_METRIC,
+    FIRST_CHUNK_METRIC,
+    MODEL,
+    OPERATION,
+    PROVIDER,
+    TOKEN_TYPE,
+    TOKENS_METRIC,
+)
 from switchyard.runtime.models.model_spans import TracedDecisions
 
 END_NS = 1_000_000_000_000
@@ -20,6 +35,7 @@ FAILED_OVER = FailoverDecision(
     vendor="openai",
     model_id="gpt-5.2",
     latency_ms=900,
+    ttft_ms=400,
     input_tokens=30,
     output_tokens=7,
     budget_ms=2_000,
@@ -79,8 +95,29 @@ def test_failover_is_a_span_with_one_below_it_for_each_attempt(monkeypatch: pyte
         for scope in resource.scope_metrics
         for metric in scope.metrics
     }
-    assert set(measured) == {"gen_ai.client.operation.duration", "gen_ai.client.token.usage"}
+    assert set(measured) == {DURATION_METRIC, FIRST_CHUNK_METRIC, TOKENS_METRIC}
+    keys = {key for points in measured.values() for point in points for key in point.attributes or {}}
+    # A session, a case or a tenant among them would make a series each.
+    assert keys == {OPERATION, PROVIDER, MODEL, AGENT, TOKEN_TYPE, "switchyard.failover.reason"}
     for points in measured.values():
         for point in points:
-            assert "session.id" not in (point.attributes or {})
             assert (point.attributes or {})["switchyard.failover.reason"] == "error"
+    [duration] = measured[DURATION_METRIC]
+    assert isinstance(duration, HistogramDataPoint)
+    assert 0.64 in duration.explicit_bounds
+    assert {each.span_id for each in duration.exemplars} == {call.context.span_id}
+
+
+def test_names_are_those_of_the_pinned_conventions() -> None:
+    known = {
+        value
+        for module in (gen_ai_attributes, gen_ai_metrics, error_attributes)
+        for value in vars(module).values()
+        if isinstance(value, str)
+    }
+    ours = {value for value in vars(gen_ai_names).values() if isinstance(value, str) and "." in value}
+    ours -= {gen_ai_names.SCHEMA, gen_ai_names.__doc__, gen_ai_names.__name__, gen_ai_names.__file__}
+    assert {each for each in ours if each.startswith(("gen_ai.", "error."))} - known == set()
+    assert gen_ai_attributes.GenAiOperationNameValues.CHAT.value == gen_ai_names.CHAT
+    assert set(gen_ai_names.VENDORS.values()) <= {each.value for each in gen_ai_attributes.GenAiProviderNameValues}
+    assert Schemas.V1_44_0.value == gen_ai_names.SCHEMA

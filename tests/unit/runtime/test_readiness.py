@@ -77,3 +77,11 @@ def test_process_that_never_becomes_ready_raises_the_alarm() -> None:
         process.time = UNREADY_ALARM_S
         process.readiness.look()
     assert [line.get("alarm") for line in lines] == [None, "unready"]
+
+
+def test_check_that_raises_fails_alone() -> None:
+    def raises() -> bool:
+        raise KeyError("subscriber")
+
+    readiness = Readiness({"broken": raises, "queue": lambda: True})
+    assert readiness.look() == ["broken"]

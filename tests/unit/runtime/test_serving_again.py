@@ -5,7 +5,7 @@ import socket
 from functools import partial
 
 from switchyard.runtime.core.periodic import run_periodically
-from switchyard.runtime.process.process import SERVE_AGAIN_S
+from switchyard.runtime.process.process import RUN_AGAIN_S
 from switchyard.runtime.process.web import Readiness, build_health_app, serve_web_app
 
 
@@ -13,7 +13,7 @@ async def test_server_that_could_not_listen_serves_once_it_can() -> None:
     taken = socket.create_server(("127.0.0.1", 0))
     port = taken.getsockname()[1]
     serve = partial(serve_web_app, build_health_app(Readiness({})), "127.0.0.1", port)
-    serving = asyncio.create_task(run_periodically("pages", serve, every_s=SERVE_AGAIN_S))
+    serving = asyncio.create_task(run_periodically("pages", serve, every_s=RUN_AGAIN_S))
     await asyncio.sleep(0.2)
     assert not serving.done()
     taken.close()

@@ -5,6 +5,7 @@ Its modules are ours, which tests/unit/terraform checks. Nothing here was planne
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,9 +13,6 @@ import pytest
 from hcl2.api import loads
 
 from switchyard.scaffold.repository import create_repository
-
-SERVERS = {"console"}
-"""What the root does not deploy yet."""
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +51,26 @@ def test_root_names_only_modules_that_it_has_with_all_their_variables(terraform:
 def test_root_has_every_fact_that_its_generated_files_name(terraform: Path) -> None:
     facts = set(re.findall(r"^    (\w+)\s*= ", (terraform / "locals.tf").read_text(encoding="utf-8"), re.MULTILINE))
     for path in (terraform / "generated").rglob("*.json"):
-        if path.stem.partition(".")[0] in SERVERS | {"ingress", "topology", "images"}:
+        if path.stem.partition(".")[0] in {"ingress", "topology", "images"}:
             continue
         named = set(re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8")))
         assert {each for each in named if not each.startswith("secret_")} <= facts, path.name
 
 
+def test_each_server_of_the_topology_has_a_service(terraform: Path) -> None:
+    servers = json.loads((terraform / "generated" / "topology.json").read_text(encoding="utf-8"))["servers"]
+    [places] = re.findall(r"^  for_each\s*= \{ (console = .*?) \}$", root(terraform), re.MULTILINE)
+    assert set(servers) == set(re.findall(r"(\w+) = \{ place", places))
+
+
+def test_vendor_of_each_process_has_its_hosts(terraform: Path) -> None:
+    topology = json.loads((terraform / "generated" / "topology.json").read_text(encoding="utf-8"))
+    vendors = {each for part in ("consumers", "servers") for one in topology[part].values() for each in one["egress"]}
+    values = loads((terraform / "dev.tfvars").read_text(encoding="utf-8"))
+    assert vendors <= {name.strip('"') for name in values["hosts"]}
+
+
 def test_dev_has_a_digest_for_each_image(terraform: Path) -> None:
     values = (terraform / "dev.tfvars").read_text(encoding="utf-8")
-    for name in ("assistant", "audit", "case-manager", "cli", "collector", "router"):
+    for name in ("assistant", "audit", "case-manager", "cli", "collector", "console", "router"):
         assert f'"{name}"' in values

@@ -233,6 +233,15 @@ def test_environment_has_a_value_for_every_variable_and_no_other(environment: st
     assert set(given["images"]) == wanted
 
 
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_tasks_are_counted_where_a_process_may_have_more_than_two(environment: str) -> None:
+    given = values(environment)
+    sizes = [given["default_size"], given["agent_size"], *given["sizes"].values()]
+    if not given["container_insights"]:
+        assert all(size["fewest"] == 1 and size["most"] <= 2 for size in sizes)
+    assert given["spot"] is False or environment == "dev", "AWS may take every Spot task away at once"
+
+
 def test_facts_of_the_generated_files_are_defined_in_terraform() -> None:
     wanted = {
         name for path in GENERATED_FOLDER.rglob("*.json") for name in re.findall(r"\$\{(\w+)\}", path.read_text())

@@ -3,8 +3,7 @@ data "aws_partition" "current" {}
 locals {
   generated = "${path.module}/generated"
   topology  = jsondecode(file("${local.generated}/topology.json"))
-  # The console is a server: it needs a load balancer and an identity provider, which this root does not have yet.
-  processes = local.topology.consumers
+  processes = merge(local.topology.consumers, local.topology.servers)
 
   # The variables of the generated files.
   facts = merge(module.secrets.facts, {
@@ -40,6 +39,12 @@ locals {
     bedrock_guardrail        = var.models.bedrock_guardrail
     guardrail_version        = var.models.bedrock_guardrail_version
     openai_model             = var.models.openai
+    idp_issuer               = var.identity.issuer
+    idp_jwks_url             = var.identity.jwks_url
+    idp_token_url            = var.identity.token_url
+    idp_authorize_url        = var.identity.authorize_url
+    console_url              = var.console.url
+    console_client_id        = var.console.client_id
   })
 
   # Which processes are stopped: `all` is every process but audit, which must go on recording.

@@ -74,12 +74,14 @@ module "network" {
 }
 
 module "telemetry" {
-  source          = "./modules/telemetry"
-  collector_image = local.images.collector
-  collectors      = var.collectors
-  architecture    = var.architecture
-  alert_emails    = var.alert_emails
-  log_days        = var.log_days
+  source             = "./modules/telemetry"
+  collector_image    = local.images.collector
+  collectors         = var.collectors
+  container_insights = var.container_insights
+  spot               = var.spot
+  architecture       = var.architecture
+  alert_emails       = var.alert_emails
+  log_days           = var.log_days
   network = {
     vpc_id             = module.network.vpc_id
     cidr               = module.network.cidr
@@ -155,6 +157,38 @@ module "agent" {
   }
 }
 
+# Where people look, decide and stop, behind a load balancer that your networks reach. Its health check needs no database.
+module "web" {
+  source                   = "./modules/web"
+  for_each                 = { console = { place = var.console, health_check = { path = "/login", status = "303" } } }
+  node                     = each.key
+  server                   = local.topology.servers[each.key]
+  health_check             = each.value.health_check
+  callers                  = toset(each.value.place.networks)
+  certificate_arn          = each.value.place.certificate_arn
+  load_balancer_subnet_ids = module.network.subnet_ids["private"]
+  deletion_protection      = var.deletion_protection
+  generated                = local.generated
+  facts                    = local.facts
+  extra_environment        = lookup(var.settings, each.key, {})
+  image                    = local.images[local.topology.servers[each.key].name]
+  architecture             = var.architecture
+  size                     = local.sizes[each.key]
+  frozen                   = contains(local.frozen, each.key)
+  logs_key_arn             = module.telemetry.logs_key_arn
+  alerts_topic_arn         = module.telemetry.alerts_topic_arn
+  log_days                 = var.log_days
+  cluster                  = module.telemetry.cluster
+  database_group_ids       = { for name in local.topology.servers[each.key].databases : name => local.database_group_ids[name] }
+  network = {
+    vpc_id             = module.network.vpc_id
+    subnet_ids         = module.network.subnet_ids[join("-", local.topology.servers[each.key].egress)]
+    endpoints_group_id = module.network.endpoints_group_id
+    collector_group_id = module.telemetry.collector_group_id
+    s3_prefix_list_id  = module.network.s3_prefix_list_id
+  }
+}
+
 # People, scheduled jobs and `switchyard migrate`.
 module "operations" {
   source              = "./modules/operations"
@@ -192,6 +226,7 @@ module "dashboards" {
   agents           = toset([for node, consumer in local.topology.consumers : node if consumer.calls_models])
   outcomes         = local.topology.outcomes
   objectives       = var.objectives
+  cases_log_group  = module.agent["case_manager"].log_group
   alerts_topic_arn = module.telemetry.alerts_topic_arn
   bus              = module.bus.name
   region           = var.region

@@ -15,3 +15,8 @@ output "push_role" {
   description = "AWS_PUSH_ROLE of the GitHub environment."
   value       = module.github_oidc.push_role_arn
 }
+
+output "web" {
+  description = "The load balancer's name: the target of a CNAME record for the console's address."
+  value       = { for name, service in module.web : name => service.address }
+}

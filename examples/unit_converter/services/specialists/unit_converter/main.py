@@ -23,7 +23,7 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("unit_converter", ModelSettings(), policy_version="unit_converter/1")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
         handler = partial(answer_question, artefacts=artefacts, model=model, agent=build_agent(model))
         return {AnswerQuestion: handler}
 

@@ -1,0 +1,2 @@
+-- name: refresh
+select audit.refresh_facts($1)
