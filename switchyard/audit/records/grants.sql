@@ -9,7 +9,7 @@ to audit, audit_reader;
 -- Column by column: the database sets recorded_at.
 grant insert (
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition, type_version,
-  seq, ordinal, siblings, parents, transcript_hash, playbook_version, code_version, prompt_version, model_id, latency_ms,
+  seq, ordinal, siblings, parents, transcript_hash, playbook_version, bundle, prompt_version, model_id, latency_ms,
   rubric_score, access, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body,
   mac, mac_key
 ) on audit.transition to audit;

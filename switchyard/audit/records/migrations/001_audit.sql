@@ -73,7 +73,7 @@ create table transition (
   parents         text[] not null,
   transcript_hash text not null,
   playbook_version text not null,
-  code_version    text,
+  bundle          text,
   prompt_version  text,
   model_id        text,
   latency_ms      bigint,
@@ -130,7 +130,7 @@ comment on column transition.parents is 'transcript_hash of each event that caus
 comment on column transition.transcript_hash is
   'The event''s digest: SHA-256, in hex, over the RFC 8785 form of the event without digest, occurred_at, trace, storage_refs and state_seal. It covers the parents'' digests, so a case is a hash chain.';
 comment on column transition.playbook_version is 'The playbook version that the case is pinned to.';
-comment on column transition.code_version is 'Revision of the producer''s code; null if the event does not have it.';
+comment on column transition.bundle is 'Digest of the configuration bundle of the agent that emitted the event, its code''s revision included; null if no agent did.';
 comment on column transition.prompt_version is 'Version of the prompt that the model was given; null without a model call.';
 comment on column transition.model_id is 'The model that answered; null without a model call.';
 comment on column transition.latency_ms is 'How long the model call took, in milliseconds; null without a model call.';
