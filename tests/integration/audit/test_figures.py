@@ -139,7 +139,11 @@ async def test_hostile_rows_of_a_case_stop_no_counting(
 
 async def test_figures_are_written_by_the_audit_process_alone(url_for: UrlFor) -> None:
     reader = await connect_pool(url_for(READER), schema=SCHEMA)
-    for statement in ("select refresh_figures(1)", "delete from case_figures", "update figures_cursor set log_index = 0"):
+    for statement in (
+        "select refresh_figures(1)",
+        "delete from case_figures",
+        "update figures_cursor set log_index = 0",
+    ):
         with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError)):
             await reader.execute(statement)
     await reader.close()
