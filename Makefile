@@ -293,6 +293,8 @@ terraform-check: $(TERRAFORM_CHECKS)/.ready ## Terraform without an account: for
 	$(BIN)/python -m switchyard.infra.generate --check
 	$(BIN)/pytest $(NO_SKIPS) tests/unit/terraform tests/unit/test_runbook.py -q
 	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse
+	rm -rf dist/new && mkdir -p dist/new && $(BIN)/switchyard new dist/new/acme
+	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse --root dist/new/acme/terraform
 	cd terraform && ../$(TERRAFORM_CHECKS)/bin/checkov --config-file .checkov.yaml --directory .
 
 .PHONY: test-task-containers

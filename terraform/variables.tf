@@ -117,26 +117,30 @@ variable "models" {
     bedrock_guardrail         = string
     bedrock_guardrail_version = string
     openai                    = string
-    embedding                 = string
+    embedding                 = optional(string, "")
   })
 }
 
 variable "work_orders" {
   description = "The work-order service that field_routing calls as the user: its address, and its name in tokens."
   type        = object({ url = string, audience = string })
+  default     = null
 }
 
 variable "snowflake" {
-  type = object({ account = string, warehouse = string, audience = string })
+  type    = object({ account = string, warehouse = string, audience = string })
+  default = null
 }
 
 variable "wells_audience" {
   type        = string
   description = "The loaded well data, as users' tokens name it."
+  default     = ""
 }
 
 variable "email" {
-  type = object({ domain = string, certificate_arn = string, optout_url = string, sending_enabled = bool })
+  type    = object({ domain = string, certificate_arn = string, optout_url = string, sending_enabled = bool })
+  default = null
 }
 
 variable "ingress" {
@@ -158,6 +162,7 @@ variable "ingress" {
       role_claim   = string
     })
   })
+  default = null
 }
 
 variable "token_exchange" {
@@ -170,16 +175,25 @@ variable "token_exchange" {
     idp_token_url = string
     idp_client_id = string
   })
+  default = null
 }
 
 variable "console" {
   description = "The console's address and its certificate, the networks that reach it, and its client at the identity provider."
   type        = object({ url = string, certificate_arn = string, networks = list(string), client_id = string, authorize_url = string })
+  default     = null
+}
+
+variable "identity" {
+  description = "The identity provider of the console, where there is no ingress, which names it otherwise."
+  type        = object({ issuer = string, jwks_url = string, token_url = string })
+  default     = null
 }
 
 variable "api" {
   description = "The certificate of the API's address, and the networks that reach it."
   type        = object({ certificate_arn = string, networks = list(string) })
+  default     = null
 }
 
 variable "settings" {

@@ -16,7 +16,7 @@ from tests.unit.terraform.rendering import FACTS
 VARIABLE = "SWITCHYARD_TASK_DEFINITIONS"
 """Names the file that `rehearse --task-definitions` wrote."""
 
-_SERVICE = re.compile(r'module\.(?:agent|web)\["(\w+)"\]\.|module\.(identity)\.')
+_SERVICE = re.compile(r'module\.(?:agent|web|identity)\["(\w+)"\]\.')
 _OPERATION = re.compile(r'module\.operations\..*\["([\w-]+)"\]$')
 
 
@@ -56,7 +56,7 @@ def tasks() -> dict[str, Task]:
     found = {}
     for each in json.loads(Path(os.environ[VARIABLE]).read_text()):
         if service := _SERVICE.match(each["address"]):
-            name = service[1] or service[2]
+            name = service[1]
             generated = f"{name}.json"
         elif operation := _OPERATION.match(each["address"]):
             name = operation[1]

@@ -8,7 +8,7 @@ resource "aws_appautoscaling_policy" "backlog" {
   resource_id        = module.process.scaling_target.resource_id
 
   target_tracking_scaling_policy_configuration {
-    target_value       = var.size.backlog_per_task
+    target_value       = var.task.size.backlog_per_task
     scale_out_cooldown = 60
     scale_in_cooldown  = 300
 
@@ -29,7 +29,7 @@ resource "aws_appautoscaling_policy" "backlog" {
         }
       }
       dynamic "metrics" {
-        for_each = var.cluster.insights ? ["running"] : []
+        for_each = var.shared.cluster.insights ? ["running"] : []
         content {
           id          = metrics.value
           return_data = false
@@ -40,7 +40,7 @@ resource "aws_appautoscaling_policy" "backlog" {
               metric_name = "RunningTaskCount"
               dimensions {
                 name  = "ClusterName"
-                value = var.cluster.name
+                value = var.shared.cluster.name
               }
               dimensions {
                 name  = "ServiceName"
@@ -53,7 +53,7 @@ resource "aws_appautoscaling_policy" "backlog" {
       metrics {
         id          = "backlog"
         label       = "Messages waiting per running task"
-        expression  = var.cluster.insights ? "visible / IF(running > 0, running, 1)" : "visible / 1"
+        expression  = var.shared.cluster.insights ? "visible / IF(running > 0, running, 1)" : "visible / 1"
         return_data = true
       }
     }

@@ -45,12 +45,12 @@ console = {
   certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000000"
   networks        = ["10.200.0.0/16"]
   client_id       = "acme-console"
+  authorize_url   = "https://login.acme.example/authorize"
 }
 identity = {
-  issuer        = "https://login.acme.example"
-  jwks_url      = "https://login.acme.example/.well-known/jwks.json"
-  token_url     = "https://login.acme.example/token"
-  authorize_url = "https://login.acme.example/authorize"
+  issuer    = "https://login.acme.example"
+  jwks_url  = "https://login.acme.example/.well-known/jwks.json"
+  token_url = "https://login.acme.example/token"
 }
 
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each

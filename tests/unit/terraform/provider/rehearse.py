@@ -3,7 +3,7 @@
 `python -m tests.unit.terraform.provider.rehearse` works on a copy, because `init` writes next to the files: init,
 validate, then plan and apply with mock values (`rehearsal.tftest.hcl`) for dev and prod, and checks of the result
 (`evaluated.py`). The exit status is 1 if a check fails. `--task-definitions FILE` writes what ECS would get in dev
-instead, for tests/task_containers.
+instead, for tests/task_containers; `--root FOLDER` checks the root of another application.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ class TerraformFailed(Exception):
 
 def main(arguments: list[str]) -> int:
     """Check dev and prod; returns the exit status."""
+    option, value = arguments or ("", "")
     try:
-        with _copy() as (copy, environment):
-            if arguments:
-                [_, file] = arguments
-                Path(file).write_text(json.dumps(_task_definitions(copy, environment), indent=1))
+        with _copy(Path(value) if option == "--root" else TERRAFORM) as (copy, environment):
+            if option == "--task-definitions":
+                Path(value).write_text(json.dumps(_task_definitions(copy, environment), indent=1))
                 return 0
+            if option == "--root":
+                return _rehearse(copy, environment, "dev")
             example = copy.parent / "example"
             shutil.copytree(EXAMPLE, example)
             _terraform(example, environment, "init", "-backend=false", "-input=false")
@@ -53,11 +55,11 @@ def main(arguments: list[str]) -> int:
 
 
 @contextmanager
-def _copy() -> Iterator[tuple[Path, Mapping[str, str]]]:
-    """A copy of the root module that is initialised and valid, and the variables that attach the provider."""
+def _copy(root: Path) -> Iterator[tuple[Path, Mapping[str, str]]]:
+    """A copy of a root module that is initialised and valid, and the variables that attach the provider."""
     with tempfile.TemporaryDirectory() as folder, attached() as environment:
         copy = Path(folder) / "terraform"
-        shutil.copytree(TERRAFORM, copy, ignore=shutil.ignore_patterns(".terraform*", "__pycache__"))
+        shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".terraform*", "__pycache__"))
         for file in copy.glob("modules/*/*.tf"):
             # `terraform test` destroys what it applied.
             file.write_text(re.sub(r"prevent_destroy += true", "prevent_destroy = false", file.read_text()))
