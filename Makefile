@@ -228,9 +228,13 @@ generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document, the digest 
 	$(BIN)/python -m switchyard.infra.generate
 
 .PHONY: evals
-evals: $(READY) ## Run the labelled sets against the scripted simulator, on both vendors' wires, gated by the baselines
+evals: $(READY) ## Run the labelled sets: the simulator on both vendors' wires, gated; or MODEL=..., with BASE_URL=...
+ifdef MODEL
+	$(BIN)/python -m evals all --model $(MODEL) $(if $(BASE_URL),--base-url $(BASE_URL))
+else
 	$(BIN)/python -m evals all --gate
 	$(BIN)/python -m evals all --vendor bedrock --gate --out .switchyard/evals/bedrock
+endif
 
 .PHONY: bench-audit
 bench-audit: $(READY) ## Measure the cost per row of the audit log, from the queue to the commit (bench/results/audit.md)

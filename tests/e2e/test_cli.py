@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
 import subprocess
 import sys
 import uuid
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +109,12 @@ async def test_publish_reports_a_rejection_that_comes_back(deployment: Deploymen
     assert "submission_conflict" in other.stderr
 
 
+async def _shown_bundle(deployment: Deployment, digest: str) -> dict[str, Any] | None:
+    """A bundle; None until its agent has stored it, some seconds after its start."""
+    ran = await asyncio.to_thread(_run, deployment, "bundle", "show", digest, "--json")
+    return json.loads(ran.stdout) if ran.returncode == 0 else None
+
+
 async def test_agents_rows_name_a_bundle_that_the_command_shows(deployment: Deployment) -> None:
     emails = build_email_submission(DEMO_EMAILS[0], 0, deployment.target.clock.now())
     (asked,) = await deployment.submit([deployment.question("e2e wells by basin")])
@@ -123,7 +132,9 @@ async def test_agents_rows_name_a_bundle_that_the_command_shows(deployment: Depl
         assert (digest is not None) == (node in AGENT_CARDS), node
         if digest is None:
             continue
-        shown = json.loads(_run(deployment, "bundle", "show", digest, "--json").stdout)
+        shown = await deployment.until(
+            partial(_shown_bundle, deployment, digest), seconds=30, what=f"the bundle of {node}"
+        )
         assert shown["agent"] == shown["card"]["name"] == node
         assert bool(shown["prompts"]) == (shown["models"] is not None) == bool(AGENT_CARDS[node].vendors)
         for version in {row["prompt_version"] for row in rows if row["node_from"] == node and row["prompt_version"]}:

@@ -36,6 +36,7 @@ from switchyard.runtime.messaging.outbox import RELAY_INTERVAL_S, Outbox
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.messaging.quarantine import ObjectQuarantine
 from switchyard.runtime.messaging.rollout import Rollout
+from switchyard.runtime.process.stored_bundle import store_bundle
 from switchyard.runtime.process.web import HealthCheck, Readiness, WebServer, build_health_app
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectsOnDemand, ObjectStore, S3Objects
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 RUN_AGAIN_S = 1.0
-KEEP_BUNDLE_S = 3_600.0
-"""How often an agent stores its configuration bundle: once is enough, but S3 may be away at the start."""
-
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
 
 
@@ -379,8 +377,7 @@ async def serve_agent(
         process.breaker, outbox = breaker, await process.open_outbox(pool, breaker)
         handlers = await build(process, Artefacts(objects, vault, decrypts=card.decrypts))
         bundle = process.bundle
-        keep = partial(objects.put, bundle.key, bundle.serialize(), content_type="application/json")
-        process.run_periodically("bundle", keep, breaker, every_s=KEEP_BUNDLE_S)
+        process.run_in_background("bundle", partial(store_bundle, objects, bundle))
         consumer = TaskConsumer(
             catalogue,
             card.name,
