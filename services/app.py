@@ -380,6 +380,11 @@ APP = App(
     caller_memory="memory",
     caller_memory_artefacts=("memory", "question", "answer"),
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
+    what_if={
+        "triage": "services.specialists.triage.what_if:WHAT_IF",
+        "drafter": "services.drafter.what_if:WHAT_IF",
+        "compliance": "services.specialists.compliance.what_if:WHAT_IF",
+    },
     audit_views=("services.audit:views.sql",),
     forgotten_inputs="audit.forgotten_input",
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",

@@ -142,7 +142,7 @@ async def _open_turn(task: Task[RecallMemory], artefacts: Artefacts, turn: KeptT
     question, answer = [await _open(task, artefacts, turn, each) for each in (turn.question, turn.answer)]
     try:
         text = str(json.loads(answer)["text"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise PermanentTaskError("bad_answer", "an earlier answer is not a document with a text", "answer") from None
     return RememberedTurn(
         turn=turn.number,

@@ -7,6 +7,7 @@ of the question, word for word; a slot's value is then given its one spelling.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,7 +81,18 @@ class Statement:
     @property
     def quarantined(self) -> bool:
         """Whether it reads like an order or claims an authority."""
-        return _ORDER.search(self.value) is not None
+        # Disguised letters are no way around the list: a value with any is kept apart for them alone.
+        plain = unicodedata.normalize("NFKC", self.value)
+        return _ORDER.search(plain) is not None or any(map(_is_disguise, plain.split()))
+
+
+def _is_disguise(word: str) -> bool:
+    """Whether a word has invisible characters, marks or letters of another script among its Latin ones, or is spelt
+    letter by letter: `p.a.s.s.w.o.r.d`."""
+    kinds = {unicodedata.category(each) for each in word}
+    scripts = {unicodedata.name(each, "?").split()[0] for each in word if each.isalpha()}
+    apart = re.search(r"(?:[^\W\d_][\W_]){4,}", word) is not None
+    return not kinds.isdisjoint({"Cf", "Cc", "Co", "Cn", "Mn", "Me"}) or len(scripts) > 1 or apart
 
 
 def own_words(question: str) -> str:

@@ -147,5 +147,5 @@ def _text(part: str) -> str:
     """The text of a document that has one, and any other part as it is."""
     try:
         return str(json.loads(part)["text"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return part

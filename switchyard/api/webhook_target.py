@@ -28,7 +28,8 @@ def check_address(text: str, *, allow_loopback: bool) -> None:
     if allow_loopback and address.is_loopback:
         return
     embeds = isinstance(address, IPv6Address) and any(address in network for network in _EMBEDS_IPV4)
-    if not address.is_global or address.is_multicast or embeds:
+    local = isinstance(address, IPv6Address) and (address.is_site_local or address.is_reserved)
+    if not address.is_global or address.is_multicast or embeds or local:
         raise ForbiddenTarget("the endpoint's address is not public")
 
 

@@ -224,6 +224,8 @@ class App:
     forgotten_inputs: str | None = None
     """A view of the audit database with `case_id`, `input_id`, `kind`, `reason` and `forgotten_at`: what a step was
     given and is gone since. `switchyard audit replay CASE` lists it."""
+    what_if: Mapping[str, str] = field(default_factory=dict)
+    """How tasks of an agent run again without effect, by agent: a `WhatIfAgent`, as `module:name`."""
     audit_views: tuple[str, ...] = ()
     """SQL files with views of the audit log for reviewers, as `package:path`."""
     retention_policies: str | None = None

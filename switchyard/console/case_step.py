@@ -73,8 +73,9 @@ class StepReader:
     ) -> tuple[tuple[OpenedPart, ...], tuple[OpenedPart, ...]]:
         """What the model was given and what the step made of it, each recorded before it is shown. What cannot be
         opened says why. Raises `Unavailable`."""
-        given = step.given[:MAX_OPENED]
-        made = step.made[: MAX_OPENED - len(given)]
+        # The answer first: a step may have been given more than a page holds.
+        made = step.made[: MAX_OPENED - 1]
+        given = step.given[: MAX_OPENED - len(made)]
         events = {str(each.get("event_id")): each for each in (*step.causes, step.event)}
 
         async def open_one(artefact: Artefact) -> OpenedPart:

@@ -94,7 +94,7 @@ class Dashboard:
 
 @dataclass(frozen=True)
 class DashboardReader:
-    """Reads the facts that audit keeps of its log. `prices` are by model id."""
+    """Reads the figures that audit keeps of its log. `prices` are by model id."""
 
     audit: Database
     prices: Mapping[str, ModelPrice]

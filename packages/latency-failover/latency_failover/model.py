@@ -109,6 +109,23 @@ class FailoverModel(FallbackModel):
         with enter_scope(self, budget, self._models.applying(labels or {}), self._clock.monotonic(), meter) as record:
             yield record
 
+    def configuration(self) -> dict[str, Any]:
+        """What this model was made with: both models with their regions and settings, the policy, and who may see which
+        data. No observation and no key."""
+        models: dict[str, Any] = {
+            role: {
+                "vendor": known.vendor,
+                "model_id": known.model_id,
+                "region": known.region,
+                # Headers may carry a key.
+                "settings": {
+                    name: value for name, value in (known.model.settings or {}).items() if name != "extra_headers"
+                },
+            }
+            for role, known in self._candidates.items()
+        }
+        return {**models, "policy": self.policy.model_dump(), "model_policies": self._models.model_dump()}
+
     def snapshot(self, *, wall_ms: int) -> Snapshot:
         """This process's own observations, for processes that start later. `wall_ms`: the time, in Unix ms."""
         return take_snapshot(self.stats, wall_ms=wall_ms, now_ms=self._now_ms())

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
+
+from switchyard_client.errors import Unreachable
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -160,22 +165,39 @@ class Forgetting:
     forgotten: int | None = None
 
 
+def _of_the_api(read: Callable[[Mapping[str, Any]], _Read]) -> Callable[[Mapping[str, Any]], _Read]:
+    """Raises `Unreachable` for JSON that is not the API's."""
+
+    @wraps(read)
+    def reader(body: Mapping[str, Any]) -> _Read:
+        try:
+            return read(body)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Unreachable("what answered is not the API: its answer has other fields") from error
+
+    return reader
+
+
+@_of_the_api
 def read_memory(body: Mapping[str, Any]) -> Memory:
     """A memory from its JSON."""
     used_in = tuple(MemoryUse(**_known(MemoryUse, each)) for each in body.get("used_in", ()))
     return Memory(**_known(Memory, body) | {"used_in": used_in})
 
 
+@_of_the_api
 def read_memories(body: Mapping[str, Any]) -> tuple[Memory, ...]:
     """What is remembered, from its JSON."""
     return tuple(read_memory(each) for each in body["memories"])
 
 
+@_of_the_api
 def read_forgetting(body: Mapping[str, Any]) -> Forgetting:
     """What became of a request, from its JSON."""
     return Forgetting(**_known(Forgetting, body))
 
 
+@_of_the_api
 def read_case(body: Mapping[str, Any]) -> Case:
     """A case from its JSON."""
     consent = body.get("consent")
@@ -188,16 +210,19 @@ def read_case(body: Mapping[str, Any]) -> Case:
     return Case(**_known(Case, body) | nested)
 
 
+@_of_the_api
 def read_page(body: Mapping[str, Any]) -> CasePage:
     """A page of cases from its JSON."""
     return CasePage(tuple(ListedCase(**_known(ListedCase, each)) for each in body["cases"]), body.get("next"))
 
 
+@_of_the_api
 def read_event(body: Mapping[str, Any]) -> CaseEvent:
     """An event from its JSON."""
     return CaseEvent(**_known(CaseEvent, body))
 
 
+@_of_the_api
 def read_submitted(body: Mapping[str, Any]) -> Submitted:
     """The answer to a question from its JSON."""
     return Submitted(**_known(Submitted, body))

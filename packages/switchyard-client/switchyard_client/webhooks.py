@@ -29,15 +29,15 @@ def verify_webhook(headers: Mapping[str, str], body: bytes, secret: str, *, now:
     lower = {name.lower(): value for name, value in headers.items()}
     try:
         name, at, signatures = (lower[f"webhook-{part}"] for part in ("id", "timestamp", "signature"))
-        age = (time.time() if now is None else now) - int(at)
+        age = (time.time() if now is None else now) - float(int(at))
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except (KeyError, ValueError, binascii.Error):
+    except (KeyError, ValueError, OverflowError, binascii.Error):
         raise WebhookInvalid("a header of the webhook is missing or invalid, or the secret is") from None
     if abs(age) > TOLERANCE_S:
         raise WebhookInvalid("the webhook is older than five minutes, or a clock is wrong")
-    signed = f"{name}.{at}.".encode() + body
+    signed = f"{name}.{at}.".encode(errors="replace") + body
     expected = b"v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
-    if not any(hmac.compare_digest(expected, each.encode()) for each in signatures.split(" ")):
+    if not any(hmac.compare_digest(expected, each.encode(errors="replace")) for each in signatures.split(" ")):
         raise WebhookInvalid("the signature is invalid: compare the secret")
     found: dict[str, Any] = json.loads(body)
     return found

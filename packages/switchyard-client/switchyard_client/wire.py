@@ -95,7 +95,7 @@ def read_answer(status: int, headers: Mapping[str, str], content: bytes) -> Any:
     if status < 300:
         try:
             return json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Unreachable("what answered is not the API: its body is no JSON") from None
     raise read_problem(status, headers, content)
 
@@ -112,7 +112,7 @@ def read_problem(status: int, headers: Mapping[str, str], content: bytes) -> Exc
             field=problem.get("field"),
             retry_after_s=_retry_after(headers),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         # A proxy on the way: its 5xx and 429 may pass, too.
         if status == 429:
             return TooManyRequests("too many requests", status=status, retry_after_s=_retry_after(headers))
@@ -195,7 +195,10 @@ class StreamCursor:
         kind = next((value for name, value in lines if name == "event"), "")
         data = "\n".join(value for name, value in lines if name == "data")
         if kind == "transition":
-            event = read_event(json.loads(data))
+            try:
+                event = read_event(json.loads(data))
+            except (ValueError, RecursionError, Unreachable):
+                raise EventGap("an event cannot be read: what answers may not be the API") from None
             if event.position > self.position + 1:
                 raise EventGap(f"event {event.position} came after event {self.position}")
             if event.position == self.position + 1:

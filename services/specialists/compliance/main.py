@@ -11,10 +11,11 @@ from contracts.documents.wording import load_wording
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from services.models import build_agent_model
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
-from services.specialists.compliance.judge import build_judge_agent
+from services.specialists.compliance.judge import JUDGE_PROMPT, build_judge_agent
 from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.settings import ComplianceSettings
 from services.specialists.compliance.store import VerdictStore
+from switchyard.protocol.bundles import content_digest
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
@@ -37,6 +38,9 @@ async def run() -> None:
             build_agent_model("compliance", ModelSettings(), policy_version="compliance/2"),
         )
         await process.connect_model(model)
+        process.configure(
+            prompts={"judge": JUDGE_PROMPT}, rule_packs={pack.version: content_digest(pack) for pack in packs}
+        )
         bound: dict[str, Any] = {"artefacts": artefacts, "verdicts": verdicts, "clock": process.clock, "packs": packs}
         return {
             CheckContact: partial(check_contact, **bound),
@@ -46,4 +50,4 @@ async def run() -> None:
             CheckSending: partial(check_sending, **bound),
         }
 
-    await serve_agent(CATALOGUE, COMPLIANCE_CARD.name, settings, build, decrypts=COMPLIANCE_CARD.decrypts)
+    await serve_agent(CATALOGUE, COMPLIANCE_CARD, settings, build)

@@ -92,14 +92,23 @@ class EmailRules(_Part):
     min_font_px: Annotated[int, Field(ge=8)]
 
 
+ListedPhrase = Annotated[
+    str,
+    Field(
+        pattern=r"^(?:_|[a-z0-9']+\*?(?:\|[a-z0-9']+\*?)*)(?: (?:_|[a-z0-9']+\*?(?:\|[a-z0-9']+\*?)*))*$",
+        description="In small ASCII letters, to which texts are folded: other letters would never be found.",
+    ),
+]
+
+
 class WordList(_Part):
     """Phrases; `unless` lists phrases in which they are harmless.
 
     A word stands for its inflections, `a|b` for either, `a*` for every word that begins so, `_` for any one word.
     """
 
-    terms: Annotated[tuple[str, ...], Field(min_length=1)]
-    unless: tuple[str, ...] = ()
+    terms: Annotated[tuple[ListedPhrase, ...], Field(min_length=1)]
+    unless: tuple[ListedPhrase, ...] = ()
 
 
 class Conduct(_Part):
@@ -183,7 +192,7 @@ def load_pack(path: Path, wording: Wording = SHIPPED) -> RulePack:
     """Read one pack, which goes with a wording. Raises `PackError`."""
     try:
         return RulePack.model_validate({**tomllib.loads(path.read_text(encoding="utf-8")), "wording": wording})
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PackError(f"{path.name}: {error}") from error
 
 

@@ -69,13 +69,13 @@ DATES = frozenset({
     exp.DateFromParts, exp.TimestampFromParts, exp.TimeFromParts, exp.Extract, exp.Year, exp.Quarter, exp.Month,
     exp.Week, exp.WeekOfYear, exp.YearOfWeek, exp.YearOfWeekIso, exp.Day, exp.DayOfMonth, exp.DayOfYear, exp.DayOfWeek,
     exp.DayOfWeekIso, exp.Hour, exp.Minute, exp.Second, exp.Dayname, exp.Monthname, exp.TsOrDsToDate, exp.TsOrDsToTime,
-    exp.StrToTime, exp.StrToDate, exp.TimestampAdd, exp.TimestampSub, exp.TimestampDiff, exp.TimeAdd, exp.TimeSub,
+    exp.StrToTime, exp.StrToDate, exp.TimestampAdd, exp.TimestampSub, exp.TimestampDiff, exp.TimeAdd,
     exp.TimeSlice, exp.ConvertTimezone, exp.Date,
 })  # fmt: skip
 
 NAMED = frozenset({
     "RATIO_TO_REPORT", "CONDITIONAL_CHANGE_EVENT", "CONDITIONAL_TRUE_EVENT", "HAVERSINE", "TO_TIMESTAMP",
-    "TO_TIMESTAMP_NTZ", "TRY_TO_TIMESTAMP", "TRY_TO_TIMESTAMP_NTZ", "MID", "GREATEST_IGNORE_NULLS",
+    "TO_TIMESTAMP_NTZ", "TRY_TO_TIMESTAMP", "TRY_TO_TIMESTAMP_NTZ", "GREATEST_IGNORE_NULLS",
     "LEAST_IGNORE_NULLS",
 })  # fmt: skip
 """Built-in functions for which sqlglot has no class of their own. A user's function of that name cannot take its

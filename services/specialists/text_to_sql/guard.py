@@ -17,7 +17,6 @@ from services.specialists.text_to_sql.bounds import (
     SHOWN_TEXT,
     TextLengths,
     check_expansion,
-    check_joins,
     check_parts,
     check_scans,
     find_source,
@@ -25,9 +24,10 @@ from services.specialists.text_to_sql.bounds import (
 )
 from services.specialists.text_to_sql.grammar import ALLOWED, INSTEAD, LISTS, NAMED, PARTS, REWRITTEN, TYPES, WORDS
 from services.specialists.text_to_sql.guarded_query import GuardedQuery, OutputColumn
+from services.specialists.text_to_sql.joins import check_joins
 from services.specialists.text_to_sql.rewrite import MAX_COLUMNS, QUERIES, Rewriter
 from services.specialists.text_to_sql.schema import Schema
-from services.specialists.text_to_sql.units import unit_of
+from services.specialists.text_to_sql.units import Units
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery, bad_construct, too_costly, unknown_column
 
 SQL_DIALECT = "snowflake"
@@ -64,6 +64,10 @@ def guard_query(sql: str, schema: Schema, *, max_rows: int = 200) -> GuardedQuer
 
 
 def _guarded(tree: exp.Query, schema: Schema, max_rows: int) -> GuardedQuery:
+    for test in tree.find_all(exp.ArrayContains):
+        if isinstance(test.expression, exp.Cast) and test.expression.is_type(exp.DataType.Type.VARIANT):
+            # Snowflake wants the cast, and the rewritten query has it always.
+            test.set("expression", test.expression.this)
     _check_nodes(tree, before=True)
     check_parts(tree)
     for fetch in list(tree.find_all(exp.Fetch)):
@@ -93,8 +97,8 @@ def _guarded(tree: exp.Query, schema: Schema, max_rows: int) -> GuardedQuery:
 def _parse(sql: str) -> exp.Query:
     if len(sql) > MAX_CHARACTERS:
         raise UnsafeQuery("sql_too_long", f"a query of {len(sql)} characters", f"use at most {MAX_CHARACTERS}")
-    if any(ord(character) < 32 and character not in "\t\r\n" for character in sql):
-        raise UnsafeQuery("sql_unreadable", "a control character", "write plain text")
+    if any((character < " " and character not in "\t\r\n") or "\ud800" <= character <= "\udfff" for character in sql):
+        raise UnsafeQuery("sql_unreadable", "a control character or half of one", "write plain text")
     _check_tokens(sql)
     try:
         statements = [statement for statement in sqlglot.parse(sql, read=SQL_DIALECT) if statement is not None]
@@ -302,10 +306,10 @@ def _limit(tree: exp.Query, max_rows: int) -> None:
 
 def _output(tree: exp.Query, schema: Schema) -> tuple[OutputColumn, ...]:
     scopes = {id(scope.expression): scope for scope in traverse_scope(tree)}
-    branches = _branches(tree)
+    branches, units_of = _branches(tree), Units(schema).of
     found: list[OutputColumn] = []
     for index, item in enumerate(branches[0].expressions):
-        units = {unit_of(each.expressions[index], scopes[id(each)], schema) for each in branches}
+        units = {units_of(each.expressions[index], scopes[id(each)]) for each in branches}
         found.append(OutputColumn(item.alias_or_name, units.pop() if len(units) == 1 else None))
     return tuple(found)
 

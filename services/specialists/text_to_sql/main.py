@@ -9,7 +9,7 @@ from contracts.cards import TEXT_TO_SQL_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from services.models import build_agent_model
-from services.specialists.text_to_sql.agent import build_sql_agent
+from services.specialists.text_to_sql.agent import SQL_PROMPT, build_sql_agent
 from services.specialists.text_to_sql.budget import WarehouseBudget
 from services.specialists.text_to_sql.guard_process import GuardProcess
 from services.specialists.text_to_sql.handlers import answer_question
@@ -17,6 +17,7 @@ from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.settings import TextToSqlSettings
 from services.specialists.text_to_sql.warehouse import QueryLimits, WarehouseEndpoint
 from switchyard.identity.client_settings import open_identity_client
+from switchyard.protocol.bundles import content_digest
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
@@ -44,6 +45,7 @@ async def run() -> None:
         process.run_in_background("imports", partial(import_later, "snowflake.connector"))
         model = build_agent_model("text_to_sql", ModelSettings(), policy_version="text_to_sql/2")
         await process.connect_model(model)
+        process.configure(prompts={"answer": SQL_PROMPT}, warehouse_schema=content_digest(schema))
         guard = GuardProcess(schema)
         await process.on_exit(guard.close)
         await guard.start()
@@ -69,4 +71,4 @@ async def run() -> None:
         )
         return {AnswerQuestion: handler}
 
-    await serve_agent(CATALOGUE, TEXT_TO_SQL_CARD.name, settings, build, decrypts=TEXT_TO_SQL_CARD.decrypts)
+    await serve_agent(CATALOGUE, TEXT_TO_SQL_CARD, settings, build)

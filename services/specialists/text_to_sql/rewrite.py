@@ -56,6 +56,9 @@ class Rewriter:
         for test in list(tree.find_all(exp.Is)):
             if isinstance(test.expression, exp.Boolean):
                 test.replace(_known(test))
+        for contains in tree.find_all(exp.ArrayContains):
+            # Snowflake finds only a VARIANT in a list; without the argument the cast is written.
+            contains.set("ensure_variant", None)
         self._query(tree, {})
 
     def _query(self, node: exp.Expr, visible: Visible) -> SourceColumns:
@@ -69,6 +72,7 @@ class Rewriter:
             if len(left.names) != len(right.names):
                 what = f"{node.key.upper()} of {len(left.names)} and {len(right.names)} columns"
                 raise UnsafeQuery("sql_unreadable", what, "give both sides the same columns")
+            _order_by_all(node, len(left.names))
             return left
         return self._select(node, inside)
 
@@ -226,6 +230,7 @@ class Rewriter:
             taken.add(name)
         self._spend(len(written))
         node.set("expressions", written)
+        _order_by_all(node, len(written))
         return SourceColumns(tuple(map(_name_of, written)), frozenset(ambiguous))
 
     def _columns_for(
@@ -375,6 +380,18 @@ class Rewriter:
 
     def _unknown_table(self, name: str) -> UnsafeQuery:
         return UnsafeQuery("sql_unknown_table", f"the table {name}", f"use only {self._tables()}")
+
+
+def _order_by_all(node: exp.Query, columns: int) -> None:
+    """`ORDER BY ALL` by every column of the result, in order."""
+    order = node.args.get("order")
+    given = order.expressions if order else []
+    only = given[0].this if len(given) == 1 else None
+    if order and isinstance(only, exp.Column) and only.sql().upper() == "ALL":
+        each = [given[0].copy() for _ in range(columns)]
+        for number, ordered in enumerate(each, 1):
+            ordered.set("this", exp.Literal.number(number))
+        order.set("expressions", each)
 
 
 def _nested(node: exp.Select, handled: set[int]) -> Iterator[exp.Expr]:

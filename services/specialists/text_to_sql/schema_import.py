@@ -9,6 +9,7 @@ import csv
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -183,7 +184,7 @@ def _read_columns(file: Path, left_out: list[str]) -> tuple[dict[str, Column], s
                     raise ImportFailed(f"{file} line {number}: {len(row)} fields, and the header has {len(header)}")
                 for values, value in zip(columns, row, strict=False):
                     values.append(value)
-    except (OSError, UnicodeDecodeError, EOFError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error) as error:
         raise ImportFailed(f"{file}: is no CSV in UTF-8: {error}") from error
     found: dict[str, Column] = {}
     unique: set[str] = set()

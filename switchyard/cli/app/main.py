@@ -54,6 +54,7 @@ class Commands(LazyGroup):
         "demo": CommandReference(f"{_MODULES}.demo:demo", "Run the application's demo on a stack of its own."),
         **{name: command for name, command in _CONTRIBUTED.items() if " " not in name},
         "audit": CommandReference(f"{_MODULES}.audit:app", "Verify, export, replay and reconcile the audit log."),
+        "bundle": CommandReference(f"{_MODULES}.bundle:app", "What an agent was configured with."),
         "operator": CommandReference(f"{_MODULES}.operator:app", "Operators' keys."),
         "remote": CommandReference(f"{_MODULES}.remote:run_in_deployment", "Run a command inside a deployment in AWS."),
         "migrate": CommandReference(f"{_MODULES}.migrate:migrate_databases", "Bring both databases up to date."),

@@ -78,7 +78,7 @@ def build_submission(model: type[Submission], fields: Sequence[str]) -> dict[str
 def _as_json(value: str) -> Any:
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 

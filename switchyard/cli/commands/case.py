@@ -192,6 +192,7 @@ async def _read_case(
                 "model_reason": (by_id.get(step.event_id, {}).get("model_call") or {}).get("reason"),
                 "latency_ms": step.latency_ms,
                 "digest": step.transcript_hash,
+                "bundle": by_id.get(step.event_id, {}).get("bundle"),
                 "branch": (by_id.get(step.event_id, {}).get("branch") or {}).get("number"),
                 "given": audit_log.list_given(by_id[step.event_id]) if step.event_id in by_id else [],
             }

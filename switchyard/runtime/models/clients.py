@@ -20,7 +20,7 @@ from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskErro
 from switchyard.runtime.core.settings import EnvironmentSettings, TokenPrice
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.models.budget import data_labels, task_model_budget
-from switchyard.runtime.models.model_spans import TracedDecisions
+from switchyard.runtime.models.model_spans import TracedDecisions, agent_span
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -211,9 +211,10 @@ async def model_budget(
     time = task_model_budget(task, margin_ms=margin_ms)
     ledger = model.ledger if isinstance(model, MeteredModel) else None
     meter = None if ledger is None else TaskMeter(ledger, task, time.total_ms)
-    with model.budget(time, labels=data_labels(task), meter=meter) as record:
-        # The command goes to the agent that asks.
-        record.decisions = TracedDecisions(task.envelope.node_to, task.envelope.session_id)
+    # The command goes to the agent that asks.
+    agent, session = task.envelope.node_to, task.envelope.session_id
+    with agent_span(agent, session), model.budget(time, labels=data_labels(task), meter=meter) as record:
+        record.decisions = TracedDecisions(agent, session)
         try:
             yield record.decisions
         except AllModelsFailed as error:

@@ -9,6 +9,7 @@ SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
 
 OPERATION = "gen_ai.operation.name"
 CHAT = "chat"
+INVOKE_AGENT = "invoke_agent"
 PROVIDER = "gen_ai.provider.name"
 MODEL = "gen_ai.request.model"
 AGENT = "gen_ai.agent.name"

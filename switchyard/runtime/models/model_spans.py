@@ -4,7 +4,8 @@ model, so that a failover is seen in the trace. Any vendor alike; no text of a p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import metrics, trace
@@ -14,6 +15,27 @@ from latency_failover import FailoverDecision, ModelAttempt
 from switchyard.runtime.models import gen_ai_names as names
 
 _MS = 1_000_000
+
+
+@contextmanager
+def agent_span(agent: str, session: str) -> Iterator[None]:
+    """A span around one agent's run, with its model calls below it. An error is its code alone."""
+    attributes = {
+        names.OPERATION: names.INVOKE_AGENT,
+        names.AGENT: agent,
+        names.CONVERSATION: session,
+        "session.id": session,
+    }
+    with trace.get_tracer(__name__, schema_url=names.SCHEMA).start_as_current_span(
+        f"{names.INVOKE_AGENT} {agent}", attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            yield
+        except Exception as error:
+            code = getattr(error, "code", type(error).__name__)
+            span.set_attribute(names.ERROR_TYPE, code)
+            span.set_status(Status(StatusCode.ERROR, code))
+            raise
 
 
 class TracedDecisions(list[FailoverDecision]):

@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import structlog
 from aiobotocore.config import AioConfig
 from pydantic import SecretStr
 
 from faststream_sqs import MessageLeaseLost, RetryPolicy, SQSBroker, SQSMessage
+from switchyard.protocol.bundles import AgentBundle, as_content
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core import telemetry
@@ -44,7 +45,25 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 RUN_AGAIN_S = 1.0
+KEEP_BUNDLE_S = 3_600.0
+"""How often an agent stores its configuration bundle: once is enough, but S3 may be away at the start."""
+
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
+
+
+class ServedCard(Protocol):
+    """What a process needs of its agent's card."""
+
+    @property
+    def name(self) -> str:
+        """The node."""
+
+    @property
+    def decrypts(self) -> tuple[str, ...]:
+        """Names of the sealed artefacts that it may open."""
+
+    def model_dump(self) -> dict[str, Any]:
+        """The whole card."""
 
 
 class ServiceProcess:
@@ -78,6 +97,10 @@ class ServiceProcess:
         self.pool: Pool | None = None
         self.breaker: DatabaseCircuitBreaker | None = None
         self.outbox: Outbox | None = None
+        self.card: ServedCard | None = None
+        self._model: MeteredModel | None = None
+        self._prompts: dict[str, str] = {}
+        self._bundled: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
         configure_logs(self.node, self.settings.log_level)
@@ -176,6 +199,30 @@ class ServiceProcess:
         await warm.load()
         self.run_in_background("latency", warm.run)
         await self.on_exit(warm.save)
+        self._model = model
+
+    def configure(self, *, prompts: Mapping[str, str] | None = None, **settings: Any) -> None:
+        """Name what this agent is configured with, for its bundle: its prompts, and settings that decide, such as rule
+        packs. Its card, models and code are in the bundle anyway."""
+        self._prompts |= prompts or {}
+        self._bundled |= settings
+
+    @property
+    def bundle(self) -> AgentBundle:
+        """The agent's configuration until now. Raises `RuntimeError` for a process that is no agent's, and for a model
+        without a prompt: the log could not say what the model was asked."""
+        if self.card is None:
+            raise RuntimeError("only agents have a bundle: serve_agent() gives the process its card")
+        if self._model is not None and not self._prompts:
+            raise RuntimeError(f"{self.node} asks a model: call process.configure(prompts=...) with its prompts")
+        return AgentBundle(
+            agent=self.node,
+            code=self.settings.code_version,
+            card=as_content(self.card.model_dump()),
+            prompts=dict(self._prompts),
+            models=None if self._model is None else as_content(self._model.configuration()),
+            settings=as_content(self._bundled),
+        )
 
     async def on_exit(self, close: Callable[[], Awaitable[None]]) -> None:
         """Close something with the process."""
@@ -315,16 +362,14 @@ async def skip_decoding(message: Any) -> None:
 
 async def serve_agent(
     catalogue: Catalogue,
-    node: str,
+    card: ServedCard,
     settings: WorkSettings,
     build: Callable[[ServiceProcess, Artefacts], Awaitable[dict[type[Any], Any]]],
-    *,
-    decrypts: tuple[str, ...],
 ) -> None:
     """Serve one agent: `build` makes its handlers, with their dependencies bound."""
-    async with ServiceProcess(catalogue, node, settings) as process:
-        pool = await process.connect(settings.work_db_url, schema=node)
-        process.pool = pool
+    async with ServiceProcess(catalogue, card.name, settings) as process:
+        pool = await process.connect(settings.work_db_url, schema=card.name)
+        process.pool, process.card = pool, card
         objects = await process.objects(settings.objects_bucket)
         vault = Vault(pool, await process.key_wrapper(settings), process.clock)
         inbox = Inbox(pool, lease_s=settings.visibility_s)
@@ -332,16 +377,21 @@ async def serve_agent(
         breaker = DatabaseCircuitBreaker(pool)
         await process.on_exit(breaker.close)
         process.breaker, outbox = breaker, await process.open_outbox(pool, breaker)
+        handlers = await build(process, Artefacts(objects, vault, decrypts=card.decrypts))
+        bundle = process.bundle
+        keep = partial(objects.put, bundle.key, bundle.serialize(), content_type="application/json")
+        process.run_periodically("bundle", keep, breaker, every_s=KEEP_BUNDLE_S)
         consumer = TaskConsumer(
             catalogue,
-            node,
-            await build(process, Artefacts(objects, vault, decrypts=decrypts)),
+            card.name,
+            handlers,
             inbox=inbox,
             publisher=outbox,
             quarantine=await process.quarantine(objects),
             breaker=breaker,
             rollout=process.rollout,
             clock=process.clock,
+            bundle=bundle.digest,
         )
         process.check("database", lambda: breaker.available)
         process.subscribe(consumer, breaker=breaker, dead_letters=DeadLetters(consumer, inbox, process.redrive))

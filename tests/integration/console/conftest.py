@@ -20,7 +20,7 @@ import pytest
 from contracts.catalogue import CATALOGUE
 from services.app import APP
 from switchyard.app.console_process import CONSOLE
-from switchyard.audit.records.facts import refresh_facts
+from switchyard.audit.records.figures import refresh_figures
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.transparency_log import TransparencyLog
@@ -86,7 +86,7 @@ class Log:
             if index:
                 async with TransparencyLog.open(pool, keys) as log:
                     await log.index_rows(10_000)
-                await refresh_facts(pool)
+                await refresh_figures(pool)
         finally:
             await pool.close()
 

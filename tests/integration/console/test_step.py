@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import uuid
 from html import unescape
 from typing import Any
 
 import pytest
 
+from contracts.events.drafter import AnswerDrafted
+from contracts.events.specialists import FindingsReady
 from services.drafter.agent import ANSWER_PROMPT
 from switchyard.console.access import ROLES
+from switchyard.console.case_step import MAX_OPENED
 from tests.integration.console.conftest import Console
-from tests.integration.console.served import CHART, SECRET, SECRET_TEXT, encoded, visiting
+from tests.integration.console.served import (
+    CHART,
+    SECRET,
+    SECRET_TEXT,
+    VAULT_KEY,
+    add_submission,
+    encoded,
+    visiting,
+)
 from tests.integration.console.test_pages import disclosures
 from tests.integration.infrastructure import Infrastructure
+from tests.integration.known_cases import Person
 from tests.operators import OPERATOR
 from tests.unit.audit import cases
 
@@ -64,6 +77,27 @@ async def test_step_stays_sealed_without_a_usable_reason(
     assert answer.status_code == 400
     assert SECRET_TEXT not in answer.text
     assert len(await disclosures(infrastructure, console.log.sealed.case_id)) == before
+
+
+async def test_answer_of_a_step_that_was_given_much_is_opened_first(console: Console) -> None:
+    person, opened = Person(VAULT_KEY), cases.first(uuid.uuid4().int % 10**9)
+    case_id = opened["case_id"]
+    kept = [person.artefact(case_id, "findings", f"finding {number}".encode()) for number in range(2 * MAX_OPENED)]
+    answer, place = person.artefact(case_id, "answer", b'{"text": "the one answer"}')
+    events = [cases.rewritten(opened, principal=opened["principal"] | {"subject": person.subject})]
+    add_submission(events[0])
+    found = FindingsReady(findings=tuple(artefact for artefact, _ in kept))
+    places = {artefact.sha256: where for artefact, where in kept}
+    events.append(cases.follow(events[0], found, "well_data", node_to="router", storage_refs=places))
+    drafted = AnswerDrafted(answer=answer, cites=("F1",))
+    more: dict[str, Any] = {"node_to": "router", "storage_refs": {answer.sha256: place}, "model_call": cases.CALL}
+    events.append(cases.follow(events[1], drafted, "drafter", **more))
+    await console.log.record(cases.bodies(events))
+    with visiting(console.app, console.views, "auditor") as visitor:
+        page = (await visitor.post(f"/cases/{case_id}/steps/{events[-1]['event_id']}", reason="complaint")).text
+    assert "the one answer" in page
+    assert page.count("bytes that are no text") == MAX_OPENED - 1
+    assert "The case&#39;s page opens the others." in page or "The case's page opens the others." in page
 
 
 async def test_step_of_another_case_or_without_a_model_is_not_found(console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -118,3 +119,18 @@ def test_invalid_pack_is_refused_and_names_the_field(tmp_path: Path, old: str, n
     assert old in SOURCE
     with pytest.raises(PackError, match=named):
         load_pack(written(tmp_path, SOURCE.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    "term", ["Garnish", "COURT", "cøurt", "law-suit", "*", "", " sue", "sue ", "a||b", "sue  you", "*sue"]
+)
+def test_pack_with_a_term_that_no_text_could_match_is_refused(tmp_path: Path, term: str) -> None:
+    path = written(tmp_path, SOURCE.replace('"litigious"', json.dumps(term, ensure_ascii=False)))
+    with pytest.raises(PackError, match="lexicon"):
+        load_pack(path)
+
+
+@pytest.mark.parametrize("opening", ["[", "{a=", "[{a="])
+def test_pack_that_nests_without_end_is_refused(tmp_path: Path, opening: str) -> None:
+    with pytest.raises(PackError, match="pack"):
+        load_pack(written(tmp_path, "x = " + opening * 5_000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -26,10 +27,19 @@ class Wire:
 
     url: str = ""
     heads: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    body: bytes = json.dumps({"embedding": [1.0] + [0.0] * (DIMENSIONS - 1), "inputTextTokenCount": 3}).encode()
+    missing: int = 0
+    """How many bytes the answer's head says that never come."""
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.heads.append((request.path, dict(request.headers)))
-        return web.json_response({"embedding": [1.0] + [0.0] * (DIMENSIONS - 1), "inputTextTokenCount": 3})
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response.content_length = len(self.body) + self.missing
+        await response.prepare(request)
+        await response.write(self.body)
+        if self.missing and request.transport is not None:
+            request.transport.close()
+        return response
 
     @property
     def signed_as(self) -> list[str]:
@@ -94,3 +104,25 @@ async def test_embeddings_of_the_simulator_need_no_credentials_of_ones_own(
         monkeypatch.setenv(name, value)
     assert await embed(ModelSettings(bedrock_region="us-east-1", bedrock_endpoint_url=wire.url)) is not None
     assert wire.signed_as == ["EMULATOR us-east-1 bedrock"]
+
+
+@pytest.mark.parametrize(
+    ("body", "missing"),
+    [
+        (b"", 0), (b"<html>", 0), (b"null", 0), (b"[" * 5_000, 0), (b'{"embedding": "' + b"1" * DIMENSIONS + b'"', 0),
+        (json.dumps({"embedding": [None] * DIMENSIONS}).encode(), 0),
+        (json.dumps({"embedding": [[1.0]] * DIMENSIONS}).encode(), 0),
+        (json.dumps({"embedding": [float("nan")] * DIMENSIONS}).encode(), 0),
+        (json.dumps({"embedding": [float("inf")] + [0.0] * (DIMENSIONS - 1)}).encode(), 0),
+        (json.dumps({"embedding": [10**400] * DIMENSIONS}).encode(), 0),
+        (json.dumps({"embedding": [1.0] * (DIMENSIONS - 1)}).encode(), 0), (b'{"embedding": [1.0', 500),
+        (Wire.body, 500),
+    ],
+)  # fmt: skip
+async def test_answer_that_is_no_vector_leaves_memory_to_words(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, body: bytes, missing: int
+) -> None:
+    for name, value in EMULATOR.items():
+        monkeypatch.setenv(name, value)
+    wire.body, wire.missing = body, missing
+    assert await embed(ModelSettings(bedrock_region="us-east-1", bedrock_endpoint_url=wire.url)) is None

@@ -14,8 +14,10 @@ from opentelemetry.semconv.attributes import error_attributes
 from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import StatusCode
 
-from latency_failover import FailoverDecision, ModelAttempt
+from latency_failover import FailoverDecision, FailoverModel, ModelAttempt
+from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.models import gen_ai_names
+from switchyard.runtime.models.clients import model_budget
 from switchyard.runtime.models.gen_ai_names import (
     AGENT,
     DURATION_METRIC,
@@ -27,6 +29,8 @@ from switchyard.runtime.models.gen_ai_names import (
     TOKENS_METRIC,
 )
 from switchyard.runtime.models.model_spans import TracedDecisions
+from tests.unit.latency_failover.scripted import NO_TOOLS, PROMPT, ScriptedModel, answers
+from tests.unit.runtime.test_model_budget import task
 
 END_NS = 1_000_000_000_000
 FAILED_OVER = FailoverDecision(
@@ -106,6 +110,40 @@ def test_failover_is_a_span_with_one_below_it_for_each_attempt(monkeypatch: pyte
     assert isinstance(duration, HistogramDataPoint)
     assert 0.64 in duration.explicit_bounds
     assert {each.span_id for each in duration.exemplars} == {call.context.span_id}
+
+
+async def test_run_of_an_agent_is_a_span_above_its_calls_with_an_errors_code_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spans, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr("opentelemetry.trace.get_tracer", provider.get_tracer)
+    asked = task()
+    model = FailoverModel(ScriptedModel("a", answers(first_after=0)), None)
+
+    async def run(error: Exception | None = None) -> None:
+        async with model_budget(model, asked, margin_ms=0):
+            await model.request(PROMPT, None, NO_TOOLS)
+            if error is not None:
+                raise error
+
+    await run()
+    named = {span.name.split()[0]: span for span in spans.get_finished_spans()}
+    agent, call = named["invoke_agent"], named["chat"]
+    assert (call.parent and call.parent.span_id) == agent.context.span_id
+    found = {name: value for name, value in (agent.attributes or {}).items() if not name.startswith("failover.")}
+    assert found == {
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.agent.name": asked.envelope.node_to,
+        "gen_ai.conversation.id": asked.envelope.session_id,
+        "session.id": asked.envelope.session_id,
+    }
+    spans.clear()
+    with pytest.raises(PermanentTaskError):
+        await run(PermanentTaskError("bad_output", "the model wrote: my secret"))
+    *_, agent = spans.get_finished_spans()
+    assert (agent.status.description, list(agent.events)) == ("bad_output", [])
+    assert not any("secret" in span.to_json() for span in spans.get_finished_spans())
 
 
 def test_names_are_those_of_the_pinned_conventions() -> None:

@@ -25,6 +25,8 @@ from switchyard_client import (
     TemporarilyUnavailable,
     TooManyRequests,
     Unreachable,
+    WebhookInvalid,
+    verify_webhook,
 )
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
@@ -218,3 +220,26 @@ def test_stream_of_the_client_that_awaits_is_resumed_too(monkeypatch: pytest.Mon
     assert asyncio.run(follow()) == [1, 2]
     assert asked == [None, "1"]
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 5_000, b"1" * 5_000, b'{"code": 1}', b'["code"]', b"\xff"])
+@pytest.mark.parametrize("status", [200, 401, 429, 500])
+def test_answer_of_a_proxy_is_an_error_of_the_client(pauses: list[float], status: int, body: bytes) -> None:
+    with pytest.raises(SwitchyardError):
+        client(lambda _: httpx2.Response(status, content=body)).case("c")
+
+
+@pytest.mark.parametrize("data", ["", "{", "[" * 5_000, "1", "null", "{}", '{"position": "x"}', "[]"])
+def test_event_that_cannot_be_read_is_an_error_of_the_client(pauses: list[float], data: str) -> None:
+    body = f"id: 1\nevent: transition\ndata: {data}\n\n".encode()
+    with pytest.raises(SwitchyardError):
+        list(client(lambda _: httpx2.Response(200, content=body)).events("c"))
+
+
+@pytest.mark.parametrize("at", ["9" * 400, "-" + "9" * 400, "9" * 5_000, "1e400", "\udcff", "nan", ""])
+@pytest.mark.parametrize("signature", ["v1,x", "\udcff", ""])
+def test_webhook_with_headers_of_anything_is_invalid(at: str, signature: str) -> None:
+    headers = {"webhook-id": "\udcff", "webhook-timestamp": at, "webhook-signature": signature}
+    for now in (None, 0.0):
+        with pytest.raises(WebhookInvalid):
+            verify_webhook(headers, b"{}", "whsec_AAAA", now=now)

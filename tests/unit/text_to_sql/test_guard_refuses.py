@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
 
 import pytest
 
@@ -273,3 +275,33 @@ def test_too_costly_query_is_refused(sql: str, schema: Schema) -> None:
 @pytest.mark.parametrize("sql", params(HIDDEN))
 def test_unlisted_column_is_refused_in_any_clause(sql: str, schema: Schema) -> None:
     assert rejection(sql, schema).code == "sql_unknown_column"
+
+
+@pytest.mark.parametrize("leaf", ["1", "hours", "cause"])
+@pytest.mark.parametrize(
+    "doubled",
+    [
+        "c + c",
+        "c || c",
+        "c / c",
+        "COALESCE(c, c)",
+        "GREATEST(c, c)",
+        "IFF(c = c, c, c)",
+        "CASE WHEN c = c THEN c ELSE c END",
+    ],
+)
+@pytest.mark.parametrize("end", ["SELECT c FROM q29", "SELECT COUNT(*) FROM q29 a JOIN q29 b ON a.c = b.c"])
+def test_ctes_that_double_an_expression_thirty_times_are_checked_at_once(
+    schema: Schema, leaf: str, doubled: str, end: str
+) -> None:
+    steps = "".join(f", q{n} AS (SELECT {doubled} AS c FROM q{n - 1})" for n in range(1, 30))
+    started = time.process_time()
+    with contextlib.suppress(UnsafeQuery):
+        guard_query(f"WITH q0 AS (SELECT {leaf} AS c FROM downtime){steps} {end}", schema)
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("text", ["'\ud800'", '"\udfff"', "'a' AS \"\U0001f600\udc00\"", "'\x07'"])
+def test_text_that_no_encoding_holds_is_refused(schema: Schema, text: str) -> None:
+    with pytest.raises(UnsafeQuery, match="control character"):
+        guard_query(f"SELECT {text} FROM wells", schema)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
 
 from services.specialists.text_to_sql.schema import Schema, SchemaError, load_schema
+from services.specialists.text_to_sql.schema_import import ImportFailed, import_folder
 
 
 def test_measures_all_have_a_unit(schema: Schema) -> None:
@@ -54,3 +56,12 @@ def test_invalid_schema_file_is_explained(text: str, named: str, tmp_path: Path)
 def test_missing_schema_file_is_explained(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="switchyard schema import"):
         load_schema(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("start", [10, 30])
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 20, b"\x00" * 20])
+def test_damaged_gzip_file_is_refused_by_name(tmp_path: Path, start: int, damage: bytes) -> None:
+    whole = gzip.compress(b"A_ID,B\n" + b"".join(b"%d,%d\n" % (n, n * 7_919) for n in range(200)))
+    (tmp_path / "t.csv.gz").write_bytes(whole[:start] + damage + whole[start + len(damage) :] * bool(damage))
+    with pytest.raises(ImportFailed, match=r"t\.csv\.gz"):
+        import_folder(tmp_path, database="D", namespace="N")

@@ -39,7 +39,7 @@ def test_production_is_read_with_its_lines() -> None:
         ("30-015-90001,2025-13,1,1,1,1", "PRODUCTION_MONTH", "expected YYYY-MM-DD"),
         ("30-015-90001,0025-01-01,1,1,1,1", "PRODUCTION_MONTH", "year from 1900"),
         ("30-015-90001,2025-01,-1,1,1,1", "OIL_BBL", "at least 0"),
-        ("30-015-90001,2025-01,nan,1,1,1", "OIL_BBL", "at least 0"),
+        ("30-015-90001,2025-01,nan,1,1,1", "OIL_BBL", "expected a number"),
         ("30-015-90001,2025-01,1e400,1,1,1", "OIL_BBL", "at least 0"),
         ("30-015-90001,2025-01,three,1,1,1", "OIL_BBL", "expected a number"),
         ("30-015-90001,2025-02,1,1,1,29", "DAYS_ON", "the month has 28 days"),
@@ -220,3 +220,21 @@ def test_las_that_cannot_be_trusted_is_refused_with_the_reason(data: bytes, reas
     with pytest.raises(FileRefused) as refused:
         parse_las(data)
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["1_0", "1_000.5", "\u0661\u0662", "\uff11\uff12", "inf", "1e9999", "0x10", "1,5", "- 1", "\u0661e1"]
+)
+def test_number_that_only_python_reads_is_refused(text: str) -> None:
+    found = parse_csv(csv_of("API_NUMBER,PRODUCTION_MONTH,OIL_BBL", f'30-015-90001,2025-01,"{text}"'))
+    assert [row.field for row in found.refused] == ["OIL_BBL"]
+    assert found.records == []
+
+
+@pytest.mark.parametrize(
+    "column", ["FIELD", "FORMATION", "COUNTY", "STATE", "OPERATOR", "PAD", "LIFT_TYPE", "LEASE_ID"]
+)
+@pytest.mark.parametrize("text", ["a\x00b", "\u202ea", "x" * 201, "\ue000"])
+def test_text_that_no_table_or_page_shows_is_refused(column: str, text: str) -> None:
+    found = parse_csv(csv_of(f"API_NUMBER,WELL_NAME,BASIN,{column}", f"30-015-90001,Cutbow 7H,DJ,{text}"))
+    assert [row.field for row in found.refused] == [column]

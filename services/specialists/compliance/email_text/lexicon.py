@@ -19,6 +19,10 @@ _LEET = {
 }  # fmt: skip
 _WORD = re.compile(r"[a-z0-9@$](?:[a-z0-9'@$!|+]*[a-z0-9@$|+])?")
 _INNER_MARK = re.compile(r"(?<=[a-z])[-_.*/](?=[a-z])")
+_MASKED = re.compile(r"(?<![a-z0-9])[a-z]+[*#][a-z]+(?![a-z0-9])")
+"""A word with a letter left out: `sc*mbag`."""
+_LOOKS_LIKE = (("rn", "m"), ("vv", "w"), ("cl", "d"), ("m", "rn"), ("d", "cl"))
+"""Pairs of letters that look like one, both ways: `clamage`, `gamishment`."""
 _LETTERS_APART = re.compile(r"(?<![a-z0-9])[a-z0-9](?:[ .\-_*/,]{1,3}[a-z0-9]){2,}(?![a-z0-9])")
 _RUN = re.compile(r"(.)\1{2,}")
 _MAX_FORMS = 24
@@ -65,11 +69,23 @@ def read_words(folded: str) -> FoldedWords:
         letters = re.sub(r"[^a-z0-9]", "", found[0])
         if any(each.isalpha() for each in letters):
             joined |= set(_pieces(letters))
+    for found in _MASKED.finditer(folded):
+        joined |= {re.sub("[*#]", vowel, found[0]) for vowel in "aeiouy"}
     joined |= {one + other for one, other in pairwise(plain) if len(one) + len(other) >= _LEAST_SPLIT}
     return FoldedWords(
         tuple(tuple((word, word_forms(word)) for word in words) for words in readings),
         frozenset(form for word in joined if len(word) <= _MAX_LEMMA for form in word_forms(word)),
     )
+
+
+def _unlike(word: str) -> Iterator[str]:
+    """The word with pairs of letters as what they look like: each one alone, and all of a kind."""
+    for pair, alike in _LOOKS_LIKE:
+        pieces = word.split(pair)
+        if len(pieces) > 1:
+            yield alike.join(pieces)
+            for at in range(1, len(pieces)):
+                yield f"{pair.join(pieces[:at])}{alike}{pair.join(pieces[at:])}"
 
 
 def _pieces(letters: str) -> Iterator[str]:
@@ -94,8 +110,7 @@ def word_forms(word: str) -> frozenset[str]:
     for each in tuple(spelt):
         if _RUN.search(each):
             spelt |= {_RUN.sub(r"\1", each), _RUN.sub(r"\1\1", each)}
-        if "rn" in each or "vv" in each:
-            spelt.add(each.replace("rn", "m").replace("vv", "w"))
+        spelt |= set(_unlike(each))
     some = sorted(spelt)[:_MAX_FORMS]
     return frozenset(some) | {lemmatize(each, lang="en").casefold() for each in some if len(each) <= _MAX_LEMMA}
 

@@ -14,9 +14,11 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from services.specialists.compliance.email_text.style import INLINE_ELEMENTS, ComputedStyle, child_style
 
 _BLOCKS = frozenset({
-    "address", "article", "body", "br", "center", "div", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr",
-    "html", "li", "main", "ol", "p", "section", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+    "address", "body", "br", "center", "div", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr",
+    "html", "li", "main", "ol", "p", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
 })  # fmt: skip
+"""Without those within which the size of a heading differs from reader to reader, such as section."""
+
 _ELEMENTS = _BLOCKS | INLINE_ELEMENTS | {"head", "meta"}
 _ATTRIBUTES = frozenset({
     "align", "bgcolor", "border", "cellpadding", "cellspacing", "charset", "colspan", "content", "dir", "height",
@@ -123,7 +125,9 @@ class _Renderer:
             return
         if self.gap > _MAX_GAP_PX and self.letters:
             self.page.obstacles.append("text far below the text before it")
-        self.gap = 0.0
+        if any(map(str.isalnum, text)):
+            # A dot in every empty screen is no text that makes a reader go on.
+            self.gap = 0.0
         self.letters += len(text.strip())
         self.shown.append(text)
 

@@ -17,12 +17,16 @@ from services.specialists.compliance.email_text.markup import read_markup
 from services.specialists.compliance.pack import EmailRules
 
 _ADDRESS = re.compile(r"(?<![\w.:+%'-])[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
-_DOMAIN = re.compile(
-    r"(?<![\w@/.:-])(?:[a-z0-9-]+\.)+(?:app|biz|bank|cc|club|co|com|edu|gov|info|io|link|ly|me|net|online|org|page|"
-    r"pay|ru|shop|site|to|top|tv|uk|us|xyz)(?![\w@.-]*@)(?:/[^\s<>\"']*)?(?![\w-])",
-    re.IGNORECASE,
+_COMMON = (
+    "app|biz|bank|cc|club|co|com|edu|gov|info|io|link|ly|me|net|online|org|page|pay|ru|shop|site|to|top|tv|uk|us|xyz"
 )
-"""Text that mail readers turn into a link."""
+_DOMAIN = re.compile(
+    rf"(?<![\w@/.:-])(?:[A-Za-z0-9-]+\.)+(?:(?i:{_COMMON})|[a-z]{{2,24}}|[A-Z]{{3,24}})"
+    r"(?![\w@.-]*@)(?:/[^\s<>\"']*)?(?![\w-])"
+)
+"""Text that mail readers turn into a link. Domains end in more than a thousand words: any that is not capitalised, as
+the first word of a sentence would be, counts as one."""
+_SPELT_DOMAIN = re.compile(rf"(?i)\b([a-z0-9-]+)\s*[(\[]?\s*\bdot\b\s*[)\]]?\s*({_COMMON})\b")
 
 _MAX_HEADERS = 100
 _MAX_HEADER = 4_000
@@ -109,7 +113,7 @@ def read_message(raw: bytes, rules: EmailRules) -> ParsedEmail:
     subject, subject_obstacles = _bounded("subject", _single_header(headers, "subject"), rules)
     obstacles += [*header_obstacles, *part_obstacles, *page.obstacles, *text_obstacles, *html_obstacles]
     obstacles += [*hidden_obstacles, *subject_obstacles]
-    if re.search(r"(?:\n[^\S\n]*){9,}\S", text) or re.search("\u00a0{60}", page.text):
+    if re.search(r"(?:\n[^\w\n]*){9,}\w", text) or re.search("\u00a0{60}", page.text):
         obstacles.append("text far below the text before it")
     if re.search(r"[^\S\n]{60}", text):
         obstacles.append("text far to the right")
@@ -170,7 +174,9 @@ def _links(shown: str, *hidden: str) -> tuple[str, ...]:
     found = [*hidden, *URL.findall(shown)]
     rest = URL.sub(" ", shown)
     found += [f"mailto:{address}" for address in _ADDRESS.findall(rest)]
-    found += [f"https://{each[0]}" for each in _DOMAIN.finditer(_ADDRESS.sub(" ", rest))]
+    rest = _ADDRESS.sub(" ", rest)
+    found += [f"https://{each[0]}" for each in _DOMAIN.finditer(rest)]
+    found += [f"https://{each[1]}.{each[2]}" for each in _SPELT_DOMAIN.finditer(rest)]
     return tuple(dict.fromkeys(link.rstrip(".,;:!?)'") for link in found))
 
 

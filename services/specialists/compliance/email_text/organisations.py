@@ -23,6 +23,8 @@ _BY_ROLE = re.compile(
 _NOT_NAMES = frozenset(
     {"We", "You", "Us", "The", "Your", "This", "If", "I", "A", "An", "Or", "Please", "Write", "Call"}
 )
+_LEGAL_FORM = re.compile(r",? (?:Inc|LLC|L\.L\.C|LLP|Ltd|PLLC|Corp|Corporation|N\.A)\.?$")
+"""May be left out of a name: "the Harborline Recovery team"."""
 _KNOWN = "\u00a7"
 """Replaces a known name; it occurs in no name."""
 
@@ -30,7 +32,8 @@ _KNOWN = "\u00a7"
 def unknown_organisations(text: str, known: Iterable[str]) -> tuple[str, ...]:
     """Names that look like an organisation, or follow words such as "owed to", and are not `known`."""
     left = normalize_text(text)
-    for name in sorted({normalize_text(each) for each in known}, key=len, reverse=True):
+    names = {normalize_text(each) for each in known}
+    for name in sorted(names | {_LEGAL_FORM.sub("", each) for each in names}, key=len, reverse=True):
         left = re.sub(rf"(?<!\w){re.escape(name.rstrip('.'))}\.?(?!\w)", _KNOWN, left, flags=re.IGNORECASE)
     found = [each[0] for each in _BY_KIND.finditer(left)]
     found += [each[1].strip() for each in _BY_ROLE.finditer(left) if each[1].split()[0].rstrip(".,'") not in _NOT_NAMES]

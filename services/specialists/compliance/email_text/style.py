@@ -23,8 +23,8 @@ _LINK_COLOURS: tuple[_Rgb, ...] = ((0.0, 0.0, 238 / 255), (85 / 255, 26 / 255, 1
 _MIN_CONTRAST = 4.5
 """Contrast of text and background: WCAG 2.2, success criterion 1.4.3."""
 
-_MIN_ROOM = 100.0
-"""Pixels in a line, of the 600 of an email: less leaves no room for words."""
+_MIN_ROOM, _MIN_ROOM_EM = 100.0, 6.0
+"""Room in a line, of the 600 pixels of an email: less leaves no room for words, which then lie over what is beside."""
 
 _MAX_FONT, _MAX_LINE = 72.0, 120.0
 _MAX_WIDTH = 800.0
@@ -33,7 +33,6 @@ _MAX_WIDTH = 800.0
 _MAX_INLINE_PADDING = 16.0
 INLINE_ELEMENTS = frozenset({"a", "b", "em", "i", "small", "span", "strong", "u"})
 
-_OPAQUE = 0.99
 _PX = {"px": 1.0, "pt": 4 / 3}
 _SIZES = {
     "xx-small": 9.0, "x-small": 10.0, "small": 13.0, "medium": 16.0, "large": 18.0, "x-large": 24.0, "xx-large": 32.0,
@@ -43,10 +42,10 @@ _SIZE_OF = {"small": 5 / 6, "h1": 2.0, "h2": 1.5, "h3": 1.17, "h5": 0.83, "h6": 
 
 _FAMILIES = frozenset({
     "-apple-system", "arial", "arial black", "blinkmacsystemfont", "calibri", "cambria", "cantarell", "consolas",
-    "courier", "courier new", "fira sans", "garamond", "geneva", "georgia", "helvetica", "helvetica neue", "inherit",
-    "inter", "lato", "lucida grande", "lucida sans", "lucida sans unicode", "monospace", "montserrat", "open sans",
-    "oxygen", "palatino", "palatino linotype", "roboto", "sans-serif", "segoe ui", "serif", "source sans pro",
-    "system-ui", "tahoma", "times", "times new roman", "trebuchet ms", "ubuntu", "verdana",
+    "courier", "courier new", "fira sans", "garamond", "geneva", "georgia", "helvetica", "helvetica neue", "inter",
+    "lato", "lucida grande", "lucida sans", "lucida sans unicode", "monospace", "montserrat", "open sans", "oxygen",
+    "palatino", "palatino linotype", "roboto", "sans-serif", "segoe ui", "serif", "source sans pro", "system-ui",
+    "tahoma", "times", "times new roman", "trebuchet ms", "ubuntu", "verdana",
 })  # fmt: skip
 """Fonts in which a letter looks like itself."""
 
@@ -81,7 +80,8 @@ _HARMLESS: dict[str, re.Pattern[str]] = {
 """Properties with the values that change nothing about what can be read."""
 
 _NOTHING = re.compile("(?!)")
-_FONT_WORD = re.compile("normal|italic|bold|bolder|lighter|small-caps|[1-9]00")
+_FONT_WORDS = tuple(map(re.compile, ("italic", "small-caps", "bold|bolder|lighter|[1-9]00")))
+"""What may come before the size in `font` beside `normal`: one of each kind, or the declaration is invalid."""
 _SHOWN = frozenset({"block", "inline", "inline-block", "table", "table-row", "table-cell", "list-item"})
 _SIDES = re.compile(r"(?:margin|padding|border)(?:-(top|bottom|left|right))?(?:-width)?")
 _DECORATION = frozenset({
@@ -138,7 +138,7 @@ class ComputedStyle:
             (self.font > _MAX_FONT or line > _MAX_LINE, "text too large to be read"),
             (line < 0.95 * self.font, "lines that lie over each other"),
             (faint, "text that hardly differs from its background"),
-            (self.room < _MIN_ROOM, "a width that leaves no room for text"),
+            (self.room < max(_MIN_ROOM, _MIN_ROOM_EM * self.font), "a width that leaves no room for text"),
         )
         return next((why for fails, why in checks if fails), None)
 
@@ -179,7 +179,9 @@ def _presented(style: ComputedStyle, attributes: dict[str, str | None]) -> tuple
         style = replace(style, above=style.above + float(number[1])) if number else style
         unknown += [] if number else ["the attribute height"]
     if (colour := attributes.get("bgcolor")) is not None:
-        given = _opaque_colour(tinycss2.parse_component_value_list(colour))
+        # The attribute has no functions: mail readers make another colour of the letters of `rgb(…)`.
+        tokens = tinycss2.parse_component_value_list(colour)
+        given = _opaque_colour(tokens) if all(token.type in {"hash", "ident"} for token in tokens) else None
         style = replace(style, painted=given)
         unknown += [] if given else ["the attribute bgcolor"]
     for name in {"border", "cellpadding", "cellspacing"} & attributes.keys():
@@ -244,7 +246,7 @@ def _visibility(style: ComputedStyle, _: ComputedStyle, values: list[Any]) -> Co
 
 
 def _opacity(style: ComputedStyle, _: ComputedStyle, values: list[Any]) -> ComputedStyle:
-    opaque = len(values) == 1 and values[0].type in {"number", "percentage"} and _number(values[0]) >= _OPAQUE
+    opaque = len(values) == 1 and values[0].type in {"number", "percentage"} and _number(values[0]) >= 1
     return style if opaque else style.hidden_by("an element that is not opaque")
 
 
@@ -254,15 +256,19 @@ def _colour(style: ComputedStyle, parent: ComputedStyle, values: list[Any]) -> C
     return replace(style, colours=known) if known else None
 
 
-def _background(style: ComputedStyle, _: ComputedStyle, values: list[Any]) -> ComputedStyle | None:
-    if _keyword(values) in {"transparent", "none"}:
+def _background(style: ComputedStyle, parent: ComputedStyle, values: list[Any]) -> ComputedStyle | None:
+    return replace(style, painted=None) if _keyword(values) == "none" else _background_color(style, parent, values)
+
+
+def _background_color(style: ComputedStyle, _: ComputedStyle, values: list[Any]) -> ComputedStyle | None:
+    if _keyword(values) == "transparent":
         return replace(style, painted=None)
     colour = _opaque_colour(values)
     return None if colour is None else replace(style, painted=colour)
 
 
 def _font_family(style: ComputedStyle, _: ComputedStyle, values: list[Any]) -> ComputedStyle | None:
-    return style if _families_known(values) else None
+    return style if _keyword(values) == "inherit" or _families_known(values) else None
 
 
 def _own_width(style: ComputedStyle, _: ComputedStyle, values: list[Any]) -> ComputedStyle | None:
@@ -291,22 +297,26 @@ def _opaque_colour(tokens: list[Any]) -> _Rgb | None:
 
 
 def _families_known(values: list[Any]) -> bool:
-    names, name = [], ""
+    families: list[list[Any]] = [[]]
     for token in values:
         if token.type == "literal" and token.value == ",":
-            names.append(name)
-            name = ""
-        elif token.type in {"ident", "string"}:
-            name = f"{name} {token.value}".strip().lower()
+            families.append([])
         else:
-            return False
-    return all(each in _FAMILIES for each in [*names, name])
+            families[-1].append(token)
+    return all(_family(each) in _FAMILIES for each in families)
+
+
+def _family(tokens: list[Any]) -> str:
+    """The name of one family: one string, or words."""
+    if len(tokens) == 1 and tokens[0].type == "string":
+        return str(tokens[0].value).lower()
+    return " ".join(token.lower_value if token.type == "ident" else "?" for token in tokens)
 
 
 def _font(style: ComputedStyle, parent: ComputedStyle, values: list[Any]) -> ComputedStyle | None:
     """The shorthand: style and weight, size, perhaps a line height, families."""
     at = next((n for n, token in enumerate(values) if token.type in {"dimension", "percentage"}), None)
-    if at is None or not all(_FONT_WORD.fullmatch(token.serialize().lower()) for token in values[:at]):
+    if at is None or not _font_words_valid([token.serialize().lower() for token in values[:at]]):
         return None
     given = _font_size(replace(style, line=None, line_factor=1.2), parent, values[at : at + 1])
     rest = values[at + 1 :]
@@ -314,6 +324,11 @@ def _font(style: ComputedStyle, parent: ComputedStyle, values: list[Any]) -> Com
         given, rest = _line_height(given, parent, rest[1:2]), rest[2:]
     # Without families the whole declaration is invalid, and so what it says does not count.
     return given if given is not None and rest and _families_known(rest) else None
+
+
+def _font_words_valid(words: list[str]) -> bool:
+    kinds = [next((kind for kind in _FONT_WORDS if kind.fullmatch(word)), None) for word in words if word != "normal"]
+    return len(words) <= 4 and None not in kinds and len(set(kinds)) == len(kinds)
 
 
 def _font_size(style: ComputedStyle, parent: ComputedStyle, values: list[Any]) -> ComputedStyle | None:
@@ -384,7 +399,7 @@ def _spaced(style: ComputedStyle, name: str, values: list[Any]) -> ComputedStyle
 
 _COMPUTED: dict[str, Callable[[ComputedStyle, ComputedStyle, list[Any]], ComputedStyle | None]] = {
     "background": _background,
-    "background-color": _background,
+    "background-color": _background_color,
     "border-spacing": _border_spacing,
     "color": _colour,
     "display": _display,

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import math
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
@@ -23,6 +24,8 @@ MAX_FILE_BYTES = 200_000_000
 MAX_MONTHLY = 10_000_000.0
 """A larger monthly volume of one well is an error of the unit or the column."""
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
+"""A number as files write it. Python reads more: 1_0 and digits of other scripts, which are errors of the file."""
 STATUSES = ("producing", "shut_in", "plugged", "drilling")
 BASES = ("measured", "reported", "allocated")
 
@@ -153,7 +156,7 @@ def _read_well(row: Mapping[str, str], units: Mapping[str, tuple[str, float]]) -
         "name": _required(row, "WELL_NAME"),
         "basin": _required(row, "BASIN"),
         "status": status,
-        "lease": row.get("LEASE_ID") or None,
+        "lease": _optional(row, "LEASE_ID"),
         "first_production": _day(row, "FIRST_PRODUCTION_DATE"),
         "spud_date": _day(row, "SPUD_DATE"),
         "completed_on": _day(row, "COMPLETION_DATE"),
@@ -162,7 +165,7 @@ def _read_well(row: Mapping[str, str], units: Mapping[str, tuple[str, float]]) -
         "stages": _number(row, "STAGES", high=1_000),
     }
     for name in ("field", "formation", "county", "state", "operator", "pad", "lift_type"):
-        record[name] = row.get(name.upper()) or None
+        record[name] = _optional(row, name.upper())
     for name in ("lateral_length_ft", "perforated_top_ft", "perforated_base_ft", "proppant_lb"):
         record[name] = None
     return record | _measured(row, units), number.well
@@ -204,7 +207,7 @@ def _read_downtime(row: Mapping[str, str], units: Mapping[str, tuple[str, float]
         raise _Bad("STARTED_AT", "is missing")
     if ended is not None and ended < started:
         raise _Bad("ENDED_AT", "is before STARTED_AT")
-    outage = row.get("DOWNTIME_ID") or f"{number.well} {started:%Y-%m-%dT%H:%M:%S}"
+    outage = _optional(row, "DOWNTIME_ID") or f"{number.well} {started:%Y-%m-%dT%H:%M:%S}"
     record = {
         "outage_id": outage,
         "api": number.well,
@@ -239,6 +242,10 @@ def _required(row: Mapping[str, str], name: str) -> str:
     if not value or len(value) > 200 or not value.isprintable():
         raise _Bad(name, "is missing" if not value else "is longer than 200 characters or not printable")
     return value
+
+
+def _optional(row: Mapping[str, str], name: str) -> str | None:
+    return _required(row, name) if row.get(name) else None
 
 
 def _month(row: Mapping[str, str]) -> date:
@@ -280,10 +287,9 @@ def _number(row: Mapping[str, str], name: str, *, low: float = 0.0, high: float 
     text = row.get(name, "")
     if not text:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        raise _Bad(name, f"is {text[:30]!r}: expected a number") from None
+    if not _NUMBER.fullmatch(text):
+        raise _Bad(name, f"is {text[:30]!r}: expected a number")
+    value = float(text)
     if not math.isfinite(value) or not low <= value <= high:
         raise _Bad(name, f"is {text[:30]}: expected a number {_range(low, high)}")
     return value

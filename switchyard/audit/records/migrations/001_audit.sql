@@ -73,7 +73,7 @@ create table transition (
   parents         text[] not null,
   transcript_hash text not null,
   playbook_version text not null,
-  code_version    text,
+  bundle          text,
   prompt_version  text,
   model_id        text,
   latency_ms      bigint,
@@ -130,7 +130,7 @@ comment on column transition.parents is 'transcript_hash of each event that caus
 comment on column transition.transcript_hash is
   'The event''s digest: SHA-256, in hex, over the RFC 8785 form of the event without digest, occurred_at, trace, storage_refs and state_seal. It covers the parents'' digests, so a case is a hash chain.';
 comment on column transition.playbook_version is 'The playbook version that the case is pinned to.';
-comment on column transition.code_version is 'Revision of the producer''s code; null if the event does not have it.';
+comment on column transition.bundle is 'Digest of the configuration bundle of the agent that emitted the event, its code''s revision included; null if no agent did.';
 comment on column transition.prompt_version is 'Version of the prompt that the model was given; null without a model call.';
 comment on column transition.model_id is 'The model that answered; null without a model call.';
 comment on column transition.latency_ms is 'How long the model call took, in milliseconds; null without a model call.';
@@ -680,8 +680,8 @@ begin
   insert into partition_drop (partition_name, cases, events) values (name, cases, events);
   execute format('alter table transition detach partition %I', name);
   execute format('drop table %I', name);
-  delete from case_fact where opened_on >= month and opened_on < month + interval '1 month';
-  delete from step_fact where opened_on >= month and opened_on < month + interval '1 month';
+  delete from case_figures where opened_on >= month and opened_on < month + interval '1 month';
+  delete from step_figures where opened_on >= month and opened_on < month + interval '1 month';
   return 'dropped';
 end
 $$;
@@ -1007,7 +1007,7 @@ comment on column goal_success.success_bp is 'Share of reached in all cases that
 
 -- What dashboards read, so that a month of a large log is one short read: numbers from the bodies, one row per case and one
 -- per step. The audit process keeps them; they are no evidence, and can be made again from the log.
-create table case_fact (
+create table case_figures (
   opened_on     date not null,
   case_id       uuid not null,
   tenant        text not null,
@@ -1019,17 +1019,17 @@ create table case_fact (
   duration_ms   bigint,
   primary key (opened_on, case_id)
 );
-comment on table case_fact is 'One row per case, by its latest event that has a log index.';
-comment on column case_fact.opened_on is 'As in transition.';
-comment on column case_fact.case_id is 'As in transition.';
-comment on column case_fact.tenant is 'As in transition.';
-comment on column case_fact.playbook is 'Without its version; none for a rejected submission.';
-comment on column case_fact.case_deadline is 'As in transition.';
-comment on column case_fact.closed is 'Whether it has more endings than retries.';
-comment on column case_fact.outcome is 'Of its latest ending; null while it is open.';
-comment on column case_fact.thumb is 'The latest feedback.';
-comment on column case_fact.duration_ms is 'From its first event to its latest ending; null without one.';
-create table step_fact (
+comment on table case_figures is 'One row per case, by its latest event that has a log index.';
+comment on column case_figures.opened_on is 'As in transition.';
+comment on column case_figures.case_id is 'As in transition.';
+comment on column case_figures.tenant is 'As in transition.';
+comment on column case_figures.playbook is 'Without its version; none for a rejected submission.';
+comment on column case_figures.case_deadline is 'As in transition.';
+comment on column case_figures.closed is 'Whether it has more endings than retries.';
+comment on column case_figures.outcome is 'Of its latest ending; null while it is open.';
+comment on column case_figures.thumb is 'The latest feedback.';
+comment on column case_figures.duration_ms is 'From its first event to its latest ending; null without one.';
+create table step_figures (
   opened_on     date not null,
   case_id       uuid not null,
   event_id      uuid not null,
@@ -1047,34 +1047,34 @@ create table step_fact (
   lost_tokens   bigint not null,
   primary key (opened_on, case_id, event_id)
 );
-comment on table step_fact is 'One row per event that answers a command, or carries a model call.';
-comment on column step_fact.opened_on is 'As in transition.';
-comment on column step_fact.case_id is 'As in transition.';
-comment on column step_fact.event_id is 'As in transition.';
-comment on column step_fact.tenant is 'As in transition.';
-comment on column step_fact.session_id is 'As in transition.';
-comment on column step_fact.agent is 'The service that emitted the event.';
-comment on column step_fact.step_ms is 'From the command to the event; null where a model was called without a command.';
-comment on column step_fact.model_id is 'As in transition.';
-comment on column step_fact.vendor is 'Of the model that answered.';
-comment on column step_fact.role is 'primary or fallback.';
-comment on column step_fact.reason is 'Why this model answered.';
-comment on column step_fact.left_vendor is 'The primary''s vendor, where a fallback answered; null if it was not called at all.';
-comment on column step_fact.input_tokens is 'Tokens that the answering model read.';
-comment on column step_fact.output_tokens is 'Tokens that the answering model wrote.';
-comment on column step_fact.lost_tokens is 'Tokens of calls whose answer was not used.';
-create table fact_cursor (
+comment on table step_figures is 'One row per event that answers a command, or carries a model call.';
+comment on column step_figures.opened_on is 'As in transition.';
+comment on column step_figures.case_id is 'As in transition.';
+comment on column step_figures.event_id is 'As in transition.';
+comment on column step_figures.tenant is 'As in transition.';
+comment on column step_figures.session_id is 'As in transition.';
+comment on column step_figures.agent is 'The service that emitted the event.';
+comment on column step_figures.step_ms is 'From the command to the event; null where a model was called without a command.';
+comment on column step_figures.model_id is 'As in transition.';
+comment on column step_figures.vendor is 'Of the model that answered.';
+comment on column step_figures.role is 'primary or fallback.';
+comment on column step_figures.reason is 'Why this model answered.';
+comment on column step_figures.left_vendor is 'The primary''s vendor, where a fallback answered; null if it was not called at all.';
+comment on column step_figures.input_tokens is 'Tokens that the answering model read.';
+comment on column step_figures.output_tokens is 'Tokens that the answering model wrote.';
+comment on column step_figures.lost_tokens is 'Tokens of calls whose answer was not used.';
+create table figures_cursor (
   log_index    bigint not null,
   refreshed_at timestamptz not null default clock_timestamp(),
   only_row     boolean not null default true primary key check (only_row)
 );
-insert into fact_cursor (log_index) values (0);
-comment on table fact_cursor is 'How far facts have been made. Set to 0, they are made again from the log.';
-comment on column fact_cursor.log_index is 'The facts know every entry of the log up to this one.';
-comment on column fact_cursor.refreshed_at is 'When it was last set.';
-comment on column fact_cursor.only_row is 'There is one row.';
+insert into figures_cursor (log_index) values (0);
+comment on table figures_cursor is 'How far figures have been made. Set to 0, they are made again from the log.';
+comment on column figures_cursor.log_index is 'The figures know every entry of the log up to this one.';
+comment on column figures_cursor.refreshed_at is 'When it was last set.';
+comment on column figures_cursor.only_row is 'There is one row.';
 
-create function refresh_facts(most integer) returns bigint
+create function refresh_figures(most integer) returns bigint
 language plpgsql
 set search_path = audit, pg_temp
 as $$
@@ -1085,7 +1085,7 @@ declare
   ids   uuid[];
 begin
   -- One process at a time; another one has nothing to do.
-  select c.log_index into known from fact_cursor c for update skip locked;
+  select c.log_index into known from figures_cursor c for update skip locked;
   select max(e.log_index) into upto
   from (select log_index from log_entry where log_index > known order by log_index limit most) e;
   if upto is null then
@@ -1098,9 +1098,9 @@ begin
     from log_entry e join transition t on t.opened_on = e.opened_on and t.event_id = e.event_id
     where e.log_index > known and e.log_index <= upto
   ) c;
-  delete from case_fact f using unnest(days, ids) k (opened_on, case_id) where f.opened_on = k.opened_on and f.case_id = k.case_id;
-  delete from step_fact f using unnest(days, ids) k (opened_on, case_id) where f.opened_on = k.opened_on and f.case_id = k.case_id;
-  insert into case_fact
+  delete from case_figures f using unnest(days, ids) k (opened_on, case_id) where f.opened_on = k.opened_on and f.case_id = k.case_id;
+  delete from step_figures f using unnest(days, ids) k (opened_on, case_id) where f.opened_on = k.opened_on and f.case_id = k.case_id;
+  insert into case_figures
   select
     opened_on, case_id, tenant, playbook, case_deadline, closed, case when closed then last_outcome end, thumb,
     case when last_end > first_at then audit.milliseconds(first_at, last_end) end
@@ -1119,7 +1119,7 @@ begin
     -- As in goal_success: a chain without a playbook and without an outcome is no case.
     having min(t.playbook_version) <> 'none/0' or bool_or(t.outcome is not null)
   ) c;
-  insert into step_fact
+  insert into step_figures
   select
     t.opened_on, t.case_id, t.event_id, t.tenant, t.session_id, t.node_from,
     case when command.event_id is not null then audit.milliseconds(command.event_ts, t.event_ts) end, t.model_id, c.call ->> 'vendor', c.call ->> 'role', c.call ->> 'reason',
@@ -1142,12 +1142,12 @@ begin
   ) p on true
   where t.model_id is not null or command.event_id is not null
   on conflict do nothing;
-  update fact_cursor c set log_index = upto, refreshed_at = clock_timestamp();
+  update figures_cursor c set log_index = upto, refreshed_at = clock_timestamp();
   return upto - known;
 end
 $$;
-comment on function refresh_facts(integer) is 'Brings the facts up to so many more entries of the log; how many there were.';
-revoke execute on function refresh_facts(integer) from public;
+comment on function refresh_figures(integer) is 'Brings the figures up to so many more entries of the log; how many there were.';
+revoke execute on function refresh_figures(integer) from public;
 
 create function comment_pass_through_columns() returns void
 language plpgsql

@@ -105,7 +105,8 @@ begin
   then
     return null;
   end if;
-  return least(60, greatest(1, 60 - extract(epoch from at - minute.oldest)));
+  -- Who waits asks again within the minute, and so keeps its share.
+  return least(20, greatest(1, 60 - extract(epoch from at - minute.oldest)));
 end $$;
 
 create function reserve_at(

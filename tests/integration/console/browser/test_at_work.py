@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -184,7 +185,8 @@ async def test_prompt_and_answer_of_a_step_are_read_side_by_side(console: Consol
     await window.page.get_by_label("Reason, which is recorded").fill("complaint 4713")
     await window.page.get_by_role("button", name="Open what it was given and what it answered").click()
     await window.page.get_by_text("the secret of Ana Morales", exact=True).wait_for()
-    boxes = [await window.page.locator("h2", has_text=name).bounding_box() for name in ("Prompt", "Answer")]
+    headings = window.page.get_by_role("heading", level=2)
+    boxes = [await headings.filter(has_text=re.compile(f"^{name}")).bounding_box() for name in ("Prompt", "Answer")]
     assert boxes[0]
     assert boxes[1]
     assert boxes[0]["y"] == boxes[1]["y"]

@@ -7,11 +7,11 @@ from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
-FACTS_INTERVAL_S = 5.0
+FIGURES_INTERVAL_S = 5.0
 BATCH_ENTRIES = 2_000
 
 
-async def refresh_facts(pool: Pool, *, most: int = BATCH_ENTRIES) -> int:
+async def refresh_figures(pool: Pool, *, most: int = BATCH_ENTRIES) -> int:
     """Count every entry of the log that is new since the last time; how many there were. `pool` is the writer's.
 
     Raises `Unavailable`.

@@ -1,2 +1,0 @@
--- name: refresh
-select audit.refresh_facts($1)
