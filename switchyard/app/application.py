@@ -250,6 +250,8 @@ class App:
             _check(self.identity.process in described, f"the identity service {self.identity.process} is no process")
             strangers = sorted(self.identity.agents.keys() - self.cards.keys())
             _check(not strangers, f"agents that act on behalf of users, without a card: {strangers}")
+        unknown = sorted(self.what_if.keys() - self.cards.keys())
+        _check(not unknown, f"what-ifs of agents without a card: {unknown}")
         for process in self.processes:
             agent = process.node in self.cards
             _check(not (agent and (process.database or process.egress)), f"{process.node}: its card says that")

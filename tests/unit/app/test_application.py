@@ -97,6 +97,7 @@ def test_catalogue_with_an_unknown_node_is_rejected() -> None:
         ),
         ({"identity": IdentityDescriptor("echo", "", (), "role:", {"ghost": {}})}, r"without a card: \['ghost'\]"),
         ({"processes": (ProcessDescriptor("echo", "echo:run", database=True),)}, "its card says that"),
+        ({"what_if": {"ghost": "ghost:WHAT_IF"}}, r"what-ifs of agents without a card: \['ghost'\]"),
         ({"current": {"echo": "echo/2"}}, "not released"),
         ({"current": {}}, "TextSubmitted opens the playbook echo, which has no current version"),
         ({"outcomes": {}}, r"echo/1 has outcomes without a class: \['answered'\]"),

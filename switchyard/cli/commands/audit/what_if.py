@@ -12,7 +12,7 @@ import typer
 
 from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
-from switchyard.cli.app.errors import InvalidArgument
+from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.lazy import load_app
 from switchyard.cli.app.target import Env, Target, open_readable_target
 from switchyard.cli.app.what_if_models import WhatIfModels
@@ -149,7 +149,11 @@ def _plans(options: WhatIfOptions, models: WhatIfModels) -> dict[str, AgentPlan]
 
     if not (options.model or options.prompts or options.pack):
         return {}
-    known: dict[str, WhatIfAgent] = {name: load_reference(each) for name, each in load_app().what_if.items()}
+    try:
+        known: dict[str, WhatIfAgent] = {name: load_reference(each) for name, each in load_app().what_if.items()}
+    except ImportError as error:
+        missing = f"this installation cannot run agents: {error.name or error} is missing"
+        raise CommandFailed(missing, remedy="run it in a checkout") from error
     prompts = _read_prompts(options.prompts, known)
     if options.prompts and options.model is None:
         raise InvalidArgument("a prompt is tried on a model", remedy="name one with --model")
