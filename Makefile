@@ -87,13 +87,19 @@ keycloak-test: $(READY) ## Users of Keycloak at the ingress function (Docker; th
 	$(BIN)/python -m tests.keycloak
 	docker compose --profile keycloak rm --stop --force keycloak
 
+.PHONY: compose-traces
+compose-traces: export COMPOSE_PROFILES = observability
+compose-traces: export SWITCHYARD_OTLP_ENDPOINT = http://collector:4318
+compose-traces: compose-demo ## The demo with the collector and Jaeger, which must then have the services' traces
+	curl --fail --silent --retry 10 --retry-all-errors http://127.0.0.1:16686/api/services | grep switchyard-router
+
 .PHONY: compose-down
 compose-down: ## Stop the docker compose stack and delete its data
 	docker compose --profile observability down --volumes
 	rm -f docker/clock/shift
 
 .PHONY: lint
-lint: $(READY) ## ruff, mypy strict, import rules, generated files, names and prose
+lint: $(READY) ## ruff, mypy strict, import rules, generated files, names, prose and imports at start
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -103,6 +109,7 @@ lint: $(READY) ## ruff, mypy strict, import rules, generated files, names and pr
 	$(BIN)/python -m tests.lint.names
 	$(BIN)/python -m tests.lint.application_words
 	$(BIN)/python -m tests.lint.prose
+	$(BIN)/python -m tests.lint.start_imports
 
 .PHONY: test-fast
 test-fast: $(READY) ## Unit and contract tests: no server, about two minutes
@@ -247,6 +254,26 @@ bench-failover: $(BENCH_FAILOVER)/.ready ## Latency failover against LiteLLM, Fa
 	AWS_EC2_METADATA_DISABLED=true LITELLM_LOCAL_MODEL_COST_MAP=True \
 	  $(BENCH_FAILOVER)/bin/python -m bench.failover $(PART)
 
+BENCH_CASE := .venv-bench-case
+
+.PHONY: lock-bench-case
+lock-bench-case: $(READY) ## Resolve bench/case/case.in into bench/case/requirements.txt again, at the product's own versions
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra agent --group text-to-sql --generate-hashes \
+	  --no-emit-index-url --constraint requirements.lock $(NOT_OURS) pyproject.toml bench/case/case.in \
+	  --output-file bench/case/requirements.txt
+
+$(BENCH_CASE)/.ready: bench/case/requirements.txt $(READY)
+	@test -x $(BENCH_CASE)/bin/python || $(PYTHON) -m venv --without-pip $(BENCH_CASE)
+	$(BIN)/uv pip sync --quiet --python $(BENCH_CASE)/bin/python bench/case/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BENCH_CASE)/bin/python --no-deps $(OURS)
+	@touch $@
+
+ROUNDS ?= 5
+
+.PHONY: bench-case
+bench-case: $(BENCH_CASE)/.ready ## What an answered case costs, beside LangGraph and the bare agents (ROUNDS=5: quarter of an hour)
+	$(BIN)/python -m bench.case --rounds $(ROUNDS) $(if $(QUESTIONS),--questions $(QUESTIONS)) --python $(BENCH_CASE)/bin/python
+
 TERRAFORM_CHECKS := .venv-terraform
 
 .PHONY: lock-terraform
@@ -266,7 +293,15 @@ terraform-check: $(TERRAFORM_CHECKS)/.ready ## Terraform without an account: for
 	$(BIN)/python -m switchyard.infra.generate --check
 	$(BIN)/pytest $(NO_SKIPS) tests/unit/terraform tests/unit/test_runbook.py -q
 	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse
+	rm -rf dist/new && mkdir -p dist/new && $(BIN)/switchyard new dist/new/acme
+	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse --root dist/new/acme/terraform
 	cd terraform && ../$(TERRAFORM_CHECKS)/bin/checkov --config-file .checkov.yaml --directory .
+
+.PHONY: test-task-containers
+test-task-containers: $(TERRAFORM_CHECKS)/.ready images ## Each image started with the settings that ECS would give it (Docker, terraform; five minutes)
+	@mkdir -p dist
+	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse --task-definitions dist/task-definitions.json
+	SWITCHYARD_TASK_DEFINITIONS=dist/task-definitions.json $(BIN)/pytest $(NO_SKIPS) tests/task_containers $(SLOW) -q
 
 .PHONY: terraform-validate
 terraform-validate: ## terraform validate with the real provider (needs access to the terraform registry)

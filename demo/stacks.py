@@ -20,8 +20,8 @@ from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, Target, resolve_target
 from switchyard.devstack.errors import AlreadyRunning
 from switchyard.devstack.stack.data_folders import DATA_VARIABLE
-from switchyard.devstack.stack.home import Home, default_home
-from switchyard.devstack.stack.local_stack import CLOCK_VARIABLE, DEMO_HOME, build_stack
+from switchyard.devstack.stack.home import DEMO_HOME, Home, default_home
+from switchyard.devstack.stack.local_stack import CLOCK_VARIABLE, build_stack
 from switchyard.devstack.stack.models import given_model_variables
 from switchyard.devstack.supervisor.ports import LOOPBACK
 

@@ -291,8 +291,11 @@ def hash_dataset(name: str) -> str:
 
 def _read(path: Path, kind: type[Dataset[CaseT]]) -> Dataset[CaseT]:
     try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and "candidate" in found:
+            raise DatasetError(f"{path}: candidate: a person labels the cases first, and moves them into a dataset")
         # As JSON, in which a strict model takes a list for a tuple.
-        return kind.model_validate_json(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8"))))
+        return kind.model_validate_json(json.dumps(found))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:

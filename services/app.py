@@ -361,6 +361,16 @@ APP = App(
         "`switchyard ask --user`": "services.user_requests:UserSettings",
         "`switchyard demo`": "demo.settings:DemoSettings",
     },
+    prompts=(
+        "services.drafter.agent:ANSWER_PROMPT",
+        "services.drafter.email:EMAIL_PROMPT",
+        "services.memory.learner:KEEP_PROMPT",
+        "services.specialists.compliance.judge:JUDGE_PROMPT",
+        "services.specialists.field_routing.agent:ROUTE_PROMPT",
+        "services.specialists.text_to_sql.agent:SQL_PROMPT",
+        "services.specialists.triage.agent:TRIAGE_PROMPT",
+        "services.specialists.well_data.agent:WELL_PROMPT",
+    ),
     artefact_texts={
         "answer": "services.artefact_texts:read_answer",
         "email": "services.artefact_texts:read_email",
@@ -370,6 +380,11 @@ APP = App(
     caller_memory="memory",
     caller_memory_artefacts=("memory", "question", "answer"),
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
+    what_if={
+        "triage": "services.specialists.triage.what_if:WHAT_IF",
+        "drafter": "services.drafter.what_if:WHAT_IF",
+        "compliance": "services.specialists.compliance.what_if:WHAT_IF",
+    },
     audit_views=("services.audit:views.sql",),
     forgotten_inputs="audit.forgotten_input",
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",

@@ -12,6 +12,8 @@ COMMANDS = {
     "demo": ("demo.commands:run", "Run the demo on a stack of its own."),
     "email": ("services.specialists.email_sender.commands:app", "List and resolve emails whose delivery is unknown."),
     "memory": ("services.memory.commands:app", "List, explain, export and forget what is remembered of a person."),
+    "evals": ("evals.commands:app", "Cases for the evals from what happened, and how far the judge is right."),
+    "restore": ("services.restore:restore_work", "Put back what a restored work database lacks."),
     "wells": ("services.specialists.well_data.loading.commands:app", "Load well data and report what is refused."),
     "schema": ("services.specialists.text_to_sql.commands:app", "The file that describes the warehouse."),
     "sample": ("services.samples:app", "Print a complete submission to begin with."),

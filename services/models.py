@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from latency_failover import FailoverModel
-from switchyard.runtime.models.clients import ModelSettings, build_failover_model, configured_model
+from switchyard.runtime.models.clients import MeteredModel, ModelSettings, build_failover_model, configured_model
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -24,7 +23,7 @@ def pick_fallback(agent: str, settings: ModelSettings) -> Model[Any] | None:
     return None if settings.fallback == "none" else configured_model(settings.fallback, settings)
 
 
-def build_agent_model(agent: str, settings: ModelSettings, *, policy_version: str) -> FailoverModel:
+def build_agent_model(agent: str, settings: ModelSettings, *, policy_version: str) -> MeteredModel:
     """An agent's models under the failover policy, whose version every decision records."""
     primary, fallback = pick_primary(agent, settings), pick_fallback(agent, settings)
     return build_failover_model(primary, fallback, settings, version=policy_version)

@@ -9,9 +9,11 @@ create_github_provider = true
 
 cidr  = "10.40.0.0/16"
 zones = 2
-# For trials without real data: no list of hosts but DNS's, one NAT, endpoints in one zone. It saves two thirds.
-firewall       = false
-endpoint_zones = 1
+# For trials without real data: no list of hosts but DNS's, one NAT, endpoints in one zone, tasks that AWS may take away.
+firewall           = false
+endpoint_zones     = 1
+spot               = true
+container_insights = false
 hosts = {
   openai      = ["api.openai.com"]
   snowflake   = ["acme-dev.snowflakecomputing.com"] # this account only: another one is a way out
@@ -24,8 +26,8 @@ db_ca_file          = "/etc/ssl/certs/rds-global-bundle.pem"
 multi_az            = false
 backup_days         = 7
 deletion_protection = false
-work_db             = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 200 }
-audit_db            = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 60 }
+work_db             = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 220 }
+audit_db            = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 80 }
 
 objects_bucket  = "acme-switchyard-dev-objects"
 quarantine_days = 90
@@ -200,7 +202,7 @@ images = {
 # A question waits for seconds, an email may wait for an hour.
 oldest_message_s = { default = 30, audit = 300, compliance = 3600, email_sender = 3600, email_feedback = 300 }
 
-objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000 }
+objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000, case_p95_s = { assist = 60 } }
 
 architecture = "ARM64"
 keep_images  = 60

@@ -3,7 +3,15 @@ data "aws_partition" "current" {}
 locals {
   generated = "${path.module}/generated"
   topology  = jsondecode(file("${local.generated}/topology.json"))
-  processes = merge(local.topology.consumers, local.topology.servers)
+  # What has a place in the values is deployed: an application may go without the ingress, or without a server.
+  ingress   = var.ingress == null ? [] : [var.ingress]
+  places    = { for node, place in { console = var.console, api = var.api } : node => place if place != null }
+  servers   = { for node, server in local.topology.servers : node => server if contains(concat(keys(local.places), var.token_exchange == null ? [] : ["identity"]), node) }
+  processes = merge(local.topology.consumers, local.servers)
+  health_checks = {
+    console = { path = "/login", status = "303" }
+    api     = { path = "/v1/openapi.json", status = "200" }
+  }
 
   # The variables of the generated files; tests/unit/terraform/rendering.py has the same names.
   facts = merge(module.secrets.facts, {
@@ -40,35 +48,35 @@ locals {
     embedding_model          = var.models.embedding
     guardrail_version        = var.models.bedrock_guardrail_version
     openai_model             = var.models.openai
-    snowflake_account        = var.snowflake.account
-    snowflake_warehouse      = var.snowflake.warehouse
-    snowflake_audience       = var.snowflake.audience
-    work_orders_url          = var.work_orders.url
-    work_orders_audience     = var.work_orders.audience
+    snowflake_account        = try(var.snowflake.account, "")
+    snowflake_warehouse      = try(var.snowflake.warehouse, "")
+    snowflake_audience       = try(var.snowflake.audience, "")
+    work_orders_url          = try(var.work_orders.url, "")
+    work_orders_audience     = try(var.work_orders.audience, "")
     wells_audience           = var.wells_audience
-    email_domain             = var.email.domain
-    configuration_set        = module.email.configuration_set
-    optout_url               = var.email.optout_url
+    email_domain             = try(var.email.domain, "")
+    configuration_set        = try(module.email[0].configuration_set, "")
+    optout_url               = try(var.email.optout_url, "")
     identity_kms_key_id      = module.secrets.credentials_key_arn
-    identity_url             = "https://identity.switchyard.internal:${local.topology.servers.identity.port}"
+    identity_url             = try("https://identity.switchyard.internal:${local.topology.servers.identity.port}", "")
     identity_tls_ca          = "/tmp/identity/ca.pem"
     identity_tls_certificate = "/tmp/identity/own.pem"
     identity_tls_key         = "/tmp/identity/own.key"
     exchange_clients_file    = "/tmp/identity/clients.json"
-    idp_issuer               = var.ingress.identity.issuer
-    idp_jwks_url             = var.ingress.identity.jwks_url
-    idp_audience             = var.ingress.identity.audience
-    idp_tenant_claim         = var.ingress.identity.tenant_claim
-    idp_role_claim           = var.ingress.identity.role_claim
-    role_scope               = var.token_exchange.role_scope
-    idp_token_url            = var.token_exchange.idp_token_url
-    idp_client_id            = var.token_exchange.idp_client_id
-    idp_authorize_url        = var.console.authorize_url
-    console_url              = var.console.url
-    console_client_id        = var.console.client_id
-    exchange_issuer          = var.token_exchange.issuer
-    exchange_jwks_url        = var.token_exchange.jwks_url
-    exchange_token_url       = var.token_exchange.token_url
+    idp_issuer               = try(var.ingress.identity.issuer, var.identity.issuer, "")
+    idp_jwks_url             = try(var.ingress.identity.jwks_url, var.identity.jwks_url, "")
+    idp_audience             = try(var.ingress.identity.audience, "")
+    idp_tenant_claim         = try(var.ingress.identity.tenant_claim, "")
+    idp_role_claim           = try(var.ingress.identity.role_claim, "")
+    role_scope               = try(var.token_exchange.role_scope, "")
+    idp_token_url            = try(var.token_exchange.idp_token_url, var.identity.token_url, "")
+    idp_client_id            = try(var.token_exchange.idp_client_id, "")
+    idp_authorize_url        = try(var.console.authorize_url, "")
+    console_url              = try(var.console.url, "")
+    console_client_id        = try(var.console.client_id, "")
+    exchange_issuer          = try(var.token_exchange.issuer, "")
+    exchange_jwks_url        = try(var.token_exchange.jwks_url, "")
+    exchange_token_url       = try(var.token_exchange.token_url, "")
   })
 
   # Which processes are stopped: `all` is every process but audit, which must go on recording.
@@ -78,6 +86,32 @@ locals {
   sizes = {
     for node, process in local.processes :
     node => lookup(var.sizes, node, try(process.calls_models, false) ? var.agent_size : var.default_size)
+  }
+
+  shared = {
+    generated        = local.generated
+    facts            = local.facts
+    architecture     = var.architecture
+    logs_key_arn     = module.telemetry.logs_key_arn
+    alerts_topic_arn = module.telemetry.alerts_topic_arn
+    log_days         = var.log_days
+    cluster          = module.telemetry.cluster
+  }
+  tasks = {
+    for node, process in local.processes : node => {
+      image              = local.images[process.name]
+      size               = local.sizes[node]
+      frozen             = contains(local.frozen, node)
+      extra_environment  = lookup(var.settings, node, {})
+      database_group_ids = { for name in process.databases : name => local.database_group_ids[name] }
+      network = {
+        vpc_id             = module.network.vpc_id
+        subnet_ids         = module.network.subnet_ids[length(process.egress) == 0 ? "private" : join("-", process.egress)]
+        endpoints_group_id = module.network.endpoints_group_id
+        collector_group_id = module.telemetry.collector_group_id
+        s3_prefix_list_id  = module.network.s3_prefix_list_id
+      }
+    }
   }
 
   # From the account's registry: tasks cannot reach another one.

@@ -1,4 +1,4 @@
-# The root module of every environment; dev.tfvars and prod.tfvars have the values, backend.*.hcl that of the state:
+# The root module of every environment and every application; *.tfvars has the values, backend.*.hcl that of the state:
 #   terraform init -reconfigure -backend-config=backend.dev.hcl
 #   terraform apply -var-file=dev.tfvars
 
@@ -64,7 +64,7 @@ module "network" {
   source            = "./modules/network"
   cidr              = var.cidr
   zones             = var.zones
-  egress            = merge({ for node, process in local.processes : node => process.egress }, { ingress = ["identity"] })
+  egress            = merge({ for node, process in local.processes : node => process.egress }, { for _ in local.ingress : "ingress" => ["identity"] })
   hosts             = var.hosts
   firewall          = var.firewall
   endpoint_zones    = var.endpoint_zones
@@ -74,12 +74,14 @@ module "network" {
 }
 
 module "telemetry" {
-  source          = "./modules/telemetry"
-  collector_image = local.images.collector
-  collectors      = var.collectors
-  architecture    = var.architecture
-  alert_emails    = var.alert_emails
-  log_days        = var.log_days
+  source             = "./modules/telemetry"
+  collector_image    = local.images.collector
+  collectors         = var.collectors
+  container_insights = var.container_insights
+  spot               = var.spot
+  architecture       = var.architecture
+  alert_emails       = var.alert_emails
+  log_days           = var.log_days
   network = {
     vpc_id             = module.network.vpc_id
     cidr               = module.network.cidr
@@ -127,13 +129,14 @@ module "audit_db" {
 
 module "email" {
   source              = "./modules/email"
+  count               = var.email == null ? 0 : 1
   domain              = var.email.domain
   sending_enabled     = var.email.sending_enabled && !contains(local.frozen, "email_sender")
   certificate_arn     = var.email.certificate_arn
   vpc_id              = module.network.vpc_id
   vpc_cidr            = module.network.cidr
   public_subnet_ids   = module.network.subnet_ids["public"]
-  port                = local.topology.consumers.email_feedback.port
+  port                = try(local.topology.consumers.email_feedback.port, null)
   alerts_topic_arn    = module.telemetry.alerts_topic_arn
   deletion_protection = var.deletion_protection
   logs_key_arn        = module.telemetry.logs_key_arn
@@ -142,97 +145,46 @@ module "email" {
 
 # Each consumer of the catalogue has a queue, a service and a role; none is listed by hand.
 module "agent" {
-  source             = "./modules/agent"
-  for_each           = local.topology.consumers
-  node               = each.key
-  consumer           = each.value
-  queues             = local.topology.queues
-  generated          = local.generated
-  facts              = local.facts
-  extra_environment  = lookup(var.settings, each.key, {})
-  image              = local.images[each.value.name]
-  architecture       = var.architecture
-  size               = local.sizes[each.key]
-  frozen             = contains(local.frozen, each.key)
-  oldest_message_s   = lookup(var.oldest_message_s, each.key, var.oldest_message_s["default"])
-  queues_key_arn     = module.bus.queues_key_arn
-  logs_key_arn       = module.telemetry.logs_key_arn
-  alerts_topic_arn   = module.telemetry.alerts_topic_arn
-  log_days           = var.log_days
-  cluster            = module.telemetry.cluster
-  database_group_ids = { for name in each.value.databases : name => local.database_group_ids[name] }
-  load_balancer      = each.value.port == null ? null : module.email.load_balancer
-  network = {
-    vpc_id             = module.network.vpc_id
-    subnet_ids         = module.network.subnet_ids[length(each.value.egress) == 0 ? "private" : join("-", each.value.egress)]
-    endpoints_group_id = module.network.endpoints_group_id
-    collector_group_id = module.telemetry.collector_group_id
-    s3_prefix_list_id  = module.network.s3_prefix_list_id
-  }
+  source           = "./modules/agent"
+  for_each         = local.topology.consumers
+  node             = each.key
+  consumer         = each.value
+  shared           = local.shared
+  task             = local.tasks[each.key]
+  queues           = local.topology.queues
+  queues_key_arn   = module.bus.queues_key_arn
+  oldest_message_s = lookup(var.oldest_message_s, each.key, var.oldest_message_s["default"])
+  load_balancer    = each.value.port == null ? null : one(module.email[*].load_balancer)
 }
 
 # Called by the ingress, which registers grants, and by the agents, which redeem them.
 module "identity" {
-  source             = "./modules/identity"
-  node               = "identity"
-  server             = local.topology.servers.identity
-  callers            = merge({ ingress = module.ingress.security_group_id }, { for node in local.topology.servers.identity.callers : node => module.agent[node].security_group_id })
-  generated          = local.generated
-  facts              = local.facts
-  extra_environment  = lookup(var.settings, "identity", {})
-  image              = local.images[local.topology.servers.identity.name]
-  architecture       = var.architecture
-  size               = local.sizes["identity"]
-  frozen             = contains(local.frozen, "identity")
-  logs_key_arn       = module.telemetry.logs_key_arn
-  alerts_topic_arn   = module.telemetry.alerts_topic_arn
-  log_days           = var.log_days
-  cluster            = module.telemetry.cluster
-  namespace_id       = module.telemetry.namespace_id
-  database_group_ids = { for name in local.topology.servers.identity.databases : name => local.database_group_ids[name] }
-  network = {
-    vpc_id             = module.network.vpc_id
-    subnet_ids         = module.network.subnet_ids[join("-", local.topology.servers.identity.egress)]
-    endpoints_group_id = module.network.endpoints_group_id
-    collector_group_id = module.telemetry.collector_group_id
-    s3_prefix_list_id  = module.network.s3_prefix_list_id
-  }
+  source       = "./modules/identity"
+  for_each     = { for node, server in local.servers : node => server if node == "identity" }
+  node         = each.key
+  server       = each.value
+  shared       = local.shared
+  task         = local.tasks[each.key]
+  namespace_id = module.telemetry.namespace_id
+  callers = merge(
+    { for ingress in module.ingress : "ingress" => ingress.security_group_id },
+    { for node in each.value.callers : node => module.agent[node].security_group_id },
+  )
 }
 
-# Where people look, decide and stop.
 # What people and callers reach over HTTP; each answers its health check without a database.
 module "web" {
-  source = "./modules/web"
-  for_each = {
-    console = { place = var.console, health_check = { path = "/login", status = "303" } }
-    api     = { place = var.api, health_check = { path = "/v1/openapi.json", status = "200" } }
-  }
+  source                   = "./modules/web"
+  for_each                 = { for node, place in local.places : node => place if contains(keys(local.servers), node) }
   node                     = each.key
-  server                   = local.topology.servers[each.key]
-  health_check             = each.value.health_check
-  callers                  = toset(each.value.place.networks)
-  certificate_arn          = each.value.place.certificate_arn
+  server                   = local.servers[each.key]
+  shared                   = local.shared
+  task                     = local.tasks[each.key]
+  health_check             = local.health_checks[each.key]
+  callers                  = toset(each.value.networks)
+  certificate_arn          = each.value.certificate_arn
   load_balancer_subnet_ids = module.network.subnet_ids["private"]
   deletion_protection      = var.deletion_protection
-  generated                = local.generated
-  facts                    = local.facts
-  extra_environment        = lookup(var.settings, each.key, {})
-  image                    = local.images[local.topology.servers[each.key].name]
-  architecture             = var.architecture
-  size                     = local.sizes[each.key]
-  frozen                   = contains(local.frozen, each.key)
-  logs_key_arn             = module.telemetry.logs_key_arn
-  alerts_topic_arn         = module.telemetry.alerts_topic_arn
-  log_days                 = var.log_days
-  cluster                  = module.telemetry.cluster
-  database_group_ids       = { for name in local.topology.servers[each.key].databases : name => local.database_group_ids[name] }
-  network = {
-    vpc_id             = module.network.vpc_id
-    subnet_ids         = module.network.subnet_ids[join("-", local.topology.servers[each.key].egress)]
-    endpoints_group_id = module.network.endpoints_group_id
-    collector_group_id = module.telemetry.collector_group_id
-    s3_prefix_list_id  = module.network.s3_prefix_list_id
-  }
 }
 
 # People, scheduled jobs and `switchyard migrate`.
@@ -269,6 +221,7 @@ module "trail" {
 
 module "ingress" {
   source           = "./modules/ingress"
+  count            = length(local.ingress)
   bus              = module.bus.name
   event_source     = local.topology.ingress_source
   generated        = local.generated
@@ -296,6 +249,7 @@ module "dashboards" {
   agents           = toset([for node, consumer in local.topology.consumers : node if consumer.calls_models])
   outcomes         = local.topology.outcomes
   objectives       = var.objectives
+  cases_log_group  = module.agent["case_manager"].log_group
   alerts_topic_arn = module.telemetry.alerts_topic_arn
   bus              = module.bus.name
   region           = var.region

@@ -1,10 +1,10 @@
 output "ingress" {
   description = "The address of API Gateway, where users and providers post."
-  value       = module.ingress.url
+  value       = one(module.ingress[*].url)
 }
 
 output "dns_records" {
-  value = module.email.records
+  value = one(module.email[*].records)
 }
 
 output "web" {

@@ -7,10 +7,12 @@ code_version           = "unreleased"
 repository             = "example/switchyard"
 create_github_provider = true
 
-cidr           = "10.60.0.0/16"
-zones          = 3
-firewall       = true
-endpoint_zones = 3
+cidr               = "10.60.0.0/16"
+zones              = 3
+firewall           = true
+endpoint_zones     = 3
+spot               = false
+container_insights = true
 hosts = {
   openai      = ["api.openai.com"]
   snowflake   = ["acme-prod.snowflakecomputing.com"] # this account only: another one is a way out
@@ -172,8 +174,9 @@ sizes = {
   # Only one task assigns log indexes at a time; a second one takes over if it stops.
   audit = { cpu = 512, memory = 1024, fewest = 2, most = 4, backlog_per_task = 2000 }
   # People and callers: two tasks, so that one may be replaced.
-  api     = { cpu = 512, memory = 1024, fewest = 2, most = 2, backlog_per_task = 0 }
-  console = { cpu = 512, memory = 1024, fewest = 2, most = 2, backlog_per_task = 0 }
+  api      = { cpu = 512, memory = 1024, fewest = 2, most = 2, backlog_per_task = 0 }
+  console  = { cpu = 512, memory = 1024, fewest = 2, most = 2, backlog_per_task = 0 }
+  identity = { cpu = 256, memory = 1024, fewest = 2, most = 2, backlog_per_task = 0 }
 }
 
 images = {
@@ -199,7 +202,7 @@ images = {
 # A question waits for seconds, an email may wait for an hour.
 oldest_message_s = { default = 30, audit = 300, compliance = 3600, email_sender = 3600, email_feedback = 300 }
 
-objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000 }
+objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000, case_p95_s = { assist = 60 } }
 
 architecture = "ARM64"
 keep_images  = 60

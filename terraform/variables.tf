@@ -47,6 +47,16 @@ variable "firewall" {
   type        = bool
 }
 
+variable "spot" {
+  description = "Whether tasks run on Fargate Spot, for trials: AWS may stop one after two minutes' notice, and may have none to give."
+  type        = bool
+}
+
+variable "container_insights" {
+  description = "Whether running tasks are counted: true wherever a process has more than one or two. Without it an alarm notices only that none runs."
+  type        = bool
+}
+
 variable "endpoint_zones" {
   description = "In how many zones each endpoint of AWS is."
   type        = number
@@ -107,26 +117,30 @@ variable "models" {
     bedrock_guardrail         = string
     bedrock_guardrail_version = string
     openai                    = string
-    embedding                 = string
+    embedding                 = optional(string, "")
   })
 }
 
 variable "work_orders" {
   description = "The work-order service that field_routing calls as the user: its address, and its name in tokens."
   type        = object({ url = string, audience = string })
+  default     = null
 }
 
 variable "snowflake" {
-  type = object({ account = string, warehouse = string, audience = string })
+  type    = object({ account = string, warehouse = string, audience = string })
+  default = null
 }
 
 variable "wells_audience" {
   type        = string
   description = "The loaded well data, as users' tokens name it."
+  default     = ""
 }
 
 variable "email" {
-  type = object({ domain = string, certificate_arn = string, optout_url = string, sending_enabled = bool })
+  type    = object({ domain = string, certificate_arn = string, optout_url = string, sending_enabled = bool })
+  default = null
 }
 
 variable "ingress" {
@@ -148,6 +162,7 @@ variable "ingress" {
       role_claim   = string
     })
   })
+  default = null
 }
 
 variable "token_exchange" {
@@ -160,16 +175,25 @@ variable "token_exchange" {
     idp_token_url = string
     idp_client_id = string
   })
+  default = null
 }
 
 variable "console" {
   description = "The console's address and its certificate, the networks that reach it, and its client at the identity provider."
   type        = object({ url = string, certificate_arn = string, networks = list(string), client_id = string, authorize_url = string })
+  default     = null
+}
+
+variable "identity" {
+  description = "The identity provider of the console, where there is no ingress, which names it otherwise."
+  type        = object({ issuer = string, jwks_url = string, token_url = string })
+  default     = null
 }
 
 variable "api" {
   description = "The certificate of the API's address, and the networks that reach it."
   type        = object({ certificate_arn = string, networks = list(string) })
+  default     = null
 }
 
 variable "settings" {
@@ -192,8 +216,8 @@ variable "oldest_message_s" {
 }
 
 variable "objectives" {
-  description = "Service objectives: the share of answers that another model than the primary may give, of cases that may fail or expire, and the P95 of a model call."
-  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number })
+  description = "Service objectives: the share of answers that another model than the primary may give, of cases that may fail or expire, the P95 of a model call, and that of a whole case by playbook: those that wait for no person."
+  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number, case_p95_s = map(number) })
 }
 
 variable "frozen" {

@@ -73,6 +73,7 @@ def idle_cost(environment: str) -> dict[str, float]:
 
     return {
         "Fargate": sum(size["fewest"] * task(size["cpu"], size["memory"]) for size in sizes.values())
+        * (ASSUMPTIONS["spot_share"] if values["spot"] else 1)
         + values["collectors"] * task(256, 512),
         "RDS": sum(
             databases
@@ -88,7 +89,10 @@ def idle_cost(environment: str) -> dict[str, float]:
         * (PRICE_USD["nat_hour"] + (PRICE_USD["firewall_hour"] if values["firewall"] else 0)),
         # Of each NAT, and of the load balancer in each zone.
         "public addresses": HOURS_PER_MONTH * (nats + zones) * PRICE_USD["address_hour"],
-        "Container Insights": (len(sizes) + 1) * ASSUMPTIONS["insights_series_per_service"] * PRICE_USD["metric_month"],
+        "Container Insights": values["container_insights"]
+        * (len(sizes) + 1)
+        * ASSUMPTIONS["insights_series_per_service"]
+        * PRICE_USD["metric_month"],
         "load balancers and WAF": HOURS_PER_MONTH * load_balancers * PRICE_USD["load_balancer_hour"]
         + 2 * PRICE_USD["web_acl_month"],
         "keys, secrets, alarms, dashboards": keys * PRICE_USD["key_month"]

@@ -78,6 +78,10 @@ async def fill_log(owner: asyncpg.Connection[Any], template: list[Json], rows: i
           select from audit.log_entry e where e.opened_on = t.opened_on and e.event_id = t.event_id)
         """
     )
+    while await owner.fetchval("select audit.refresh_figures(50000)"):
+        pass
+    await owner.execute("vacuum analyze audit.case_figures")
+    await owner.execute("vacuum analyze audit.step_figures")
     await owner.execute("vacuum analyze audit.transition")
     await owner.execute("vacuum analyze audit.log_entry")
     return copies * len(source)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from contracts.catalogue import CATALOGUE
-from switchyard.processes.audit import run_audit
 from switchyard.runtime.core.loop import run_event_loop
 
+
+async def run() -> None:
+    """Serve audit."""
+    from contracts.catalogue import CATALOGUE
+    from switchyard.processes.audit import run_audit
+
+    await run_audit(CATALOGUE)
+
+
 if __name__ == "__main__":
-    run_event_loop(partial(run_audit, CATALOGUE))
+    run_event_loop(run)

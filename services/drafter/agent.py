@@ -42,9 +42,9 @@ def check_draft(text: str, known: frozenset[str]) -> AnswerDraft:
     return AnswerDraft(text.strip(), cites)
 
 
-def build_answer_agent(model: Model[Any]) -> Agent[frozenset[str], str]:
+def build_answer_agent(model: Model[Any], prompt: str = ANSWER_PROMPT) -> Agent[frozenset[str], str]:
     """The agent on this model. Its dependency is the set of ids that may be cited."""
-    agent = Agent(model, deps_type=frozenset[str], output_type=str, instructions=ANSWER_PROMPT, retries={"output": 2})
+    agent = Agent(model, deps_type=frozenset[str], output_type=str, instructions=prompt, retries={"output": 2})
 
     @agent.output_validator
     def cited(context: RunContext[frozenset[str]], text: str) -> str:

@@ -28,9 +28,9 @@ class EmailText(BaseModel):
     paragraphs: list[str] = Field(description="The text, a paragraph each.", min_length=1, max_length=20)
 
 
-def build_email_agent(model: Model[Any]) -> Agent[None, EmailText]:
+def build_email_agent(model: Model[Any], prompt: str = EMAIL_PROMPT) -> Agent[None, EmailText]:
     """The agent on this model."""
-    return Agent(model, output_type=EmailText, instructions=EMAIL_PROMPT, retries={"output": 2})
+    return Agent(model, output_type=EmailText, instructions=prompt, retries={"output": 2})
 
 
 async def write_email(agent: Agent[None, EmailText], prompt: str) -> EmailText:

@@ -15,6 +15,7 @@ from contracts.documents.disclosures import required_disclosures
 from contracts.documents.memory import quote_memory
 from contracts.documents.opt_out import OptOutClaims
 from contracts.documents.reviews import Review
+from contracts.documents.wording import SHIPPED, Wording
 from contracts.events.drafter import AnswerDrafted, EmailDrafted
 from contracts.events.router import DraftAnswer, DraftEmail
 from contracts.events.specialists import FindingsReady
@@ -130,6 +131,7 @@ async def draft_email(
     agent: Agent[None, email.EmailText],
     opt_out_link: Callable[[OptOutClaims], str],
     clock: Clock,
+    wording: Wording = SHIPPED,
 ) -> TaskResult:
     """Write or revise the email and build the message that will be sent, byte for byte.
 
@@ -138,7 +140,7 @@ async def draft_email(
     """
     facts = read_input_document(AccountFacts, await artefacts.read(task, task.payload.account), "account")
     today = clock.now().date().isoformat()
-    previous = await _load_previous(task, artefacts, facts, today)
+    previous = await _load_previous(task, artefacts, facts, today, wording)
     prompt = email.email_prompt(
         facts,
         task.payload.purpose,
@@ -160,6 +162,7 @@ async def draft_email(
             paragraphs=written.paragraphs,
             case_id=envelope.case_id,
             opt_out_link=opt_out_link(claims),
+            wording=wording,
         )
     except InvalidEmailText as problem:
         if problem.field in {"subject", "paragraphs"}:  # written by the model: another attempt may succeed
@@ -192,12 +195,12 @@ class PreviousDraft:
 
 
 async def _load_previous(
-    task: Task[DraftEmail], artefacts: Artefacts, facts: AccountFacts, today: str
+    task: Task[DraftEmail], artefacts: Artefacts, facts: AccountFacts, today: str, wording: Wording
 ) -> PreviousDraft | None:
     """The draft that is revised; None for a first draft."""
     if task.payload.email is None or task.payload.review is None:
         return None
     review = read_input_document(Review, await artefacts.read(task, task.payload.review), "review")
-    added = required_disclosures(facts, task.payload.purpose, today)[0].text
+    added = required_disclosures(facts, task.payload.purpose, today, wording)[0].text
     message = await artefacts.read(task, task.payload.email)
     return PreviousDraft(message, extract_words(message, until=added), review)

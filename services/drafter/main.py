@@ -7,9 +7,10 @@ from functools import partial
 from contracts.cards import DRAFTER_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims, opt_out_url
+from contracts.documents.wording import load_wording
 from contracts.events.router import DraftAnswer, DraftEmail
-from services.drafter.agent import build_answer_agent
-from services.drafter.email import build_email_agent
+from services.drafter.agent import ANSWER_PROMPT, build_answer_agent
+from services.drafter.email import EMAIL_PROMPT, build_email_agent
 from services.drafter.handlers import draft_answer, draft_email
 from services.drafter.settings import DrafterSettings
 from services.models import build_agent_model
@@ -22,13 +23,15 @@ from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run() -> None:
-    """Serve the drafter."""
+    """Serve the drafter. Raises `WordingError` at start if the file of the wording is invalid."""
 
     settings = DrafterSettings()
+    wording = load_wording(settings.wording)
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("drafter", ModelSettings(), policy_version="drafter/2")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
+        process.configure(prompts={"answer": ANSWER_PROMPT, "email": EMAIL_PROMPT}, wording=wording)
         tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=settings.optout_keys)
         return {
             DraftAnswer: partial(draft_answer, artefacts=artefacts, model=model, agent=build_answer_agent(model)),
@@ -39,7 +42,8 @@ async def run() -> None:
                 agent=build_email_agent(model),
                 opt_out_link=lambda claims: opt_out_url(settings.optout_url, tokens.sign(claims)),
                 clock=process.clock,
+                wording=wording,
             ),
         }
 
-    await serve_agent(CATALOGUE, DRAFTER_CARD.name, settings, build, decrypts=DRAFTER_CARD.decrypts)
+    await serve_agent(CATALOGUE, DRAFTER_CARD, settings, build)

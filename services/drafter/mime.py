@@ -20,6 +20,7 @@ from typing import Any
 
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.disclosures import required_disclosures
+from contracts.documents.wording import SHIPPED, Wording
 
 MAX_SUBJECT = 150
 MAX_PARAGRAPHS = 60
@@ -96,6 +97,7 @@ def compose(
     paragraphs: Sequence[str],
     case_id: str,
     opt_out_link: str,
+    wording: Wording = SHIPPED,
 ) -> bytes:
     """Build the message. The same arguments give the same bytes.
 
@@ -105,7 +107,7 @@ def compose(
     body = [_text("paragraphs", paragraph) for paragraph in paragraphs]
     if not 1 <= len(body) <= MAX_PARAGRAPHS:
         raise InvalidEmailText("paragraphs", f"between 1 and {MAX_PARAGRAPHS} of them")
-    footer = _footer(facts, purpose, today, opt_out_link)
+    footer = _footer(facts, purpose, today, opt_out_link, wording)
     message = EmailMessage(policy=_WIRE)
     message["From"] = _mailbox(facts.agency.name, facts.agency.from_address)
     message["To"] = _mailbox("", facts.email.address)
@@ -136,9 +138,9 @@ def _message_id(content: str, case_id: str, facts: AccountFacts) -> str:
     return f"<{content}.{case_id}@{facts.agency.from_address.rpartition('@')[2]}>"
 
 
-def _footer(facts: AccountFacts, purpose: Purpose, today: str, link: str) -> list[str]:
+def _footer(facts: AccountFacts, purpose: Purpose, today: str, link: str, wording: Wording) -> list[str]:
     try:
-        disclosures = required_disclosures(facts, purpose, today)
+        disclosures = required_disclosures(facts, purpose, today, wording)
     except ValueError as error:
         raise InvalidEmailText("history.validation_ends_on", str(error)) from error
     ending = {"R06": f" {link}", "R17": f"\n{facts.agency.phone}\n{facts.agency.website}"}

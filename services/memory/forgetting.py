@@ -40,6 +40,8 @@ class Forgetter:
     operators: OperatorKeys
     publisher: Publisher
     clock: Clock
+    bundle: str | None = None
+    """The digest of memory's configuration."""
     aside: SetAside = field(default_factory=lambda: SetAside("forgetting"))
 
     async def tick(self) -> int:
@@ -99,6 +101,7 @@ class Forgetter:
             session_id=MEMORY_CARD.name,
             node_from=MEMORY_CARD.name,
             now=self.clock.now(),
+            bundle=self.bundle,
         )
 
     async def _evidence(self, database: Database, row: Any) -> dict[str, Any]:

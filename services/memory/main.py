@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from services.memory.embeddings import open_titan
 from services.memory.facts import FactStore
 from services.memory.forgetting import FORGETTING_INTERVAL_S, Forgetter
 from services.memory.handlers import MemoryLimits, keep_turn, recall_memory
-from services.memory.learner import build_keep_agent, read_choice
+from services.memory.learner import KEEP_PROMPT, build_keep_agent, read_choice
 from services.memory.long_term import LongTermLimits, LongTermMemory
 from services.memory.settings import MemorySettings
 from services.memory.statements import Statement
@@ -49,7 +50,8 @@ async def run() -> None:
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         pool = await process.connect(settings.work_db_url, schema=MEMORY_CARD.name)
         model = build_agent_model("memory", models, policy_version="memory/1")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
+        process.configure(prompts={"keep": KEEP_PROMPT}, limits=asdict(limits), kinds=asdict(kinds))
         agent = build_keep_agent(model)
 
         async def ask_model(task: Task[RecallMemory], question: str) -> Statement | None:
@@ -65,7 +67,7 @@ async def run() -> None:
             kinds,
         )
         if process.breaker is not None and process.outbox is not None:
-            forgetter = Forgetter(pool, settings.operator_keys(), process.outbox, process.clock)
+            forgetter = Forgetter(pool, settings.operator_keys(), process.outbox, process.clock, process.bundle.digest)
             process.run_periodically("forgetting", forgetter.tick, process.breaker, every_s=FORGETTING_INTERVAL_S)
         bound: dict[str, Any] = {"store": MemoryStore(pool), "clock": process.clock, "limits": limits}
         return {
@@ -73,4 +75,4 @@ async def run() -> None:
             KeepTurn: partial(keep_turn, **bound),
         }
 
-    await serve_agent(CATALOGUE, MEMORY_CARD.name, settings, build, decrypts=MEMORY_CARD.decrypts)
+    await serve_agent(CATALOGUE, MEMORY_CARD, settings, build)

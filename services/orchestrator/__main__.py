@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 
-from contracts.catalogue import CATALOGUE
-from contracts.events.upstream import EMAIL_FEEDBACK_SOURCE
-from contracts.submissions import SUBMISSIONS
-from services.orchestrator.graph import CURRENT, PLAYBOOKS, ROUTING_TABLE
-from switchyard.processes.orchestrator import run_case_manager, run_router
-from switchyard.router.playbook import turn_policies
 from switchyard.runtime.core.loop import run_event_loop
 
-PROCESSES = {
-    "router": partial(run_router, ROUTING_TABLE),
-    "case_manager": partial(
-        run_case_manager,
-        CATALOGUE,
-        SUBMISSIONS,
-        CURRENT,
-        turn_policies(PLAYBOOKS, CURRENT),
-        frozenset({EMAIL_FEEDBACK_SOURCE}),
-    ),
-}
+
+async def run_router() -> None:
+    """Serve the router."""
+    from services.orchestrator.graph import ROUTING_TABLE
+    from switchyard.processes import router
+
+    await router.run_router(ROUTING_TABLE)
+
+
+async def run_case_manager() -> None:
+    """Serve the case manager."""
+    from contracts.catalogue import CATALOGUE
+    from contracts.events.upstream import EMAIL_FEEDBACK_SOURCE
+    from contracts.submissions import SUBMISSIONS
+    from services.orchestrator.graph import CURRENT, PLAYBOOKS
+    from switchyard.processes import case_manager
+    from switchyard.router.playbook import turn_policies
+
+    sources = frozenset({EMAIL_FEEDBACK_SOURCE})
+    turns = turn_policies(PLAYBOOKS, CURRENT)
+    await case_manager.run_case_manager(CATALOGUE, SUBMISSIONS, CURRENT, turns, sources)
+
+
+PROCESSES = {"router": run_router, "case_manager": run_case_manager}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in PROCESSES:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from switchyard.app.cards import AgentCard
+from switchyard.protocol.budgets import BUDGET_EXCEEDED
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX, Catalogue, OutcomeClass
 from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.submissions import Submissions, TurnPolicy, playbook_of
@@ -28,6 +29,7 @@ ENGINE_OUTCOMES: Mapping[str, OutcomeClass] = {
     "cancelled": "stopped",
     "rejected": "stopped",
     "no_agent": "stopped",
+    BUDGET_EXCEEDED: "stopped",
 }
 """Outcomes with which the engine itself ends a case."""
 
@@ -198,6 +200,9 @@ class App:
     """The submissions that the function behind the API may put on the bus."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """The settings classes of programs that are no processes, as `module:class`, by their names."""
+    prompts: tuple[str, ...] = ()
+    """The text of each prompt in force, as `module:NAME`, where the module has that name. People read it beside the
+    answer."""
     artefact_texts: Mapping[str, str] = field(default_factory=dict)
     """How a person reads an artefact, by its name: a function from bytes to text, as `module:function`. Without one,
     an artefact of a text type is shown as it is, and any other one is not shown."""
@@ -219,6 +224,8 @@ class App:
     forgotten_inputs: str | None = None
     """A view of the audit database with `case_id`, `input_id`, `kind`, `reason` and `forgotten_at`: what a step was
     given and is gone since. `switchyard audit replay CASE` lists it."""
+    what_if: Mapping[str, str] = field(default_factory=dict)
+    """How tasks of an agent run again without effect, by agent: a `WhatIfAgent`, as `module:name`."""
     audit_views: tuple[str, ...] = ()
     """SQL files with views of the audit log for reviewers, as `package:path`."""
     retention_policies: str | None = None

@@ -1,7 +1,7 @@
 """Write what is generated from the catalogue: `python -m switchyard.app.generate [--check]`.
 
-`contracts/openapi.json` is the document of its API. With `--check` nothing is written: it lists the files that
-differ, are missing or are left over, and exits 1 if there are any.
+`contracts/openapi.json` is the document of its API, `contracts/prompts/` has its prompts. With `--check` nothing is
+written: it lists the files that differ, are missing or are left over, and exits 1 if there are any.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from switchyard.api.openapi import build_openapi
 from switchyard.app.application import App, load_app, load_reference
 from switchyard.app.asyncapi import build_asyncapi
 from switchyard.app.generated_files import run_generator
+from switchyard.app.prompts import prompt_files
 from switchyard.app.schemas import document, schema_file
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.envelope import Envelope
@@ -44,7 +45,9 @@ def openapi_text(app: App) -> str:
 def main(arguments: Sequence[str], folder: Path = SCHEMAS_FOLDER, page: Path = OPENAPI_FILE) -> int:
     """The command line; returns the exit status."""
     app = load_app()
-    pages = {page: openapi_text(app)} if app.identity is not None and app.identity.api is not None else {}
+    pages = prompt_files(app)
+    if app.identity is not None and app.identity.api is not None:
+        pages[page] = openapi_text(app)
     return run_generator("switchyard.app.generate", schema_files(app.catalogue), folder, arguments, pages)
 
 

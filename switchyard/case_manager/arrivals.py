@@ -217,7 +217,7 @@ class ArrivalQueue:
             events = await self.intake.reject(arrival.source, arrival.type, arrival.detail, problem, code="not_handled")
         else:
             events = await self.intake.open_case(arrival.source, arrival.detail, arrival.type)
-        # The stored event has no trace: a repeated submission publishes it again under its own.
+        # A repeated submission publishes the stored event again, under its own trace.
         trace = telemetry.trace_context()
         await self.publisher.publish([event | {"trace": trace} for event in events])
         for event in events:

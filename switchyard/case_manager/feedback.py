@@ -127,4 +127,5 @@ class FeedbackIntake:
         payload = CaseFeedback(thumb=given.thumb, by=by, reviewer=not own, reason=reason)
         envelope = Envelope.model_validate_json(cause)
         event = derive_event(self.catalogue, envelope, payload, node_from=CASE_MANAGER, storage_refs=places)
-        return stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
+        trace = telemetry.trace_context(envelope.trace)
+        return stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=trace)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from switchyard.protocol.branches import LATE, BranchEnd, BranchResult, split_tokens
+from switchyard.protocol.budgets import BUDGET_EXCEEDED
 from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
@@ -103,7 +104,8 @@ class Gathers:
             return []
         joined = build_joined(self.catalogue, gather, json.loads(row["command"]).get("state"), payload, ends)
         joined["storage_refs"] = await self._places(gather.case_id, (gather, *ends.values()))
-        stamped = stamp_event(joined, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
+        trace = telemetry.trace_context(gather.trace)
+        stamped = stamp_event(joined, occurred_at=timestamp(self.clock.now()), trace=trace)
         if await self._database.execute("join", gather_id, stamped["event_id"], event_text(stamped)) == 1:
             return [stamped]
         row = await self._database.row("gather", gather_id)
@@ -138,7 +140,8 @@ def build_joined(
         failed = TaskFailed(
             task=gather.event_id,
             task_type=gather.type,
-            code=ALL_FAILED,
+            # Money that is gone is gone for every branch: the case ends with that outcome.
+            code=BUDGET_EXCEEDED if BUDGET_EXCEEDED in {failure.code for _, failure in failures} else ALL_FAILED,
             message="no specialist found an answer",
             remedy=remedy,
             attempts=1,

@@ -18,7 +18,7 @@ from switchyard.case_manager.principals import PrincipalKeys, VerifiedPrincipal,
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid, SubmissionInvalid
 from switchyard.case_manager.sessions import TurnRules, session_key, with_turn
 from switchyard.case_manager.store import CaseStore, SessionState
-from switchyard.protocol.catalogue import UPSTREAM_PREFIX
+from switchyard.protocol.catalogue import MAX_SOURCE, UPSTREAM_PREFIX
 from switchyard.protocol.errors import InvalidEvent, forged
 from switchyard.protocol.events.case_manager import SubmissionRejected
 from switchyard.protocol.fields import Identifier, Json
@@ -31,7 +31,6 @@ from switchyard.runtime.messaging.first_event import build_report
 
 log = structlog.get_logger(__name__)
 
-MAX_SOURCE = 150
 """Leaves room for the prefixes under which claims name the source."""
 
 OVER_LIMIT = "over_limit"
@@ -77,14 +76,16 @@ class CaseIntake:
         """The events to publish for a submission: its opening, `SubmissionRejected`, or none while it waits for its
         turn or its playbook."""
         check_source(source)
+        would_be = None
         try:
             submitted, opening = self._read_submission(detail_type, detail)
+            would_be = case_id_for(submitted.tenant, source, opening.principal, submitted.idempotency_key)
             self._check_allowed(source, submitted, opening)
             return await self._taken(source, detail, submitted, opening)
         except SubmissionInvalid as refused:
             if isinstance(refused, PrincipalInvalid) and not isinstance(refused, PrincipalExpired):
                 log.error("submission.not_vouched_for", alarm="integrity", code=refused.code, submitted_by=source)  # noqa: TRY400 - the code is the whole of it
-            return await self.reject(source, detail_type, detail, refused, code=refused.code)
+            return await self.reject(source, detail_type, detail, refused, code=refused.code, would_be=would_be)
 
     async def _taken(self, source: str, detail: Json, submitted: Submission, opening: CaseOpening) -> list[Json]:
         # Sent again it is signed again, and still the same submission.
@@ -206,10 +207,17 @@ class CaseIntake:
             ) from error
 
     async def reject(
-        self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str
+        self,
+        source: str,
+        detail_type: str,
+        detail: Json,
+        problem: InvalidEvent,
+        *,
+        code: str,
+        would_be: str | None = None,
     ) -> list[Json]:
         """The rejection of a submission, the same however often it is asked for; none if there were many alike, which
-        are counted and reported together."""
+        are counted and reported together. `would_be` is the case that it would have become."""
         payload = SubmissionRejected(
             code=code,
             message=problem.message,
@@ -217,6 +225,7 @@ class CaseIntake:
             remedy=problem.remedy,
             type=detail_type,
             submitted_by=source,
+            would_be=would_be,
         )
         event = build_report(
             self.openings.catalogue,

@@ -15,6 +15,7 @@ from switchyard.protocol.events.case_manager import Attestation
 from switchyard.protocol.fields import ROLE_SCOPE, Artefact, Json, Principal
 from switchyard.protocol.grants import service_grant_id
 from switchyard.protocol.submissions import CaseOpening, SealedContent, Submission
+from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.crypto.vault import ADDRESS_FACT, Vault
 from switchyard.runtime.messaging.first_event import build_first_event
@@ -119,7 +120,8 @@ class CaseOpener:
             deadline=now + wait,
             storage_refs=storage_refs,
         )
-        return opened, sealed_address
+        # It is stored with its trace, which goes on after every wait, and when a timer ends the case.
+        return opened | {"trace": telemetry.trace_context()}, sealed_address
 
 
 def _grant_of(source: str, verified_principal: VerifiedPrincipal | None) -> str | None:

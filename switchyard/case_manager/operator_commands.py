@@ -1,4 +1,5 @@
-"""Operators' commands: halt, resume and cancel, applied once their signature is verified; the release of parked cases.
+"""Operators' commands (halt, resume, cancel, budget), applied once their signature is verified; the release of parked
+cases.
 
 A typed name is no evidence, and neither is a login to the database: a row without a valid signature is refused with an
 alarm. The performer of an effect verifies a stop itself, so that it counts from its commit.
@@ -15,9 +16,10 @@ from uuid import UUID
 import structlog
 
 from switchyard.case_manager.approvals import MAX_SIGNATURE_AGE
+from switchyard.protocol.budgets import EVERY_TENANT, MoneyLimit
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.errors import InvalidEvent
-from switchyard.protocol.events.case_manager import PlaybookHalted, PlaybookResumed
+from switchyard.protocol.events.case_manager import BudgetSet, PlaybookHalted, PlaybookResumed
 from switchyard.protocol.fields import Json
 from switchyard.protocol.operator_commands import OperatorCommand
 from switchyard.protocol.signing import OperatorKeys
@@ -31,8 +33,6 @@ log = structlog.get_logger(__name__)
 _SQL = load_queries(__file__)
 BATCH_SIZE = 100
 COMMAND_BATCH_SIZE = 2_000
-EVERY_TENANT = "every-tenant"
-"""`tenant` of an event about a playbook, which belongs to no tenant."""
 
 
 def read_command(row: Mapping[str, Any]) -> OperatorCommand:
@@ -72,7 +72,8 @@ class OperatorCommands:
         async with self.database.with_queries(_SQL).transaction() as transaction:
             if not await transaction.value("lock_undecided", command.command_id):
                 return []  # another case manager decided it
-            result, event = await self._perform(transaction, command)
+            perform = self._set_limit if command.action == "budget" else self._perform
+            result, event = await perform(transaction, command)
             await transaction.execute("decide", command.command_id, result)
             if event is not None:
                 await transaction.execute("store_event", event_text(event))
@@ -83,10 +84,15 @@ class OperatorCommands:
         """Why a command may not be applied, as the operator reads it."""
         try:
             command.verify(self.operators)
+            if command.action == "budget":
+                MoneyLimit.from_target(command.target)
         except InvalidEvent as error:
             return f"{error.message}. {error.remedy or ''}".strip()
         # A stop is never too late. What lifts one must be fresh: an old command may have been kept for another day.
-        if command.action == "resume" and abs(self.clock.now() - moment(command.signed_at)) > MAX_SIGNATURE_AGE:
+        if (
+            command.action in {"resume", "budget"}
+            and abs(self.clock.now() - moment(command.signed_at)) > MAX_SIGNATURE_AGE
+        ):
             return "the signature is too old or in the future; sign again"
         return None
 
@@ -108,12 +114,26 @@ class OperatorCommands:
                     return "cancelled", None
                 why = "the case is closed already" if state["known"] else "the case manager has no such case"
                 return f"refused: {why}", None
-            case "forget":
+            case _:
                 return "refused: memory forgets a person, with `switchyard memory forget`", None
 
-    def _report(self, kind: type[PlaybookHalted | PlaybookResumed], command: OperatorCommand) -> Json:
+    async def _set_limit(self, transaction: Database, command: OperatorCommand) -> tuple[str, Json | None]:
+        limit = MoneyLimit.from_target(command.target)
+        signed = (UUID(command.command_id), moment(command.signed_at), command.operator, command.reason)
+        if await transaction.execute("set_limit", limit.tenant, limit.period, limit.micros, *signed):
+            return "set", self._report(BudgetSet, command, tenant=limit.tenant)
+        return "refused: another limit was signed after this; sign again", None
+
+    def _report(
+        self,
+        kind: type[PlaybookHalted | PlaybookResumed | BudgetSet],
+        command: OperatorCommand,
+        *,
+        tenant: str = EVERY_TENANT,
+    ) -> Json:
+        fields: Json = {"target" if kind is BudgetSet else "playbook": command.target}
         payload = kind(
-            playbook=command.target,
+            **fields,
             operator=command.operator,
             why=command.reason,
             command_id=command.command_id,
@@ -124,7 +144,7 @@ class OperatorCommands:
             self.catalogue,
             payload,
             chain=f"operator_command/{command.command_id}",
-            tenant=EVERY_TENANT,
+            tenant=tenant,
             sub=f"operator:{command.operator}",
             now=self.clock.now(),
         )

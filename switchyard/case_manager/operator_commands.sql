@@ -24,6 +24,14 @@ select lift_halt($1, $2)
 -- name: is_halted
 select exists (select from control where kind = 'halted_playbook' and key = $1)
 
+-- name: set_limit
+-- A command that was signed before the limit that counts now changes nothing.
+insert into budget.money_limit as l (tenant, period, micros, command_id, signed_at, set_by, why)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (tenant, period) do update set micros = excluded.micros, command_id = excluded.command_id,
+  signed_at = excluded.signed_at, set_by = excluded.set_by, why = excluded.why, set_at = clock_timestamp()
+where l.signed_at < excluded.signed_at
+
 -- name: case_state
 select exists (select from submission where case_id = $1) as known,
   exists (select from latest_ending where case_id = $1) as closed

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import structlog
 from pydantic import Field, JsonValue, ValidationError
 
+from switchyard.protocol.budgets import BUDGET_EXCEEDED
 from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.digest import event_digest
@@ -123,7 +124,7 @@ def build_task_retried(
         operators.verify(request.operator, request.statement(ending["digest"]), request.signature)
     except InvalidEvent as error:
         raise PermanentTaskError("not_authorised", error.message, error.field, error.remedy) from error
-    if ending["payload"]["outcome"] != "failed":
+    if ending["payload"]["outcome"] not in {"failed", BUDGET_EXCEEDED}:
         raise PermanentTaskError(
             "not_failed", "the case did not end as failed", "close", "only a failure can be tried again"
         )

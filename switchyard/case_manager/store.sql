@@ -113,7 +113,7 @@ for update
 -- name: close
 -- An ending frees its session's place, and the next turn has it: published now, or parked if its playbook is halted. Of
 -- a turn that ends in the queue the opening is published, too. Rows without an attempt are openings, by the case that
--- ended.
+-- ended. `took_ms` of the case as it was submitted, from its submission to this ending.
 with wanted as (
   select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[])
     as t (case_id, attempt, outcome, event_id, event)
@@ -165,12 +165,14 @@ opened as (
   from moved m where o.event_id = m.opened_id
   returning m.after, o.event, m.parked
 )
-select case_id, attempt, event from wanted join won using (case_id, attempt)
+select case_id, attempt, event, s.playbook,
+  case attempt when '' then (extract(epoch from clock_timestamp() - s.received_at) * 1000)::bigint end as took_ms
+from wanted join won using (case_id, attempt) left join submission s using (case_id)
 union all
-select c.case_id, c.attempt, o.event
+select c.case_id, c.attempt, o.event, null, null
 from case_ending c join wanted using (case_id, attempt) join outbox o on o.event_id = c.event_id
 union all
-select after, null, event from opened where not parked
+select after, null, event, null, null from opened where not parked
 
 -- name: stop_timers
 -- A late event of an earlier attempt must not stop the timers of the one that is under way.

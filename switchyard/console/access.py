@@ -17,11 +17,13 @@ _AUDITOR: frozenset[ConsoleRole] = frozenset({"auditor"})
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One route. Without `roles` it needs no log-in."""
+    """One route. Without `roles` it needs no log-in. What it shows or does with `every_tenant` belongs to no tenant: it
+    is for who may see them all."""
 
     path: str
     method: Literal["GET", "POST"]
     roles: frozenset[ConsoleRole] | None
+    every_tenant: bool = False
 
     def allows(self, held: Sequence[ConsoleRole]) -> bool:
         """Whether one of these roles suffices."""
@@ -39,9 +41,13 @@ ENDPOINTS: dict[str, Endpoint] = {
     "event": Endpoint("/cases/{case_id}/events/{event_id}", "GET", _ANY_ROLE),
     "bundle": Endpoint("/cases/{case_id}/bundle", "GET", _AUDITOR),
     "open_sealed": Endpoint("/cases/{case_id}/sealed", "POST", _AUDITOR),
+    "step": Endpoint("/cases/{case_id}/steps/{event_id}", "GET", _ANY_ROLE),
+    "open_step": Endpoint("/cases/{case_id}/steps/{event_id}", "POST", _AUDITOR),
     "tail": Endpoint("/tail", "GET", _ANY_ROLE),
     "tail_events": Endpoint("/tail/events", "GET", _ANY_ROLE),
     "failures": Endpoint("/failures", "GET", _ANY_ROLE),
+    "refused": Endpoint("/failures/refused/{place}/{key}", "GET", _ANY_ROLE, every_tenant=True),
+    "open_refused": Endpoint("/failures/refused/{place}/{key}", "POST", _AUDITOR, every_tenant=True),
     "redrive_plan": Endpoint("/failures/plan", "POST", _OPERATOR),
     "redrive": Endpoint("/failures/redrive", "POST", _OPERATOR),
     "switches": Endpoint("/switches", "GET", _ANY_ROLE),
@@ -55,7 +61,10 @@ ENDPOINTS: dict[str, Endpoint] = {
     "decide": Endpoint("/approvals/{approval_id}", "POST", _APPROVER),
     "dashboards": Endpoint("/dashboards", "GET", _ANY_ROLE),
     "proof": Endpoint("/proof", "GET", _ANY_ROLE),
-    "verify": Endpoint("/proof/verify", "POST", _AUDITOR),
+    "verify": Endpoint("/proof/verify", "POST", _AUDITOR, every_tenant=True),
+    "checks": Endpoint("/proof/checks", "GET", _ANY_ROLE, every_tenant=True),
+    "start_check": Endpoint("/proof/checks", "POST", _AUDITOR, every_tenant=True),
+    "stop_check": Endpoint("/proof/checks/stop", "POST", _AUDITOR, every_tenant=True),
     "signing_key": Endpoint("/signing-key", "GET", _OPERATOR | _APPROVER),
 }
 """By name. What is not in this table does not exist: the application is built from it."""

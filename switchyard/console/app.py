@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -22,12 +22,14 @@ from starlette.types import Message, Receive, Scope, Send
 from switchyard.console.access import ENDPOINTS, ConsoleRole, Endpoint
 from switchyard.console.pages import HEADERS, HEADERS_OVER_TLS, STATIC_FOLDER, Pages
 from switchyard.console.sessions import FORM_FIELD, User
+from switchyard.console.tenants import TenantGuard
 from switchyard.runtime.core.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 MAX_FORM_BYTES = 2_000_000
 RETRY_AFTER_S = 5
 MAX_FILTER_CHARS = 200
+NEEDS_EVERY_TENANT = "This concerns every tenant, and your log-in is for some. Ask somebody whose log-in is for all."
 
 
 class BadInput(Exception):
@@ -46,11 +48,23 @@ class Call:
     request: Request
     user: User
     form: FormData
+    guard: TenantGuard
 
     @property
     def query(self) -> Mapping[str, str]:
         """The parameters in the URL."""
         return self.request.query_params
+
+    async def require_cases(self, case_ids: Iterable[UUID]) -> None:
+        """Raises `BadInput` (404) unless the person may see each of these cases."""
+        wanted = {str(each) for each in case_ids}
+        if await self.guard.visible(wanted, self.user.tenants) != wanted:
+            raise BadInput("the log has no such case of your tenants: search for it in the list", 404)
+
+    def require_every_tenant(self) -> None:
+        """Raises `BadInput` (403) unless the person may see every tenant."""
+        if self.user.tenants is not None:
+            raise BadInput(NEEDS_EVERY_TENANT, 403)
 
     def field(self, name: str, *, most: int = 2_000) -> str:
         """A field of the form, without blanks around it. Raises `BadInput` without one, or if it is too long."""
@@ -94,6 +108,8 @@ class ConsoleApp:
     base_url: str
     """Where browsers find the console; a form from another origin is refused."""
 
+    guard: TenantGuard
+
     def build(self) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         """The application."""
         public = {name for name, endpoint in ENDPOINTS.items() if endpoint.roles is None}
@@ -127,6 +143,8 @@ class ConsoleApp:
             if not endpoint.allows(user.roles):
                 log.warning("console.not_allowed", user=user.name, endpoint=name)
                 return self._message(403, _needed_role(endpoint.roles or ()), user)
+            if endpoint.every_tenant and user.tenants is not None:
+                return self._message(403, NEEDS_EVERY_TENANT, user)
             form = FormData()
             if endpoint.method == "POST":
                 form = await self._read_form(request)
@@ -135,7 +153,10 @@ class ConsoleApp:
                 if not self._is_own_origin(request) or not self.pages.sessions.is_form_token(user, sent):
                     log.warning("console.foreign_form", user=user.name, endpoint=name)
                     return self._message(403, "This form is not of your session. Go back, reload and try again.", user)
-            return await handler(Call(request, user, form))
+            call = Call(request, user, form, self.guard)
+            if (case_id := request.path_params.get("case_id")) is not None:
+                await call.require_cases([read_uuid(case_id, "case")])
+            return await handler(call)
 
         return guarded
 

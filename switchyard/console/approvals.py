@@ -11,6 +11,7 @@ from uuid import UUID
 from switchyard.console.app import BadInput
 from switchyard.console.case_detail import parse_json
 from switchyard.console.sealed import OpenedArtefact, SealedArtefacts
+from switchyard.console.tenants import Tenants
 from switchyard.protocol.four_eyes import FourEyes
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
@@ -53,22 +54,26 @@ class ApprovalReader:
     sealed: SealedArtefacts
     four_eyes: FourEyes
 
-    async def pending(self) -> list[Mapping[str, Any]]:
-        """What waits, the most urgent first, and how many persons must agree. Raises `Unavailable`."""
+    async def pending(self, tenants: Tenants) -> list[Mapping[str, Any]]:
+        """What waits of these tenants, the most urgent first, and how many persons must agree. Raises `Unavailable`."""
         rows = await self.work.with_queries(_WORK_SQL).rows("approvals")
-        return [{**row, "needed": self.four_eyes.approvals_needed(row["requested_by"])} for row in rows]
+        return [
+            {**row, "needed": self.four_eyes.approvals_needed(row["requested_by"])}
+            for row in rows
+            if tenants is None or row["tenant"] in tenants
+        ]
 
-    async def find(self, approval_id: UUID) -> Mapping[str, Any]:
+    async def find(self, approval_id: UUID, tenants: Tenants) -> Mapping[str, Any]:
         """One pending approval. Raises `BadInput` (404) if it does not wait any more."""
-        for row in await self.pending():
+        for row in await self.pending(tenants):
             if row["approval_id"] == str(approval_id):
                 return row
         raise BadInput("no such approval is pending: it was decided, has expired, or its case is closed", 404)
 
-    async def detail(self, approval_id: UUID, *, opened_by: str) -> ApprovalDetail:
+    async def detail(self, approval_id: UUID, tenants: Tenants, *, opened_by: str) -> ApprovalDetail:
         """Everything about one approval; that its content was opened is recorded. Raises `BadInput` if the content is
         not the one that the approval names."""
-        row = await self.find(approval_id)
+        row = await self.find(approval_id, tenants)
         command = parse_json(row["command"])
         audit, case_id = self.audit.with_queries(_SQL), UUID(row["case_id"])
         verdicts = await audit.row("verdicts", case_id, row["content_sha256"])
@@ -87,9 +92,9 @@ class ApprovalReader:
             agreed_by_reader=any(self.four_eyes.is_submitter(opened_by, other) for other in row["agreed_by"]),
         )
 
-    async def rendered(self, approval_id: UUID, *, opened_by: str) -> str:
+    async def rendered(self, approval_id: UUID, tenants: Tenants, *, opened_by: str) -> str:
         """The content as a mail program shows it: HTML that is not ours. Raises `BadInput` if it has none."""
-        content = await self._content(await self.find(approval_id), opened_by)
+        content = await self._content(await self.find(approval_id, tenants), opened_by)
         if content.html is None:
             raise BadInput("this content has no part in HTML", 404)
         return content.html

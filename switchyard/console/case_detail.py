@@ -180,6 +180,20 @@ def find_artefacts(value: Any, event_id: str) -> list[Artefact]:
     return found[::-1]
 
 
+def find_reference(event: Mapping[str, Any], sha256: str) -> Mapping[str, Any] | None:
+    """The reference to an artefact in the payload of an event, at any depth."""
+    pending = [event.get("payload")]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, dict):
+            if each.get("sha256") == sha256 and "media_type" in each:
+                return each
+            pending += each.values()
+        elif isinstance(each, list):
+            pending += each
+    return None
+
+
 def compare_states(before: Any, after: Any) -> tuple[StateChange, ...]:
     """What differs between two states, by path."""
     old, new = _flatten(before), _flatten(after)

@@ -18,3 +18,10 @@ select audit.json_of(body) -> 'detail' as detail, body from transition where cas
 -- name: alarms
 select kind, event_id::text, reason, field, clamped(recorded_at) as recorded_at
 from integrity_alarm where case_id = $1 order by alarm_id desc limit 20
+
+-- name: causes
+select c.event_id::text, c.node_from, c.transition, (audit.json_of(c.body) -> 'detail')::text as detail
+from transition t
+join transition c on c.opened_on = t.opened_on and c.case_id = t.case_id and c.transcript_hash = any(t.parents)
+where t.case_id = $1 and t.event_id = $2
+order by c.seq, c.ordinal

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from switchyard.console.app import BadInput, read_filter
+from switchyard.console.tenants import Tenants
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
@@ -67,14 +68,15 @@ class CaseFilter:
         found = {**self.texts, "outcome": self.outcome}
         return urlencode({name: value for name, value in found.items() if value})
 
-    def arguments(self) -> list[Any]:
-        """What both statements begin with."""
+    def arguments(self, tenants: Tenants) -> list[Any]:
+        """What both statements begin with; of these tenants only."""
         user = self.texts["user"]
         order = ("playbook", "agent", "type", "model", "reason")
         return [
             *(self.since, self.until, *case_range(self.texts["case"])),
             *(self.texts["session"], self.texts["tenant"], user, _uuid_or_none(user)),
             *(self.texts[name] for name in order),
+            None if tenants is None else list(tenants),
         ]
 
 
@@ -94,17 +96,17 @@ class CaseList:
 
     database: Database
 
-    async def page(self, wanted: CaseFilter) -> CasePage:
-        """One page. Raises `Unavailable`."""
+    async def page(self, wanted: CaseFilter, tenants: Tenants) -> CasePage:
+        """One page of the cases of these tenants. Raises `Unavailable`."""
         database = self.database.with_queries(_SQL)
         before = wanted.before or (None, None, None)
         found = await database.rows(
-            "page", *wanted.arguments(), wanted.outcome, *before, PAGE_SIZE + 1, timeout_s=LIST_TIMEOUT_S
+            "page", *wanted.arguments(tenants), wanted.outcome, *before, PAGE_SIZE + 1, timeout_s=LIST_TIMEOUT_S
         )
         shown = found[:PAGE_SIZE]
         days, ids = [row["opened_on"] for row in shown], [row["case_id"] for row in shown]
         summaries = {row["case_id"]: row for row in await database.rows("summaries", days, ids)}
-        counts = await database.rows("counts", *wanted.arguments(), MAX_COUNTED, timeout_s=LIST_TIMEOUT_S)
+        counts = await database.rows("counts", *wanted.arguments(tenants), MAX_COUNTED, timeout_s=LIST_TIMEOUT_S)
         older = None
         if len(found) > PAGE_SIZE:
             last = shown[-1]
@@ -113,11 +115,11 @@ class CaseList:
         rows = [summaries[str(row["case_id"])] for row in shown if str(row["case_id"]) in summaries]
         return CasePage(rows, counts, sum(row["cases"] for row in counts), older)
 
-    async def open_cases(self, wanted: CaseFilter, most: int) -> list[Any]:
+    async def open_cases(self, wanted: CaseFilter, most: int, tenants: Tenants) -> list[Any]:
         """The open cases that match, at most one more than `most`, the newest first. Raises `Unavailable`."""
         database = self.database.with_queries(_SQL)
         found = await database.rows(
-            "page", *wanted.arguments(), "open", None, None, None, most + 1, timeout_s=LIST_TIMEOUT_S
+            "page", *wanted.arguments(tenants), "open", None, None, None, most + 1, timeout_s=LIST_TIMEOUT_S
         )
         days, ids = [row["opened_on"] for row in found], [row["case_id"] for row in found]
         summaries = {row["case_id"]: row for row in await database.rows("summaries", days, ids)}

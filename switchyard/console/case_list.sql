@@ -15,6 +15,7 @@ where f.parents = '{}' and f.opened_on between $1 and $2
   and ($3::uuid is null or f.case_id between $3 and $4::uuid)
   and ($5::text is null or f.session_id = $5)
   and ($6::text is null or f.tenant = $6)
+  and ($14::text[] is null or f.tenant = any($14))
   and ($7::text is null or f.principal_sub = $7 or f.subject = $8::uuid)
   and ($9::text is null or split_part(f.playbook_version, '/', 1) = $9)
   -- offset 0: one case after another, with an index; never all cases of these days at once.
@@ -31,11 +32,11 @@ where f.parents = '{}' and f.opened_on between $1 and $2
     where a.opened_on = f.opened_on and a.case_id = f.case_id and a.terminal
       and audit.json_of(a.body) #>> '{detail,payload,code}' = $13
     offset 0))
-  and ($14::text is null or $14 = case
+  and ($15::text is null or $15 = case
     when e.closed then e.outcome when f.case_deadline < clock_timestamp() then 'unended' else 'open' end)
-  and ($15::date is null or (f.opened_on, f.event_ts, f.case_id) < ($15, $16::timestamptz, $17::uuid))
+  and ($16::date is null or (f.opened_on, f.event_ts, f.case_id) < ($16, $17::timestamptz, $18::uuid))
 order by f.opened_on desc, f.event_ts desc, f.case_id desc
-limit $18
+limit $19
 
 -- name: counts
 select outcome, count(*) as cases
@@ -49,6 +50,7 @@ from (
       and ($3::uuid is null or f.case_id between $3 and $4::uuid)
       and ($5::text is null or f.session_id = $5)
       and ($6::text is null or f.tenant = $6)
+      and ($14::text[] is null or f.tenant = any($14))
       and ($7::text is null or f.principal_sub = $7 or f.subject = $8::uuid)
       and ($9::text is null or split_part(f.playbook_version, '/', 1) = $9)
       and ($10::text is null or exists (
@@ -65,7 +67,7 @@ from (
           and audit.json_of(a.body) #>> '{detail,payload,code}' = $13
         offset 0))
     order by f.opened_on desc, f.event_ts desc
-    limit $14
+    limit $15
   ) f
   left join lateral (
     select

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,12 +10,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from switchyard.console.tenants import Tenants
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
 DASHBOARD_DAYS = (1, 7, 30)
-TIMEOUT_S = 20.0
+_STATEMENTS = ("usage", "sessions", "latency", "whole_cases", "goals", "failovers")
 
 
 @dataclass(frozen=True)
@@ -86,21 +88,25 @@ class Dashboard:
     whole_cases: list[Any]
     goals: list[GoalSuccess]
     failovers: list[Any]
+    not_counted: int
+    """Entries of the log that are not counted yet; audit counts every few seconds."""
 
 
 @dataclass(frozen=True)
 class DashboardReader:
-    """Reads the views of the audit log. `prices` are by model id."""
+    """Reads the figures that audit keeps of its log. `prices` are by model id."""
 
     audit: Database
     prices: Mapping[str, ModelPrice]
 
-    async def read(self, today: date, days: int) -> Dashboard:
-        """The last days. Raises `Unavailable`."""
+    async def read(self, today: date, days: int, tenants: Tenants) -> Dashboard:
+        """The last days of these tenants. Raises `Unavailable`."""
         since = today - timedelta(days=days - 1)
-        audit = self.audit.with_queries(_SQL)
-        usage = await audit.rows("usage", since, today)
-        goals = await audit.rows("goals", since, today)
+        audit, of = self.audit.with_queries(_SQL), None if tenants is None else list(tenants)
+        usage, sessions, latency, whole_cases, goals, failovers, not_counted = await asyncio.gather(
+            *(audit.rows(name, since, today, of) for name in _STATEMENTS), audit.value("not_counted")
+        )
+        named = [{**row, "session": (row["session_id"], row["tenant"])} for row in sessions]
         return Dashboard(
             since=since,
             until=today,
@@ -108,18 +114,13 @@ class DashboardReader:
             by_agent=self._grouped(usage, "agent"),
             by_tenant=self._grouped(usage, "tenant"),
             by_day=sorted(self._grouped(usage, "opened_on")),
-            by_session=await self._sessions(audit, since, today),
-            latency=await audit.rows("latency", since, today),
-            whole_cases=await audit.rows("whole_cases", since, today),
-            goals=_goals(goals),
-            failovers=await audit.rows("failovers", since, today),
+            by_session=self._grouped(named, "session"),
+            latency=latency,
+            whole_cases=whole_cases,
+            goals=[_goal(row) for row in goals],
+            failovers=failovers,
+            not_counted=not_counted,
         )
-
-    async def _sessions(self, audit: Database, since: date, until: date) -> list[tuple[tuple[str, str], Usage]]:
-        most = {(row["session_id"], row["tenant"]) for row in await audit.rows("sessions", since, until)}
-        rows = await audit.rows("session_usage", since, until, [session for session, _ in most])
-        named = [{**row, "session": (row["session_id"], row["tenant"])} for row in rows]
-        return self._grouped([row for row in named if row["session"] in most], "session")
 
     def _grouped(self, rows: Iterable[Any], name: str) -> list[tuple[Any, Usage]]:
         groups: dict[Any, list[Any]] = defaultdict(list)
@@ -143,20 +144,10 @@ class DashboardReader:
         return total
 
 
-def _goals(rows: Iterable[Any]) -> list[GoalSuccess]:
-    groups: dict[str, list[Any]] = defaultdict(list)
-    for row in rows:
-        groups[row["playbook"]].append(row)
-    made = []
-    for playbook, found in sorted(groups.items()):
-        total = {
-            name: sum(row[name] for row in found)
-            for name in ("cases", "reached", "stopped", "open", "thumbs_up", "thumbs_down")
-        }
-        failed = sum(row["failed"] + row["unended"] for row in found)
-        low, high = wilson_interval(total["reached"], total["cases"] - total["open"])
-        made.append(GoalSuccess(playbook=playbook, failed=failed, low=low, high=high, **total))
-    return made
+def _goal(row: Mapping[str, Any]) -> GoalSuccess:
+    counts = {name: row[name] for name in ("cases", "reached", "stopped", "open", "thumbs_up", "thumbs_down")}
+    low, high = wilson_interval(row["reached"], row["cases"] - row["open"])
+    return GoalSuccess(row["playbook"], failed=row["failed"] + row["unended"], low=low, high=high, **counts)
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:

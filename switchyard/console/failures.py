@@ -14,6 +14,7 @@ from uuid import UUID
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.failed_case import FailedCaseEvents, NotRetryable, find_failure
 from switchyard.console.case_list import LIST_TIMEOUT_S
+from switchyard.console.tenants import TenantGuard, Tenants, rows_to_read
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Database
@@ -73,20 +74,28 @@ class FailureReader:
     audit: Database
     work: Database
     catalogue: Catalogue
+    guard: TenantGuard
 
-    async def read(self, today: date, node: str | None, code: str | None, prompt: str | None = None) -> Failures:
-        """The failures of the last week. Raises `Unavailable` if the audit database is away."""
+    async def read(
+        self, today: date, tenants: Tenants, node: str | None, code: str | None, prompt: str | None = None
+    ) -> Failures:
+        """The failures of the last week of these tenants' cases; what was refused belongs to none.
+        Raises `Unavailable` if the audit database is away."""
         audit = self.audit.with_queries(_SQL)
         since = today - timedelta(days=FAILURE_DAYS - 1)
-        read = partial(audit.rows, "failed_cases", since, today, timeout_s=LIST_TIMEOUT_S)
+        of = None if tenants is None else list(tenants)
+        read = partial(audit.rows, "failed_cases", since, today, of, timeout_s=LIST_TIMEOUT_S)
         every = await read(None, None, None, MAX_FAILURES + 1)
         chosen = node or code or prompt is not None
         cases = await read(node, code, prompt, MAX_FAILURES + 1) if chosen else every
         counted = Counter((row["node"], row["code"] or "", row["prompt"]) for row in every[:MAX_FAILURES])
         groups = [FailureGroup(*key, count) for key, count in counted.most_common()]
-        quarantined = await audit.rows("quarantined")
+        quarantined = await audit.rows("quarantined") if tenants is None else []
         try:
-            tasks, away = await self.work.with_queries(_WORK_SQL).rows("unfinished_tasks"), None
+            found_tasks = await self.work.with_queries(_WORK_SQL).rows(
+                "unfinished_tasks", rows_to_read(_MOST["tasks"], tenants)
+            )
+            tasks, away = await self.guard.only_visible(found_tasks, tenants), None
         except Unavailable as error:
             tasks, away = [], error.message
         found = {"cases": cases, "groups": every, "tasks": tasks, "quarantined": quarantined}

@@ -15,12 +15,19 @@ join lateral (
   where e.opened_on = t.opened_on and e.case_id = t.case_id and (e.terminal or e.transition in ('TaskRetried', 'TaskFailed'))
 ) c on c.closed and c.outcome = 'failed' and c.latest = t.seq
 where t.transition = 'TaskFailed' and t.opened_on between $1 and $2
-  and ($3::text is null or t.node_from = $3)
-  and ($4::text is null or p.payload ->> 'code' = $4)
-  and ($5::text is null or coalesce(t.prompt_version, '') = $5)
+  and ($3::text[] is null or t.tenant = any($3))
+  and ($4::text is null or t.node_from = $4)
+  and ($5::text is null or p.payload ->> 'code' = $5)
+  and ($6::text is null or coalesce(t.prompt_version, '') = $6)
 order by t.event_ts desc
-limit $6
+limit $7
 
 -- name: quarantined
-select alarm_id, kind, event_id::text, case_id::text, reason, field, clamped(recorded_at) as recorded_at
+select alarm_id, kind, event_id::text, case_id::text, reason, field, clamped(recorded_at) as recorded_at,
+  octet_length(body) as size
 from integrity_alarm order by alarm_id desc limit 51
+
+-- name: refused
+select alarm_id, kind, case_id::text, reason, field, clamped(recorded_at) as recorded_at, octet_length(body) as size,
+  case when $2 then body end as body, encode(body_sha256, 'hex') as sha256
+from integrity_alarm where alarm_id = $1

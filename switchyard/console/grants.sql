@@ -9,6 +9,9 @@ begin
   execute format('revoke insert on disclosure from %I', role);
   execute format('grant insert (case_id, artefact, sha256, opened_by, reason) on disclosure to %I', role);
 
+  execute format('revoke insert, update, delete on wide_check from %I', role);
+  execute format('grant insert (kind, started_by), update (seen_at, compared, stopped_by, ended_at, result) on wide_check to %I', role);
+
   execute format('grant select on unresolved_effect to %I', role);
   revoke execute on function request_resolution, resolution_result from public;
   execute format('grant execute on function request_resolution, resolution_result to %I', role);
@@ -44,4 +47,17 @@ begin
   execute 'create view published_event as ' || array_to_string(parts, ' union all ');
   comment on view published_event is 'Every event that some producer stored to publish it.';
   execute format('grant select on published_event to %I', role);
+
+  -- Tokens that agents were given, by id, without the tokens; where no application has them, a view without a row.
+  drop view if exists issued_credential;
+  if to_regclass('identity.issued_token') is null then
+    create view issued_credential as
+    select ''::text as jti, null::uuid as task_id, null::uuid as grant_id, null::uuid as case_id, ''::text as agent,
+      ''::text as audience, '{}'::text[] as scopes, null::timestamptz as issued_at where false;
+  else
+    create view issued_credential as
+    select jti, task_id, grant_id, case_id, agent, audience, scopes, issued_at from identity.issued_token;
+  end if;
+  comment on view issued_credential is 'Which credentials agents were given.';
+  execute format('grant select on issued_credential to %I', role);
 end $$;

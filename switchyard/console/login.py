@@ -15,6 +15,7 @@ from urllib.parse import quote_plus, urlencode
 import aiohttp
 
 from switchyard.console.access import ROLES, ConsoleRole
+from switchyard.console.tenants import Tenants, read_tenants
 from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier
 from switchyard.protocol.canonical import parse_foreign_json
 from switchyard.protocol.errors import InvalidEvent
@@ -49,6 +50,8 @@ class Login:
     token_url: str
     redirect_url: str
     role_claim: str
+    tenant_claim: str | None = None
+    """The claim with the tenants whose cases the person may see; without one, everybody sees every tenant's."""
 
     def start(self, then: str) -> LoginAttempt:
         """Where to send the browser; `then` is the page to come back to."""
@@ -64,15 +67,16 @@ class Login:
             "code_challenge": challenge,
             "code_challenge_method": "S256",
             # OpenID Connect Core 5.5: the roles are wanted in the ID token.
-            "claims": json.dumps({"id_token": {self.role_claim: None}}),
+            "claims": json.dumps({"id_token": dict.fromkeys(filter(None, (self.role_claim, self.tenant_claim)))}),
         }
         remembered = {"state": state, "nonce": nonce, "verifier": verifier, "then": then}
         return LoginAttempt(f"{self.authorize_url}?{urlencode(query)}", remembered)
 
     async def finish(
         self, answer: Mapping[str, str], remembered: Mapping[str, str] | None
-    ) -> tuple[str, tuple[ConsoleRole, ...]]:
-        """The user's name and roles. Raises `LoginFailed`, or `Unavailable` if the provider cannot be reached."""
+    ) -> tuple[str, tuple[ConsoleRole, ...], Tenants]:
+        """The user's name, roles and tenants. Raises `LoginFailed`, or `Unavailable` if the provider cannot be
+        reached."""
         if remembered is None:
             raise LoginFailed("the log-in took too long, or began in another browser: start again")
         if not secrets.compare_digest(answer.get("state", "").encode(), remembered.get("state", "").encode()):
@@ -88,7 +92,15 @@ class Login:
             raise Unavailable("identity_provider", str(error)) from error
         if claims.get("nonce") != remembered["nonce"]:
             raise LoginFailed("the token belongs to another log-in: start again")
-        return str(claims["sub"]), self._roles(claims)
+        return str(claims["sub"]), self._roles(claims), self._tenants(claims)
+
+    def _tenants(self, claims: Mapping[str, Any]) -> Tenants:
+        if self.tenant_claim is None:
+            return None
+        try:
+            return read_tenants(claims.get(self.tenant_claim))
+        except ValueError:
+            raise LoginFailed("your account names no tenant whose cases you may see: ask for one") from None
 
     def _roles(self, claims: Mapping[str, Any]) -> tuple[ConsoleRole, ...]:
         found = claims.get(self.role_claim)

@@ -57,9 +57,16 @@ class SealedArtefacts:
     pages: Mapping[str, ArtefactPage]
 
     async def open(
-        self, event: Mapping[str, Any], reference: Mapping[str, Any], *, opened_by: str, reason: str
+        self,
+        event: Mapping[str, Any],
+        reference: Mapping[str, Any],
+        *,
+        opened_by: str,
+        reason: str,
+        most: int | None = None,
     ) -> tuple[OpenedArtefact, bytes]:
-        """Record who opens it and why, then open it. Raises `BadInput` with the cause, or `Unavailable`."""
+        """Record who opens it and why, then open it; at most `most` characters are shown. Raises `BadInput` with the
+        cause, or `Unavailable`."""
         try:
             artefact = Artefact.model_validate(reference)
             places = {
@@ -77,31 +84,32 @@ class SealedArtefacts:
             raise
         except TaskError as error:
             raise BadInput(f"{artefact.name} cannot be opened: {error.message}", 409) from error
-        return self.describe(artefact.name, artefact.media_type, data), data
+        return self.describe(artefact.name, artefact.media_type, data, most), data
 
-    def describe(self, name: str, media_type: str, data: bytes) -> OpenedArtefact:
+    def describe(self, name: str, media_type: str, data: bytes, most: int | None = None) -> OpenedArtefact:
         """How an artefact is shown. Never raises: what cannot be read is shown as it is."""
+        most = most or MAX_SHOWN_CHARS
         source = data.decode("utf-8", "replace")
         if media_type == "image/svg+xml":
             # As an image, in which no script runs and nothing is loaded.
             address = "data:image/svg+xml;base64," + base64.b64encode(data).decode()
             return OpenedArtefact(
-                name, media_type, "image", address, source[:MAX_SHOWN_CHARS], exact=_is_exact(data, source)
+                name, media_type, "image", address, source[:most], exact=_is_exact(data, source, most)
             )
         text = self._text(name, media_type, data, source)
         if text is None:
             return OpenedArtefact(name, media_type, "binary", f"{len(data)} bytes that are no text")
         html = self._page(name, data)
-        shown_source = source[:MAX_SHOWN_CHARS] if source != text else None
+        shown_source = source[:most] if source != text else None
         return OpenedArtefact(
             name,
             media_type,
             "text",
-            text[:MAX_SHOWN_CHARS],
+            text[:most],
             shown_source,
             html,
-            cut=max(len(source), len(text)) > MAX_SHOWN_CHARS,
-            exact=_is_exact(data, source),
+            cut=max(len(source), len(text)) > most,
+            exact=_is_exact(data, source, most),
             unrendered=name in self.pages and html is None and b"text/html" in data.lower(),
         )
 
@@ -127,5 +135,5 @@ class SealedArtefacts:
         return source if media_type.startswith(("text/", "message/")) else None
 
 
-def _is_exact(data: bytes, source: str) -> bool:
-    return len(source) <= MAX_SHOWN_CHARS and source.encode() == data
+def _is_exact(data: bytes, source: str, most: int) -> bool:
+    return len(source) <= most and source.encode() == data

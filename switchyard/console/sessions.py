@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.responses import Response
 
 from switchyard.console.access import ConsoleRole
+from switchyard.console.tenants import Tenants
 from switchyard.runtime.core.clock import Clock
 
 LOGIN_S = 600
@@ -32,6 +33,8 @@ class User(BaseModel):
 
     name: str
     roles: tuple[ConsoleRole, ...]
+    tenants: tuple[str, ...] | None
+    """Whose cases they may see; None for every tenant's."""
     session: str
     until: int
     """When the session ends, in seconds since 1970."""
@@ -62,10 +65,13 @@ class Sessions:
         """A name that a browser accepts from this host only, over TLS only, where there is TLS."""
         return f"__Host-{purpose}" if self.secure else f"switchyard-{purpose}"
 
-    def begin(self, response: Response, name: str, roles: Sequence[ConsoleRole]) -> None:
-        """Log a user in."""
+    def begin(self, response: Response, name: str, roles: Sequence[ConsoleRole], tenants: Tenants = None) -> None:
+        """Log a user in. Raises `ValueError` for more tenants than a cookie holds."""
         until = int(self.clock.now().timestamp()) + self.lifetime_s
-        user = User(name=name, roles=tuple(roles), session=token_urlsafe(16), until=until)
+        seen = None if tenants is None else tuple(tenants)
+        user = User(name=name, roles=tuple(roles), tenants=seen, session=token_urlsafe(16), until=until)
+        if len(self._serializer("session").dumps(user.model_dump())) > MAX_COOKIE_CHARS:
+            raise ValueError("more tenants than a cookie holds")
         self._set(response, "session", user.model_dump(), self.lifetime_s)
 
     def end(self, response: Response) -> None:

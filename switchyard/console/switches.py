@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from switchyard.console.case_detail import parse_json
+from switchyard.console.tenants import TenantGuard, Tenants, rows_to_read
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Database
@@ -50,14 +51,22 @@ class SwitchReader:
     audit: Database
     work: Database
     clock: Clock
+    guard: TenantGuard
 
-    async def read(self) -> Switches:
-        """What is now. Raises `Unavailable` if the work database is away; without the log, the models are left out."""
+    async def read(self, tenants: Tenants) -> Switches:
+        """What is now; of cases and models, what these tenants have.
+
+        Raises `Unavailable` if the work database is away; without the log, the models are left out."""
         work = self.work.with_queries(_WORK_SQL)
-        halted, unresolved = await work.rows("halted"), await work.rows("unresolved")
+        halted = await work.rows("halted")
+        unresolved = await self.guard.only_visible(
+            await work.rows("unresolved", rows_to_read(MAX_UNRESOLVED, tenants)), tenants
+        )
         now = self.clock.now()
         try:
-            rows = await self.audit.with_queries(_SQL).rows("model_calls", (now - RECENT).date(), now - RECENT)
+            rows = await self.audit.with_queries(_SQL).rows(
+                "model_calls", (now - RECENT).date(), now - RECENT, None if tenants is None else list(tenants)
+            )
             models, away = group_models(rows), None
         except Unavailable as error:
             models, away = [], error.message

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from switchyard.console.tenants import Tenants
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.core.errors import UNREADABLE, Unavailable
 from switchyard.runtime.database.connections import Database
@@ -35,6 +36,10 @@ class TailEntry:
     log_index: int
     shown: dict[str, Any]
     data: str
+
+    def is_of(self, tenants: Tenants) -> bool:
+        """Whether it belongs to one of these tenants."""
+        return tenants is None or self.shown["tenant"] in tenants
 
 
 @dataclass
@@ -84,16 +89,18 @@ class Tail:
             self.newest = rows[-1]["log_index"]
         return len(rows)
 
-    async def follow(self, after: int | None, *, user: str, ended: Callable[[], bool]) -> AsyncIterator[str]:
-        """Server-sent events from the entry after `after` on; without one, from now. Every entry is an event with its
-        log index as id; `lost` says how many entries are not sent, `away` and `back` that the log cannot be read,
-        `ended` that the user's session is over, as `ended()` says."""
+    async def follow(
+        self, after: int | None, *, user: str, ended: Callable[[], bool], tenants: Tenants = None
+    ) -> AsyncIterator[str]:
+        """Server-sent events from the entry after `after` on; without one, from now. Every entry of these tenants is
+        an event with its log index as id; `lost` says how many entries are not sent, `away` and `back` that the log
+        cannot be read, `ended` that the user's session is over, as `ended()` says."""
         if (why := self._full(user)) is not None:
             yield _event("full", {"message": why})
             return
         self.viewers[user] += 1
         try:
-            async for event in self._follow(after, ended):
+            async for event in self._follow(after, ended, tenants):
                 yield event
             yield _event("ended", {"message": "your session has ended: log in again"})
         finally:
@@ -105,7 +112,7 @@ class Tail:
             return f"you have {MAX_VIEWERS_PER_USER} live pages open: close one and reload"
         return "too many viewers: try again later" if self.viewers.total() >= MAX_VIEWERS else None
 
-    async def _follow(self, after: int | None, ended: Callable[[], bool]) -> AsyncIterator[str]:
+    async def _follow(self, after: int | None, ended: Callable[[], bool], tenants: Tenants) -> AsyncIterator[str]:
         cursor = (self.newest or 0) if after is None else after
         away: str | None = None
         yield "retry: 2000\n\n" + _event("hello", {"cursor": cursor})
@@ -123,7 +130,8 @@ class Tail:
                 cursor = self.newest
             ready = [entry for entry in self.entries if entry.log_index > cursor]
             for entry in ready:
-                yield f"id: {entry.log_index}\nevent: entry\ndata: {entry.data}\n\n"
+                if entry.is_of(tenants):
+                    yield f"id: {entry.log_index}\nevent: entry\ndata: {entry.data}\n\n"
                 cursor = entry.log_index
             if not ready and not await self._wait(cursor, away):
                 yield ": still here\n\n"

@@ -4,7 +4,7 @@ from console.task where case_id = $1
 
 -- name: unfinished_tasks
 select node, event_id::text, case_id::text, type, claims, failures, last_error, claimed_at, lease_until
-from console.task where completed_at is null order by claimed_at limit 201
+from console.task where completed_at is null order by claimed_at limit $1
 
 -- name: published
 -- A minute is what a delivery may take.
@@ -35,7 +35,7 @@ select case_manager.decide($1, $2, $3, $4, $5, $6, $7)
 select case_manager.decided($1)
 
 -- name: unresolved
-select case_id::text, content_sha256, intended_at, ended_as from console.unresolved_effect order by intended_at limit 101
+select case_id::text, content_sha256, intended_at, ended_as from console.unresolved_effect order by intended_at limit $1
 
 -- name: resolve
 select console.request_resolution($1, $2, $3, $4, $5, $6, $7, $8)
@@ -54,3 +54,40 @@ insert into console.disclosure (case_id, artefact, sha256, opened_by, reason) va
 
 -- name: disclosures
 select artefact, sha256, opened_by, reason, opened_at from console.disclosure where case_id = $1 order by opened_at desc limit 50
+
+-- name: cases_published
+select distinct case_id from console.published_event
+where producer = $1 and ($2::timestamptz is null or stored_at >= $2) and case_id > $3
+order by case_id limit $4
+
+-- name: published_of
+select producer, event_id::text, case_id::text, digest, opened_on, type, stored_at as since from console.published_event
+where case_id = any($1::uuid[])
+
+-- name: issued
+select jti, task_id::text as task, grant_id::text as "grant", case_id::text, agent, audience, scopes, issued_at
+from console.issued_credential where case_id = any($1::uuid[])
+
+-- name: lock_checks
+select pg_advisory_xact_lock(hashtextextended('console.wide_check', 0))
+
+-- name: start_check
+insert into console.wide_check (kind, started_by)
+select $1, $2 where not exists (
+  select from console.wide_check where ended_at is null and seen_at > clock_timestamp() - make_interval(secs => $3))
+returning run_id
+
+-- name: continue_check
+update console.wide_check set seen_at = clock_timestamp(), compared = $2 where run_id = $1 returning stopped_by
+
+-- name: end_check
+update console.wide_check set seen_at = clock_timestamp(), ended_at = clock_timestamp(), result = $2 where run_id = $1
+
+-- name: stop_check
+update console.wide_check set stopped_by = $1
+where ended_at is null and stopped_by is null and seen_at > clock_timestamp() - make_interval(secs => $2)
+
+-- name: checks
+select run_id, kind, started_by, started_at, compared, stopped_by, ended_at, result,
+  ended_at is null and seen_at > clock_timestamp() - make_interval(secs => $1) as running
+from console.wide_check order by run_id desc limit 10

@@ -39,7 +39,8 @@ class ModelUsage(BaseModel):
 
     def dollars(self, model: str) -> float | None:
         """The list price, or None for a model without one. `model` is a pydantic-ai id, or a name."""
-        provider, _, name = model.rpartition(":")
+        # Bedrock's own ids end in a version after a colon.
+        provider, _, name = model.partition(":") if ":" in model else ("", "", model)
         usage = Usage(input_tokens=self.input_tokens, output_tokens=self.output_tokens)
         try:
             price = calc_price(usage, model_ref=name, provider_id="aws" if provider == "bedrock" else provider or None)

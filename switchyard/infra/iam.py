@@ -12,6 +12,7 @@ from typing import Any
 from switchyard.app.application import App
 from switchyard.audit.records.roles import READER
 from switchyard.infra.nodes import DatabaseName, NodeNeeds, ingress_permissions, ingress_secrets
+from switchyard.protocol.bundles import BUNDLES_PREFIX
 from switchyard.protocol.topology import BUS
 
 IamStatement = dict[str, Any]
@@ -138,6 +139,7 @@ def _objects(needed: NodeNeeds) -> list[IamStatement]:
     artefacts = f"{bucket}/artefacts/*"
     written = [
         *([artefacts] if needed.has_inbox else []),
+        *([f"{bucket}/{BUNDLES_PREFIX}*"] if needed.is_agent else []),
         *([f"{bucket}/quarantine/{needed.node}/*"] if needed.quarantines else []),
     ]
     statements: list[IamStatement] = []
@@ -146,6 +148,7 @@ def _objects(needed: NodeNeeds) -> list[IamStatement]:
     if needed.reads_artefacts:
         statements += [
             allow("ReadArtefacts", "s3:GetObject", artefacts),
+            *([allow("ReadQuarantine", "s3:GetObject", f"{bucket}/quarantine/*")] if needed.shows_quarantine else []),
             # Without it S3 answers 403 instead of 404 for a deleted artefact, and its case would wait for it.
             allow("ListToFindMissing", "s3:ListBucket", bucket),
         ]

@@ -85,6 +85,16 @@ class NodeNeeds:
     """The port of its public page, or of a server; None without one."""
 
     @property
+    def is_agent(self) -> bool:
+        """Whether it has a card, and with it a configuration bundle."""
+        return self.has_inbox and self.node != CASE_MANAGER
+
+    @property
+    def shows_quarantine(self) -> bool:
+        """Whether people read refused messages through it."""
+        return self.log_reader == READER
+
+    @property
     def databases(self) -> list[DatabaseName]:
         """Every database that it logs in to, as itself or as a reader."""
         own: list[DatabaseName] = [] if self.database is None else [self.database]

@@ -23,8 +23,8 @@ LOCAL_SERVERS = "local identity servers"
 COMPOSE_FILE = Path("docker-compose.yml")
 
 ENGINE_SETTINGS = {
-    ROUTER: "switchyard.processes.settings:RouterSettings",
-    CASE_MANAGER: "switchyard.processes.settings:CaseManagerSettings",
+    ROUTER: "switchyard.processes.router_settings:RouterSettings",
+    CASE_MANAGER: "switchyard.processes.case_manager_settings:CaseManagerSettings",
     AUDIT: "switchyard.processes.audit_settings:AuditSettings",
 }
 MODEL_SETTINGS = "switchyard.runtime.models.clients:ModelSettings"

@@ -6,31 +6,34 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from switchyard.app.application import load_app, load_reference
-from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
 from switchyard.runtime.core.loop import run_event_loop
 
+ENGINE_PROCESSES = ("router", "case_manager", "audit")
 
-async def run_engine_process(node: str) -> None:
-    """Serve the router, the case manager or audit; each image holds the packages of its own process only."""
+
+async def run_process(name: str) -> None:
+    """Serve it; each image holds the packages of its own process only, and each process imports its own."""
+    from switchyard.app.application import load_app, load_reference
+
+    if name not in ENGINE_PROCESSES:
+        await load_reference(name)()
+        return
     app = load_app()
-    if node == AUDIT:
+    if name == "audit":
         from switchyard.processes.audit import run_audit
 
         await run_audit(app.catalogue)
-        return
-    from switchyard.processes.orchestrator import run_case_manager, run_router
+    elif name == "router":
+        from switchyard.processes.router import run_router
 
-    if node == ROUTER:
         await run_router(app.routing_table)
     else:
+        from switchyard.processes.case_manager import run_case_manager
+
         await run_case_manager(app.catalogue, app.submissions, app.current, app.turns, app.suppression_sources)
 
-
-ENGINE_PROCESSES = (ROUTER, CASE_MANAGER, AUDIT)
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(f"usage: python -m switchyard.processes {'|'.join(ENGINE_PROCESSES)}|MODULE:FUNCTION")
-    name = sys.argv[1]
-    run_event_loop(partial(run_engine_process, name) if name in ENGINE_PROCESSES else load_reference(name))
+    run_event_loop(partial(run_process, sys.argv[1]))

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
+from switchyard.audit.records.figures import FIGURES_INTERVAL_S, refresh_figures
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.records.store import PARTITION_INTERVAL_S, AuditStore, make_partitions
@@ -43,6 +44,7 @@ async def run_audit(catalogue: Catalogue) -> None:
         process.check("mac_key", lambda: key_breaker.available)
         subscribe_audit(process, settings, store, breaker, key_breaker)
         process.run_periodically("partitions", partial(make_partitions, store), breaker, every_s=PARTITION_INTERVAL_S)
+        process.run_periodically("figures", partial(refresh_figures, pool), breaker, every_s=FIGURES_INTERVAL_S)
         sequencer = Sequencer(
             pool,
             keys,

@@ -23,7 +23,7 @@ class AuditSettings(ProcessSettings):
     )
     batch_size: Annotated[int, Field(ge=1, le=1_000)] = Field(default=100, description="Maximum rows in one insert.")
     batch_wait_s: Annotated[float, Field(ge=0, le=5)] = Field(
-        default=0.2, description="How long a partial batch waits for more messages."
+        default=0.1, description="How long a partial batch waits for more messages."
     )
     batches: Annotated[int, Field(ge=1, le=4)] = Field(default=2, description="Concurrent batches.")
     sequence_every_s: Annotated[float, Field(ge=0.05, le=60)] = Field(

@@ -10,6 +10,7 @@ import aiohttp
 
 from switchyard.app.application import App, load_app, load_reference
 from switchyard.app.console_process import CONSOLE
+from switchyard.app.prompts import released_prompts
 from switchyard.audit.export.bundle import Exporter
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.verification.audit_reader import AuditReader
@@ -20,16 +21,19 @@ from switchyard.console.app import ConsoleApp
 from switchyard.console.approvals import ApprovalReader
 from switchyard.console.case_detail import CaseReader
 from switchyard.console.case_list import CaseList
+from switchyard.console.case_step import StepReader
 from switchyard.console.dashboards import DashboardReader, ModelPrice
 from switchyard.console.day_verifier import DayVerifier
 from switchyard.console.failures import FailureReader
 from switchyard.console.login import Login
 from switchyard.console.pages import Pages
+from switchyard.console.refused import RefusedReader
 from switchyard.console.sealed import SealedArtefacts
 from switchyard.console.sessions import Sessions
 from switchyard.console.signed_commands import SignedCommands
 from switchyard.console.switches import SwitchReader
 from switchyard.console.tail import Tail
+from switchyard.console.tenants import TenantGuard
 from switchyard.console.views import Views
 from switchyard.console.views.approvals import ApprovalViews
 from switchyard.console.views.cases import CaseViews
@@ -41,6 +45,7 @@ from switchyard.console.views.switches import SwitchViews
 from switchyard.console.views.tail import TailViews
 from switchyard.identity.jwt_verifier import JwtVerifier
 from switchyard.identity.token_exchange import HTTP_TIMEOUT_S
+from switchyard.processes.console_checks import wide_checks
 from switchyard.processes.console_settings import ConsoleSettings
 from switchyard.protocol.catalogue import AUDIT
 from switchyard.protocol.signing import source_keys
@@ -53,7 +58,7 @@ from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.process.web import serve_web_app
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.locked_objects import LockedObjects
-from switchyard.runtime.storage.objects import ObjectStore
+from switchyard.runtime.storage.objects import S3Objects
 
 POOL_SIZE = 6
 READ_ONLY = {"default_transaction_read_only": "on", "plan_cache_mode": "force_custom_plan"}
@@ -66,7 +71,7 @@ class ConsoleParts:
 
     audit: Pool
     work: Pool
-    objects: ObjectStore
+    objects: S3Objects
     checkpoints: LockedObjects | None
     keys: KeyWrapper
     http: aiohttp.ClientSession
@@ -91,14 +96,14 @@ async def run_console(app: App) -> None:
         parts = ConsoleParts(
             audit=audit,
             work=await process.connect(settings.work_db_url, schema=CONSOLE, size=POOL_SIZE),
-            objects=await process.objects(settings.objects_bucket),
+            objects=S3Objects(await process.client("s3"), settings.objects_bucket),
             checkpoints=await _checkpoints(process, settings),
             keys=await _key_wrapper(process, settings),
             http=http,
             clock=process.clock,
         )
         views = build_views(app, settings, parts)
-        console = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url)
+        console = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url, views.guard)
         process.run_in_background(
             "console_pages", partial(serve_web_app, console.build(), settings.console_host, settings.console_port)
         )
@@ -124,7 +129,7 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
     prices = {name: ModelPrice(each.input, each.output) for name, each in settings.console_prices.items()}
     pages = Pages(sessions, parts.clock, settings.console_name, app.all_outcomes)
     commands = SignedCommands(work, settings.operator_keys(), settings.approver_keys())
-    tail = Tail(audit)
+    tail, guard = Tail(audit), TenantGuard(audit)
     cases = CaseList(audit)
     return Views(
         pages=pages,
@@ -133,16 +138,45 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
         work=work,
         tail=tail,
         sessions=SessionViews(pages, _login(settings, parts.http)),
+        guard=guard,
         modules=(
-            CaseViews(pages, cases, CaseReader(log, audit, work), sealed),
-            FailureViews(pages, FailureReader(log, audit, work, app.catalogue), commands),
+            CaseViews(
+                pages, cases, CaseReader(log, audit, work), sealed, StepReader(audit, sealed, released_prompts())
+            ),
+            FailureViews(
+                pages,
+                FailureReader(log, audit, work, app.catalogue, guard),
+                RefusedReader(parts.objects, audit, work, _quarantines(app)),
+                commands,
+            ),
             ApprovalViews(pages, ApprovalReader(audit, work, sealed, settings.four_eyes()), commands),
-            SwitchViews(pages, SwitchReader(audit, work, parts.clock), cases, commands, app.current),
+            SwitchViews(pages, SwitchReader(audit, work, parts.clock, guard), cases, commands, app.current),
             TailViews(pages, tail),
             DashboardViews(pages, DashboardReader(audit, prices)),
-            ProofViews(pages, audit, work, DayVerifier(log), _exporter(settings, parts)),
+            ProofViews(
+                pages,
+                audit,
+                work,
+                DayVerifier(log),
+                _exporter(settings, parts),
+                wide_checks(
+                    app,
+                    settings,
+                    log,
+                    _receipt_keys(settings),
+                    audit=parts.audit,
+                    work=parts.work,
+                    checkpoints=parts.checkpoints,
+                    clock=parts.clock,
+                ),
+            ),
         ),
     )
+
+
+def _quarantines(app: App) -> tuple[str, ...]:
+    """The consumers with a quarantine in the bucket: audit has its alarms instead."""
+    return tuple(consumer.node for consumer in app.consumers if consumer.node != AUDIT)
 
 
 async def _checkpoints(process: ServiceProcess, settings: ConsoleSettings) -> LockedObjects | None:
@@ -186,6 +220,7 @@ def _login(settings: ConsoleSettings, http: aiohttp.ClientSession) -> Login:
         token_url=settings.idp_token_url,
         redirect_url=f"{settings.console_url}/login/callback",
         role_claim=settings.console_role_claim,
+        tenant_claim=settings.console_tenant_claim,
     )
 
 

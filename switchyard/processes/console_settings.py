@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from switchyard.audit.transparency.checkpoint import LogName
-from switchyard.processes.settings import UpstreamKeys
+from switchyard.processes.upstream_keys import UpstreamKeys
 from switchyard.runtime.core.settings import (
     ApproverSettings,
     HexKey,
@@ -16,18 +16,11 @@ from switchyard.runtime.core.settings import (
     ObjectsBucket,
     OperatorSettings,
     ProcessSettings,
+    TokenPrice,
 )
+from switchyard.runtime.storage.locked_objects import LockMode
 
 _THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-class TokenPrice(BaseModel):
-    """Dollars for a million tokens of a model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
 
 
 class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):
@@ -50,6 +43,10 @@ class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):
     checkpoint_public_keys: str = Field(
         default="", description="Public keys of the checkpoints, base64 of the DER, separated by commas."
     )
+    checkpoint_lock_mode: LockMode = Field(
+        default="COMPLIANCE", description="The weakest Object Lock that a checkpoint may have."
+    )
+    checkpoint_require_lock: bool = Field(default=True, description="Whether a checkpoint without a lock is an error.")
     principal_keys: UpstreamKeys = Field(
         default={},
         description='Ed25519 public keys of the sources that sign for users, as JSON {"upstream.name": {"kid": "hex of '
@@ -75,6 +72,12 @@ class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):
     console_client_secret: SecretStr = Field(description="That client's secret.")
     console_role_claim: str = Field(
         default="roles", description="The claim that holds a person's roles: viewer, operator, approver, auditor."
+    )
+    console_tenant_claim: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The claim that holds the tenants whose cases a person may see, `*` for all; without this setting, "
+        "everybody sees every tenant's.",
     )
     console_prices: dict[str, TokenPrice] = Field(
         default_factory=dict,

@@ -35,6 +35,7 @@ from switchyard.runtime.database.migrate import (
     ensure_role,
     migration_lock,
 )
+from switchyard.runtime.database.owner_login import record_owner_statements
 
 ENGINE = Path(__file__).resolve().parents[1]
 MESSAGING = ENGINE / "runtime" / "messaging"
@@ -60,8 +61,8 @@ PasswordForRole = Callable[[str], str | None]
 
 
 def list_work_owners() -> tuple[SchemaOwner, ...]:
-    """The schemas of the work database: the case manager's, one for each agent, those of other processes, and the
-    vault."""
+    """The schemas of the work database: the case manager's, one for each agent, those of other processes, the money
+    ledger, and the vault."""
     shared = (WORK_GRANTS, MESSAGING / "grants.sql")
     case_manager, vault = ENGINE / "case_manager", ENGINE / "runtime" / "crypto"
     owners = [
@@ -84,6 +85,8 @@ def list_work_owners() -> tuple[SchemaOwner, ...]:
     for process in _own_schemas(app):
         folders, files = tuple(map(resource_path, process.migrations)), tuple(map(resource_path, process.grants))
         owners.append(SchemaOwner(process.node, folders, process.node, (WORK_GRANTS, *files)))
+    budget = ENGINE / "runtime" / "budget"
+    owners.append(SchemaOwner("budget", (budget / "migrations",), CASE_MANAGER, (budget / "grants.sql",)))
     owners.append(SchemaOwner("vault", (vault / "migrations",), CASE_MANAGER, (vault / "grants.sql",)))
     return tuple(owners)
 
@@ -112,7 +115,12 @@ async def migrate_work(
 def work_grant_settings(app: App) -> dict[str, str]:
     """What the files of grants need to know of the application."""
     cards = [
-        {"node": card.name, "decrypts": card.decrypts, "playbooks": app.playbooks_of(card.name)}
+        {
+            "node": card.name,
+            "decrypts": card.decrypts,
+            "playbooks": app.playbooks_of(card.name),
+            "models": bool(card.vendors),
+        }
         for card in app.cards.values()
     ]
     return {
@@ -143,6 +151,7 @@ async def _locked_connection(url: str, login: DatabaseLogin | None) -> AsyncIter
     connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
     try:
         async with migration_lock(connection):
+            await record_owner_statements(connection)
             yield connection
     finally:
         await connection.close()

@@ -77,11 +77,12 @@ async def serve_prompted_agent(
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Any], Any]:
         settings = ModelSettings()
         model = build_failover_model(primary(settings), fallback(settings), settings, version=f"{card.name}/1")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
+        process.configure(prompts={card.name: prompt})
         agent = PromptedAgent(artefacts, model, build_agent(model), prompt)
         return {command: partial(_handle, handler, agent) for command, handler in handlers.items()}
 
-    await serve_agent(catalogue, card.name, WorkSettings(), build, decrypts=card.decrypts)
+    await serve_agent(catalogue, card, WorkSettings(), build)
 
 
 async def _handle(handler: Handler, agent: PromptedAgent[Any], task: Task[Any]) -> TaskResult:

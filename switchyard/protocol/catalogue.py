@@ -18,6 +18,8 @@ EXTERNAL = "external"
 """`node_to` of an event that no service consumes: upstream systems subscribe to it with a rule of their own."""
 
 UPSTREAM_PREFIX = "upstream."
+MAX_SOURCE = 150
+"""Characters of a source's name."""
 """EventBridge source prefix of every system that submits cases."""
 
 OutcomeClass = Literal["reached", "stopped", "failed"]
@@ -155,6 +157,8 @@ def _system_types(agents: tuple[str, ...]) -> tuple[EventType, ...]:
         EventType(case_manager.ContactSuppressed, outside, terminal=True),
         EventType(case_manager.PlaybookHalted, outside, terminal=True),
         EventType(case_manager.PlaybookResumed, outside, terminal=True),
+        EventType(case_manager.BudgetSet, outside, terminal=True),
+        EventType(case_manager.BudgetReached, outside, terminal=True),
         EventType(router.CloseCase, ((ROUTER, CASE_MANAGER),)),
         # An agent's failure goes to the router's failure edge; the router's own goes to close, never to the router.
         EventType(failures.TaskFailed, (*((node, ROUTER) for node in (*agents, CASE_MANAGER)), (ROUTER, CASE_MANAGER))),

@@ -50,6 +50,7 @@ def derive_event(
     later_p95_ms: int | None = None,
     budget: TaskBudget | None = None,
     model_call: ModelCall | None = None,
+    bundle: str | None = None,
     access: Sequence[Access] = (),
     rubric_score: int | None = None,
     attempt: str | None = None,
@@ -95,6 +96,7 @@ def derive_event(
         "state": state,
         "state_seal": state_seal,
         "model_call": model_call.model_dump(mode="json") if model_call else None,
+        "bundle": bundle,
         "access": [each.model_dump(mode="json") for each in access] or None,
         "rubric_score": rubric_score,
         "attempt": attempt or cause.attempt,
@@ -122,6 +124,7 @@ def build_task_failed(
     *,
     causes: tuple[str | None, ...] = (),
     access: Sequence[Access] = (),
+    bundle: str | None = None,
 ) -> Json:
     """The event that ends `command` without a result."""
     payload = TaskFailed(
@@ -137,5 +140,12 @@ def build_task_failed(
     # The seal goes back without the state: it proves that this node was asked this task.
     seal = command.state_seal if command.node_to == node else None
     return derive_event(
-        catalogue, command, payload, node_from=node, state_seal=seal, model_call=error.model_call, access=access
+        catalogue,
+        command,
+        payload,
+        node_from=node,
+        state_seal=seal,
+        model_call=error.model_call,
+        bundle=bundle,
+        access=access,
     )

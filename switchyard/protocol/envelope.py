@@ -80,6 +80,7 @@ class Envelope(Contract):
         default_factory=dict, description="Places of artefacts; not content."
     )
     model_call: ModelCall | None = None
+    bundle: Sha256 | None = Field(default=None, description="Digest of the configuration bundle of the agent.")
     access: tuple[Access, ...] = Field(default=(), description="The credentials that the step used.")
     rubric_score: BasisPoints | None = None
     attempt: Identifier | None = None

@@ -86,9 +86,12 @@ Milliseconds = Annotated[int, Field(ge=0, le=MAX_MILLISECONDS)]
 
 
 class Contract(BaseModel):
-    """Base of every event payload: frozen, strict about what it knows, indifferent to what it does not."""
+    """Base of every event payload: frozen, strict about what it knows, indifferent to what it does not.
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", hide_input_in_errors=True)
+    A validator is built when it is first used: a process imports every contract and uses a few.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
 
 class StrictContract(Contract):

@@ -1,4 +1,4 @@
-"""Commands of operators: halt, resume, cancel, forget; signed by one, and verified by all who act on them."""
+"""Commands of operators: halt, resume, cancel, forget, budget; signed by one, and verified by all who act on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from switchyard.protocol.signing import OperatorKeys, sign_statement
 from switchyard.protocol.statements import command_statement
 
-CommandAction = Literal["halt", "resume", "cancel", "forget"]
+CommandAction = Literal["halt", "resume", "cancel", "forget", "budget"]
 _RETRIES = UUID("4f1f9a53-7f2f-5d07-8a2b-0f7cf1f0a7d2")
 
 
@@ -20,8 +20,8 @@ def retry_request_id(signature: str) -> UUID:
 
 @dataclass(frozen=True)
 class OperatorCommand:
-    """A command on one target: a playbook, a case to cancel, or a person to forget. `command_id` is used once;
-    `signed_at` is a timestamp as events have it, `signature` is in hex."""
+    """A command on one target: a playbook, a case to cancel, a person to forget, or a limit (`MoneyLimit.target`).
+    `command_id` is used once; `signed_at` is a timestamp as events have it, `signature` is in hex."""
 
     command_id: str
     action: CommandAction

@@ -112,6 +112,14 @@ SIGNED_EVENTS: Mapping[str, tuple[SignedEvent, ...]] = {
     "PlaybookResumed": (
         SignedEvent("operators", "payload.operator", "payload.signature", {**_COMMAND, "action": "=resume"}),
     ),
+    "BudgetSet": (
+        SignedEvent(
+            "operators",
+            "payload.operator",
+            "payload.signature",
+            {**_COMMAND, "target": "payload.target", "action": "=budget"},
+        ),
+    ),
     "CaseClosed": (
         SignedEvent(
             "operators",

@@ -55,8 +55,8 @@ def retry_statement(
 def command_statement(
     *, command_id: str, action: str, target: str, operator: str, reason: str, signed_at: str
 ) -> bytes:
-    """A command of an operator on one target; `action` is halt, resume, cancel or forget. `command_id` makes it usable
-    once."""
+    """A command of an operator on one target; `action` is halt, resume, cancel, forget or budget. `command_id` makes it
+    usable once."""
     return _statement(
         "switchyard/command/1",
         command_id=command_id,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue, ValidationError
 
 from switchyard.protocol.branches import FanOut, PlannedBranch
+from switchyard.protocol.budgets import BUDGET_EXCEEDED
 from switchyard.protocol.catalogue import ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event
 from switchyard.protocol.errors import InvalidEvent, NotDeployed, RejectionReason, forged, invalid
@@ -63,6 +64,8 @@ def _fail(
         return [end_branch(catalogue, event, None)]
     if failure.task_type in {playbook.steps[name].command.__name__ for name in playbook.side_steps}:
         return []
+    if failure.code == BUDGET_EXCEEDED:
+        return [_close(catalogue, event, PlaybookEnding(BUDGET_EXCEEDED), {})]
     failed = playbook.edge_for(failure)
     return [_close(catalogue, event, failed.end if failed and failed.end else PlaybookEnding("failed"), {})]
 

@@ -26,7 +26,11 @@ COPIED = {
     "switchyard/devstack/identity/servers.txt": "requirements.identity.txt",
     "docker/postgres": "docker/postgres",
     "docker/rds-global-bundle.pem": "docker/rds-global-bundle.pem",
+    "terraform/locals.tf": "terraform/locals.tf",
+    "terraform/main.tf": "terraform/main.tf",
     "terraform/modules": "terraform/modules",
+    "terraform/outputs.tf": "terraform/outputs.tf",
+    "terraform/variables.tf": "terraform/variables.tf",
 }
 """What is the same in every repository, and its place there."""
 

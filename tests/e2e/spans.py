@@ -1,4 +1,4 @@
-"""Takes the spans of the stack's processes and keeps them as they came, to be searched."""
+"""Takes the spans and metrics of the stack's processes and keeps them as they came, to be searched and read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 
 @contextmanager
@@ -18,7 +24,7 @@ def kept_spans(file: Path) -> Iterator[str]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             with lock, file.open("ab") as kept:
-                kept.write(body + b"\n")
+                kept.write(f"{self.path} {len(body)}\n".encode() + body)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -37,3 +43,18 @@ def kept_spans(file: Path) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def read_received(file: Path) -> tuple[list[ResourceSpans], list[ResourceMetrics]]:
+    """What a receiver was sent, as OTLP's own messages."""
+    spans: list[ResourceSpans] = []
+    metrics: list[ResourceMetrics] = []
+    kept = BytesIO(file.read_bytes() if file.exists() else b"")
+    while line := kept.readline():
+        path, size = line.split()
+        body = kept.read(int(size))
+        if path == b"/v1/traces":
+            spans += ExportTraceServiceRequest.FromString(body).resource_spans
+        else:
+            metrics += ExportMetricsServiceRequest.FromString(body).resource_metrics
+    return spans, metrics

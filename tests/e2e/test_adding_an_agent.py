@@ -20,7 +20,7 @@ import pytest
 from aiobotocore.session import get_session
 
 from switchyard.devstack.identity.servers import SERVERS_VARIABLE
-from switchyard.devstack.stack import daemon
+from switchyard.devstack.stack import daemon, running
 from switchyard.devstack.stack.home import temporary_home
 from switchyard.devstack.supervisor.process import ProcessState
 
@@ -170,7 +170,7 @@ def exports(copy: Copy) -> Iterator[dict[str, str]]:
     """The copy's running stack: how to reach it."""
     try:
         copy.switchyard("stack", "up", "--detach")
-        yield daemon.running_exports(copy.home)
+        yield running.running_exports(copy.home)
     finally:
         copy.switchyard("stack", "down")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from contracts.cards import AGENT_CARDS
+from demo.emails import DEMO_EMAILS, build_email_submission
 from demo.stacks import require_empty_stack
 from switchyard.cli.app.errors import CommandFailed
 from tests.e2e.conftest import Deployment
@@ -103,6 +106,44 @@ async def test_publish_reports_a_rejection_that_comes_back(deployment: Deploymen
     assert "submission_conflict" in other.stderr
 
 
+async def test_agents_rows_name_a_bundle_that_the_command_shows(deployment: Deployment) -> None:
+    emails = build_email_submission(DEMO_EMAILS[0], 0, deployment.target.clock.now())
+    (asked,) = await deployment.submit([deployment.question("e2e wells by basin")])
+    (sent,) = await deployment.submit([emails], source="upstream.collections")
+    await deployment.closed([asked, sent])
+    rows = await deployment.rows(
+        "select node_from, bundle, prompt_version from audit.transition where case_id = any($1::uuid[])", [asked, sent]
+    )
+    bundles: dict[str, set[str | None]] = {}
+    for row in rows:
+        bundles.setdefault(row["node_from"], set()).add(row["bundle"])
+    assert {"triage", "text_to_sql", "drafter", "compliance", "email_sender"} <= bundles.keys()
+    for node, digests in bundles.items():
+        (digest,) = digests
+        assert (digest is not None) == (node in AGENT_CARDS), node
+        if digest is None:
+            continue
+        shown = json.loads(_run(deployment, "bundle", "show", digest, "--json").stdout)
+        assert shown["agent"] == shown["card"]["name"] == node
+        assert bool(shown["prompts"]) == (shown["models"] is not None) == bool(AGENT_CARDS[node].vendors)
+        for version in {row["prompt_version"] for row in rows if row["node_from"] == node and row["prompt_version"]}:
+            name, _, short = version.partition("/")
+            assert hashlib.sha256(shown["prompts"][name].encode()).hexdigest().startswith(short)
+    unknown = _run(deployment, "bundle", "show", "ab" * 32)
+    assert unknown.returncode == 1
+    assert "no bundle is stored" in unknown.stderr
+
+
+async def test_publish_names_the_one_line_of_a_session_that_was_refused(deployment: Deployment) -> None:
+    session = f"lines-{uuid.uuid4()}"
+    first, second, third = (deployment.question("e2e wells by basin") | {"session_id": session} for _ in range(3))
+    assert _run(deployment, "publish", "-", stdin=json.dumps(second)).returncode == 0
+    lines = [first, second | {"question": "another"}, third]
+    ran = _run(deployment, "publish", "-", stdin="\n".join(map(json.dumps, lines)))
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert re.findall(r"line ([\d, ]+): refused as case", ran.stderr) == ["2"]
+
+
 async def test_failover_of_a_case_is_shown_in_one_line(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e stall")])
     await deployment.closed([case])
@@ -137,8 +178,8 @@ async def test_demo_on_a_stack_with_cases_is_refused(deployment: Deployment) -> 
 
 @pytest.mark.parametrize(
     "command",
-    ["case list", "approval list", "playbook list", "email list-unresolved", "rules list", "stack status",
-     "audit retention show"],
+    ["case list", "approval list", "playbook list", "budget show", "email list-unresolved", "rules list",
+     "stack status", "audit retention show"],
 )  # fmt: skip
 def test_list_fits_80_columns_and_has_a_json_form(deployment: Deployment, command: str) -> None:
     environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}

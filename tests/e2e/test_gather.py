@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.cli.commands.case import retry_case
+from switchyard.cli.app.case_retry import retry_case
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e

@@ -17,7 +17,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from switchyard.devstack.stack import daemon
+from switchyard.devstack.stack import running
 from tests.pages import Block, Reader, blocks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -78,7 +78,7 @@ def claims(place: Path) -> Iterator[Reader]:
 
 
 def exports(claims: Reader) -> dict[str, str]:
-    return daemon.running_exports(claims.folder / ".switchyard")
+    return running.running_exports(claims.folder / ".switchyard")
 
 
 def test_tutorial_runs_block_by_block(place: Path) -> None:
@@ -167,7 +167,7 @@ async def test_goal_success_counts_with_the_outcomes_own_classes(claims: Reader)
 
 
 async def test_console_shows_the_cases_to_a_person_who_logs_in(claims: Reader) -> None:
-    ports = daemon.running_ports(claims.folder / ".switchyard")
+    ports = running.running_ports(claims.folder / ".switchyard")
     console = f"http://127.0.0.1:{ports['console_http']}"
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
         async with browser.get(f"{console}/login") as page:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.cli.commands.case import retry_case
+from switchyard.cli.app.case_retry import retry_case
 from switchyard.protocol.digest import event_digest
 from tests.e2e.conftest import Deployment
 

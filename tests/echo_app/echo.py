@@ -58,7 +58,7 @@ async def run() -> None:
     async def build(*_: object) -> dict[type[Any], Any]:
         return {Echo: echo}
 
-    await serve_agent(CATALOGUE, CARD.name, WorkSettings(), build, decrypts=CARD.decrypts)
+    await serve_agent(CATALOGUE, CARD, WorkSettings(), build)
 
 
 CARD = AgentCard(

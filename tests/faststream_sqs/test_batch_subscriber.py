@@ -44,6 +44,26 @@ async def test_partial_batch_is_handled_without_waiting_for_more(
     assert sorted(batches[0]) == ["a", "b", "c"]
 
 
+async def test_messages_that_arrive_one_by_one_within_the_wait_are_one_batch(
+    wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
+) -> None:
+    batches: list[list[str]] = []
+
+    @wired_broker.subscriber(queue.name, wait_time=1, batch=True, max_batch=100, max_wait=0.9)
+    async def handle(bodies: list[str]) -> None:
+        batches.append(bodies)
+
+    await wired_broker.start()
+    for number in range(8):
+        await queue.send(f"{number}")
+        await asyncio.sleep(0.02)
+    await eventually(lambda: sum(map(len, batches)) == 8)
+    await wired_broker.stop()
+    # The first poll brings the first message, the last one the others; a busy machine may need a second batch.
+    assert len(batches) <= 2
+    assert wire.calls["ReceiveMessage"] <= 2 * len(batches) + 2
+
+
 async def test_batch_handler_failure_of_some_retries_only_those(
     broker: SQSBroker, queue: "Queue", eventually: Eventually
 ) -> None:

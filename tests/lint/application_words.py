@@ -23,6 +23,7 @@ ALLOWED = {
     "switchyard/runtime/storage/locked_objects.py": {"compliance"},
     "switchyard/audit/verification/checkpoint_verifier.py": {"compliance"},
     "switchyard/processes/audit_settings.py": {"compliance"},
+    "switchyard/processes/console_settings.py": {"compliance"},
     "switchyard/cli/app/settings.py": {"compliance"},
 }
 

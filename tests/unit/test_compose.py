@@ -339,9 +339,11 @@ def test_simulator_has_the_scripts_of_the_demo() -> None:
 
 def test_collector_receives_otlp_and_exports_to_the_trace_viewer() -> None:
     config = yaml.safe_load((ROOT / "docker" / "observability" / "collector.yaml").read_text(encoding="utf-8"))
-    pipeline = config["service"]["pipelines"]["traces"]
+    pipelines = config["service"]["pipelines"]
+    assert set(pipelines) == {"traces", "metrics"}, "the services export both"
     for kind in ("receivers", "processors", "exporters"):
-        assert set(pipeline[kind]) == set(config[kind]), "every part must be used by the pipeline"
+        used = {part for pipeline in pipelines.values() for part in pipeline[kind]}
+        assert used == set(config[kind]), "every part must be used by a pipeline"
     assert config["receivers"]["otlp"]["protocols"]["http"]["endpoint"].endswith(":4318")
     assert config["exporters"]["otlp/traces"]["endpoint"].split(":")[0] == "traces"
     assert all(service(name)["profiles"] == ["observability"] for name in OBSERVABILITY)

@@ -15,7 +15,7 @@ from botocore import xform_name
 from tests.reference import topology
 from tests.unit.cli.test_help import all_commands, options
 from tests.unit.terraform.reading import ROOT as TERRAFORM
-from tests.unit.terraform.reading import blocks
+from tests.unit.terraform.reading import blocks, values
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs" / "operate").glob("*.md")) + sorted((ROOT / "docs" / "audit").glob("*.md"))
@@ -105,6 +105,29 @@ def test_documented_terraform_command_names_what_exists(page: str, words: list[s
         folder = "database" if module.endswith("_db") else module
         source = "".join(path.read_text() for path in (TERRAFORM / "modules" / folder).glob("*.tf"))
         assert '"{}" "{}"'.format(*resource.split(".")) in source
+
+
+def test_deploy_page_names_each_module_and_no_other() -> None:
+    text = (ROOT / "docs" / "operate" / "deploy.md").read_text(encoding="utf-8")
+    section = text[text.index("## Modules") : text.index("## Who may do what")]
+    databases = {name for block in blocks(TERRAFORM, "module") for name in block if name.endswith("_db")}
+    modules = {path.name for path in (TERRAFORM / "modules").iterdir()}
+    assert set(re.findall(r"`(\w+)`", section)) == modules | databases | set(topology()["operations"]["jobs"]) - {
+        "erase-again"
+    }
+
+
+def test_documented_outputs_and_values_exist() -> None:
+    outputs = {name for block in blocks(TERRAFORM, "output") for name in block}
+    declared = {name for block in blocks(TERRAFORM, "variable") for name in block}
+    given = values("prod")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert set(re.findall(r"\boutput `(\w+)`", text)) <= outputs, page.name
+        assert set(re.findall(r"`([a-z_]+) = [^`]*`", text)) <= declared, page.name
+        for variable, member in re.findall(r"`(\w+)\.([a-z_]+)(?: = \w+)?`", text):
+            if isinstance(given.get(variable), dict):
+                assert member in given[variable], f"{page.name}: {variable}.{member}"
 
 
 @pytest.mark.parametrize(("page", "words"), commands("make"), ids=ids)

@@ -47,24 +47,26 @@ _PLACES = {
     "${var.process.name}": "NODE",
     "${var.consumer.name}": "NODE",
     "${var.server.name}": "NODE",
+    "-case-${each.key}": "-case-PLAYBOOK",
     "${each.value.name}": "QUEUE",
     "${each.value}": "AGENT",
     "${var.name}": "DATABASE",
 }
 
 
-_EACH = {"dashboards": "OBJECTIVE", "database": "MEASURE", "operations": "JOB"}
-"""What alarms of a module are repeated for, where it is no rule of the bus."""
+_EACH = {"dashboards": "OBJECTIVE", "dashboards.budget": "PERCENT", "database": "MEASURE", "operations": "JOB"}
+"""What alarms of a module, or one of them, are repeated for, where it is no rule of the bus."""
 
 
 def made_by_terraform() -> list[str]:
     """The names of CloudWatch's alarms, with words for what differs from one to the next."""
     named = []
     for module in MODULES:
-        for (type_, _), body in resources(module).items():
+        for (type_, resource), body in resources(module).items():
             if type_.endswith("_alarm"):
                 name = body["alarm_name"]
-                for place, word in {**_PLACES, "${each.key}": _EACH.get(module.name, "RULE")}.items():
+                each = _EACH.get(f"{module.name}.{resource}") or _EACH.get(module.name, "RULE")
+                for place, word in {**_PLACES, "${each.key}": each}.items():
                     name = name.replace(place, word)
                 named.append(name)
     return named
@@ -91,6 +93,7 @@ PAGES = {
     "`switchyard-NODE-dead-letters`": {"failures"},
     "`switchyard-slo-OBJECTIVE`": {"dashboards", "failures"},
     "`switchyard-slo-latency-AGENT`": {"dashboards"},
+    "`switchyard-slo-case-PLAYBOOK`": {"dashboards"},
     "`switchyard-slo-models-failed`": {"failures"},
     "Failover": {"switches", "dashboards", "failures"},
     "Dead letters": {"failures"},
@@ -111,3 +114,27 @@ def test_runbook_links_to_pages_of_the_console_that_exist() -> None:
     headings = {each.lower().replace(" ", "-") for each in re.findall(r"^## (.+)$", page, re.MULTILINE)}
     there = headings | set(re.findall(r'<a id="([a-z-]+)">', page))
     assert set(re.findall(r"console\.md#([a-z-]+)", RUNBOOK.read_text(encoding="utf-8"))) <= there
+
+
+_PAGE_OF = {
+    "case retry": "failures",
+    "case show": "a-case",
+    "playbook halt": "switches",
+    "halt the playbook": "switches",
+    "email resolve": "switches",
+    "email list-unresolved": "switches",
+    "audit verify": "proof",
+    "audit reconcile": "proof",
+    "approval grant": "approvals",
+    "quarantine](": "failures",
+}
+"""What a section tells a person to do, and the page of the console that does or shows it."""
+_LINK = re.compile(r"console\.md#([\w-]+)")
+
+
+@pytest.mark.parametrize("section", re.split(r"^(?=##+ )", RUNBOOK.read_text(encoding="utf-8"), flags=re.M)[1:])
+def test_section_links_to_each_page_that_does_what_it_says(section: str) -> None:
+    linked = set(_LINK.findall(section))
+    assert {page for words, page in _PAGE_OF.items() if words in section} <= linked
+    console = (RUNBOOK.parent / "console.md").read_text(encoding="utf-8")
+    assert {page for page in linked if f'<a id="{page}"></a>' not in console} <= {"when-it-fails"}

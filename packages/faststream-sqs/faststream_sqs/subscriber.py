@@ -487,17 +487,24 @@ class SQSBatchSubscriber(QueueSubscriber):
     async def _gather(self, session: QueueSession, batch: list[SQSDelivery]) -> None:
         """Fill `batch` until it is full, `max_wait` has passed since its first message, or the queue is empty."""
         limit = self.config.max_batch
-        batch += await session.receive(min(MAX_ENTRIES, limit), self.config.wait_time)
+        asked = min(MAX_ENTRIES, limit)
+        batch += await session.receive(asked, self.config.wait_time)
         deadline = time.monotonic() + self.config.max_wait
+        full = len(batch) == asked
         while batch and len(batch) < limit and self._poll_limiter.open:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return
-            # SQS waits whole seconds. With less than one left, poll once more without waiting.
+            # SQS waits whole seconds. With less than one left the wait is made here: a poll at once would bring one
+            # message or none, and cost as much as one that brings ten.
             wait = min(int(remaining), self.config.wait_time)
-            more = await session.receive(min(MAX_ENTRIES, limit - len(batch)), wait)
+            if wait == 0 and not full:
+                await asyncio.sleep(min(remaining, 1.0))
+            asked = min(MAX_ENTRIES, limit - len(batch))
+            more = await session.receive(asked, wait)
             if not more and wait == 0:
                 return
+            full = len(more) == asked
             batch += more
 
     def _members(self, unit: tuple[SQSDelivery, ...]) -> Sequence[SQSDelivery]:

@@ -10,6 +10,7 @@ from latency_failover.errors import (
     ModelNotPermitted,
     RetryOwnerConflict,
 )
+from latency_failover.meter import CallMeter, CloseCall, PlannedCall, PlannedModel
 from latency_failover.model import FailoverModel
 from latency_failover.policy import BreakerPolicy, FailoverPolicy, LatencyBudget, ModelPolicies, ModelPolicy, PolicyRule
 from latency_failover.records import FailoverDecision, ModelAttempt
@@ -22,7 +23,9 @@ __all__ = [
     "AllModelsFailed",
     "BreakerPolicy",
     "BudgetRecord",
+    "CallMeter",
     "ClassifiedFailure",
+    "CloseCall",
     "FailoverDecision",
     "FailoverError",
     "FailoverModel",
@@ -36,6 +39,8 @@ __all__ = [
     "ModelPolicies",
     "ModelPolicy",
     "MonotonicClock",
+    "PlannedCall",
+    "PlannedModel",
     "PolicyRule",
     "RetryOwnerConflict",
     "Snapshot",

@@ -37,6 +37,10 @@ class Candidate:
         permitted = policy.permits(vendor=self.vendor, model_id=self.model_id, region=self.region)
         return None if permitted else f"{self.name} ({self.region or 'region unknown'})"
 
+    def max_tokens(self, given: ModelSettings | None) -> int | None:
+        """The longest answer that this model is asked for: the request's, else the model's own; None for no limit."""
+        return (given or {}).get("max_tokens") or (self.model.settings or {}).get("max_tokens")
+
     def settings(self, given: ModelSettings | None) -> ModelSettings | None:
         """The request's settings, with the SDK's own retries turned off."""
         if not self.sdk_retries:

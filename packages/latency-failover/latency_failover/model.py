@@ -22,6 +22,7 @@ from latency_failover.candidate import Candidate, build_candidate
 from latency_failover.classify import Classify, classify
 from latency_failover.clock import MonotonicClock, SystemMonotonicClock
 from latency_failover.errors import AllModelsFailed, ModelNotPermitted
+from latency_failover.meter import CallMeter, PlannedCall, PlannedModel
 from latency_failover.outcome_learning import PlanningBasis, build_decision, record_statistics, update_breakers
 from latency_failover.policy import FailoverPolicy, LatencyBudget, ModelPolicies, ModelPolicy
 from latency_failover.race import NoWinner, Race, committed_attempt
@@ -33,14 +34,16 @@ from latency_failover.stream import RacedStream
 from latency_failover.tokens import estimate_prompt_tokens
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Call:
-    """One model call: its race, the basis of its plan, and the record for its decision."""
+    """One model call: its race, the basis of its plan, where its decision is recorded, and the decision once made."""
 
     race: Race
     basis: PlanningBasis
     request: Request
     record: BudgetRecord | None
+    meter: CallMeter | None
+    decision: FailoverDecision | None = None
 
 
 class FailoverModel(FallbackModel):
@@ -94,15 +97,34 @@ class FailoverModel(FallbackModel):
         self._closing: set[asyncio.Task[None]] = set()
 
     @contextmanager
-    def budget(self, budget: LatencyBudget, *, labels: Mapping[str, str] | None = None) -> Iterator[BudgetRecord]:
+    def budget(
+        self, budget: LatencyBudget, *, labels: Mapping[str, str] | None = None, meter: CallMeter | None = None
+    ) -> Iterator[BudgetRecord]:
         """Open a budget scope: calls inside it share the budget, and their decisions are added to the record.
 
-        `labels` describe the data and select its model policy.
+        `labels` describe the data and select its model policy. `meter` admits each call.
 
         Scopes follow the context: concurrent tasks have their own, and a scope inside another replaces it.
         """
-        with enter_scope(self, budget, self._models.applying(labels or {}), self._clock.monotonic()) as record:
+        with enter_scope(self, budget, self._models.applying(labels or {}), self._clock.monotonic(), meter) as record:
             yield record
+
+    def configuration(self) -> dict[str, Any]:
+        """What this model was made with: both models with their regions and settings, the policy, and who may see which
+        data. No observation and no key."""
+        models: dict[str, Any] = {
+            role: {
+                "vendor": known.vendor,
+                "model_id": known.model_id,
+                "region": known.region,
+                # Headers may carry a key.
+                "settings": {
+                    name: value for name, value in (known.model.settings or {}).items() if name != "extra_headers"
+                },
+            }
+            for role, known in self._candidates.items()
+        }
+        return {**models, "policy": self.policy.model_dump(), "model_policies": self._models.model_dump()}
 
     def snapshot(self, *, wall_ms: int) -> Snapshot:
         """This process's own observations, for processes that start later. `wall_ms`: the time, in Unix ms."""
@@ -209,7 +231,7 @@ class FailoverModel(FallbackModel):
         )
         breaker = self.breakers["primary"].state(now_ms)
         basis = PlanningBasis(plan, expected, tokens, breaker, budget, models.name, refused)
-        return _Call(race, basis, request, scope.record if scope else None)
+        return _Call(race, basis, request, scope.record if scope else None, scope.meter if scope else None)
 
     def _allowed(self, models: ModelPolicy) -> tuple[dict[ModelRole, Candidate], tuple[str, ...]]:
         denials = {role: known.denial_reason(models) for role, known in self._candidates.items()}
@@ -237,6 +259,24 @@ class FailoverModel(FallbackModel):
         return self.breakers[role].admit(now_ms)
 
     async def _drive(self, call: _Call) -> RunningAttempt:
+        if call.meter is None:
+            return await self._run_race(call)
+        close = await call.meter.open_call(self._planned(call))
+        try:
+            return await self._run_race(call)
+        finally:
+            await close(call.decision or self._conclude(call, "failed"))
+
+    def _planned(self, call: _Call) -> PlannedCall:
+        first = call.basis.plan.first
+        roles = sorted(call.race.roles, key=lambda role: role != first)
+        models = [
+            PlannedModel(known.vendor, known.model_id, known.max_tokens(call.request.settings))
+            for known in map(call.race.candidate_for, roles)
+        ]
+        return PlannedCall(tuple(models), call.request.prompt_tokens)
+
+    async def _run_race(self, call: _Call) -> RunningAttempt:
         race = call.race
         try:
             winner = await race.run()
@@ -260,6 +300,7 @@ class FailoverModel(FallbackModel):
         record_statistics(call.race, self.stats, call.request.prompt_tokens, now_ms=now_ms)
         update_breakers(call.race, self.breakers, self.stats, call.basis, now_ms=now_ms)
         decision = build_decision(call.race, call.basis, self.policy, result=result, latency_ms=latency_ms)
+        call.decision = decision
         if call.record is not None:
             call.record.decisions.append(decision)
         for attempt in call.race.attempts:

@@ -100,6 +100,11 @@ class Race:
         return self._candidates[role]
 
     @property
+    def roles(self) -> tuple[ModelRole, ...]:
+        """The roles that may see the data."""
+        return tuple(self._candidates)
+
+    @property
     def retryable(self) -> bool:
         """Whether a failed call may succeed later: not if every model rejected the request itself."""
         kinds = [self.failures[a].kind if a in self.failures else "error" for a in self.attempts]

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from latency_failover.meter import CallMeter
 from latency_failover.policy import LatencyBudget, ModelPolicy
 from latency_failover.records import FailoverDecision
 
@@ -25,15 +26,18 @@ class BudgetScope:
     models: ModelPolicy
     started: float
     record: BudgetRecord
+    meter: CallMeter | None = None
 
 
 _scopes: ContextVar[tuple[BudgetScope, ...]] = ContextVar("failover_scopes", default=())
 
 
 @contextmanager
-def enter_scope(owner: object, budget: LatencyBudget, models: ModelPolicy, started: float) -> Iterator[BudgetRecord]:
+def enter_scope(
+    owner: object, budget: LatencyBudget, models: ModelPolicy, started: float, meter: CallMeter | None = None
+) -> Iterator[BudgetRecord]:
     """Open a scope for calls of `owner` in this context and in tasks started from it."""
-    scope = BudgetScope(owner, budget, models, started, BudgetRecord())
+    scope = BudgetScope(owner, budget, models, started, BudgetRecord(), meter)
     token = _scopes.set((*_scopes.get(), scope))
     try:
         yield scope.record

@@ -130,14 +130,16 @@ def check(  # noqa: PLR0917 - options, each by its name
 
 def _pack(file: Path | None, tenant: str | None, now: datetime) -> RulePack:
     """The pack of a file, or that in force for a tenant. Raises `CommandFailed`."""
+    from contracts.documents.wording import WordingError, load_wording
     from services.specialists.compliance import pack as packs
 
     try:
+        wording = load_wording(Path(own) if (own := os.environ.get("SWITCHYARD_WORDING")) else None)
         if file is not None:
-            return packs.load_pack(file)
+            return packs.load_pack(file, wording)
         folder = Path(os.environ.get("SWITCHYARD_RULE_PACKS") or packs.PACKS_FOLDER)
-        return packs.pack_in_force(packs.packs_for(packs.released_packs(folder), tenant or ""), now)
-    except packs.PackError as error:
+        return packs.pack_in_force(packs.packs_for(packs.released_packs(folder, wording), tenant or ""), now)
+    except (packs.PackError, WordingError) as error:
         raise CommandFailed(str(error), remedy="see services/specialists/compliance/packs/README.md") from error
 
 

@@ -45,10 +45,10 @@ class Judgement(BaseModel):
     readable: CriterionMark
 
 
-def build_judge_agent(model: Model[Any]) -> Agent[None, Judgement]:
+def build_judge_agent(model: Model[Any], prompt: str = JUDGE_PROMPT) -> Agent[None, Judgement]:
     """The judge on this model."""
     return Agent(
-        model, output_type=Judgement, name="compliance_judge", instructions=JUDGE_PROMPT, retries={"output": RETRIES}
+        model, output_type=Judgement, name="compliance_judge", instructions=prompt, retries={"output": RETRIES}
     )
 
 

@@ -7,13 +7,15 @@ from typing import Any
 
 from contracts.cards import COMPLIANCE_CARD
 from contracts.catalogue import CATALOGUE
+from contracts.documents.wording import load_wording
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from services.models import build_agent_model
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
-from services.specialists.compliance.judge import build_judge_agent
+from services.specialists.compliance.judge import JUDGE_PROMPT, build_judge_agent
 from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.settings import ComplianceSettings
 from services.specialists.compliance.store import VerdictStore
+from switchyard.protocol.bundles import content_digest
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
@@ -25,9 +27,9 @@ POOL_SIZE = 2
 
 
 async def run() -> None:
-    """Serve compliance. Raises `PackError` at start if a rule pack is invalid."""
+    """Serve compliance. Raises `PackError` or `WordingError` at start if a file is invalid."""
     settings = ComplianceSettings()
-    packs = released_packs(settings.rule_packs)
+    packs = released_packs(settings.rule_packs, load_wording(settings.wording))
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         pool = await process.connect(settings.work_db_url, schema=COMPLIANCE_CARD.name, size=POOL_SIZE)
@@ -35,7 +37,10 @@ async def run() -> None:
             VerdictStore(pool),
             build_agent_model("compliance", ModelSettings(), policy_version="compliance/2"),
         )
-        await process.warm_start_model(model)
+        await process.connect_model(model)
+        process.configure(
+            prompts={"judge": JUDGE_PROMPT}, rule_packs={pack.version: content_digest(pack) for pack in packs}
+        )
         bound: dict[str, Any] = {"artefacts": artefacts, "verdicts": verdicts, "clock": process.clock, "packs": packs}
         return {
             CheckContact: partial(check_contact, **bound),
@@ -45,4 +50,4 @@ async def run() -> None:
             CheckSending: partial(check_sending, **bound),
         }
 
-    await serve_agent(CATALOGUE, COMPLIANCE_CARD.name, settings, build, decrypts=COMPLIANCE_CARD.decrypts)
+    await serve_agent(CATALOGUE, COMPLIANCE_CARD, settings, build)

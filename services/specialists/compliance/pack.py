@@ -12,9 +12,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contracts.documents import disclosures
 from contracts.documents.accounts import Money, Purpose
 from contracts.documents.reviews import Score
+from contracts.documents.wording import SHIPPED, Wording
 from contracts.events.compliance import RuleId
 from switchyard.protocol.fields import BasisPoints, PackVersion
 
@@ -144,6 +144,7 @@ class RulePack(_Part):
     tenants: frozenset[str] = Field(default=frozenset(), description="Whose emails it is for; everybody's if empty.")
     effective_from: date
     disclosures: str
+    wording: Wording = Field(default=SHIPPED, description="The texts whose version `disclosures` names.")
     facts: FactsLimits
     timing: Timing
     address: AddressRules
@@ -167,9 +168,9 @@ class RulePack(_Part):
         used = {*self.conduct.forbidden, *self.conduct.suit, *_USED_BY_RULES}
         if missing := used - set(self.lexicon):
             raise ValueError(f"lexicon: {', '.join(sorted(missing))} is missing, and the rules use it")
-        if self.disclosures != disclosures.DISCLOSURES_VERSION:
-            other = "contracts/documents/disclosures.py has another version"
-            raise ValueError(f"disclosures: {other}; release a pack that goes with it")
+        if self.disclosures != self.wording.version:
+            other = f"the wording in force has the version {self.wording.version}"
+            raise ValueError(f"disclosures: {other}; release a pack that names it, or set SWITCHYARD_WORDING")
         return self
 
     def effective_from_of(self, rule: RuleId) -> date:
@@ -187,16 +188,16 @@ _USED_BY_RULES = (
 )  # fmt: skip
 
 
-def load_pack(path: Path) -> RulePack:
-    """Read one pack. Raises `PackError`."""
+def load_pack(path: Path, wording: Wording = SHIPPED) -> RulePack:
+    """Read one pack, which goes with a wording. Raises `PackError`."""
     try:
-        return RulePack.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return RulePack.model_validate({**tomllib.loads(path.read_text(encoding="utf-8")), "wording": wording})
     except (OSError, ValueError, RecursionError) as error:
         raise PackError(f"{path.name}: {error}") from error
 
 
 @cache
-def released_packs(folder: Path = PACKS_FOLDER) -> tuple[RulePack, ...]:
+def released_packs(folder: Path = PACKS_FOLDER, wording: Wording = SHIPPED) -> tuple[RulePack, ...]:
     """The packs that a folder has released, the earliest first. Raises `PackError`, also for one that was edited."""
     packs: dict[str, RulePack] = {}
     try:
@@ -208,7 +209,7 @@ def released_packs(folder: Path = PACKS_FOLDER) -> tuple[RulePack, ...]:
     for line in filter(None, map(str.strip, lines)):
         digest, _, name = line.partition(" ")
         path = folder / name.strip(" *")
-        pack = load_pack(path)
+        pack = load_pack(path, wording)
         if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             raise PackError(f"{path.name} is not what was released: restore it, and release a new pack instead")
         if pack.version in packs:

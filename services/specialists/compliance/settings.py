@@ -18,6 +18,10 @@ class ComplianceSettings(WorkSettings):
         default=PACKS_FOLDER, description="The folder of the released rule packs; `packs` beside the agent if unset."
     )
 
+    wording: Path | None = Field(
+        default=None, description="The file of the required wording, as the drafter has it; the shipped one if unset."
+    )
+
     optout_url: Annotated[str, Field(pattern=r"^https?://[\x21\x23-\x3b\x3d\x3f-\x7e]{1,180}$")] | None = Field(
         default=None,
         description="Public address of the opt-out pages, as the drafter has it: another opt-out link blocks. "

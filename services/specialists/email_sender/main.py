@@ -44,8 +44,8 @@ async def run() -> None:
         )
         if process.breaker is None or process.outbox is None:
             raise RuntimeError("the email sender is an agent: serve_agent() gives the process its outbox")
-        resolutions = ResolutionPublisher(pool, operators, process.outbox, process.clock)
+        resolutions = ResolutionPublisher(pool, operators, process.outbox, process.clock, process.bundle.digest)
         process.run_periodically("resolutions", resolutions.tick, process.breaker, every_s=RESOLUTION_INTERVAL_S)
         return {SendEmail: handler}
 
-    await serve_agent(CATALOGUE, EMAIL_SENDER_CARD.name, settings, build, decrypts=EMAIL_SENDER_CARD.decrypts)
+    await serve_agent(CATALOGUE, EMAIL_SENDER_CARD, settings, build)

@@ -92,6 +92,8 @@ class ResolutionPublisher:
     operators: OperatorKeys
     publisher: Publisher
     clock: Clock
+    bundle: str | None = None
+    """The digest of the email sender's configuration."""
     aside: SetAside = field(default_factory=lambda: SetAside("resolution"))
 
     async def tick(self) -> int:
@@ -108,7 +110,8 @@ class ResolutionPublisher:
                 if row["signed_at"] is not None:
                     fields["signed_at"] = timestamp(row["signed_at"])
                 cause = Envelope.model_validate_json(row["outcome"])
-                derived = derive_event(CATALOGUE, cause, SendingResolved(**fields), node_from=EMAIL_SENDER_CARD.name)
+                payload = SendingResolved(**fields)
+                derived = derive_event(CATALOGUE, cause, payload, node_from=EMAIL_SENDER_CARD.name, bundle=self.bundle)
                 event = stamp_event(derived, occurred_at=now, trace=telemetry.trace_context(cause.trace))
                 # Stored first: a row that is marked is reported. Its event has one id, however often it is stored.
                 if await database.execute("store_report", event_text(event)):

@@ -10,7 +10,7 @@ from contracts.cards import FIELD_ROUTING_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from services.models import build_agent_model
-from services.specialists.field_routing.agent import build_routing_agent
+from services.specialists.field_routing.agent import ROUTE_PROMPT, build_routing_agent
 from services.specialists.field_routing.handlers import Planner, answer_question
 from services.specialists.field_routing.problem import Lunch, Rates
 from services.specialists.field_routing.settings import FieldRoutingSettings
@@ -43,7 +43,9 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("field_routing", ModelSettings(), policy_version="field_routing/1")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
+        road = settings.model_dump(include={"road_factor", "road_miles_per_hour", "road_matrix"})
+        process.configure(prompts={"route": ROUTE_PROMPT}, rates=rates, lunch=lunch, road=road)
         http = aiohttp.ClientSession()
         await process.on_exit(http.close)
         handler = partial(
@@ -58,4 +60,4 @@ async def run() -> None:
         )
         return {AnswerQuestion: handler}
 
-    await serve_agent(CATALOGUE, FIELD_ROUTING_CARD.name, settings, build, decrypts=FIELD_ROUTING_CARD.decrypts)
+    await serve_agent(CATALOGUE, FIELD_ROUTING_CARD, settings, build)

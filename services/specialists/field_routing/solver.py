@@ -32,7 +32,13 @@ from scipy.sparse import csc_matrix
 
 from services.specialists.field_routing.problem import Problem
 from services.specialists.field_routing.schedule import Sequences
-from services.specialists.field_routing.solver_process import ITERATIONS, ROUNDS, SEED
+from services.specialists.field_routing.solver_process import (
+    ITERATIONS,
+    JOBS_PER_START,
+    LEAST_STARTS,
+    MOST_STARTS,
+    SEED,
+)
 
 OUT_OF_REACH = 1_000_000
 """Minutes and tenths of a mile to a job that a technician lacks a skill for."""
@@ -43,9 +49,10 @@ RECOMBINATION_GAP = 0.002
 
 
 def solve_problem(
-    problem: Problem, *, rounds: int = ROUNDS, iterations: int = ITERATIONS, seed: int = SEED
+    problem: Problem, *, starts: int | None = None, iterations: int = ITERATIONS, seed: int = SEED
 ) -> Sequences:
-    """The best routes found. A must-visit is missing only if the search found no way to fit all of them in."""
+    """The best routes found: `starts` searches, each from nothing and with a seed of its own, then one from the best
+    choice among all their routes. A must-visit is missing only if no search found a way to fit all of them in."""
     candidates = [job for job in range(len(problem.jobs)) if _is_candidate(problem, job)]
     sequences: list[tuple[int, ...]] = [() for _ in problem.technicians]
     if not candidates:
@@ -58,8 +65,8 @@ def solve_problem(
         ils=IteratedLocalSearchParams(history_length=50, num_iters_no_improvement=500, callbacks=pool),
         penalty=PenaltyParams(solutions_between_updates=50, target_feasible=0.4),
     )
-    best: Solution | None = None
-    for number in range(rounds):
+
+    def search(number: int, begin: Solution | None = None) -> None:
         found = solve(
             data,
             MaxIterations(iterations),
@@ -67,11 +74,16 @@ def solve_problem(
             collect_stats=False,
             display=False,
             params=parameters,
-            initial_solution=best,
-        ).best
-        pool.add(found)
-        best = pool.recombine(data)
-    for route in best.routes() if best is not None else ():
+            initial_solution=begin,
+        )
+        pool.add(found.best)
+
+    if starts is None:
+        starts = min(MOST_STARTS, LEAST_STARTS + len(problem.jobs) // JOBS_PER_START)
+    for number in range(starts):
+        search(number)
+    search(starts, pool.recombine(data))
+    for route in pool.recombine(data).routes():
         sequences[route.vehicle_type()] = tuple(candidates[job] for job in _clients(route))
     return tuple(sequences)
 

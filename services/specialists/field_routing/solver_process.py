@@ -21,13 +21,14 @@ CPU_S = 60
 
 SolveProblem = Callable[[Problem, float], Awaitable[Sequences]]
 """Solves a problem within so many seconds."""
-ROUNDS = 2
-ITERATIONS = 700
-"""Per round. Fixed, so that the same problem gives the same routes on any day and under any load."""
+LEAST_STARTS, JOBS_PER_START, MOST_STARTS = 4, 10, 12
+"""How many searches there are: the least, one more for every ten jobs, and the most."""
+ITERATIONS = 400
+"""Per search. Fixed, so that the same problem gives the same routes on any day and under any load."""
 SEED = 20260630
 SEARCH: dict[str, int | str] = {
     "solver": f"PyVRP {version('pyvrp')}",
-    "rounds": ROUNDS,
+    "starts": f"{LEAST_STARTS}, 1 more per {JOBS_PER_START} jobs, at most {MOST_STARTS}",
     "iterations": ITERATIONS,
     "seed": SEED,
 }

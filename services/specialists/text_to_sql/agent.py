@@ -14,8 +14,8 @@ from pydantic_ai.models import Model
 
 from services.specialists.text_to_sql.budget import UserBudget
 from services.specialists.text_to_sql.findings import SqlFindings, build_findings, build_unanswerable
-from services.specialists.text_to_sql.guard import GuardedQuery
 from services.specialists.text_to_sql.guard_process import CheckQuery
+from services.specialists.text_to_sql.guarded_query import GuardedQuery
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any
 
 from contracts.documents.findings import CellValue, Findings, ResultColumn
-from services.specialists.text_to_sql.guard import GuardedQuery
+from services.specialists.text_to_sql.guarded_query import GuardedQuery
 from services.specialists.text_to_sql.rows import Rows
 from services.specialists.text_to_sql.schema import Schema
 

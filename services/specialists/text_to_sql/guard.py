@@ -6,8 +6,6 @@ star expanded and the rows limited. The guard is the second protection; the firs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import OptimizeError, SqlglotError
@@ -25,6 +23,7 @@ from services.specialists.text_to_sql.bounds import (
     output_names,
 )
 from services.specialists.text_to_sql.grammar import ALLOWED, INSTEAD, LISTS, NAMED, PARTS, REWRITTEN, TYPES, WORDS
+from services.specialists.text_to_sql.guarded_query import GuardedQuery, OutputColumn
 from services.specialists.text_to_sql.joins import check_joins
 from services.specialists.text_to_sql.rewrite import MAX_COLUMNS, QUERIES, Rewriter
 from services.specialists.text_to_sql.schema import Schema
@@ -41,28 +40,6 @@ _FUNCTIONS = "a plain aggregate, window, text, number or date function"
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
 _PREFIXES = {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TILDE}
-
-
-@dataclass(frozen=True, slots=True)
-class OutputColumn:
-    """A column of the result, with its unit of measure if the schema determines one."""
-
-    name: str
-    unit: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class GuardedQuery:
-    """A query that may run, and the tables and columns that it reads."""
-
-    sql: str
-    tables: tuple[str, ...]
-    columns: tuple[str, ...]
-    """TABLE.COLUMN, sorted."""
-    output: tuple[OutputColumn, ...]
-    filters: tuple[str, ...]
-    """The conditions of the outermost query, as SQL."""
-    ordered: bool
 
 
 def guard_query(sql: str, schema: Schema, *, max_rows: int = 200) -> GuardedQuery:

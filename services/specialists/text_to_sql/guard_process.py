@@ -21,7 +21,7 @@ from threading import Lock
 from time import monotonic, process_time
 from typing import Any
 
-from services.specialists.text_to_sql.guard import GuardedQuery, OutputColumn, guard_query
+from services.specialists.text_to_sql.guarded_query import GuardedQuery, OutputColumn
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery, too_costly
 from switchyard.runtime.core.errors import RetryableTaskError
@@ -152,6 +152,8 @@ def _query(accepted: dict[str, Any]) -> GuardedQuery:
 
 
 def _answer(sql: str, schema: Schema, max_rows: int) -> dict[str, Any]:
+    from services.specialists.text_to_sql.guard import guard_query  # the parser, in this process alone
+
     try:
         return {"accepted": asdict(guard_query(sql, schema, max_rows=max_rows))}
     except UnsafeQuery as error:

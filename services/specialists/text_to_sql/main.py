@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from importlib import import_module
 
 from contracts.cards import TEXT_TO_SQL_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from services.models import build_agent_model
-from services.specialists.text_to_sql.agent import build_sql_agent
+from services.specialists.text_to_sql.agent import SQL_PROMPT, build_sql_agent
 from services.specialists.text_to_sql.budget import WarehouseBudget
 from services.specialists.text_to_sql.guard_process import GuardProcess
 from services.specialists.text_to_sql.handlers import answer_question
@@ -18,17 +17,17 @@ from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.settings import TextToSqlSettings
 from services.specialists.text_to_sql.warehouse import QueryLimits, WarehouseEndpoint
 from switchyard.identity.client_settings import open_identity_client
+from switchyard.protocol.bundles import content_digest
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
+from switchyard.runtime.process.late_imports import import_later
 from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run() -> None:
     """Serve the specialist."""
-    # Imported before the process is ready, so that the first question does not wait for the import.
-    import_module("snowflake.connector")
     settings = TextToSqlSettings()
     schema = load_schema(settings.warehouse_schema)
     endpoint = WarehouseEndpoint(
@@ -43,8 +42,10 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         logging.getLogger("snowflake").setLevel(logging.WARNING)
+        process.run_in_background("imports", partial(import_later, "snowflake.connector"))
         model = build_agent_model("text_to_sql", ModelSettings(), policy_version="text_to_sql/2")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
+        process.configure(prompts={"answer": SQL_PROMPT}, warehouse_schema=content_digest(schema))
         guard = GuardProcess(schema)
         await process.on_exit(guard.close)
         await guard.start()
@@ -70,4 +71,4 @@ async def run() -> None:
         )
         return {AnswerQuestion: handler}
 
-    await serve_agent(CATALOGUE, TEXT_TO_SQL_CARD.name, settings, build, decrypts=TEXT_TO_SQL_CARD.decrypts)
+    await serve_agent(CATALOGUE, TEXT_TO_SQL_CARD, settings, build)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from contracts.documents.findings import CellValue, ResultColumn
-from services.specialists.text_to_sql.guard import GuardedQuery, OutputColumn
+from services.specialists.text_to_sql.guarded_query import GuardedQuery, OutputColumn
 from services.specialists.text_to_sql.rows import TYPE_NAMES, Rows, clean_text, safe_value
 from switchyard.identity.client import UserToken
 from switchyard.runtime.core.clock import Clock, SystemClock

@@ -47,14 +47,16 @@ class AgentChoice(BaseModel):
         return [] if self.agent == NO_AGENT else [self.agent]
 
 
-def build_triage_agent(model: Model[Any], cards: Sequence[AgentCard]) -> Agent[int, AgentChoice]:
+def build_triage_agent(
+    model: Model[Any], cards: Sequence[AgentCard], prompt: str = TRIAGE_PROMPT
+) -> Agent[int, AgentChoice]:
     """The agent on this model, choosing among `cards`. Its dependency is how many it may choose."""
     names = {card.name for card in cards} | {NO_AGENT}
     agent = Agent(
         model,
         deps_type=int,
         output_type=AgentChoice,
-        instructions=f"{TRIAGE_PROMPT}\n{_describe_cards(cards)}",
+        instructions=f"{prompt}\n{_describe_cards(cards)}",
         retries={"output": 2},
     )
 

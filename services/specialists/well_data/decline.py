@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from services.specialists.well_data.chart import Band, Series, draw_lines
-from services.specialists.well_data.decline_data import DAYS_PER_YEAR, DeclineData, collect_decline_data
-from services.specialists.well_data.decline_fit import (
+from services.specialists.well_data.decline_data import (
+    DAYS_PER_YEAR,
     RESAMPLES,
     TERMINAL_DECLINE,
-    Decline,
-    DeclineFit,
+    DeclineData,
     DeclineModel,
-    fit_decline,
+    collect_decline_data,
 )
 from services.specialists.well_data.field_data import STREAM_UNITS, FieldData, Stream, WellMonth
 from services.specialists.well_data.months import add_months, describe_limits, format_months, months_between
 from services.specialists.well_data.results import NotComputable, ToolResult
 from services.specialists.well_data.selection import MonthText, ToolArguments, check_period, month_of, select_one
+
+if TYPE_CHECKING:
+    from services.specialists.well_data.decline_fit import Decline, DeclineFit
 
 EUR_YEARS = 30
 _STEPS = 60
@@ -48,6 +50,8 @@ class ForecastArguments(ToolArguments):
 
 def compute_decline(data: FieldData, given: DeclineArguments) -> ToolResult:
     """qi, Di, b, diagnostics and the 30-year EUR with an interval. Raises `NotComputable`."""
+    from services.specialists.well_data.decline_fit import fit_decline
+
     check_period(given.first_month, given.last_month)
     found = _collect(data, given.well, given.stream, month_of(given.first_month), month_of(given.last_month))
     fit = fit_decline(found, given.model)
@@ -93,6 +97,8 @@ def estimate_eur(found: DeclineData, decline: Decline) -> float:
 
 def compute_forecast(data: FieldData, given: ForecastArguments) -> ToolResult:
     """Actual against forecast volume of every month after the fit. Raises `NotComputable`."""
+    from services.specialists.well_data.decline_fit import fit_decline
+
     through = date.fromisoformat(f"{given.fit_through}-01")
     found = _collect(data, given.well, given.stream, None, through)
     months = [month for month in data.months_by_well()[found.well.api] if month.month > through]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Literal
 
 from services.specialists.well_data.field_data import FieldData, Outage, Stream, Well, WellMonth
 from services.specialists.well_data.months import add_months, days_in, first_provisional, months_between
@@ -18,6 +19,11 @@ MAX_CURTAILED = 0.1
 CURTAILMENT_CAUSES = frozenset({"gathering_limit", "curtailment", "market"})
 MAX_UNUSABLE = 0.5
 DAYS_PER_YEAR = 365.25
+DeclineModel = Literal["modified_hyperbolic", "hyperbolic", "exponential", "harmonic"]
+TERMINAL_DECLINE = 0.06
+"""Effective, per year: where the modified hyperbolic becomes exponential."""
+RESAMPLES = 120
+"""Refits of the bootstrap that gives a fit its interval."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Arps and modified hyperbolic declines: least squares on the logarithm of the rate, and an interval by bootstrap.
 
-The rates and volumes are petbox-dca's. Nominal declines are per year, rates per day, times in days.
+The rates and volumes are petbox-dca's. Only the computation of a fit imports this: numpy, SciPy and petbox-dca take
+0.45 s of CPU. Nominal declines are per year, rates per day, times in days.
 """
 
 from __future__ import annotations
@@ -8,22 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from petbox.dca import MH
 from scipy.optimize import least_squares
 
-from services.specialists.well_data.decline_data import DAYS_PER_YEAR, DeclineData
+from services.specialists.well_data.decline_data import (
+    DAYS_PER_YEAR,
+    RESAMPLES,
+    TERMINAL_DECLINE,
+    DeclineData,
+    DeclineModel,
+)
 from services.specialists.well_data.results import NotComputable
 
-DeclineModel = Literal["modified_hyperbolic", "hyperbolic", "exponential", "harmonic"]
-TERMINAL_DECLINE = 0.06
-"""Effective, per year: where the modified hyperbolic becomes exponential."""
 MAX_B = 2.0
 MIN_HYPERBOLIC_B = 1e-4
 MAX_NOMINAL = 40.0
-RESAMPLES = 120
 SEED = 20_260_630
 LOW, HIGH = 10.0, 90.0
 MIN_T_STATISTIC = 2.0

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from services.specialists.well_data.decline_data import DAYS_PER_YEAR, collect_decline_data
-from services.specialists.well_data.decline_fit import Decline, DeclineModel, fit_decline
+from services.specialists.well_data.decline_data import DAYS_PER_YEAR, DeclineModel, collect_decline_data
 from services.specialists.well_data.field_data import FieldData
 from services.specialists.well_data.months import describe_limits, format_months
 from services.specialists.well_data.results import NotComputable, ToolResult
 from services.specialists.well_data.selection import ToolArguments, select_one
+
+if TYPE_CHECKING:
+    from services.specialists.well_data.decline_fit import Decline
 
 DAYS_PER_MONTH = DAYS_PER_YEAR / 12
 MAX_YEARS = 100
@@ -41,6 +43,8 @@ class EconomicLimitArguments(ToolArguments):
 
 def compute_economic_limit(data: FieldData, given: EconomicLimitArguments) -> ToolResult:
     """The limit rate, when the forecast reaches it, and the oil until then. Raises `NotComputable`."""
+    from services.specialists.well_data.decline_fit import fit_decline
+
     well = select_one(data.wells, given.well)
     if well.status == "plugged":
         raise NotComputable("plugged", f"{well.label} is plugged: nothing remains to produce")

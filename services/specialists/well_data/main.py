@@ -8,7 +8,7 @@ from contracts.cards import WELL_DATA_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from services.models import build_agent_model
-from services.specialists.well_data.agent import build_well_agent
+from services.specialists.well_data.agent import WELL_PROMPT, build_well_agent
 from services.specialists.well_data.handlers import answer_question
 from services.specialists.well_data.settings import WellDataSettings
 from services.specialists.well_data.store import WellStore
@@ -26,7 +26,8 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("well_data", ModelSettings(), policy_version="well_data/1")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
+        process.configure(prompts={"choose": WELL_PROMPT})
         if process.pool is None:
             raise RuntimeError("serve_agent() gives the process its database")
         handler = partial(
@@ -41,4 +42,4 @@ async def run() -> None:
         )
         return {AnswerQuestion: handler}
 
-    await serve_agent(CATALOGUE, WELL_DATA_CARD.name, settings, build, decrypts=WELL_DATA_CARD.decrypts)
+    await serve_agent(CATALOGUE, WELL_DATA_CARD, settings, build)

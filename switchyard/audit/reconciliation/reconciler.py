@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Protocol
 
 from switchyard.audit.reconciliation.completeness import (
     DeliveryProgress,
@@ -18,8 +19,7 @@ from switchyard.audit.reconciliation.completeness import (
     classify_missing,
     find_missing_events,
 )
-from switchyard.audit.reconciliation.credentials import compare_credentials
-from switchyard.audit.reconciliation.producers import Producers
+from switchyard.audit.reconciliation.credentials import IssuedCredential, compare_credentials
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.protocol.catalogue import AUDIT, ROUTER
 from switchyard.router.decisions import decide_routing
@@ -104,19 +104,46 @@ class ReconciliationReport:
         return max(late, default=timedelta(0))
 
 
+class PublishedEvents(Protocol):
+    """What producers published. Methods raise `Unavailable`."""
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        """The producers."""
+
+    async def cases(self, node: str, since: datetime | None, after: uuid.UUID, limit: int) -> list[uuid.UUID]:
+        """The next cases, in the order of their ids, with events that a producer published (since a time)."""
+
+    async def published(self, cases: Sequence[uuid.UUID]) -> list[PublishedEvent]:
+        """All that the producers have published of some cases."""
+
+    async def issued(self, cases: Sequence[uuid.UUID]) -> list[IssuedCredential] | None:
+        """The credentials that were issued for some cases; None where none ever are."""
+
+    async def ask(self, node: str, event_id: str) -> bool:
+        """Have an event published again; whether its producer has published it before."""
+
+
 @dataclass(frozen=True)
 class Reconciler:
     """Compares the log with its producers."""
 
-    producers: Producers
+    producers: PublishedEvents
     presence: LogPresence
     waiting: CountQueuedMessages
     clock: Clock
     grace: timedelta
     table: RoutingTable
 
-    async def run(self, since: datetime | None = None, *, after_index: int = 0) -> ReconciliationReport:
-        """Compare every case, each as a whole: what producers published and what the log has.
+    async def run(
+        self,
+        since: datetime | None = None,
+        *,
+        after_index: int = 0,
+        progress: Callable[[ReconciliationReport], None] | None = None,
+    ) -> ReconciliationReport:
+        """Compare every case, each as a whole: what producers published and what the log has. `progress` gets the
+        report before it is complete, after each page of cases.
 
         `since` and `after_index` narrow it, to cases with events published since, or with later log indexes. A time in
         the log is its owner's to set, so that without `after_index` only a comparison of everything is complete.
@@ -125,6 +152,8 @@ class Reconciler:
         found.last_index = await self.presence.last_index()
         async for cases in self._pages(since, after_index):
             await self._compare(cases, found)
+            if progress is not None:
+                progress(found)
         return found
 
     async def repair(self, found: ReconciliationReport, *, wait_s: float) -> None:

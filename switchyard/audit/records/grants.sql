@@ -9,7 +9,7 @@ to audit, audit_reader;
 -- Column by column: the database sets recorded_at.
 grant insert (
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition, type_version,
-  seq, ordinal, siblings, parents, transcript_hash, playbook_version, code_version, prompt_version, model_id, latency_ms,
+  seq, ordinal, siblings, parents, transcript_hash, playbook_version, bundle, prompt_version, model_id, latency_ms,
   rubric_score, access, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body,
   mac, mac_key
 ) on audit.transition to audit;
@@ -20,6 +20,12 @@ grant execute on function
   audit.ensure_partitions(integer),
   audit.index_rows(date[], uuid[], text[], timestamptz[], bytea[], bytea[], uuid[]), audit.refuse_rows(date[], uuid[])
 to audit;
+
+-- What dashboards read: derived, so it may be replaced.
+grant select, insert, delete on audit.case_figures, audit.step_figures to audit;
+grant select, update on audit.figures_cursor to audit;
+grant select on audit.case_figures, audit.step_figures, audit.figures_cursor to audit_reader;
+grant execute on function audit.refresh_figures(integer) to audit;
 
 -- The API: cases that users asked, by a view, and how far the log is.
 revoke all on all tables in schema audit from audit_api;

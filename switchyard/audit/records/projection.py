@@ -77,7 +77,7 @@ class Transition(NamedTuple):
     parents: tuple[str, ...]
     transcript_hash: str
     playbook_version: str
-    code_version: str | None
+    bundle: str | None
     prompt_version: str | None
     model_id: str | None
     latency_ms: int | None
@@ -173,7 +173,7 @@ def _catalogue_problem(
 
 _COPIED = (
     *("event_id", "case_id", "tenant", "session_id", "node_from", "node_to", "seq", "ordinal", "siblings", "parents"),
-    *("playbook_version", "rubric_score", "time_limit_ms"),
+    *("playbook_version", "bundle", "rubric_score", "time_limit_ms"),
 )
 """Columns that have the envelope's names and values."""
 
@@ -190,7 +190,6 @@ def _row(body: str, delivery: BusDelivery, type_: EventType | None) -> Transitio
         transition=envelope.type,
         type_version=envelope.version,
         transcript_hash=envelope.digest,
-        code_version=_short(delivery.raw.get("code_version")),
         prompt_version=call.prompt_version if call else None,
         model_id=call.model_id if call else None,
         latency_ms=call.latency_ms if call else None,

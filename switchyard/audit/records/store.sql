@@ -1,13 +1,13 @@
 -- name: record
 insert into transition (
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition, type_version,
-  seq, ordinal, siblings, parents, transcript_hash, playbook_version, code_version, prompt_version, model_id, latency_ms,
+  seq, ordinal, siblings, parents, transcript_hash, playbook_version, bundle, prompt_version, model_id, latency_ms,
   rubric_score, access, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body,
   mac, mac_key
 )
 select
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition, type_version,
-  seq, ordinal, siblings, string_to_array(parents, ','), transcript_hash, playbook_version, code_version, prompt_version,
+  seq, ordinal, siblings, string_to_array(parents, ','), transcript_hash, playbook_version, bundle, prompt_version,
   model_id, latency_ms, rubric_score, access, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source,
   bus_id, bus_ts, body, mac, mac_key
 from unnest(
@@ -18,7 +18,7 @@ from unnest(
   $32::timestamptz[], $33::text[], $34::bytea[], $35::uuid[]
 ) as t (
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition, type_version,
-  seq, ordinal, siblings, parents, transcript_hash, playbook_version, code_version, prompt_version, model_id, latency_ms,
+  seq, ordinal, siblings, parents, transcript_hash, playbook_version, bundle, prompt_version, model_id, latency_ms,
   rubric_score, access, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body,
   mac, mac_key
 )

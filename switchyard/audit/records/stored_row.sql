@@ -1,7 +1,7 @@
 -- name: stored
 select
   clamped(opened_on), event_id::text, case_id::text, tenant, session_id, principal_sub, subject::text, node_from, node_to,
-  transition, type_version, seq, ordinal, siblings, parents, transcript_hash, playbook_version, code_version,
+  transition, type_version, seq, ordinal, siblings, parents, transcript_hash, playbook_version, bundle,
   prompt_version, model_id, latency_ms, rubric_score, access, time_limit_ms, clamped(case_deadline), terminal, outcome,
   catalogued, clamped(event_ts), source, bus_id, clamped(bus_ts), body, clamped(recorded_at), mac, mac_key::text,
   exists (select from retention_receipt r where r.case_id = t.case_id) as receipted

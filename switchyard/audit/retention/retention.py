@@ -20,7 +20,7 @@ from switchyard.audit.verification.findings import Finding
 from switchyard.audit.verification.retired_cases import RetiredCases
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.fields import Json
-from switchyard.runtime.core.aws import translate_aws_errors
+from switchyard.runtime.core.aws_errors import translate_aws_errors
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys

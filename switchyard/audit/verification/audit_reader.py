@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -196,9 +197,15 @@ class AuditReader:
                 yield read_stored_row(record)
 
     async def verify(
-        self, *, case_id: str | None = None, day: date | None = None, now: datetime | None = None
+        self,
+        *,
+        case_id: str | None = None,
+        day: date | None = None,
+        now: datetime | None = None,
+        progress: Callable[[VerifyReport], None] | None = None,
     ) -> VerifyReport:
-        """Verify one case, the cases opened on one day, or the whole log, from one snapshot and in bounded memory."""
+        """Verify one case, the cases opened on one day, or the whole log, from one snapshot and in bounded memory.
+        `progress` gets the report before it is complete, and again and again while it grows."""
         report = VerifyReport(f"case {case_id}" if case_id else f"day {day.isoformat()}" if day else "all")
         case = None if case_id is None else uuid.UUID(case_id)
         # Before the rows are read: a partition that is dropped meanwhile is in the snapshot of the rows.
@@ -208,6 +215,9 @@ class AuditReader:
             receipts = partial(self._retired.of_case, dropped=dropped)
             async for verdict in verify_cases(self._catalogue, rows, now=moment, retired=receipts, trusted=self._rows):
                 report.add(verdict)
+                if progress is not None:
+                    progress(report)
+                    await asyncio.sleep(0)  # who wants progress does other work beside
         async with aclosing(self._retired.without_rows(case, day)) as rest:
             async for verdict in rest:
                 report.add(verdict)

@@ -6,7 +6,7 @@ The role `audit_reader` is enough.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -211,8 +211,9 @@ class CheckpointVerifier:
     clock: Clock = field(default_factory=SystemClock)
     _dropped: frozenset[str] = field(default=frozenset(), init=False)
 
-    async def verify(self) -> CheckpointReport:
-        """Compare every row with the checkpoint that covers it, in bounded memory.
+    async def verify(self, progress: Callable[[CheckpointReport], None] | None = None) -> CheckpointReport:
+        """Compare every row with the checkpoint that covers it, in bounded memory. `progress` gets the report before
+        it is complete, after each checkpoint.
 
         The store is listed before the database's snapshot is taken. A checkpoint covers committed rows only, so what a
         listed checkpoint covers and the snapshot lacks is missing.
@@ -227,12 +228,17 @@ class CheckpointVerifier:
             aclosing(_indexed_rows(log)) as rows,
         ):
             self._dropped = await lock_partitions(log)
-            await self._compare(log, rows, newest, report)
+            await self._compare(log, rows, newest, report, progress or (lambda _: None))
             await self._check_rest(log, newest, report)
         return report
 
     async def _compare(
-        self, log: Database, rows: AsyncGenerator[IndexedRow, None], newest: int, report: CheckpointReport
+        self,
+        log: Database,
+        rows: AsyncGenerator[IndexedRow, None],
+        newest: int,
+        report: CheckpointReport,
+        progress: Callable[[CheckpointReport], None],
     ) -> None:
         head, ahead = LogHead(), await anext(rows, None)
         async with aclosing(self._listed()) as listed:
@@ -266,6 +272,7 @@ class CheckpointVerifier:
                 for indexed in covered:
                     self._count(indexed, indexed.leaf.log_index >= checkpoint.body.first, report)
                 report.last_made_at = checkpoint.body.made_at
+                progress(report)
                 head = head_after(checkpoint.body)
         before = head.last
         while ahead is not None:

@@ -172,7 +172,7 @@ comment on column control.key is 'The playbook, the case id, or the keyed hash o
 
 create table operator_command (
   command_id  uuid primary key,
-  action      text not null check (action in ('halt', 'resume', 'cancel')),
+  action      text not null check (action in ('halt', 'resume', 'cancel', 'budget')),
   target      text not null,
   operator    text not null,
   reason      text not null,
@@ -184,7 +184,8 @@ create table operator_command (
   -- These are fields of an event: a value that does not fit its contract is refused here, not by every case manager.
   check (operator ~ '^[!-~]{1,150}$' and length(reason) <= 2000 and signature ~ '^[0-9a-f]{128}$'),
   check (target ~ (case action
-    when 'cancel' then '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' else '^[a-z][a-z0-9_]{0,39}$' end)),
+    when 'cancel' then '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+    when 'budget' then '^[!-~]{1,200}/(day|case)/([0-9]{1,9}\.[0-9]{6}|none)$' else '^[a-z][a-z0-9_]{0,39}$' end)),
   check (extract(year from signed_at) between 2000 and 9000)
 );
 create index operator_command_open on operator_command (received_at) where decided_at is null;

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from switchyard.runtime.storage.artefacts import Artefacts
 
 POLL_INTERVAL_S = 0.2
+BROKEN_CHAIN = "its chain is broken"
 
 
 @asynccontextmanager
@@ -155,6 +156,41 @@ async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[st
         return await artefacts.read_from(refs, event["case_id"], Artefact.model_validate(reference))
     except TaskError as error:
         raise CommandFailed(error.message, remedy=error.remedy) from error
+
+
+async def read_proved_bodies(log: AuditReader, case_id: str) -> tuple[list[str], str | None]:
+    """The received texts of a case in causal order; or why they are not to be used: retired, or not proved."""
+    from contextlib import aclosing
+    from datetime import UTC, datetime
+
+    from switchyard.app.application import load_app
+    from switchyard.audit.verification.case_verifier import VERIFICATION_GRACE, verify_case
+
+    rows = []
+    async with aclosing(log.cases(case_id=case_id)) as cases:
+        async for each in cases:
+            rows += each
+    if not rows or any(row.retired for row in rows):
+        return [], "gone: retention has retired its bodies"
+    verdict = verify_case(load_app().catalogue, rows, now=datetime.now(UTC), grace=VERIFICATION_GRACE)
+    if verdict.findings:
+        return [], f"{BROKEN_CHAIN}: {verdict.findings[0].why}"
+    return [row.row.body for row in rows], None
+
+
+async def list_forgotten_inputs(target: Target, case_id: str) -> list[str]:
+    """What steps of a case were given and is gone since, by the application's view."""
+    from switchyard.app.application import load_app
+
+    view = load_app().forgotten_inputs
+    if view is None:
+        return []
+    sql = (
+        f"select kind, input_id, reason, forgotten_at from {view} where case_id = $1::text::uuid order by forgotten_at"  # noqa: S608 - named by the App
+    )
+    async with open_pool(target, "audit") as pool:
+        rows = await pool.fetch(sql, case_id)
+    return [f"{row['kind']} {row['input_id']} ({row['reason']}, {row['forgotten_at']:%Y-%m-%d})" for row in rows]
 
 
 def is_artefact(value: Any) -> bool:

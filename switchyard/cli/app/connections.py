@@ -19,13 +19,13 @@ Role = Literal["audit", "audit_retention", "operator", "reviewer", "reconciler",
 
 def select_database_login(target: Target) -> DatabaseLogin:
     """How to log in to a target's databases: with a password (the default) or with IAM, as SWITCHYARD_DB_AUTH says."""
-    from aiobotocore.session import get_session
-
     from switchyard.runtime.database.login import IamLogin, PasswordLogin, rds_token_source
 
     settings = target.settings
     if settings.db_auth == "password":
         return PasswordLogin()
+    from aiobotocore.session import get_session  # half of a command's CPU
+
     return IamLogin(rds_token_source(get_session(), region=settings.aws_region), ca_file=settings.db_ca_file)
 
 

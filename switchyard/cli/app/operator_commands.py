@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.handing_in import hand_in_remotely, is_remote
 from switchyard.cli.app.keys import load_operator_key
 from switchyard.cli.app.target import Target
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from switchyard.protocol.operator_commands import CommandAction, OperatorCommand
 
 POLL_S = 0.1
-RESULT = "result: "
 
 
 async def submit_command(
@@ -42,8 +42,9 @@ async def submit_command(
     now = target.clock.now()
     command = OperatorCommand(str(uuid.uuid4()), action, what, operator, reason, timestamp(now))
     command = replace(command, signature=command.sign(load_operator_key(target, key_file)))
-    if target.environment.get("SWITCHYARD_OPERATIONS"):
-        return await _hand_in_remotely(target, command, wait_s)
+    if is_remote(target):
+        text = json.dumps(asdict(command))
+        return await hand_in_remotely(target, "operator", ["operator", "hand-in", text, "--wait", str(wait_s)])
     return await hand_in(target, command, wait_s)
 
 
@@ -59,17 +60,6 @@ async def hand_in(target: Target, command: OperatorCommand, wait_s: float) -> st
             *(signed_at, command.signature),
         )
         return await await_result(lambda: pool.fetchval("select commanded($1)", command.command_id), wait_s)
-
-
-async def _hand_in_remotely(target: Target, command: OperatorCommand, wait_s: float) -> str | None:
-    from switchyard.cli.app.remote_task import run_remotely
-
-    text = json.dumps(asdict(command))
-    ended = await run_remotely(target, "operator", ["operator", "hand-in", text, "--wait", str(wait_s)])
-    last = ended.lines[-1] if ended.lines else ""
-    if ended.exit_code:
-        raise CommandFailed("\n".join(ended.lines) or f"the task ended with {ended.exit_code}")
-    return last.removeprefix(RESULT) if last.startswith(RESULT) else None
 
 
 async def await_result(read: Callable[[], Awaitable[str | None]], wait_s: float) -> str | None:

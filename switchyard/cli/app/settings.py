@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.processes.settings import UpstreamKeys
+from switchyard.processes.upstream_keys import UpstreamKeys
 from switchyard.protocol.topology import BUS
 from switchyard.runtime.core.settings import HexKey, KeyRing, PublicKeys
 from switchyard.runtime.core.variables import misspelt_variables

@@ -57,10 +57,14 @@ def resolve_target(env: Env) -> Target:
         return Target(os.environ)
     start = "run `switchyard stack up --detach`" if env is Env.LOCAL else "docker compose up --build --wait"
     with use_devstack(start):
-        from switchyard.devstack.stack.compose import compose_exports
-        from switchyard.devstack.stack.daemon import running_exports
+        if env is Env.LOCAL:
+            from switchyard.devstack.stack.running import running_exports
 
-        exports = running_exports() if env is Env.LOCAL else compose_exports()
+            exports = running_exports()
+        else:
+            from switchyard.devstack.stack.compose import compose_exports
+
+            exports = compose_exports()
     return Target({**os.environ, **exports})
 
 
@@ -98,9 +102,8 @@ async def open_readable_target(env: Env, run: str | None = None) -> AsyncIterato
         return
     with use_devstack():
         from switchyard.devstack.errors import StackError
-        from switchyard.devstack.stack.daemon import running_exports
-        from switchyard.devstack.stack.home import default_home
-        from switchyard.devstack.stack.local_stack import DEMO_HOME, open_databases_only
+        from switchyard.devstack.stack.home import DEMO_HOME, default_home
+        from switchyard.devstack.stack.running import running_exports
 
     homes = _run_homes(run, default_home(), default_home() / DEMO_HOME)
     for home in homes:
@@ -113,6 +116,8 @@ async def open_readable_target(env: Env, run: str | None = None) -> AsyncIterato
             remedy = "run `make demo` or `switchyard stack up --detach`"
             what = f"there is no run in {homes[0]}" if run is not None else "the local stack has never run"
             raise CommandFailed(what, remedy=remedy)
+        from switchyard.devstack.stack.local_stack import open_databases_only
+
         latest = max(ran, key=lambda home: (home / "stack.json").stat().st_mtime)
         async with open_databases_only(latest) as exports:
             yield Target({**os.environ, **exports})

@@ -6,6 +6,8 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +16,7 @@ from switchyard.cli.app.audit_log import artefact_text, open_artefact_reader, re
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.handing_in import RESULT, hand_in_remotely, is_remote, read_remotely, read_signed
 from switchyard.cli.app.keys import load_operator_key
 from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import EnvOption, JsonOption, OperatorOption, ReasonOption
@@ -62,7 +65,7 @@ async def show(approval: ApprovalArgument, as_json: JsonOption = False, env: Env
     """Show the content that would take effect, and the reason why it needs an approval."""
     target = resolve_target(env)
     async with open_pool(target, "reviewer") as pool:
-        row = await _find_approval(pool, approval)
+        row = _choose(await pool.fetch(_PENDING), approval)
     content = await _read_content(target, row)
     if as_json:
         print_json(_public_fields(row) | {"content": content})
@@ -98,6 +101,16 @@ async def send_back(
     await _decide(env, approval, "returned", operator, reason)
 
 
+@app.command("hand-in")
+async def hand_in(
+    decision: Annotated[str, typer.Argument(metavar="JSON", help="A decision, as `approval grant` signs it.")],
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Hand in a decision that an approver signed elsewhere; prints what the case manager made of it."""
+    signed = read_signed(SignedDecision, decision, "`approval grant`")
+    typer.echo(f"{RESULT}{await hand_in_decision(resolve_target(env), signed)}")
+
+
 def _public_fields(row: Any) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "command"}
 
@@ -118,38 +131,69 @@ def check_decision(approver: str, reason: str) -> None:
         raise CommandFailed(f"--reason: {len(reason)} characters", remedy=f"write at most {MAX_REASON}, without NUL")
 
 
-async def submit_decision(target: Target, prefix: str, answer: ApprovalAnswer, *, approver: str, reason: str) -> str:
-    """Sign a decision and hand it to the case manager; return its result. Raises `CommandFailed`."""
-    from asyncio import sleep
+@dataclass(frozen=True)
+class SignedDecision:
+    """What an approver signed: `approval_statement` of these fields and of the approval's own."""
 
+    approval_id: str
+    answer: str
+    """As `ApprovalAnswer` has it; the case manager refuses another one."""
+
+    content_sha256: str
+    approver: str
+    reason: str
+    signed_at: str
+    signature: str
+
+
+async def submit_decision(target: Target, prefix: str, answer: ApprovalAnswer, *, approver: str, reason: str) -> str:
+    """Sign a decision and hand it to the case manager; return its result. Raises `CommandFailed`.
+
+    In AWS tasks read what waits and hand in what is signed: the key stays here.
+    """
     from switchyard.protocol.signing import sign_statement
     from switchyard.protocol.statements import approval_statement
     from switchyard.runtime.core.clock import timestamp
 
     check_decision(approver, reason)
+    if is_remote(target):
+        pending = json.loads("\n".join(await read_remotely(target, "operator", ["approval", "list", "--json"])))
+    else:
+        async with open_pool(target, "operator") as pool:
+            pending = await pool.fetch(_PENDING)
+    row, signed_at = _choose(pending, prefix), timestamp(target.clock.now())
+    named = {"approval_id": str(row["approval_id"]), "content_sha256": row["content_sha256"]}
+    by = {"approver": approver, "reason": reason, "signed_at": signed_at}
+    statement = approval_statement(**named, **by, case_id=str(row["case_id"]), pack=row["pack"], verdict=answer)
+    signature = sign_statement(load_operator_key(target), statement)
+    decision = SignedDecision(**named, **by, answer=answer, signature=signature)
+    if not is_remote(target):
+        return await hand_in_decision(target, decision)
+    # Only a reviewer's task opens what would be sent.
+    role = "reviewer" if answer == "granted" else "operator"
+    result = await hand_in_remotely(target, role, ["approval", "hand-in", json.dumps(asdict(decision))])
+    return result or "stored, not confirmed"
+
+
+async def hand_in_decision(target: Target, decision: SignedDecision) -> str:
+    """Hand a signed decision to the case manager; return its result. Raises `CommandFailed`, also for a granted
+    content that cannot be read or is not what the approval names."""
+    from asyncio import sleep
+
+    from switchyard.runtime.core.clock import moment
+
     async with open_pool(target, "operator") as pool:
-        row = await _find_approval(pool, prefix)
-        if answer == "granted":
+        row = _choose(await pool.fetch(_PENDING), decision.approval_id)
+        if decision.answer == "granted":
             await _read_content(target, row)
-        now = target.clock.now()
-        statement = approval_statement(
-            approval_id=str(row["approval_id"]),
-            case_id=str(row["case_id"]),
-            content_sha256=row["content_sha256"],
-            pack=row["pack"],
-            verdict=answer,
-            approver=approver,
-            reason=reason,
-            signed_at=timestamp(now),
-        )
-        signature = sign_statement(load_operator_key(target), statement)
-        decision = await pool.fetchval(
+        number = await pool.fetchval(
             "select decide($1, $2, $3, $4, $5, $6, $7)",
-            *(row["approval_id"], answer, row["content_sha256"], approver, reason, now, signature),
+            *(row["approval_id"], decision.answer, decision.content_sha256, decision.approver, decision.reason),
+            *(moment(decision.signed_at), decision.signature),
         )
         deadline = time.monotonic() + DECISION_TIMEOUT_S
         while time.monotonic() < deadline:
-            result: str | None = await pool.fetchval("select decided($1)", decision)
+            result: str | None = await pool.fetchval("select decided($1)", number)
             if result is not None:
                 return result
             await sleep(0.1)
@@ -173,8 +217,8 @@ async def _read_content(target: Target, row: Any) -> str:
     return artefact_text(reference, content) or f"({len(content)} bytes that are no text)"
 
 
-async def _find_approval(pool: Any, prefix: str) -> Any:
-    found = [row for row in await pool.fetch(_PENDING) if str(row["approval_id"]).startswith(prefix)]
+def _choose(pending: Sequence[Any], prefix: str) -> Any:
+    found = [row for row in pending if str(row["approval_id"]).startswith(prefix)]
     if len(found) == 1:
         return found[0]
     what = f"{len(found)} pending approvals have" if found else "no pending approval has"

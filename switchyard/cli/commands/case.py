@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-import time
 import uuid
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,12 +12,12 @@ import typer
 
 from switchyard.cli.app import audit_log
 from switchyard.cli.app.access_chain import list_accesses
+from switchyard.cli.app.case_retry import RetryRequest, hand_in_retry, read_failure, retry_case
 from switchyard.cli.app.case_text import outcome_colour, print_case
-from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
-from switchyard.cli.app.keys import load_operator_key
-from switchyard.cli.app.lazy import CommandGroup, load_app
+from switchyard.cli.app.handing_in import read_signed
+from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.opened_artefacts import open_files, open_texts
 from switchyard.cli.app.operator_commands import submit_command, unconfirmed
 from switchyard.cli.app.options import (
@@ -33,7 +30,7 @@ from switchyard.cli.app.options import (
     RunOption,
     WaitOption,
 )
-from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
+from switchyard.cli.app.target import Env, open_readable_target, resolve_target
 
 if TYPE_CHECKING:
     from switchyard.audit.verification.audit_reader import CaseSummary
@@ -117,6 +114,22 @@ async def retry(  # noqa: PLR0917 - options, each by its name
     await retry_case(resolve_target(env), case, operator=operator, reason=reason, key_file=key, wait_s=wait)
 
 
+@app.command("failure")
+async def print_failure(case: CaseArgument, env: EnvOption = Env.LOCAL) -> None:
+    """Print which failure of a case `case retry` would sign, as JSON."""
+    print_json(asdict(await read_failure(resolve_target(env), case)))
+
+
+@app.command("hand-in")
+async def hand_in(
+    request: Annotated[str, typer.Argument(metavar="JSON", help="A request, as `case retry` signs it.")],
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the new ending.")] = 120,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Hand in a retry that an operator signed elsewhere, and follow the case to its new ending."""
+    await hand_in_retry(resolve_target(env), read_signed(RetryRequest, request, "`case retry`"), wait)
+
+
 @app.command()
 async def cancel(  # noqa: PLR0917 - options, each by its name
     case: CaseArgument,
@@ -179,6 +192,7 @@ async def _read_case(
                 "model_reason": (by_id.get(step.event_id, {}).get("model_call") or {}).get("reason"),
                 "latency_ms": step.latency_ms,
                 "digest": step.transcript_hash,
+                "bundle": by_id.get(step.event_id, {}).get("bundle"),
                 "branch": (by_id.get(step.event_id, {}).get("branch") or {}).get("number"),
                 "given": audit_log.list_given(by_id[step.event_id]) if step.event_id in by_id else [],
             }
@@ -192,70 +206,3 @@ async def _read_case(
         "files": files,
     }
     return shown, events
-
-
-async def retry_case(
-    target: Target, prefix: str, *, operator: str, reason: str, key_file: Path | None, wait_s: float
-) -> None:
-    """Sign a request, hand it to the case manager, and follow the case to its new ending. Raises `CommandFailed`."""
-    from switchyard.audit.verification.failed_case import NotRetryable, find_failure
-    from switchyard.protocol.signing import sign_statement
-    from switchyard.protocol.statements import retry_statement
-    from switchyard.runtime.core.clock import timestamp
-
-    key = load_operator_key(target, key_file)
-    async with audit_log.open_audit_reader(target) as log:
-        case_id = await audit_log.resolve_case_id(log, prefix)
-        report = await log.verify(case_id=case_id)
-        if report.findings:
-            remedy = "treat it as an incident; a case is not retried on altered evidence"
-            raise CommandFailed(f"the chain of case {case_id} is broken: {report.findings[0].why}", remedy=remedy)
-        events = await audit_log.read_events(log, case_id)
-        try:
-            failure = find_failure(events, load_app().catalogue)
-        except NotRetryable as error:
-            raise CommandFailed(error.message, remedy=error.remedy) from error
-        signed = {"operator": operator, "reason": reason, "requested_at": timestamp(datetime.now(UTC))}
-        statement = retry_statement(
-            case_id=case_id,
-            failed=failure.failed["digest"],
-            command=failure.command["digest"],
-            closed=failure.ending["digest"],
-            **signed,
-        )
-        evidence = {"command": failure.command, "failed": failure.failed, "close": failure.close}
-        request = {**signed, "signature": sign_statement(key, statement), **evidence}
-        code, why = await _request_retry(target, case_id, request, wait_s)
-        if code != "retried":
-            raise CommandFailed(f"the case manager refused the retry: {why}")
-        command = failure.command
-        console.print(f"case {case_id} is open again: {command['type']} goes to {command['node_to']} once more")
-        step = await audit_log.follow_case(log, case_id, {event["event_id"] for event in events}, wait_s)
-    console.print(f"ended: {step.outcome}")
-    if step.outcome == "failed":
-        raise CommandFailed("the task failed again", remedy=f"see `switchyard case show {case_id}`")
-
-
-async def _request_retry(
-    target: Target, case_id: str, request: dict[str, Any], wait_s: float
-) -> tuple[str, str | None]:
-    from asyncio import sleep
-
-    from switchyard.protocol.operator_commands import retry_request_id
-
-    request_id = retry_request_id(request["signature"])
-    async with open_pool(target, "operator") as pool:
-        await pool.execute(
-            "insert into retry_request (request_id, case_id, request) values ($1, $2, $3)",
-            request_id,
-            uuid.UUID(case_id),
-            json.dumps(request, ensure_ascii=False),
-        )
-        deadline = time.monotonic() + wait_s
-        while time.monotonic() < deadline:
-            row = await pool.fetchrow("select code, why from retry_request where request_id = $1", request_id)
-            if row is not None and row["code"] is not None:
-                return row["code"], row["why"]
-            await sleep(audit_log.POLL_INTERVAL_S)
-    remedy = "check that the case manager is running"
-    raise CommandFailed(f"the case manager has not answered within {wait_s:g} s; the request is stored", remedy=remedy)

@@ -38,8 +38,8 @@ async def demo() -> None:
     cases = load_demo_cases()
     with use_devstack():
         from switchyard.devstack.errors import AlreadyRunning
-        from switchyard.devstack.stack.home import Home, default_home
-        from switchyard.devstack.stack.local_stack import DEMO_HOME, build_stack
+        from switchyard.devstack.stack.home import DEMO_HOME, Home, default_home
+        from switchyard.devstack.stack.local_stack import build_stack
 
         home = Home(default_home() / DEMO_HOME)
         if home.in_use():

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import EnvOption, WaitOption
 from switchyard.cli.app.target import Env, Target, resolve_target
@@ -39,17 +38,10 @@ async def hand_in_command(
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Hand in a command that an operator signed elsewhere; prints what the case manager made of it."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from switchyard.cli.app.operator_commands import RESULT, hand_in
+    from switchyard.cli.app.handing_in import RESULT, read_signed
+    from switchyard.cli.app.operator_commands import hand_in
     from switchyard.protocol.operator_commands import OperatorCommand
 
-    try:
-        signed = TypeAdapter(OperatorCommand).validate_json(command)
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"])) or "it"
-        raise InvalidArgument(
-            f"the command is invalid: {where}", remedy="hand in what `playbook halt` signed"
-        ) from error
+    signed = read_signed(OperatorCommand, command, "`playbook halt`")
     result = await hand_in(resolve_target(env), signed, wait)
     typer.echo("stored, not confirmed" if result is None else f"{RESULT}{result}")

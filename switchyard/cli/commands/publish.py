@@ -69,12 +69,17 @@ async def _publish_and_wait(
         cases = await publish()
         typer.echo("waiting for the case manager …", err=True)
         waiting, refused = await wait_for_cases(rejections, cases, wait_s, known=known)
-        problems = [(await rejections.explain(each)).message for each in refused]
+        problems = [
+            ((await rejections.payload(each)).get("would_be"), (await rejections.explain(each)).message)
+            for each in refused
+        ]
     if len(waiting) > len(refused):
         typer.echo(f"{len(waiting) - len(refused)} not taken yet: they wait for their turn")
-    open_lines = [number for number, case in zip(valid, cases, strict=True) if case in waiting or case in known]
-    lines = f"line {', '.join(map(str, open_lines))}: " if refused else ""
-    return cases, [f"{lines}{problem}" for problem in problems]
+    lines = {case: [number for number, each in zip(valid, cases, strict=True) if each == case] for case in cases}
+    return cases, [
+        f"line {', '.join(map(str, lines[case]))}: {problem}" if case in lines else problem
+        for case, problem in problems
+    ]
 
 
 def _conflicts(read: Mapping[int, Json | str]) -> dict[int, str]:

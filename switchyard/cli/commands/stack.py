@@ -56,7 +56,7 @@ def up(
     if model is None and (model_url or key_env):
         raise InvalidArgument("the model's name is missing", remedy="give --model NAME with --model-url")
     with use_devstack():
-        from switchyard.devstack.stack import daemon
+        from switchyard.devstack.stack import daemon, running
         from switchyard.devstack.stack.data_folders import DATA_VARIABLE, data_folders
         from switchyard.devstack.stack.models import choose_model
 
@@ -71,8 +71,8 @@ def up(
 
         def ready(endpoints: Endpoints) -> None:
             console.print(f"ready: AWS at {endpoints.aws}")
-            _print_in_use(daemon.running_on())
-            if (port := daemon.running_ports().get("console_http")) is not None:
+            _print_in_use(running.running_on())
+            if (port := running.running_ports().get("console_http")) is not None:
                 console.print(f"console: http://127.0.0.1:{port}")
             console.print(f"next: {load_app().first_command}")
             if not detach:
@@ -95,10 +95,10 @@ def down(force: Annotated[bool, typer.Option(help="Do not wait for the drain.")]
 def status(as_json: JsonOption = False) -> None:
     """Show each process of the running stack."""
     with use_devstack():
-        from switchyard.devstack.stack import daemon
+        from switchyard.devstack.stack import daemon, running
 
         found = daemon.stack_status()
-        in_use = daemon.running_on() if found else {}
+        in_use = running.running_on() if found else {}
     if not found:
         raise CommandFailed("no stack is running", remedy="run `switchyard stack up --detach`")
     now = time.time()
@@ -128,7 +128,7 @@ def _print_in_use(found: Mapping[str, str]) -> None:
 def env() -> None:
     """Print what a shell exports to reach the running stack: eval "$(switchyard stack env)"."""
     with use_devstack("run `switchyard stack up --detach`"):
-        from switchyard.devstack.stack.daemon import running_exports
+        from switchyard.devstack.stack.running import running_exports
 
         exports = running_exports()
     for name, value in sorted(exports.items()):

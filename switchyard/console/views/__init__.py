@@ -10,6 +10,7 @@ from typing import Protocol
 from switchyard.console.app import Handler, OpenHandler
 from switchyard.console.pages import Pages
 from switchyard.console.tail import Tail
+from switchyard.console.tenants import TenantGuard
 from switchyard.console.views.sessions import SessionViews
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.database.connections import Database
@@ -32,6 +33,7 @@ class Views:
     work: Database
     tail: Tail
     sessions: SessionViews
+    guard: TenantGuard
     modules: Sequence[ViewModule]
 
     def handlers(self) -> dict[str, Handler]:

@@ -41,12 +41,16 @@ class ApprovalViews:
 
     async def list_approvals(self, call: Call) -> Response:
         return self.pages.page(
-            "approvals.html", call.user, here="approvals", pending=await self.approvals.pending(), done=None
+            "approvals.html",
+            call.user,
+            here="approvals",
+            pending=await self.approvals.pending(call.user.tenants),
+            done=None,
         )
 
     async def show_approval(self, call: Call) -> Response:
         approval_id = read_uuid(call.request.path_params["approval_id"], "approval")
-        detail = await self.approvals.detail(approval_id, opened_by=call.user.name)
+        detail = await self.approvals.detail(approval_id, call.user.tenants, opened_by=call.user.name)
         shown = ""
         if detail.content.whole:
             shown = self.pages.sessions.form_token(call.user, _shown_whole(detail.row))
@@ -54,7 +58,7 @@ class ApprovalViews:
 
     async def render_approval(self, call: Call) -> Response:
         approval_id = read_uuid(call.request.path_params["approval_id"], "approval")
-        html = await self.approvals.rendered(approval_id, opened_by=call.user.name)
+        html = await self.approvals.rendered(approval_id, call.user.tenants, opened_by=call.user.name)
         return HTMLResponse(html, headers={"Content-Security-Policy": RENDERED_POLICY})
 
     async def decide(self, call: Call) -> Response:
@@ -62,7 +66,7 @@ class ApprovalViews:
         verdict = call.field("verdict", most=10)
         if verdict not in get_args(ApprovalAnswer):
             raise BadInput("the verdict is invalid: granted, denied or returned")
-        approval = await self.approvals.find(approval_id)
+        approval = await self.approvals.find(approval_id, call.user.tenants)
         if verdict == "granted":
             shown = str(call.form.get("shown", ""))
             if not self.pages.sessions.is_form_token(call.user, shown, _shown_whole(approval)):
@@ -77,7 +81,7 @@ class ApprovalViews:
         )
         log.warning("console.decided", user=call.user.name, approval_id=str(approval_id), result=result)
         done = f"{str(approval_id)[:8]}: {result or 'stored; the case manager has not answered yet'}"
-        pending = await self.approvals.pending()
+        pending = await self.approvals.pending(call.user.tenants)
         return self.pages.page("approvals.html", call.user, here="approvals", pending=pending, done=done)
 
 

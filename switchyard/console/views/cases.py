@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -11,8 +10,9 @@ import structlog
 from starlette.responses import RedirectResponse, Response
 
 from switchyard.console.app import BadInput, Call, Handler, read_uuid
-from switchyard.console.case_detail import CaseReader
+from switchyard.console.case_detail import CaseReader, find_reference
 from switchyard.console.case_list import MAX_COUNTED, TEXT_FILTERS, CaseFilter, CaseList
+from switchyard.console.case_step import StepReader
 from switchyard.console.pages import Pages
 from switchyard.console.sealed import SealedArtefacts
 from switchyard.console.waterfall import LEGEND
@@ -33,6 +33,7 @@ class CaseViews:
     cases: CaseList
     case_reader: CaseReader
     sealed: SealedArtefacts
+    steps: StepReader
 
     def handlers(self) -> dict[str, Handler]:
         """By the names of `ENDPOINTS`."""
@@ -43,6 +44,8 @@ class CaseViews:
             "save_search": self.save_search,
             "event": self.show_event,
             "open_sealed": self.open_sealed,
+            "step": self.show_step,
+            "open_step": self.open_step,
         }
 
     async def show_home(self, call: Call) -> Response:
@@ -50,7 +53,7 @@ class CaseViews:
 
     async def list_cases(self, call: Call) -> Response:
         wanted = CaseFilter.parse(call.query, self.pages.today())
-        page = await self.cases.page(wanted)
+        page = await self.cases.page(wanted, call.user.tenants)
         return self.pages.page(
             "cases.html",
             call.user,
@@ -111,16 +114,17 @@ class CaseViews:
         log.warning("console.opened", user=call.user.name, case_id=str(case_id), artefact=opened.name)
         return await self._case_page(call, opened)
 
+    async def show_step(self, call: Call) -> Response:
+        return await self._step_page(call)
 
-def find_reference(event: Mapping[str, Any], sha256: str) -> Mapping[str, Any] | None:
-    """The reference to an artefact in the payload of an event, at any depth."""
-    pending = [event.get("payload")]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, dict):
-            if each.get("sha256") == sha256 and "media_type" in each:
-                return each
-            pending += each.values()
-        elif isinstance(each, list):
-            pending += each
-    return None
+    async def open_step(self, call: Call) -> Response:
+        return await self._step_page(call, reason=call.field("reason"))
+
+    async def _step_page(self, call: Call, reason: str | None = None) -> Response:
+        case_id, event_id = (read_uuid(call.request.path_params[name], name) for name in ("case_id", "event_id"))
+        step = await self.steps.read(case_id, event_id)
+        opened = None
+        if reason is not None:
+            opened = await self.steps.open(step, opened_by=call.user.name, reason=reason)
+            log.warning("console.opened", user=call.user.name, case_id=str(case_id), step=str(event_id))
+        return self.pages.page("step.html", call.user, here="cases", step=step, case_id=str(case_id), opened=opened)

@@ -28,7 +28,7 @@ class DashboardViews:
         text = call.query.get("days", "7")
         if text not in {str(days) for days in DASHBOARD_DAYS}:
             raise BadInput(f"days is invalid: one of {', '.join(map(str, DASHBOARD_DAYS))}")
-        found = await self.dashboards.read(self.pages.today(), int(text))
+        found = await self.dashboards.read(self.pages.today(), int(text), call.user.tenants)
         return self.pages.page(
             "dashboards.html", call.user, here="dashboards", found=found, days=int(text), choices=DASHBOARD_DAYS
         )

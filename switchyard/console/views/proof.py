@@ -9,13 +9,14 @@ from datetime import date
 from typing import Any
 
 import structlog
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from switchyard.audit.export.bundle import Exporter
 from switchyard.console import pages
 from switchyard.console.app import BadInput, Call, Handler, read_uuid
 from switchyard.console.day_verifier import DayVerifier
 from switchyard.console.pages import Pages
+from switchyard.console.wide_checks import CheckKind, WideChecks
 from switchyard.runtime.core.errors import TaskError, Unavailable
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
@@ -24,6 +25,13 @@ log = structlog.get_logger(__name__)
 _PROOF_SQL = load_queries(__file__)
 _WORK_SQL = load_queries(pages.__file__, "work.sql")
 MAX_GAPS = 50
+RELOAD_S = 3
+CHECK_NAMES: Mapping[CheckKind, str] = {
+    "rows": "Verify every row",
+    "checkpoints": "Compare with the checkpoints",
+    "published": "Compare with what was published",
+}
+CHECK_UNITS: Mapping[CheckKind, str] = {"rows": "rows", "checkpoints": "rows", "published": "cases"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class ProofViews:
     work: Database
     days: DayVerifier
     exporter: Exporter | None
+    checks: WideChecks
 
     def handlers(self) -> dict[str, Handler]:
         """By the names of `ENDPOINTS`."""
@@ -51,6 +60,9 @@ class ProofViews:
             "proof": self.show_proof,
             "verify": self.verify,
             "bundle": self.export_bundle,
+            "checks": self.show_checks,
+            "start_check": self.start_check,
+            "stop_check": self.stop_check,
         }
 
     async def show_proof(self, call: Call) -> Response:
@@ -64,6 +76,32 @@ class ProofViews:
         report = await self.days.verify(day)
         log.info("console.verified", user=call.user.name, day=day.isoformat(), ok=report.ok)
         return await self._proof_page(call, report)
+
+    async def show_checks(self, call: Call) -> Response:
+        runs = await self.checks.latest()
+        page = self.pages.page(
+            "checks.html",
+            call.user,
+            here="proof",
+            runs=runs,
+            kinds=list(self.checks.runs),
+            names=CHECK_NAMES,
+            units=CHECK_UNITS,
+            reload_s=RELOAD_S,
+        )
+        if runs and runs[0].state == "running":
+            page.headers["Refresh"] = str(RELOAD_S)
+        return page
+
+    async def start_check(self, call: Call) -> Response:
+        kind = call.field("kind", most=20)
+        await self.checks.start(kind, call.user.name)
+        log.info("console.check_started", user=call.user.name, kind=kind)
+        return RedirectResponse("/proof/checks", 303)
+
+    async def stop_check(self, call: Call) -> Response:
+        await self.checks.stop(call.user.name)
+        return RedirectResponse("/proof/checks", 303)
 
     async def export_bundle(self, call: Call) -> Response:
         """A case with everything that proves it, as the command line writes it."""
@@ -87,17 +125,18 @@ class ProofViews:
         )
 
     async def _proof_page(self, call: Call, report: Any = None) -> Response:
-        audit = self.audit.with_queries(_PROOF_SQL)
+        audit, every = self.audit.with_queries(_PROOF_SQL), call.user.tenants is None
         return self.pages.page(
             "proof.html",
             call.user,
             here="proof",
             checkpoint=await audit.row("checkpoint"),
             newest=await audit.row("newest"),
-            alarms=await audit.rows("alarms"),
-            erasures=await audit.rows("erasures"),
-            holds=await audit.rows("holds"),
-            gaps=await self._gaps(audit),
+            holds=await call.guard.only_visible(await audit.rows("holds"), call.user.tenants),
+            # These belong to no tenant.
+            alarms=await audit.rows("alarms") if every else [],
+            erasures=await audit.rows("erasures") if every else [],
+            gaps=await self._gaps(audit) if every else None,
             most_gaps=MAX_GAPS,
             report=report,
             today=self.pages.today(),

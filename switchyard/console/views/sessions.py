@@ -39,17 +39,17 @@ class SessionViews:
     async def finish_login(self, request: Request) -> Response:
         remembered = self.pages.sessions.take_login(request.cookies)
         try:
-            name, roles = await self.login.finish(request.query_params, remembered)
+            name, roles, tenants = await self.login.finish(request.query_params, remembered)
         except LoginFailed as error:
             log.warning("console.login_failed", why=str(error))
             failed = self.pages.page("message.html", status=403, title="Not logged in", message=str(error))
             self.pages.sessions.end_login(failed)
             return failed
         then = (remembered or {}).get("then", "/")
-        log.info("console.login", user=name, roles=list(roles))
+        log.info("console.login", user=name, roles=list(roles), tenants="*" if tenants is None else list(tenants))
         answer = RedirectResponse(then if is_own_page(then) else "/", 303)
         self.pages.sessions.end_login(answer)
-        self.pages.sessions.begin(answer, name, roles)
+        self.pages.sessions.begin(answer, name, roles, tenants)
         return answer
 
     async def log_out(self, call: Call) -> Response:

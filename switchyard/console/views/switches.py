@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from starlette.responses import Response
@@ -47,7 +47,7 @@ class SwitchViews:
         return await self._switches_page(call)
 
     async def _switches_page(self, call: Call, done: str | None = None) -> Response:
-        found = await self.switches.read()
+        found = await self.switches.read(call.user.tenants)
         halted = {row["playbook"]: row for row in found.halted}
         names = sorted({*self.playbooks, *halted})
         cancel = call.query.get("cancel", "")
@@ -65,7 +65,7 @@ class SwitchViews:
 
     async def plan_cancel(self, call: Call) -> Response:
         wanted = CaseFilter.parse(call.query, self.pages.today())
-        found = await self.cases.open_cases(wanted, MAX_CANCEL)
+        found = await self.cases.open_cases(wanted, MAX_CANCEL, call.user.tenants)
         return self.pages.page(
             "cancel.html",
             call.user,
@@ -93,6 +93,7 @@ class SwitchViews:
             )
             for case_id, command_id, signature in zip(*fields, strict=True)
         ]
+        await call.require_cases(UUID(each.target) for each in commands)
         log.warning("console.cancel", user=call.user.name, cases=len(commands), reason=reason)
         results = await self.commands.cancel(commands)
         return self.pages.page("cancel.html", call.user, here="switches", results=results)
@@ -102,6 +103,7 @@ class SwitchViews:
         if sent not in {"yes", "no"}:
             raise BadInput("sent is invalid: yes or no")
         case_id = read_uuid(call.field("case_id", most=36), "case")
+        await call.require_cases([case_id])
         result = await self.commands.resolve(
             resolution_id=read_uuid(call.field("resolution_id", most=36), "resolution_id"),
             case_id=case_id,
@@ -128,6 +130,10 @@ class SwitchViews:
             signed_at=call.field("signed_at", most=40),
             signature=call.field("signature", most=200),
         )
+        if action == "cancel":
+            await call.require_cases([read_uuid(command.target, "case")])
+        else:
+            call.require_every_tenant()
         result = await self.commands.command(command)
         log.warning("console.command", user=call.user.name, action=action, target=command.target, result=result)
         stored = "stored; a stop is in effect, but the case manager has not answered yet"

@@ -27,8 +27,11 @@ class TailViews:
         }
 
     async def show_tail(self, call: Call) -> Response:
-        entries = list(self.tail.entries)[-100:][::-1]
-        cursor = entries[0].log_index if entries else self.tail.newest or 0
+        tenants = call.user.tenants
+        entries = [entry for entry in self.tail.entries if entry.is_of(tenants)][-100:][::-1]
+        newest = self.tail.entries[-1].log_index if self.tail.entries else self.tail.newest or 0
+        # Who sees some tenants' entries only gets those, and sees no gap between them.
+        cursor = entries[0].log_index if entries and tenants is None else newest
         return self.pages.page(
             "tail.html", call.user, here="tail", entries=entries, cursor=cursor, problem=self.tail.problem
         )
@@ -38,5 +41,7 @@ class TailViews:
         if text and not (text.isdecimal() and len(text) < 19):
             raise BadInput("after is no log index: write a number")
         ended = partial(self.pages.sessions.has_ended, call.user)
-        events = self.tail.follow(int(text) if text else None, user=call.user.name, ended=ended)
+        events = self.tail.follow(
+            int(text) if text else None, user=call.user.name, ended=ended, tenants=call.user.tenants
+        )
         return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})

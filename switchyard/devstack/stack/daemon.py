@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from switchyard.devstack.errors import AlreadyRunning, StackError
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.home import Home
 from switchyard.devstack.stack.provision import EXPIRY_INTERVAL_S, expire_quarantine
+from switchyard.devstack.stack.running import find_running_state, running_state
 from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.process import ProcessStatus
 from switchyard.runtime.core.periodic import run_periodically
@@ -74,44 +74,13 @@ def stop_stack(home: Path | None = None, *, force: bool = False, timeout: float 
 
 def stack_status(home: Path | None = None) -> list[ProcessStatus]:
     """The processes of the stack that runs on this home; none when none runs."""
-    state = _state(Home(home))
+    state = find_running_state(Home(home))
     return [] if state is None else [ProcessStatus.from_json(row) for row in state["processes"]]
 
 
 def running_endpoints(home: Path | None = None) -> Endpoints:
     """Where the running stack's parts answer. Raises StackError when none runs."""
-    return Endpoints(**_running_state(home)["endpoints"])
-
-
-def running_exports(home: Path | None = None) -> dict[str, str]:
-    """The variables to export to reach the running stack. Raises StackError when none runs."""
-    found: dict[str, str] = _running_state(home)["exports"]
-    return found
-
-
-def running_ports(home: Path | None = None) -> dict[str, int]:
-    """Every port of the running stack, by the name that the plan gives it. Raises StackError when none runs."""
-    found: dict[str, int] = _running_state(home)["ports"]
-    return found
-
-
-def running_on(home: Path | None = None) -> dict[str, str]:
-    """Which models and data the running stack uses, in words. Raises StackError when none runs."""
-    found: dict[str, str] = _running_state(home)["in_use"]
-    return found
-
-
-def _running_state(home: Path | None) -> dict[str, Any]:
-    place = Home(home)
-    if (state := _state(place)) is None:
-        raise StackError(f"no stack is running in {place.folder}; start one with `switchyard stack up`")
-    return state
-
-
-def _state(place: Home) -> dict[str, Any] | None:
-    """The state file, if the supervisor that runs now has written it: a dead one's is stale."""
-    holder, state = place.supervisor(), place.read_state()
-    return state if holder is not None and state is not None and state["supervisor"] == holder else None
+    return Endpoints(**running_state(home)["endpoints"])
 
 
 async def _serve(stack: EmbeddedStack, on_ready: Callable[[Endpoints], None]) -> None:

@@ -29,6 +29,10 @@ from switchyard.devstack.errors import AlreadyRunning
 HOME_MODE = 0o711
 
 
+DEMO_HOME = "demo"
+"""The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
+
+
 def default_home() -> Path:
     """The folder named by SWITCHYARD_HOME, or `.switchyard` under the current directory."""
     return Path(os.environ.get("SWITCHYARD_HOME") or ".switchyard").absolute()

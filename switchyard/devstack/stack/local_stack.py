@@ -42,9 +42,6 @@ from switchyard.protocol.signing import derive_public_key
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.crypto.signing import LocalSigner
 
-DEMO_HOME = "demo"
-"""The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
-
 LOCAL_OPERATOR = "oncall"
 """The operator of a local stack, who may approve and retry: `switchyard approval grant ID --operator oncall`."""
 
@@ -212,6 +209,7 @@ def _reviewed(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipt_key"),
         "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": _public_key(endpoints, "checkpoint_key"),
         "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
+        "SWITCHYARD_CHECKPOINT_REQUIRE_LOCK": "false",
         "SWITCHYARD_PRINCIPAL_KEYS": ingress_keys(endpoints),
     }
 

@@ -12,6 +12,7 @@ from switchyard.protocol.fields import (
     Artefact,
     Code,
     Contract,
+    Day,
     Identifier,
     Name,
     NonNegativeInt,
@@ -193,6 +194,38 @@ class PlaybookResumed(Contract):
     signature: OperatorSignature
 
 
+class BudgetSet(Contract):
+    """An operator set what a tenant may spend on models; the envelope's tenant is `every-tenant` for all that have no
+    limit of their own. A chain of its own.
+
+    The signature is over `switchyard.protocol.statements.command_statement` of these fields and the action `budget`.
+    """
+
+    target: str = Field(
+        max_length=230,
+        pattern=r"^[!-~]+/(day|case)/([0-9]+\.[0-9]{6}|none)$",
+        description="Tenant, period (day in UTC, or case) and US dollars, as in harbor/day/50.000000.",
+    )
+    operator: Identifier
+    why: Sentence
+    command_id: Uuid
+    signed_at: Timestamp
+    signature: OperatorSignature
+
+
+class BudgetReached(Contract):
+    """A tenant has spent half, four fifths or all of what it may in a day: one event for each. A chain of its own.
+    Amounts are micro-dollars."""
+
+    day: Day = Field(description="In UTC.")
+    percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        description="50, 80 or 100; 100 also if a model call was stopped by the limit."
+    )
+    limit_micros: NonNegativeInt
+    spent_micros: NonNegativeInt
+    stopped_calls: NonNegativeInt = Field(description="Model calls that the limit has stopped so far.")
+
+
 class CaseClosed(Contract):
     """The case's one terminal event: the first outcome wins."""
 
@@ -245,6 +278,9 @@ class SubmissionRejected(Contract):
     remedy: Sentence | None = None
     type: TypeName = Field(description="What was submitted.")
     submitted_by: Identifier
+    would_be: Uuid | None = Field(
+        default=None, description="The case that it would have become; absent if it cannot be read."
+    )
 
 
 class RejectionsCounted(Contract):

@@ -1,20 +1,36 @@
-"""The factory of AWS clients, for processes, commands and the local stack; and the translation of their errors."""
+"""The factory of AWS clients, for processes, commands and the local stack."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
-from botocore.exceptions import ClientError
-
-from switchyard.runtime.core.errors import TaskError, Unavailable
+from aiobotocore.session import AioSession, get_session
+from botocore.loaders import create_loader
+from botocore.session import Session
 
 _CONFIG = AioConfig(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30)
 # An emulator behind a host name has no DNS entry for each bucket.
 _EMULATOR_CONFIG = _CONFIG.merge(AioConfig(s3={"addressing_style": "path"}))
+
+
+_shared_loader = cache(create_loader)
+"""What is read of the SDK's own files, once per process: each session would hold its own 7 MB of endpoints."""
+
+
+def open_aws_session() -> AioSession:
+    """A session for `create_aws_client`. Clients share it: reading a service's model costs more than the client."""
+    session = get_session()
+    session.register_component("data_loader", _shared_loader())
+    return session
+
+
+def open_blocking_session() -> Session:
+    """The same for boto3, whose clients block: `boto3.Session(botocore_session=...)`."""
+    session = Session()
+    session.register_component("data_loader", _shared_loader())
+    return session
 
 
 def create_aws_client(
@@ -31,21 +47,3 @@ def create_aws_client(
     return session.create_client(
         service, region_name=region, endpoint_url=endpoint_url, config=config or usual, **credentials
     )
-
-
-@contextmanager
-def translate_aws_errors(code: str, service: str) -> Iterator[None]:
-    """Turn every way of getting no answer from AWS into `Unavailable`: refused (expired credentials included), out of
-    reach, cut off, or no answer of that service at all, which the SDK's parsers raise errors of any kind for.
-
-    Nothing but requests and reads of their answers belongs inside. A `TaskError` passes.
-    """
-    try:
-        yield
-    except TaskError:
-        raise
-    except ClientError as error:
-        named = error.response.get("Error", {}).get("Code", "unknown")
-        raise Unavailable(code, f"{service} refused a request ({named})") from error
-    except Exception as error:
-        raise Unavailable(code, f"{service} gave no answer ({type(error).__name__})") from error

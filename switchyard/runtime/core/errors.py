@@ -10,7 +10,7 @@ from __future__ import annotations
 from switchyard.protocol.fields import Json, ModelCall
 
 UNREADABLE = "the log cannot be read: the logs of this process have the error"
-"""What readers are told of an error that is no outage."""
+"""What readers see when an error is no outage."""
 
 
 class TaskError(Exception):
@@ -65,4 +65,12 @@ class Unavailable(TaskError):
         after_s: float | None = None,
     ) -> None:
         super().__init__(code, message, field, remedy)
+        self.after_s = after_s
+
+
+class TaskPostponed(TaskError):
+    """The task has to wait its turn for `after_s` seconds: no attempt is counted, and the worker takes other tasks."""
+
+    def __init__(self, code: str, message: str, *, after_s: float) -> None:
+        super().__init__(code, message)
         self.after_s = after_s

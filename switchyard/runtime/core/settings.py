@@ -11,6 +11,7 @@ import structlog
 from pydantic import (
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -68,6 +69,16 @@ def read_key_ring(value: object, info: ValidationInfo) -> object:
     return ring
 
 
+def _read_public_keys(value: object, info: ValidationInfo) -> object:
+    """As `read_key_ring`; `@FILE` is the JSON object in that file."""
+    if isinstance(value, str) and value.startswith("@"):
+        try:
+            value = Path(value[1:]).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            raise _invalid(info, "a JSON object of keys in hex, or @ and a readable file that has it") from None
+    return read_key_ring(value, info)
+
+
 def _invalid(info: ValidationInfo, expected: str) -> ValueError:
     return ValueError(f"SWITCHYARD_{str(info.field_name).upper()} is invalid: expected {expected}. Remedy: replace it")
 
@@ -85,11 +96,20 @@ LongHexKey = Annotated[HiddenBytes, PlainValidator(_read_long_key), PlainSeriali
 PublicKey = Annotated[bytes, PlainValidator(_read_public_key), PlainSerializer(bytes.hex)]
 """An Ed25519 public key: 32 bytes, in hex."""
 
-PublicKeys = Annotated[dict[str, PublicKey], NoDecode, BeforeValidator(read_key_ring)]
-"""Ed25519 public keys by name, as JSON."""
+PublicKeys = Annotated[dict[str, PublicKey], NoDecode, BeforeValidator(_read_public_keys)]
+"""Ed25519 public keys by name, as JSON, or `@` and the file that has it."""
 
 KeyRing = Annotated[dict[str, LongHexKey], NoDecode, BeforeValidator(read_key_ring)]
 """Secret keys by id, as JSON; the first one signs, every one verifies."""
+
+
+class TokenPrice(BaseModel):
+    """Dollars for a million tokens of a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
 
 
 class InvalidSettings(ValueError):
@@ -221,8 +241,8 @@ class OperatorSettings(BaseModel):
 
     operators: PublicKeys = Field(
         default={},
-        description='Ed25519 public keys of operators, as JSON {"name": "hex of 32 bytes"}: the same for every '
-        "process. Without any, each halt, resumption, cancellation, resolution and retry is refused.",
+        description='Ed25519 public keys of operators, as JSON {"name": "hex of 32 bytes"} or @FILE: the same for '
+        "every process. Without any, each halt, resumption, cancellation, resolution and retry is refused.",
     )
 
     def operator_keys(self) -> OperatorKeys:
@@ -235,8 +255,8 @@ class ApproverSettings(BaseModel):
 
     approvers: PublicKeys = Field(
         default={},
-        description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}, the same for every process. '
-        "Without any, nothing that needs an approval takes effect.",
+        description='Who may approve, as JSON {"name": "Ed25519 public key in hex"} or @FILE, the same for every '
+        "process. Without any, nothing that needs an approval takes effect.",
     )
 
     submitter_identities: dict[str, tuple[str, ...]] = Field(

@@ -102,11 +102,14 @@ def mark_span_failed(code: str) -> None:
 
 
 def trace_context(cause: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
-    """The current trace context, for the envelope; without one, as in a timer's tick, that of the event's cause. Empty
-    when tracing is off."""
+    """The current trace context, for the envelope. Where an event has a `cause` with a trace, that is the case's: a
+    timer's tick has none, and what an approver, a renewed grant or a user's feedback came with is another. Empty when
+    tracing is off."""
     headers: dict[str, str] = {}
     propagate.inject(headers)
-    return headers or dict(cause)
+    kept = trace.get_current_span(propagate.extract(cause)).get_span_context()
+    here = trace.get_current_span().get_span_context()
+    return dict(cause) if kept.is_valid and kept.trace_id != here.trace_id else headers
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from switchyard.runtime.core.aws import translate_aws_errors
+from switchyard.runtime.core.aws_errors import translate_aws_errors
 from switchyard.runtime.core.errors import PermanentTaskError
 
 MAX_SIGNED_BYTES = 4_096

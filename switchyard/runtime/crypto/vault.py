@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from switchyard.runtime.core.aws import translate_aws_errors
+from switchyard.runtime.core.aws_errors import translate_aws_errors
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError, Unavailable
 from switchyard.runtime.database.connections import Database, Pool

@@ -12,15 +12,14 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlencode, urlsplit
 
-from aiobotocore.session import AioSession
-from botocore.auth import SigV4QueryAuth
-from botocore.awsrequest import AWSRequest
-
-from switchyard.runtime.core.aws import translate_aws_errors
+from switchyard.runtime.core.aws_errors import translate_aws_errors
 from switchyard.runtime.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from aiobotocore.session import AioSession
 
 TOKEN_LIFETIME_S = 900
 """What RDS accepts at most."""
@@ -74,6 +73,8 @@ class IamLogin:
 
 def rds_token_source(session: AioSession, *, region: str) -> TokenSource:
     """Tokens signed with the process's own AWS credentials, whichever way the SDK finds and renews them."""
+    from botocore.auth import SigV4QueryAuth
+    from botocore.awsrequest import AWSRequest
 
     async def token_for(place: DatabaseEndpoint) -> str:
         with translate_aws_errors("no_credentials", "AWS"):

@@ -1,5 +1,8 @@
-"""The owner's first login in AWS. RDS makes the owner with a password that it keeps in Secrets Manager; once the owner
-has the role `rds_iam`, only IAM logs it in. So the password is used once, to grant that."""
+"""The owner in AWS: its first login, and the record of what it does.
+
+RDS makes the owner with a password that it keeps in Secrets Manager; once the owner has the role `rds_iam`, only IAM
+logs it in. So the password is used once, to grant that.
+"""
 
 from __future__ import annotations
 
@@ -37,4 +40,15 @@ async def let_owner_use_iam(
         await connection.execute("grant rds_iam to current_user")
     finally:
         await connection.close()
+    return True
+
+
+async def record_owner_statements(connection: asyncpg.Connection[asyncpg.Record]) -> bool:
+    """Have pgaudit log every statement of the owner from its next login on, where the server has it (RDS does); return
+    whether it has. The owner may end that: by a statement that is logged."""
+    if await connection.fetchval("select current_setting('pgaudit.log', true)") is None:
+        return False
+    if await connection.fetchval("select exists (select from pg_available_extensions where name = 'pgaudit')"):
+        await connection.execute("create extension if not exists pgaudit")
+    await connection.execute("alter role current_user set pgaudit.log = 'all'")
     return True

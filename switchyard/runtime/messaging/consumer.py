@@ -23,6 +23,7 @@ from switchyard.runtime.core.errors import (
     PermanentTaskError,
     RetryableTaskError,
     TaskError,
+    TaskPostponed,
     Unavailable,
 )
 from switchyard.runtime.core.logs import log_context
@@ -66,7 +67,9 @@ class TaskConsumer:
         breaker: DatabaseCircuitBreaker,
         rollout: Rollout,
         clock: Clock,
+        bundle: str,
     ) -> None:
+        """`bundle` is the digest of the configuration with which the handlers were made."""
         self.node = node
         self._catalogue = catalogue
         self._handlers = handlers
@@ -76,6 +79,7 @@ class TaskConsumer:
         self._breaker = breaker
         self._rollout = rollout
         self._clock = clock
+        self._bundle = bundle
 
     async def __call__(self, message: SQSMessage) -> None:
         """Handle one message: outcome stored, published, and only then returned from."""
@@ -158,6 +162,12 @@ class TaskConsumer:
         except Unavailable:
             await self._inbox.release(claim)
             raise
+        except TaskPostponed as postponed:
+            working = False
+            await self._inbox.release(claim)
+            log.info("task.postponed", code=postponed.code, reason=postponed.message, after_s=postponed.after_s)
+            await message.nack(delay=postponed.after_s)
+            return
         if outcome is None:
             working = False
             await message.nack()
@@ -210,7 +220,7 @@ class TaskConsumer:
             reply = result if isinstance(result, TaskResult) else TaskResult(result)
             payloads = (reply.payload, *reply.reports)
             return [self._outcome(task, reply, *each, len(payloads)) for each in enumerate(payloads)]
-        except (Unavailable, InboxLeaseLost):
+        except (Unavailable, InboxLeaseLost, TaskPostponed):
             raise
         except (RetryableTaskError, PermanentTaskError) as error:
             return error
@@ -257,6 +267,7 @@ class TaskConsumer:
             state_seal=task.envelope.state_seal if routed else None,
             storage_refs={**task.storage_refs, **task.written_refs} if routed else None,
             model_call=reply.model_call if answer else None,
+            bundle=self._bundle,
             access=task.accesses if answer else (),
             rubric_score=reply.rubric_score if answer else None,
         )
@@ -276,7 +287,16 @@ class TaskConsumer:
         access: Sequence[Access] = (),
     ) -> Json:
         log.warning("task.ended", code=error.code, reason=error.message, field=error.field, attempts=attempts)
-        failed = build_task_failed(self._catalogue, envelope, self.node, error, attempts, causes=causes, access=access)
+        failed = build_task_failed(
+            self._catalogue,
+            envelope,
+            self.node,
+            error,
+            attempts,
+            causes=causes,
+            access=access,
+            bundle=self._bundle,
+        )
         return self.stamped(failed)
 
     def stamped(self, event: Json) -> Json:

@@ -28,6 +28,7 @@ def build_first_event(
     deadline: datetime,
     storage_refs: dict[str, StorageRef],
     node_from: str = CASE_MANAGER,
+    bundle: str | None = None,
 ) -> Json:
     """An event without a cause: it begins a chain."""
     type_ = catalogue.of(type(payload))
@@ -54,7 +55,7 @@ def build_first_event(
         "payload": payload.model_dump(mode="json", exclude_none=True),
         "storage_refs": {sha256: place.model_dump(exclude_none=True) for sha256, place in storage_refs.items()},
     }
-    return add_digest(fields)
+    return add_digest(fields if bundle is None else fields | {"bundle": bundle})
 
 
 def build_report(
@@ -67,6 +68,7 @@ def build_report(
     now: datetime,
     session_id: str = "control",
     node_from: str = CASE_MANAGER,
+    bundle: str | None = None,
 ) -> Json:
     """The only event of a chain that is no case, for auditors: the same `chain` gives the same event id."""
     case_id = str(uuid.uuid5(CASE_ID_NAMESPACE, chain))
@@ -84,4 +86,5 @@ def build_report(
         deadline=now,
         storage_refs={},
         node_from=node_from,
+        bundle=bundle,
     )

@@ -14,11 +14,13 @@ from pydantic_settings import SettingsConfigDict
 from latency_failover import AllModelsFailed, FailoverDecision, FailoverModel, FailoverPolicy, ModelPolicies
 from latency_failover.errors import ModelNotPermitted
 from switchyard.protocol.fields import Contract, ModelCall
+from switchyard.runtime.budget.ledger import MoneyLedger, TaskMeter
+from switchyard.runtime.budget.prices import Prices
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError
-from switchyard.runtime.core.settings import EnvironmentSettings
+from switchyard.runtime.core.settings import EnvironmentSettings, TokenPrice
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.models.budget import data_labels, task_model_budget
-from switchyard.runtime.models.model_spans import TracedDecisions
+from switchyard.runtime.models.model_spans import TracedDecisions, agent_span
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -72,6 +74,39 @@ class ModelSettings(EnvironmentSettings):
     policies: ModelPolicies = Field(
         default=ModelPolicies(), description="Which vendors and regions may see which data, as JSON."
     )
+    max_output_tokens: Annotated[int, Field(gt=0)] = Field(
+        default=8_192, description="The longest answer of a model: so much is reserved before each call."
+    )
+    prices: dict[str, TokenPrice] = Field(
+        default_factory=dict,
+        description="What a million tokens cost in dollars, where the list price is unknown or not yours, as JSON "
+        '{"model id": {"input": 3, "output": 15}}.',
+    )
+    quotas: dict[str, Annotated[int, Field(gt=0)]] = Field(
+        default_factory=dict,
+        description='Tokens per minute that all tenants share, as JSON {"model id": 200000}; none if it is not named.',
+    )
+
+
+class MeteredModel(FailoverModel):
+    """An agent's models, with their prices. Without a `ledger`, as in evals, nothing is reserved."""
+
+    ledger: MoneyLedger | None = None
+
+    def __init__(
+        self, primary: Model[Any], fallback: Model[Any] | None, settings: ModelSettings, *, version: str
+    ) -> None:
+        """The two models, or one alone, under the failover policy, whose `version` every decision records."""
+        super().__init__(
+            primary,
+            fallback,
+            policy=FailoverPolicy(version=version, ttft_limit_ms=settings.ttft_limit_ms),
+            models=settings.policies,
+            primary_region=settings.primary_region,
+            fallback_region=settings.fallback_region,
+        )
+        self.prices = Prices(settings.prices)
+        self.quotas = settings.quotas
 
 
 def configured_model(vendor: Vendor, settings: ModelSettings) -> Model[Any]:
@@ -81,17 +116,10 @@ def configured_model(vendor: Vendor, settings: ModelSettings) -> Model[Any]:
 
 def build_failover_model(
     primary: Model[Any], fallback: Model[Any] | None, settings: ModelSettings, *, version: str
-) -> FailoverModel:
+) -> MeteredModel:
     """Two models, or one alone, under the failover policy, whose `version` every decision records."""
     settings.log_unknown_variables()
-    return FailoverModel(
-        primary,
-        fallback,
-        policy=FailoverPolicy(version=version, ttft_limit_ms=settings.ttft_limit_ms),
-        models=settings.policies,
-        primary_region=settings.primary_region,
-        fallback_region=settings.fallback_region,
-    )
+    return MeteredModel(primary, fallback, settings, version=version)
 
 
 def bedrock_credentials(settings: ModelSettings) -> dict[str, str | None]:
@@ -110,7 +138,9 @@ def bedrock_model(settings: ModelSettings) -> Model[Any]:
     from pydantic_ai.models.bedrock import BedrockConverseModel, BedrockModelSettings
     from pydantic_ai.providers.bedrock import BedrockProvider
 
-    client = boto3.client(
+    from switchyard.runtime.core.aws import open_blocking_session
+
+    client = boto3.Session(botocore_session=open_blocking_session()).client(
         BEDROCK_RUNTIME,
         region_name=settings.bedrock_region,
         endpoint_url=settings.bedrock_endpoint_url,
@@ -122,7 +152,7 @@ def bedrock_model(settings: ModelSettings) -> Model[Any]:
             max_pool_connections=64,
         ),
     )
-    wanted = BedrockModelSettings()
+    wanted = BedrockModelSettings(max_tokens=settings.max_output_tokens)
     if settings.bedrock_guardrail_id is not None:
         wanted["bedrock_guardrail_config"] = {
             "guardrailIdentifier": settings.bedrock_guardrail_id,
@@ -136,13 +166,14 @@ def bedrock_model(settings: ModelSettings) -> Model[Any]:
 def openai_model(settings: ModelSettings) -> Model[Any]:
     """OpenAI's chat completions, or any server that speaks them. Raises `ValueError` without a key."""
     from openai import AsyncOpenAI
-    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.models.openai import OpenAIChatModel, OpenAIChatModelSettings
     from pydantic_ai.providers.openai import OpenAIProvider
 
     client = AsyncOpenAI(
         api_key=_openai_key(settings), base_url=settings.openai_base_url, max_retries=0, timeout=MODEL_READ_TIMEOUT_S
     )
-    return OpenAIChatModel(settings.openai_id, provider=OpenAIProvider(openai_client=client))
+    wanted = OpenAIChatModelSettings(max_tokens=settings.max_output_tokens)
+    return OpenAIChatModel(settings.openai_id, provider=OpenAIProvider(openai_client=client), settings=wanted)
 
 
 def _shown(secret: SecretStr | None) -> str | None:
@@ -170,15 +201,20 @@ async def model_budget(
 ) -> AsyncIterator[list[FailoverDecision]]:
     """Run an agent within the task's time less `margin_ms`, which is kept for storing the result.
 
-    The list holds a decision for each model call once it is over.
+    The list holds a decision for each model call once it is over. Each call is reserved in the money ledger, and raises
+    what `MoneyLedger.reserve` raises.
     Raises `RetryableTaskError` when no model answered, and `PermanentTaskError` when the model policy permits none or a
     vendor refused the request itself, which the other one would refuse alike.
     """
     from pydantic_ai.exceptions import ModelAPIError
 
-    with model.budget(task_model_budget(task, margin_ms=margin_ms), labels=data_labels(task)) as record:
-        # The command goes to the agent that asks.
-        record.decisions = TracedDecisions(task.envelope.node_to, task.envelope.session_id)
+    time = task_model_budget(task, margin_ms=margin_ms)
+    ledger = model.ledger if isinstance(model, MeteredModel) else None
+    meter = None if ledger is None else TaskMeter(ledger, task, time.total_ms)
+    # The command goes to the agent that asks.
+    agent, session = task.envelope.node_to, task.envelope.session_id
+    with agent_span(agent, session), model.budget(time, labels=data_labels(task), meter=meter) as record:
+        record.decisions = TracedDecisions(agent, session)
         try:
             yield record.decisions
         except AllModelsFailed as error:

@@ -4,17 +4,38 @@ model, so that a failover is seen in the trace. Any vendor alike; no text of a p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from latency_failover import FailoverDecision, ModelAttempt
+from switchyard.runtime.models import gen_ai_names as names
 
 _MS = 1_000_000
-VENDORS = {"bedrock": "aws.bedrock", "openai": "openai"}
-"""The names of vendors in the conventions (`gen_ai.provider.name`)."""
+
+
+@contextmanager
+def agent_span(agent: str, session: str) -> Iterator[None]:
+    """A span around one agent's run, with its model calls below it. An error is its code alone."""
+    attributes = {
+        names.OPERATION: names.INVOKE_AGENT,
+        names.AGENT: agent,
+        names.CONVERSATION: session,
+        "session.id": session,
+    }
+    with trace.get_tracer(__name__, schema_url=names.SCHEMA).start_as_current_span(
+        f"{names.INVOKE_AGENT} {agent}", attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            yield
+        except Exception as error:
+            code = getattr(error, "code", type(error).__name__)
+            span.set_attribute(names.ERROR_TYPE, code)
+            span.set_status(Status(StatusCode.ERROR, code))
+            raise
 
 
 class TracedDecisions(list[FailoverDecision]):
@@ -32,7 +53,7 @@ class TracedDecisions(list[FailoverDecision]):
         super().append(decision)
         end = self._now_ns()
         begin = end - decision.latency_ms * _MS
-        tracer = trace.get_tracer(__name__)
+        tracer = trace.get_tracer(__name__, schema_url=names.SCHEMA)
         call = tracer.start_span(
             f"chat {decision.model_id}",
             kind=SpanKind.CLIENT,
@@ -40,13 +61,15 @@ class TracedDecisions(list[FailoverDecision]):
             attributes=self._attributes(decision.vendor, decision.model_id)
             | {"switchyard.failover.reason": decision.reason, "switchyard.failover.result": decision.result},
         )
+        if decision.ttft_ms is not None:
+            call.set_attribute(names.FIRST_CHUNK, decision.ttft_ms / 1_000)
         inside = trace.set_span_in_context(call)
         for attempt in decision.attempts:
             self._export_attempt(tracer, inside, attempt, begin)
         if decision.result != "answered":
             call.set_status(Status(StatusCode.ERROR, decision.result))
         call.end(end)
-        self._measure(decision)
+        self._measure(decision, inside)
 
     def _export_attempt(self, tracer: trace.Tracer, inside: Any, attempt: ModelAttempt, begin: int) -> None:
         span = tracer.start_span(
@@ -56,36 +79,58 @@ class TracedDecisions(list[FailoverDecision]):
             start_time=begin + attempt.started_ms * _MS,
             attributes=self._attributes(attempt.vendor, attempt.model_id)
             | {
-                "gen_ai.usage.input_tokens": attempt.input_tokens,
-                "gen_ai.usage.output_tokens": attempt.output_tokens,
+                names.INPUT_TOKENS: attempt.input_tokens,
+                names.OUTPUT_TOKENS: attempt.output_tokens,
                 "switchyard.failover.outcome": attempt.outcome,
             },
         )
         if attempt.error_code:
-            span.set_attribute("error.type", attempt.error_code)
+            span.set_attribute(names.ERROR_TYPE, attempt.error_code)
             span.set_status(Status(StatusCode.ERROR, attempt.error_code))
         span.end(begin + attempt.ended_ms * _MS)
 
     def _attributes(self, vendor: str, model: str) -> dict[str, str]:
         return {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": VENDORS.get(vendor, vendor),
-            "gen_ai.request.model": model,
-            "gen_ai.agent.name": self._agent,
+            names.OPERATION: names.CHAT,
+            names.PROVIDER: names.VENDORS.get(vendor, vendor),
+            names.MODEL: model,
+            names.AGENT: self._agent,
+            names.CONVERSATION: self._session,
             "session.id": self._session,
         }
 
-    def _measure(self, decision: FailoverDecision) -> None:
-        meter = metrics.get_meter(__name__)
+    def _measure(self, decision: FailoverDecision, inside: Any) -> None:
+        # With the span as their context, the measurements have it as their exemplar.
+        meter = metrics.get_meter(__name__, schema_url=names.SCHEMA)
         labels = {
-            "gen_ai.agent.name": self._agent,
-            "gen_ai.request.model": decision.model_id,
+            names.OPERATION: names.CHAT,
+            names.PROVIDER: names.VENDORS.get(decision.vendor, decision.vendor),
+            names.MODEL: decision.model_id,
+            names.AGENT: self._agent,
             "switchyard.failover.reason": decision.reason,
         }
+        if decision.result != "answered":
+            labels[names.ERROR_TYPE] = decision.result
         duration = meter.create_histogram(
-            "gen_ai.client.operation.duration", "s", "A model call, its failover included."
+            names.DURATION_METRIC,
+            "s",
+            "A model call, its failover included.",
+            explicit_bucket_boundaries_advisory=names.SECONDS,
         )
-        duration.record(decision.latency_ms / 1_000, labels)
-        tokens = meter.create_histogram("gen_ai.client.token.usage", "{token}", "Tokens of a model call.")
+        duration.record(decision.latency_ms / 1_000, labels, inside)
+        if decision.ttft_ms is not None:
+            first = meter.create_histogram(
+                names.FIRST_CHUNK_METRIC,
+                "s",
+                "From the call to the first chunk of the answer.",
+                explicit_bucket_boundaries_advisory=names.FIRST_CHUNK_SECONDS,
+            )
+            first.record(decision.ttft_ms / 1_000, labels, inside)
+        tokens = meter.create_histogram(
+            names.TOKENS_METRIC,
+            "{token}",
+            "Tokens of a model call.",
+            explicit_bucket_boundaries_advisory=names.TOKEN_COUNTS,
+        )
         for kind, count in (("input", decision.input_tokens), ("output", decision.output_tokens)):
-            tokens.record(count, labels | {"gen_ai.token.type": kind})
+            tokens.record(count, labels | {names.TOKEN_TYPE: kind}, inside)

@@ -8,19 +8,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import structlog
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from pydantic import SecretStr
 
 from faststream_sqs import MessageLeaseLost, RetryPolicy, SQSBroker, SQSMessage
+from switchyard.protocol.bundles import AgentBundle, as_content
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core import telemetry
-from switchyard.runtime.core.aws import create_aws_client
+from switchyard.runtime.core.aws import create_aws_client, open_aws_session
 from switchyard.runtime.core.clock import Clock
+from switchyard.runtime.core.collector import resume_collector
 from switchyard.runtime.core.logs import BrokerLog, configure_logs
 from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.core.settings import ProcessSettings, WorkSettings
@@ -37,14 +38,32 @@ from switchyard.runtime.messaging.quarantine import ObjectQuarantine
 from switchyard.runtime.messaging.rollout import Rollout
 from switchyard.runtime.process.web import HealthCheck, Readiness, WebServer, build_health_app
 from switchyard.runtime.storage.artefacts import Artefacts
-from switchyard.runtime.storage.objects import ObjectStore, S3Objects
+from switchyard.runtime.storage.objects import ObjectsOnDemand, ObjectStore, S3Objects
 
 if TYPE_CHECKING:
-    from latency_failover import FailoverModel
+    from switchyard.runtime.models.clients import MeteredModel
 
 log = structlog.get_logger(__name__)
 RUN_AGAIN_S = 1.0
+KEEP_BUNDLE_S = 3_600.0
+"""How often an agent stores its configuration bundle: once is enough, but S3 may be away at the start."""
+
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
+
+
+class ServedCard(Protocol):
+    """What a process needs of its agent's card."""
+
+    @property
+    def name(self) -> str:
+        """The node."""
+
+    @property
+    def decrypts(self) -> tuple[str, ...]:
+        """Names of the sealed artefacts that it may open."""
+
+    def model_dump(self) -> dict[str, Any]:
+        """The whole card."""
 
 
 class ServiceProcess:
@@ -61,7 +80,7 @@ class ServiceProcess:
         self.node = node
         self.settings = settings
         self.clock = clock or settings.clock()
-        self._session = get_session()  # shared by all clients: reading a service's model costs more than the client
+        self._session = open_aws_session()
         self.broker = SQSBroker(
             region=settings.region,
             endpoint_url=settings.endpoint_url,
@@ -78,6 +97,10 @@ class ServiceProcess:
         self.pool: Pool | None = None
         self.breaker: DatabaseCircuitBreaker | None = None
         self.outbox: Outbox | None = None
+        self.card: ServedCard | None = None
+        self._model: MeteredModel | None = None
+        self._prompts: dict[str, str] = {}
+        self._bundled: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
         configure_logs(self.node, self.settings.log_level)
@@ -120,7 +143,19 @@ class ServiceProcess:
     ) -> Any:
         """An aiobotocore client of this process, closed with it; by default at the usual endpoint and region, with the
         credentials that the AWS SDK finds."""
-        made = create_aws_client(
+        made = self._client(service, region=region, endpoint_url=endpoint_url, config=config, **credentials)
+        return await self._stack.enter_async_context(made)
+
+    def _client(
+        self,
+        service: str,
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        config: AioConfig | None = None,
+        **credentials: str | None,
+    ) -> Any:
+        return create_aws_client(
             self._session,
             service,
             region=region or self.settings.region,
@@ -128,11 +163,15 @@ class ServiceProcess:
             config=config,
             **credentials,
         )
-        return await self._stack.enter_async_context(made)
 
     async def objects(self, bucket: str) -> ObjectStore:
-        """The bucket for large artefacts and quarantine."""
-        return S3Objects(await self.client("s3"), bucket)
+        """The bucket for large artefacts and quarantine, whose client is made when it is first used."""
+        closing = await self._stack.enter_async_context(AsyncExitStack())
+
+        async def open_bucket() -> ObjectStore:
+            return S3Objects(await closing.enter_async_context(self._client("s3")), bucket)
+
+        return ObjectsOnDemand(open_bucket)
 
     async def quarantine(self, objects: ObjectStore, *, keep_bytes: bool = True) -> ObjectQuarantine:
         """This node's quarantine; see `ObjectQuarantine` for `keep_bytes`."""
@@ -146,18 +185,44 @@ class ServiceProcess:
             raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY in the local stack")
         return LocalKeyWrapper(settings.vault_key)
 
-    async def warm_start_model(self, model: FailoverModel) -> None:
-        """Let this agent's model begin with what earlier processes learned, and keep what this one learns."""
-        from switchyard.runtime.models.latency_snapshots import (
-            LatencySnapshots,  # a router has no model, and no pydantic-ai installed
-        )
+    async def connect_model(self, model: MeteredModel) -> None:
+        """Reserve this agent's model calls in the money ledger; begin with the latencies that earlier processes
+        learned, and keep what this one learns."""
+        # A router has no model, and no pydantic-ai installed.
+        from switchyard.runtime.budget.ledger import MoneyLedger
+        from switchyard.runtime.models.latency_snapshots import LatencySnapshots
 
         if self.pool is None:
-            raise RuntimeError("warm_start_model() is for agents: serve_agent() gives the process its database")
+            raise RuntimeError("connect_model() is for agents: serve_agent() gives the process its database")
+        model.ledger = MoneyLedger(self.pool, model.prices, model.quotas)
         warm = LatencySnapshots(self.pool, model, self.clock)
         await warm.load()
         self.run_in_background("latency", warm.run)
         await self.on_exit(warm.save)
+        self._model = model
+
+    def configure(self, *, prompts: Mapping[str, str] | None = None, **settings: Any) -> None:
+        """Name what this agent is configured with, for its bundle: its prompts, and settings that decide, such as rule
+        packs. Its card, models and code are in the bundle anyway."""
+        self._prompts |= prompts or {}
+        self._bundled |= settings
+
+    @property
+    def bundle(self) -> AgentBundle:
+        """The agent's configuration until now. Raises `RuntimeError` for a process that is no agent's, and for a model
+        without a prompt: the log could not say what the model was asked."""
+        if self.card is None:
+            raise RuntimeError("only agents have a bundle: serve_agent() gives the process its card")
+        if self._model is not None and not self._prompts:
+            raise RuntimeError(f"{self.node} asks a model: call process.configure(prompts=...) with its prompts")
+        return AgentBundle(
+            agent=self.node,
+            code=self.settings.code_version,
+            card=as_content(self.card.model_dump()),
+            prompts=dict(self._prompts),
+            models=None if self._model is None else as_content(self._model.configuration()),
+            settings=as_content(self._bundled),
+        )
 
     async def on_exit(self, close: Callable[[], Awaitable[None]]) -> None:
         """Close something with the process."""
@@ -239,6 +304,7 @@ class ServiceProcess:
         health = WebServer(build_health_app(readiness), self.settings.health_host, self.settings.health_port)
         self._stack.push_async_callback(health.stop)
         await self.broker.start()
+        resume_collector()
         log.info("process.ready", health_port=health.port)
         tasks = [asyncio.ensure_future(run()) for run in self._background]
         stopping = asyncio.create_task(stop.wait())
@@ -296,16 +362,14 @@ async def skip_decoding(message: Any) -> None:
 
 async def serve_agent(
     catalogue: Catalogue,
-    node: str,
+    card: ServedCard,
     settings: WorkSettings,
     build: Callable[[ServiceProcess, Artefacts], Awaitable[dict[type[Any], Any]]],
-    *,
-    decrypts: tuple[str, ...],
 ) -> None:
     """Serve one agent: `build` makes its handlers, with their dependencies bound."""
-    async with ServiceProcess(catalogue, node, settings) as process:
-        pool = await process.connect(settings.work_db_url, schema=node)
-        process.pool = pool
+    async with ServiceProcess(catalogue, card.name, settings) as process:
+        pool = await process.connect(settings.work_db_url, schema=card.name)
+        process.pool, process.card = pool, card
         objects = await process.objects(settings.objects_bucket)
         vault = Vault(pool, await process.key_wrapper(settings), process.clock)
         inbox = Inbox(pool, lease_s=settings.visibility_s)
@@ -313,16 +377,21 @@ async def serve_agent(
         breaker = DatabaseCircuitBreaker(pool)
         await process.on_exit(breaker.close)
         process.breaker, outbox = breaker, await process.open_outbox(pool, breaker)
+        handlers = await build(process, Artefacts(objects, vault, decrypts=card.decrypts))
+        bundle = process.bundle
+        keep = partial(objects.put, bundle.key, bundle.serialize(), content_type="application/json")
+        process.run_periodically("bundle", keep, breaker, every_s=KEEP_BUNDLE_S)
         consumer = TaskConsumer(
             catalogue,
-            node,
-            await build(process, Artefacts(objects, vault, decrypts=decrypts)),
+            card.name,
+            handlers,
             inbox=inbox,
             publisher=outbox,
             quarantine=await process.quarantine(objects),
             breaker=breaker,
             rollout=process.rollout,
             clock=process.clock,
+            bundle=bundle.digest,
         )
         process.check("database", lambda: breaker.available)
         process.subscribe(consumer, breaker=breaker, dead_letters=DeadLetters(consumer, inbox, process.redrive))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from switchyard.runtime.core.aws import translate_aws_errors
+from switchyard.runtime.core.aws_errors import translate_aws_errors
 from switchyard.runtime.core.errors import PermanentTaskError
 
 LockMode = Literal["COMPLIANCE", "GOVERNANCE"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
-from switchyard.runtime.core.aws import translate_aws_errors
+from switchyard.runtime.core.aws_errors import translate_aws_errors
 from switchyard.runtime.core.errors import PermanentTaskError
 
 
@@ -19,6 +23,15 @@ class ObjectStore(Protocol):
     async def get(self, uri: str) -> bytes:
         """Fetch the bytes behind a URI. Raises `PermanentTaskError` if they are missing, `Unavailable` if out of
         reach."""
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """A key of the bucket, with the size of its bytes."""
+
+    key: str
+    size: int
+    modified: datetime
 
 
 class S3Objects:
@@ -34,14 +47,29 @@ class S3Objects:
             await self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=content_type)
         return f"s3://{self._bucket}/{key}"
 
+    async def list_first(self, prefix: str, most: int) -> list[ListedObject]:
+        """At most `most` (up to 1,000) objects below a prefix, in the order of their keys. Raises `Unavailable`."""
+        with translate_aws_errors("object_store", "S3"):
+            answer = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=most)
+        found = answer.get("Contents", ())
+        return [ListedObject(each["Key"], each["Size"], each["LastModified"]) for each in found]
+
+    async def read(self, key: str, *, first_bytes: int | None = None) -> bytes:
+        """An object, or its beginning. Raises as `get` does."""
+        return await self._read(key, {} if first_bytes is None else {"Range": f"bytes=0-{first_bytes - 1}"})
+
     async def get(self, uri: str) -> bytes:
+        """See `ObjectStore.get`."""
         prefix = f"s3://{self._bucket}/"
         if not uri.startswith(prefix):
             message = "an artefact outside this deployment's bucket"
             raise PermanentTaskError("foreign_artefact", message, "storage_refs", "write it to the bucket")
+        return await self._read(uri.removeprefix(prefix), {})
+
+    async def _read(self, key: str, options: dict[str, str]) -> bytes:
         with translate_aws_errors("object_store", "S3"):
             try:
-                answer = await self._client.get_object(Bucket=self._bucket, Key=uri.removeprefix(prefix))
+                answer = await self._client.get_object(Bucket=self._bucket, Key=key, **options)
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") not in {"NoSuchKey", "404"}:
                     raise
@@ -49,3 +77,26 @@ class S3Objects:
                 raise PermanentTaskError("artefact_missing", message, "storage_refs") from error
             async with answer["Body"] as body:
                 return bytes(await body.read())
+
+
+class ObjectsOnDemand:
+    """A store that is opened when it is first used: most processes rarely need S3, and its client costs most."""
+
+    def __init__(self, open_store: Callable[[], Awaitable[ObjectStore]]) -> None:
+        self._open = open_store
+        self._store: ObjectStore | None = None
+        self._opening = asyncio.Lock()
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> str:
+        """See `ObjectStore.put`."""
+        return await (await self._opened()).put(key, data, content_type=content_type)
+
+    async def get(self, uri: str) -> bytes:
+        """See `ObjectStore.get`."""
+        return await (await self._opened()).get(uri)
+
+    async def _opened(self) -> ObjectStore:
+        async with self._opening:
+            if self._store is None:
+                self._store = await self._open()
+            return self._store

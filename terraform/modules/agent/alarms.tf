@@ -14,8 +14,8 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   threshold           = 0
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.alerts_topic_arn]
-  ok_actions          = [var.alerts_topic_arn]
+  alarm_actions       = [var.shared.alerts_topic_arn]
+  ok_actions          = [var.shared.alerts_topic_arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "backlog" {
@@ -28,11 +28,11 @@ resource "aws_cloudwatch_metric_alarm" "backlog" {
   statistic           = "Minimum"
   period              = 300
   evaluation_periods  = 3
-  threshold           = var.size.backlog_per_task * var.size.most
+  threshold           = var.task.size.backlog_per_task * var.task.size.most
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.alerts_topic_arn]
-  ok_actions          = [var.alerts_topic_arn]
+  alarm_actions       = [var.shared.alerts_topic_arn]
+  ok_actions          = [var.shared.alerts_topic_arn]
 }
 
 # A message that no task receives has been received less than three times, and so it counts here.
@@ -49,8 +49,8 @@ resource "aws_cloudwatch_metric_alarm" "age" {
   threshold           = var.oldest_message_s
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.alerts_topic_arn]
-  ok_actions          = [var.alerts_topic_arn]
+  alarm_actions       = [var.shared.alerts_topic_arn]
+  ok_actions          = [var.shared.alerts_topic_arn]
 }
 
 locals {
@@ -76,8 +76,8 @@ resource "aws_cloudwatch_metric_alarm" "undelivered" {
   threshold           = 0
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.alerts_topic_arn]
-  ok_actions          = [var.alerts_topic_arn]
+  alarm_actions       = [var.shared.alerts_topic_arn]
+  ok_actions          = [var.shared.alerts_topic_arn]
 }
 
 # The delivery failed to the queue and to its dead-letter queue.
@@ -94,6 +94,6 @@ resource "aws_cloudwatch_metric_alarm" "lost" {
   threshold           = 0
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.alerts_topic_arn]
-  ok_actions          = [var.alerts_topic_arn]
+  alarm_actions       = [var.shared.alerts_topic_arn]
+  ok_actions          = [var.shared.alerts_topic_arn]
 }

@@ -1,4 +1,5 @@
-# Backlog per task by metric math: without a custom metric, no process has to publish one.
+# Backlog per task by metric math: without a custom metric, no process has to publish one. Where nothing counts the
+# running tasks, they count as one: right where `most` is one or two.
 resource "aws_appautoscaling_policy" "backlog" {
   name               = "backlog-per-task"
   policy_type        = "TargetTrackingScaling"
@@ -7,7 +8,7 @@ resource "aws_appautoscaling_policy" "backlog" {
   resource_id        = module.process.scaling_target.resource_id
 
   target_tracking_scaling_policy_configuration {
-    target_value       = var.size.backlog_per_task
+    target_value       = var.task.size.backlog_per_task
     scale_out_cooldown = 60
     scale_in_cooldown  = 300
 
@@ -27,21 +28,24 @@ resource "aws_appautoscaling_policy" "backlog" {
           }
         }
       }
-      metrics {
-        id          = "running"
-        return_data = false
-        metric_stat {
-          stat = "Average"
-          metric {
-            namespace   = "ECS/ContainerInsights"
-            metric_name = "RunningTaskCount"
-            dimensions {
-              name  = "ClusterName"
-              value = var.cluster.name
-            }
-            dimensions {
-              name  = "ServiceName"
-              value = module.process.service
+      dynamic "metrics" {
+        for_each = var.shared.cluster.insights ? ["running"] : []
+        content {
+          id          = metrics.value
+          return_data = false
+          metric_stat {
+            stat = "Average"
+            metric {
+              namespace   = "ECS/ContainerInsights"
+              metric_name = "RunningTaskCount"
+              dimensions {
+                name  = "ClusterName"
+                value = var.shared.cluster.name
+              }
+              dimensions {
+                name  = "ServiceName"
+                value = module.process.service
+              }
             }
           }
         }
@@ -49,7 +53,7 @@ resource "aws_appautoscaling_policy" "backlog" {
       metrics {
         id          = "backlog"
         label       = "Messages waiting per running task"
-        expression  = "visible / IF(running > 0, running, 1)"
+        expression  = var.shared.cluster.insights ? "visible / IF(running > 0, running, 1)" : "visible / 1"
         return_data = true
       }
     }

@@ -26,52 +26,8 @@ variable "queues" {
   })
 }
 
-variable "generated" {
-  description = "The path of the folder generated/."
-  type        = string
-}
-
-variable "facts" {
-  description = "The values of the variables in the generated files."
-  type        = map(string)
-}
-
-variable "extra_environment" {
-  description = "Environment variables that differ by customer, for example SWITCHYARD_UPSTREAMS and SWITCHYARD_FEEDBACK_TENANTS."
-  type        = map(string)
-  default     = {}
-}
-
 variable "queues_key_arn" {
   type = string
-}
-
-variable "logs_key_arn" {
-  type = string
-}
-
-variable "alerts_topic_arn" {
-  type = string
-}
-
-variable "cluster" {
-  type = object({ name = string, arn = string })
-}
-
-variable "network" {
-  description = "The subnets of the tasks and the groups that they may reach."
-  type = object({
-    vpc_id             = string
-    subnet_ids         = list(string)
-    endpoints_group_id = string
-    collector_group_id = string
-    s3_prefix_list_id  = string
-  })
-}
-
-variable "database_group_ids" {
-  description = "The security group of the consumer's database, by the database's name; empty without one."
-  type        = map(string)
 }
 
 variable "load_balancer" {
@@ -80,42 +36,17 @@ variable "load_balancer" {
   default     = null
 }
 
-variable "image" {
-  description = "The image, by digest."
-  type        = string
-
-  validation {
-    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "The image must have a digest (…@sha256:…): a tag can change while the system runs."
-  }
-}
-
-variable "size" {
-  description = "CPU units, memory in MiB, the smallest and largest number of tasks, and the target backlog per task."
-  type = object({
-    cpu              = number
-    memory           = number
-    fewest           = number
-    most             = number
-    backlog_per_task = number
-  })
-}
-
-variable "log_days" {
-  type = number
-}
-
-variable "frozen" {
-  description = "Stop every task, and keep autoscaling from starting one."
-  type        = bool
-}
-
-variable "architecture" {
-  description = "X86_64 or ARM64: that of the images."
-  type        = string
-}
-
 variable "oldest_message_s" {
   description = "The age of the oldest message, in seconds, from which people or the log wait too long."
   type        = number
+}
+
+variable "shared" {
+  description = "What all processes have in common: see modules/process."
+  type        = any
+}
+
+variable "task" {
+  description = "What is this process's own: see modules/process."
+  type        = any
 }

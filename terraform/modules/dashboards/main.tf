@@ -12,6 +12,7 @@ locals {
     calls   = { source = [{ prefix = "switchyard." }], detail = { model_call = { model_id = [{ exists = true }] } } }
     failed  = { source = [{ prefix = "switchyard." }], detail-type = ["TaskFailed"], detail = { payload = { code = ["models_failed"] } } }
     endings = { source = ["switchyard.case_manager"], detail-type = ["CaseClosed"] }
+    budgets = { source = ["switchyard.case_manager"], detail-type = ["BudgetReached"] }
   }
 }
 
@@ -102,6 +103,37 @@ resource "aws_cloudwatch_log_metric_filter" "latency" {
   }
 }
 
+# A tenant's money, at each threshold of its day: one event per tenant and day, so one data point is an alarm.
+resource "aws_cloudwatch_log_metric_filter" "budget" {
+  for_each       = toset(["50", "80", "100"])
+  name           = "switchyard-Budget${each.key}"
+  log_group_name = aws_cloudwatch_log_group.events.name
+  pattern        = "{ ($.detail-type = \"BudgetReached\") && ($.detail.payload.percent = ${each.key}) }"
+
+  metric_transformation {
+    namespace     = "Switchyard"
+    name          = "Budget${each.key}"
+    value         = "1"
+    default_value = "0"
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "budget" {
+  for_each            = aws_cloudwatch_log_metric_filter.budget
+  alarm_name          = "switchyard-budget-${each.key}"
+  alarm_description   = "A tenant has spent ${each.key} % of what it may spend on models today."
+  namespace           = "Switchyard"
+  metric_name         = each.value.metric_transformation[0].name
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 1
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
+}
+
 # A share counts only from ten in the period on: one of two is no outage.
 resource "aws_cloudwatch_metric_alarm" "share" {
   for_each = {
@@ -177,6 +209,41 @@ resource "aws_cloudwatch_metric_alarm" "latency" {
   ok_actions                            = [var.alerts_topic_arn]
 }
 
+# A whole case, from its submission to its ending, as the case manager logs it: the events have no such number, and
+# the collector's histograms keep no percentile in CloudWatch.
+resource "aws_cloudwatch_log_metric_filter" "cases" {
+  name           = "switchyard-CaseDuration"
+  log_group_name = var.cases_log_group
+  pattern        = "{ ($.event = \"case.closed\") && ($.duration_ms = *) }"
+
+  metric_transformation {
+    namespace  = "Switchyard"
+    name       = "CaseDuration"
+    value      = "$.duration_ms"
+    unit       = "Milliseconds"
+    dimensions = { playbook = "$.playbook" }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "cases" {
+  for_each            = var.objectives.case_p95_s
+  alarm_name          = "switchyard-slo-case-${each.key}"
+  alarm_description   = "For 15 minutes the 95th percentile of ${each.key}'s cases was above ${each.value} s."
+  namespace           = "Switchyard"
+  metric_name         = aws_cloudwatch_log_metric_filter.cases.metric_transformation[0].name
+  dimensions          = { playbook = each.key }
+  extended_statistic  = "p95"
+  period              = 300
+  evaluation_periods  = 3
+  threshold           = each.value * 1000
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  # A percentile of few values is one of them.
+  evaluate_low_sample_count_percentiles = "ignore"
+  alarm_actions                         = [var.alerts_topic_arn]
+  ok_actions                            = [var.alerts_topic_arn]
+}
+
 locals {
   queues = flatten([for consumer in var.consumers : consumer.queues])
 }
@@ -187,6 +254,7 @@ resource "aws_cloudwatch_dashboard" "this" {
   dashboard_body = templatefile("${path.module}/${each.key}.json", {
     region = var.region
     log    = aws_cloudwatch_log_group.events.name
+    cases  = var.cases_log_group
     depths = jsonencode([for queue in local.queues : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]])
     dead   = jsonencode([for consumer in var.consumers : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", consumer.dead_letter_queue]])
     ages   = jsonencode([for queue in local.queues : ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", queue]])

@@ -11,6 +11,11 @@ variable "consumers" {
   type        = map(object({ queues = list(string), dead_letter_queue = string }))
 }
 
+variable "cases_log_group" {
+  description = "The log of the case manager, which says how long each case took."
+  type        = string
+}
+
 variable "logs_key_arn" {
   type = string
 }
@@ -31,7 +36,7 @@ variable "outcomes" {
 
 variable "objectives" {
   description = "From when on an alarm is raised."
-  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number })
+  type        = object({ failover_percent = number, failed_percent = number, model_p95_ms = number, case_p95_s = map(number) })
 }
 
 variable "alerts_topic_arn" {

@@ -53,12 +53,20 @@ resource "aws_db_parameter_group" "this" {
       "log_min_duration_statement"          = "1000"
       "log_parameter_max_length"            = "0" # a statement's parameters may be personal
       "log_statement"                       = "ddl"
+      "pgaudit.log"                         = "ddl,role" # `switchyard migrate` sets it to all for the owner
+      "pgaudit.log_parameter"               = "0"
       "idle_in_transaction_session_timeout" = "60000"
     }
     content {
       name  = parameter.key
       value = parameter.value
     }
+  }
+
+  parameter {
+    name         = "shared_preload_libraries"
+    value        = "pg_stat_statements,pgaudit"
+    apply_method = "pending-reboot"
   }
 
   parameter {

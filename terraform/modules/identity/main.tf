@@ -14,21 +14,10 @@ resource "aws_service_discovery_service" "this" {
 }
 
 module "process" {
-  source             = "../process"
-  node               = var.node
-  process            = var.server
-  generated          = var.generated
-  facts              = var.facts
-  extra_environment  = var.extra_environment
-  image              = var.image
-  architecture       = var.architecture
-  size               = var.size
-  frozen             = var.frozen
-  logs_key_arn       = var.logs_key_arn
-  alerts_topic_arn   = var.alerts_topic_arn
-  log_days           = var.log_days
-  cluster            = var.cluster
-  network            = var.network
-  database_group_ids = var.database_group_ids
-  registry_arn       = aws_service_discovery_service.this.arn
+  source       = "../process"
+  shared       = var.shared
+  task         = var.task
+  node         = var.node
+  process      = var.server
+  registry_arn = aws_service_discovery_service.this.arn
 }

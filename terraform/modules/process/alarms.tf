@@ -25,22 +25,23 @@ resource "aws_cloudwatch_metric_alarm" "logged" {
   threshold           = 0
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.alerts_topic_arn]
-  ok_actions          = [var.alerts_topic_arn]
+  alarm_actions       = [var.shared.alerts_topic_arn]
+  ok_actions          = [var.shared.alerts_topic_arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "tasks" {
-  alarm_name          = "switchyard-${var.process.name}-tasks"
-  alarm_description   = "For 5 minutes ${var.process.name} has had fewer tasks than its minimum."
-  namespace           = "ECS/ContainerInsights"
-  metric_name         = "RunningTaskCount"
-  dimensions          = { ClusterName = var.cluster.name, ServiceName = aws_ecs_service.this.name }
-  statistic           = "Maximum"
+  alarm_name        = "switchyard-${var.process.name}-tasks"
+  alarm_description = "For 5 minutes ${var.process.name} has had fewer tasks than its minimum."
+  # Without Container Insights only none is noticed: a running task reports its CPU, and none reports nothing.
+  namespace           = var.shared.cluster.insights ? "ECS/ContainerInsights" : "AWS/ECS"
+  metric_name         = var.shared.cluster.insights ? "RunningTaskCount" : "CPUUtilization"
+  dimensions          = { ClusterName = var.shared.cluster.name, ServiceName = aws_ecs_service.this.name }
+  statistic           = var.shared.cluster.insights ? "Maximum" : "SampleCount"
   period              = 60
   evaluation_periods  = 5
-  threshold           = var.frozen ? 0 : var.size.fewest
+  threshold           = var.task.frozen ? 0 : var.shared.cluster.insights ? var.task.size.fewest : min(var.task.size.fewest, 1)
   comparison_operator = "LessThanThreshold"
   treat_missing_data  = "breaching"
-  alarm_actions       = [var.alerts_topic_arn]
-  ok_actions          = [var.alerts_topic_arn]
+  alarm_actions       = [var.shared.alerts_topic_arn]
+  ok_actions          = [var.shared.alerts_topic_arn]
 }

@@ -1,13 +1,13 @@
 resource "aws_security_group" "this" {
   name        = "switchyard-${var.process.name}"
   description = "Egress of ${var.process.name}"
-  vpc_id      = var.network.vpc_id
+  vpc_id      = var.task.network.vpc_id
 }
 
 resource "aws_vpc_security_group_egress_rule" "endpoints" {
   security_group_id            = aws_security_group.this.id
   description                  = "AWS, through its endpoints"
-  referenced_security_group_id = var.network.endpoints_group_id
+  referenced_security_group_id = var.task.network.endpoints_group_id
   ip_protocol                  = "tcp"
   from_port                    = 443
   to_port                      = 443
@@ -16,7 +16,7 @@ resource "aws_vpc_security_group_egress_rule" "endpoints" {
 resource "aws_vpc_security_group_egress_rule" "s3" {
   security_group_id = aws_security_group.this.id
   description       = "S3, through its gateway"
-  prefix_list_id    = var.network.s3_prefix_list_id
+  prefix_list_id    = var.task.network.s3_prefix_list_id
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
@@ -25,7 +25,7 @@ resource "aws_vpc_security_group_egress_rule" "s3" {
 resource "aws_vpc_security_group_egress_rule" "collector" {
   security_group_id            = aws_security_group.this.id
   description                  = "OTLP"
-  referenced_security_group_id = var.network.collector_group_id
+  referenced_security_group_id = var.task.network.collector_group_id
   ip_protocol                  = "tcp"
   from_port                    = 4318
   to_port                      = 4318
@@ -42,7 +42,7 @@ resource "aws_vpc_security_group_egress_rule" "outside" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "databases" {
-  for_each                     = var.database_group_ids
+  for_each                     = var.task.database_group_ids
   security_group_id            = aws_security_group.this.id
   description                  = "The database ${each.key}"
   referenced_security_group_id = each.value
@@ -52,7 +52,7 @@ resource "aws_vpc_security_group_egress_rule" "databases" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "databases" {
-  for_each                     = var.database_group_ids
+  for_each                     = var.task.database_group_ids
   security_group_id            = each.value
   description                  = var.process.name
   referenced_security_group_id = aws_security_group.this.id

@@ -26,7 +26,7 @@ resource "aws_iam_role" "task" {
 resource "aws_iam_role_policy" "task" {
   name   = "generated"
   role   = aws_iam_role.task.id
-  policy = templatefile("${var.generated}/iam/${var.node}.task.json", var.facts)
+  policy = templatefile("${var.shared.generated}/iam/${var.node}.task.json", var.shared.facts)
 }
 
 resource "aws_iam_role" "execution" {
@@ -38,5 +38,5 @@ resource "aws_iam_role" "execution" {
 resource "aws_iam_role_policy" "execution" {
   name   = "generated"
   role   = aws_iam_role.execution.id
-  policy = templatefile("${var.generated}/iam/${var.node}.execution.json", var.facts)
+  policy = templatefile("${var.shared.generated}/iam/${var.node}.execution.json", var.shared.facts)
 }

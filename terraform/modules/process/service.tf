@@ -1,7 +1,7 @@
 # A process on Fargate: what every process has, whether it handles a queue or answers requests.
 
 locals {
-  container = jsondecode(templatefile("${var.generated}/containers/${var.node}.json", var.facts))
+  container = jsondecode(templatefile("${var.shared.generated}/containers/${var.node}.json", var.shared.facts))
   ports     = var.process.port == null ? [] : [var.process.port]
 }
 
@@ -9,22 +9,22 @@ data "aws_region" "current" {}
 
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/switchyard/${var.process.name}"
-  retention_in_days = var.log_days
-  kms_key_id        = var.logs_key_arn
+  retention_in_days = var.shared.log_days
+  kms_key_id        = var.shared.logs_key_arn
 }
 
 resource "aws_ecs_task_definition" "this" {
   family                   = "switchyard-${var.process.name}"
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
-  cpu                      = var.size.cpu
-  memory                   = var.size.memory
+  cpu                      = var.task.size.cpu
+  memory                   = var.task.size.memory
   task_role_arn            = aws_iam_role.task.arn
   execution_role_arn       = aws_iam_role.execution.arn
 
   runtime_platform {
     operating_system_family = "LINUX"
-    cpu_architecture        = var.architecture
+    cpu_architecture        = var.shared.architecture
   }
 
   volume {
@@ -33,11 +33,11 @@ resource "aws_ecs_task_definition" "this" {
 
   container_definitions = jsonencode([{
     name      = var.process.name
-    image     = var.image
+    image     = var.task.image
     essential = true
     environment = concat(
       local.container.environment,
-      [for name, value in var.extra_environment : { name = name, value = value }],
+      [for name, value in var.task.extra_environment : { name = name, value = value }],
     )
     secrets                = local.container.secrets
     readonlyRootFilesystem = true
@@ -69,10 +69,9 @@ resource "aws_ecs_task_definition" "this" {
 
 resource "aws_ecs_service" "this" {
   name                               = "switchyard-${var.process.name}"
-  cluster                            = var.cluster.arn
+  cluster                            = var.shared.cluster.arn
   task_definition                    = aws_ecs_task_definition.this.arn
-  desired_count                      = var.frozen ? 0 : var.size.fewest
-  launch_type                        = "FARGATE"
+  desired_count                      = var.task.frozen ? 0 : var.task.size.fewest
   platform_version                   = "LATEST"
   propagate_tags                     = "SERVICE"
   enable_execute_command             = false
@@ -80,13 +79,19 @@ resource "aws_ecs_service" "this" {
   deployment_maximum_percent         = 200
   health_check_grace_period_seconds  = var.load_balancer == null ? null : 120
 
+  # AWS may stop a Spot task after two minutes' notice: it drains as in a deployment, and ECS starts another.
+  capacity_provider_strategy {
+    capacity_provider = var.shared.cluster.spot ? "FARGATE_SPOT" : "FARGATE"
+    weight            = 1
+  }
+
   deployment_circuit_breaker {
     enable   = true
     rollback = true
   }
 
   network_configuration {
-    subnets          = var.network.subnet_ids
+    subnets          = var.task.network.subnet_ids
     security_groups  = [aws_security_group.this.id]
     assign_public_ip = false
   }
@@ -119,13 +124,13 @@ resource "aws_ecs_service" "this" {
 resource "aws_appautoscaling_target" "this" {
   service_namespace  = "ecs"
   scalable_dimension = "ecs:service:DesiredCount"
-  resource_id        = "service/${var.cluster.name}/${aws_ecs_service.this.name}"
-  min_capacity       = var.frozen ? 0 : var.size.fewest
-  max_capacity       = var.frozen ? 0 : var.size.most
+  resource_id        = "service/${var.shared.cluster.name}/${aws_ecs_service.this.name}"
+  min_capacity       = var.task.frozen ? 0 : var.task.size.fewest
+  max_capacity       = var.task.frozen ? 0 : var.task.size.most
 
   suspended_state {
-    dynamic_scaling_in_suspended  = var.frozen
-    dynamic_scaling_out_suspended = var.frozen
-    scheduled_scaling_suspended   = var.frozen
+    dynamic_scaling_in_suspended  = var.task.frozen
+    dynamic_scaling_out_suspended = var.task.frozen
+    scheduled_scaling_suspended   = var.task.frozen
   }
 }

@@ -225,13 +225,13 @@ resource "aws_ecs_service" "collector" {
 resource "aws_cloudwatch_metric_alarm" "collector" {
   alarm_name          = "switchyard-collector-tasks"
   alarm_description   = "For 5 minutes fewer collectors have run than should: spans and metrics are lost."
-  namespace           = "ECS/ContainerInsights"
-  metric_name         = "RunningTaskCount"
+  namespace           = var.container_insights ? "ECS/ContainerInsights" : "AWS/ECS"
+  metric_name         = var.container_insights ? "RunningTaskCount" : "CPUUtilization"
   dimensions          = { ClusterName = aws_ecs_cluster.this.name, ServiceName = aws_ecs_service.collector.name }
-  statistic           = "Maximum"
+  statistic           = var.container_insights ? "Maximum" : "SampleCount"
   period              = 60
   evaluation_periods  = 5
-  threshold           = var.collectors
+  threshold           = var.container_insights ? var.collectors : min(var.collectors, 1)
   comparison_operator = "LessThanThreshold"
   treat_missing_data  = "breaching"
   alarm_actions       = [aws_sns_topic.alerts.arn]

@@ -116,9 +116,14 @@ resource "aws_cloudwatch_log_resource_policy" "spans" {
 resource "aws_ecs_cluster" "this" {
   name = "switchyard"
 
-  # Autoscaling divides by its RunningTaskCount.
+  # It counts the running tasks, for autoscaling and its alarms.
   setting {
     name  = "containerInsights"
-    value = "enabled"
+    value = var.container_insights ? "enabled" : "disabled"
   }
+}
+
+resource "aws_ecs_cluster_capacity_providers" "this" {
+  cluster_name       = aws_ecs_cluster.this.name
+  capacity_providers = ["FARGATE", "FARGATE_SPOT"]
 }

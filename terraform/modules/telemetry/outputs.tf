@@ -19,5 +19,11 @@ output "alerts_topic_arn" {
 }
 
 output "cluster" {
-  value = { name = aws_ecs_cluster.this.name, arn = aws_ecs_cluster.this.arn }
+  description = "Where services run; `insights`: whether running tasks are counted; `spot`: whether AWS may take a task away."
+  value = {
+    name     = aws_ecs_cluster_capacity_providers.this.cluster_name
+    arn      = aws_ecs_cluster.this.arn
+    insights = var.container_insights
+    spot     = var.spot
+  }
 }

@@ -17,6 +17,14 @@ variable "collectors" {
   type = number
 }
 
+variable "container_insights" {
+  type = bool
+}
+
+variable "spot" {
+  type = bool
+}
+
 variable "log_days" {
   type = number
 }

@@ -2,22 +2,11 @@
 # address. TLS ends there; between it and the task, inside the VPC, a request is plain HTTP.
 
 module "process" {
-  source             = "../process"
-  node               = var.node
-  process            = var.server
-  generated          = var.generated
-  facts              = var.facts
-  extra_environment  = var.extra_environment
-  image              = var.image
-  architecture       = var.architecture
-  size               = var.size
-  frozen             = var.frozen
-  logs_key_arn       = var.logs_key_arn
-  alerts_topic_arn   = var.alerts_topic_arn
-  log_days           = var.log_days
-  cluster            = var.cluster
-  network            = var.network
-  database_group_ids = var.database_group_ids
+  source  = "../process"
+  shared  = var.shared
+  task    = var.task
+  node    = var.node
+  process = var.server
   load_balancer = {
     target_group_arn  = aws_lb_listener.this.default_action[0].target_group_arn
     security_group_id = aws_security_group.this.id
@@ -27,7 +16,7 @@ module "process" {
 resource "aws_security_group" "this" {
   name        = "switchyard-${var.server.name}-web"
   description = "The load balancer of ${var.server.name}"
-  vpc_id      = var.network.vpc_id
+  vpc_id      = var.task.network.vpc_id
 }
 
 resource "aws_vpc_security_group_ingress_rule" "callers" {
@@ -61,7 +50,7 @@ resource "aws_lb" "this" {
 
 resource "aws_lb_target_group" "this" {
   name                 = "switchyard-${var.server.name}"
-  vpc_id               = var.network.vpc_id
+  vpc_id               = var.task.network.vpc_id
   target_type          = "ip"
   protocol             = "HTTP"
   port                 = var.server.port
@@ -104,6 +93,6 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
   threshold           = 5
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.alerts_topic_arn]
-  ok_actions          = [var.alerts_topic_arn]
+  alarm_actions       = [var.shared.alerts_topic_arn]
+  ok_actions          = [var.shared.alerts_topic_arn]
 }

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from contracts.events.email_sender import EmailUndeliverable, SendingHalted, SendingResolved, SendingUnknown
+from services.restore import list_statements
 from switchyard.audit.records.roles import READER, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.protocol.events.case_manager import ContactSuppressed
@@ -27,8 +28,6 @@ pytestmark = pytest.mark.integration
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 TEXT = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("operate/runbook.md", "operate/upgrade.md"))
 BLOCKS = re.findall(r"```sql\n(-- (audit|work): ([^\n]*)\n.*?)```", TEXT, re.DOTALL)
-RESTORE = (DOCS / "operate" / "restore.sql").read_text(encoding="utf-8")
-BLOCKS += re.findall(r"^(-- (audit): (prints[^\n]*)\n.*?;)$(?=\n\n|\n?\Z)", RESTORE, re.DOTALL | re.MULTILINE)
 EMAIL = recorded.emailed(105, recorded.ANA, 20)
 CASE = EMAIL[0]["case_id"]
 ROLES = {"the api": "api", "the case manager's": "case_manager", "that agent (here email_sender)": "email_sender"}
@@ -37,8 +36,7 @@ ADDRESS = "5" * 64
 
 def filled(sql: str) -> str:
     """The query with psql's variables put in."""
-    restored_to = datetime(2026, 6, 1, tzinfo=UTC).isoformat()
-    return sql.strip().removesuffix(";").replace(":'case'", f"'{CASE}'").replace(":'restored_to'", f"'{restored_to}'")
+    return sql.strip().removesuffix(";").replace(":'case'", f"'{CASE}'")
 
 
 def of(database: str) -> list[tuple[str, str]]:
@@ -54,13 +52,11 @@ def stopped() -> Json:
 
 
 async def recovered(store: AuditStore, url_for: UrlFor, *bodies: str) -> list[str]:
-    """The statements that the restore's queries print for a log of these events."""
+    """The statements that restore the work database from a log of these events."""
     for body in bodies:
         await store.record([body])
-    printing = [sql for sql, comment in of("audit") if comment.startswith("prints")]
-    assert len(printing) == 4
     pool = await connect_pool(url_for(READER), schema=SCHEMA, size=1)
-    statements = [row["statement"] for sql in printing for row in await pool.fetch(sql)]
+    statements = await list_statements(pool, datetime(2026, 6, 1, tzinfo=UTC))
     await pool.close()
     return statements
 
@@ -74,7 +70,7 @@ async def work(infrastructure: Infrastructure) -> AsyncIterator[WorkOwner]:
 
 
 def test_page_queries_say_where_they_run() -> None:
-    assert len(BLOCKS) == TEXT.count("```sql") + RESTORE.count("-- audit: prints") >= 15
+    assert len(BLOCKS) == TEXT.count("```sql") >= 15
 
 
 async def test_log_queries_run_with_the_readers_rights(store: AuditStore, url_for: UrlFor) -> None:

@@ -276,9 +276,11 @@ where p.prosecdef and has_schema_privilege($1::text::name, n.oid, 'usage')
 UNSCOPED_FUNCTIONS = {
     "case_manager.case_facts",
     *(f"case_manager.{name}" for name in ("open_forgettings", "end_forgetting", "forgettings_of")),
+    "budget.reserve",
+    "budget.close_call",
 }
 """Of the table of reasons: the claim compares the command with the first, before there is a scope; what users want
-forgotten is of no session."""
+forgotten is of no session; money is a tenant's, over all its sessions."""
 
 SCOPED_FUNCTIONS = {
     "case_manager.effect_facts": ("email_sender", "select count(*) from case_manager.effect_facts($1)"),

@@ -111,6 +111,8 @@ FOREIGN = {
     "compliance's verdicts": "select * from compliance.verdict",
     "a verdict of one's own": "update compliance.verdict set outcome = 'EmailPassed'",
     "the ledger": "delete from email_sender.sending",
+    "what was spent": "update budget.tenant_day set spent = 0",
+    "what may be spent": "insert into budget.money_limit values ('t', 'day', 1, gen_random_uuid(), now(), '', '')",
     "a temporary table": "create temp table stand_in (id int)",
     "a table of one's own": "create table {role}_table (id int)",
     "a schema": "create schema {role}_extra",
@@ -122,7 +124,14 @@ FOREIGN = {
     "the server's files": "copy (select 1) to '/tmp/x'",
 }
 OWN = {
-    "case_manager": {"every case", "every approval", "a signature", "the suppression list", "another role"},
+    "case_manager": {
+        "every case",
+        "every approval",
+        "a signature",
+        "the suppression list",
+        "another role",
+        "what may be spent",
+    },
     "compliance": {"compliance's verdicts", "a verdict of one's own"},  # the table's trigger keeps what was recorded
     "email_sender": {"the ledger"},
 }

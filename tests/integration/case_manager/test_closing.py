@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+import structlog
 
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.errors import InvalidEvent
@@ -40,6 +41,17 @@ async def test_first_outcome_wins_and_a_later_close_repeats_it(
     another = await start_case_manager()
     assert await another.close(close_case(opened, "failed")) == first
     assert await case_manager.close(close_case(opened, "answered")) == first
+
+
+async def test_duration_of_a_case_is_logged_once_whoever_closes_it(
+    case_manager: CaseManager, start_case_manager: StartCaseManager
+) -> None:
+    opened, another = await case_manager.submit(), await start_case_manager()
+    with structlog.testing.capture_logs() as logged:
+        await asyncio.gather(*(each.close(close_case(opened)) for each in (case_manager, another) * 3))
+    [line] = [line for line in logged if line["event"] == "case.closed"]
+    assert (line["case_id"], line["playbook"]) == (opened["case_id"], opened["payload"]["playbook"])
+    assert line["duration_ms"] >= 0
 
 
 async def test_concurrent_closers_agree_on_one_event_per_case(

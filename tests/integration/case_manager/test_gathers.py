@@ -183,6 +183,13 @@ async def test_gather_of_which_every_branch_failed_is_a_failed_task(case_manager
     )
 
 
+async def test_gather_whose_branches_have_no_money_fails_for_that_reason(case_manager: CaseManager) -> None:
+    stopped = with_digest(changed(failed(COMMANDS[0]), "payload.code", "budget_exceeded"))
+    ends = [followed(each)[0] for each in (stopped, *map(failed, COMMANDS[1:]))]
+    *_, [event] = [await deliver(case_manager.gathers, each) for each in (GATHER, *ends)]
+    assert (event["type"], event["payload"]["code"]) == ("TaskFailed", "budget_exceeded")
+
+
 async def test_branch_that_ends_after_its_case_is_not_joined(case_manager: CaseManager, owner: Owner) -> None:
     for each in (GATHER, *ENDS[:2]):
         await deliver(case_manager.gathers, each)

@@ -114,6 +114,7 @@ async def test_reused_idempotency_key_is_conflict_and_case_stands(case_manager: 
     [event] = await case_manager.intake.open_case(SOURCE, other, "CaseSubmitted")
     rejected = rejection(event)
     assert (rejected.code, rejected.field) == ("submission_conflict", "idempotency_key")
+    assert rejected.would_be == opened["case_id"]
     assert rejected.remedy
     assert "Zanzibar" not in json.dumps(event)
     assert event["case_id"] != opened["case_id"]

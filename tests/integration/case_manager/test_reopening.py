@@ -86,10 +86,10 @@ def routed(event: Json) -> Json:
     return stamp_event(dict(decided), occurred_at=event["occurred_at"], trace={})
 
 
-def failing(command: Json) -> Json:
+def failing(command: Json, code: str = "models_failed") -> Json:
     """The agent's failure."""
     failed = build_task_failed(
-        envelope_of(command), command["node_to"], PermanentTaskError("models_failed", "No model answered."), 3
+        envelope_of(command), command["node_to"], PermanentTaskError(code, "No model answered."), 3
     )
     return stamp_event(failed, occurred_at=command["occurred_at"], trace={})
 
@@ -98,10 +98,10 @@ def failing(command: Json) -> Json:
 async def fail(case_manager: CaseManager) -> Callable[..., Awaitable[Failure]]:
     """Makes a case that failed, closed by the case manager."""
 
-    async def make(event: Json | None = None, **changes: Any) -> Failure:
+    async def make(event: Json | None = None, code: str = "models_failed", **changes: Any) -> Failure:
         opened = event or await case_manager.submit(**changes)
         command = routed(opened)
-        failed = failing(command)
+        failed = failing(command, code)
         close = routed(failed)
         return Failure(
             opened,
@@ -170,6 +170,13 @@ async def test_signed_request_opens_the_case_again_as_a_child_of_its_failure(
         "select due_at from case_manager.timer where case_id = $1::text::uuid", failure.case_id
     )
     assert timer is not None, "a case that is open has a deadline"
+
+
+async def test_case_that_was_stopped_for_money_may_be_retried(fail: Fail, ask: Ask, reopening: CaseRetrier) -> None:
+    failure = await fail(code="budget_exceeded")
+    assert failure.ending["payload"]["outcome"] == "budget_exceeded"
+    await ask(failure, failure.request())
+    assert await reopening.tick() == 1
 
 
 async def test_second_attempt_ends_alone_and_first_stays_closed(

@@ -10,9 +10,14 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from faststream_sqs import SQSBroker, SQSMessage, TestSQSBroker
 from switchyard.case_manager.dispatch import CaseManager as Dispatch
+from switchyard.protocol.events.case_manager import WaitOver
 from switchyard.protocol.fields import Json
-from switchyard.runtime.core.telemetry import broker_middlewares
-from tests.integration.case_manager.conftest import SOURCE, StartCaseManager, submission
+from switchyard.runtime.core.telemetry import broker_middlewares, continue_trace
+from tests.integration.case_manager.conftest import DEADLINE, SOURCE, CaseManager, StartCaseManager, submission
+from tests.integration.manual_clock import ManualClock
+from tests.unit.protocol.bus_events import golden
+from tests.unit.router.branch_cases import recalling
+from tests.unit.router.cases import received
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -67,3 +72,40 @@ async def test_repeated_submission_publishes_the_same_event_under_its_own_trace(
     assert traces[0] != TRACE
     assert traces[1] == TRACE
     assert first | {"trace": {}} == second | {"trace": {}}
+
+
+# What ends or answers a case later stays in the case's trace, for any cause.
+
+KEPT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+OTHER = {"traceparent": f"00-{'1' * 32}-00f067aa0ba902b7-01"}
+
+
+def trace_of(event: Json) -> str:
+    """The trace id that an event carries."""
+    return str(event["trace"].get("traceparent", "- none")).split("-")[1]
+
+
+async def test_case_that_a_timer_ends_stays_in_the_trace_of_its_submission(
+    case_manager: CaseManager, clock: ManualClock
+) -> None:
+    with continue_trace(KEPT):
+        opened = await case_manager.submit()
+    clock.advance(DEADLINE.total_seconds() + 1)
+    with continue_trace(OTHER):
+        closed = [each for each in await case_manager.closing.close_expired() if each["case_id"] == opened["case_id"]]
+    assert [trace_of(each) for each in (opened, *closed)] == [TRACE, TRACE]
+
+
+async def test_gather_that_a_timer_joins_stays_in_the_trace_of_its_case(
+    case_manager: CaseManager, clock: ManualClock
+) -> None:
+    asked: Any = received(recalling()[1] | {"trace": KEPT})
+    await case_manager.gathers.open(asked)
+    clock.advance(10)
+    assert [trace_of(each) for each in await case_manager.gathers.join_due()] == [TRACE]
+
+
+async def test_wait_that_another_trace_ends_is_answered_in_the_trace_of_its_case(case_manager: CaseManager) -> None:
+    with continue_trace(OTHER):
+        answer = case_manager.pending.build_answer(golden("Wait") | {"trace": KEPT}, WaitOver(waited_for="time"))
+    assert trace_of(answer) == TRACE

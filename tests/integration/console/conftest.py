@@ -20,6 +20,7 @@ import pytest
 from contracts.catalogue import CATALOGUE
 from services.app import APP
 from switchyard.app.console_process import CONSOLE
+from switchyard.audit.records.figures import refresh_figures
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.transparency_log import TransparencyLog
@@ -39,6 +40,7 @@ from switchyard.runtime.storage.objects import S3Objects
 from tests.integration.audit.proof import SIGNER, mac_keys
 from tests.integration.cloud import Cloud
 from tests.integration.console.served import (
+    SECRET_TEXT,
     VAULT_KEY,
     KnownCase,
     approval_case,
@@ -72,6 +74,8 @@ class Log:
     hostile: KnownCase
     waiting: KnownCase
     approval: dict[str, Any]
+    refused: int
+    """The number of a message that audit refused."""
 
     async def record(self, bodies: list[str], *, index: bool = True) -> None:
         """Record what reached audit, and give it its log indexes."""
@@ -82,6 +86,7 @@ class Log:
             if index:
                 async with TransparencyLog.open(pool, keys) as log:
                     await log.index_rows(10_000)
+                await refresh_figures(pool)
         finally:
             await pool.close()
 
@@ -101,7 +106,15 @@ async def _make_log(infrastructure: Infrastructure) -> Log:
     _, _, place = infrastructure.owner_url(DATABASE).partition("@")
     fresh = uuid.uuid4().int % 10**9  # the work database keeps what the last module's cases have there
     waiting, approval = approval_case(fresh)
+    owner = await asyncpg.connect(infrastructure.owner_url(DATABASE))
+    refused = await owner.fetchval(
+        """insert into audit.integrity_alarm (kind, reason, body, body_sha256)
+           values ('malformed', 'no JSON', $1, sha256('x')) returning alarm_id""",
+        SECRET_TEXT,
+    )
+    await owner.close()
     log = Log(
+        refused=refused,
         url=lambda role: f"postgresql://{role}:{password(role)}@{place}",
         answered=[KnownCase(cases.answered(number, tenant="acme")) for number in ANSWERED],
         failed=[failed_case(number) for number in FAILED],
@@ -198,7 +211,7 @@ async def console(infrastructure: Infrastructure, console_log: Log, cloud: Cloud
         checkpoint_public_keys=base64.b64encode(SIGNER.public).decode(),
     )
     views = build_views(APP, settings, parts)
-    app = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url).build()
+    app = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), settings.console_url, views.guard).build()
     yield Console(app, views, console_log, parts, settings.checkpoint_log)
     await http.close()
     await work.close()

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from contracts.events.drafter import AnswerDrafted
 from contracts.events.specialists import FindingsReady
+from services.drafter.agent import ANSWER_PROMPT_VERSION
 from switchyard.console.access import ConsoleRole
 from switchyard.console.sessions import FORM_FIELD, User
 from switchyard.console.views import Views
@@ -95,19 +96,23 @@ class Visitor:
         return await self.client.post(path, data={FORM_FIELD: own if token is None else token, **form}, headers=headers)
 
 
-def session_cookies(views: Views, roles: Sequence[ConsoleRole], name: str = OPERATOR) -> dict[str, str]:
+def session_cookies(
+    views: Views, roles: Sequence[ConsoleRole], name: str = OPERATOR, tenants: Sequence[str] | None = None
+) -> dict[str, str]:
     """The cookie that a log-in sets."""
     response = Response()
-    views.pages.sessions.begin(response, name, roles)
+    views.pages.sessions.begin(response, name, roles, tenants)
     found = re.match(r"([\w-]+)=([^;]+);", response.headers["set-cookie"])
     assert found is not None
     return {found[1]: found[2]}
 
 
 @contextmanager
-def visiting(app: Any, views: Views, *roles: ConsoleRole, name: str = OPERATOR) -> Iterator[Visitor]:
-    """A visitor with these roles; without any, there is no session."""
-    cookies = session_cookies(views, roles, name) if roles else {}
+def visiting(
+    app: Any, views: Views, *roles: ConsoleRole, name: str = OPERATOR, tenants: Sequence[str] | None = None
+) -> Iterator[Visitor]:
+    """A visitor with these roles, who may see these tenants or all; without any role, there is no session."""
+    cookies = session_cookies(views, roles, name, tenants) if roles else {}
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     client = httpx2.AsyncClient(transport=transport, base_url=BASE, cookies=cookies)
     yield Visitor(client, views, views.pages.sessions.user(cookies))
@@ -145,7 +150,9 @@ def sealed_case(number: int) -> KnownCase:
     found = FindingsReady(findings=(cases.FINDINGS,), charts=(chart,))
     events.append(cases.follow(events[0], found, "well_data", node_to="router", storage_refs={chart.sha256: drawn}))
     drafted = AnswerDrafted(answer=artefact, cites=("F1",))
-    events.append(cases.follow(events[1], drafted, "drafter", node_to="router", storage_refs={artefact.sha256: place}))
+    call = cases.CALL.model_copy(update={"prompt_version": ANSWER_PROMPT_VERSION})
+    more: dict[str, Any] = {"node_to": "router", "storage_refs": {artefact.sha256: place}, "model_call": call}
+    events.append(cases.follow(events[1], drafted, "drafter", **more))
     add_submission(events[0])
     return KnownCase(events)
 

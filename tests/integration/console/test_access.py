@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from switchyard.console.access import ENDPOINTS, ROLES, ConsoleRole
+from switchyard.protocol.catalogue import AUDIT
 from tests.integration.console.conftest import Console
 from tests.integration.console.served import HOSTILE, SECRET, encoded, visiting
 
@@ -20,7 +21,11 @@ def path_of(console: Console, name: str) -> str:
     """An address of an endpoint that exists."""
     sealed = console.log.sealed
     return ENDPOINTS[name].path.format(
-        case_id=sealed.case_id, event_id=sealed.events[-1]["event_id"], approval_id=console.log.approval["approval_id"]
+        case_id=sealed.case_id,
+        event_id=sealed.events[-1]["event_id"],
+        approval_id=console.log.approval["approval_id"],
+        place=AUDIT,
+        key=console.log.refused,
     )
 
 

@@ -88,7 +88,7 @@ async def app(console: Console, provider: str) -> AsyncIterator[Any]:
     async with aiohttp.ClientSession() as http:
         parts = replace(console.parts, http=http)
         views: Views = build_views(APP, settings, parts)
-        yield ConsoleApp(views.pages, views.handlers(), views.open_handlers(), BASE).build()
+        yield ConsoleApp(views.pages, views.handlers(), views.open_handlers(), BASE, views.guard).build()
 
 
 def browser(app: Any) -> httpx2.AsyncClient:

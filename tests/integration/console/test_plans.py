@@ -101,15 +101,18 @@ def wanted(query: Mapping[str, str]) -> CaseFilter:
 )
 async def test_list_of_cases_is_read_through_indexes(reader: Any, query: dict[str, str]) -> None:
     sql, asked = load_queries(case_list.__file__), wanted(query)
-    first = await reader.fetch(sql["page"], *asked.arguments(), asked.outcome, None, None, None, PAGE_SIZE + 1)
-    assert await scanned(reader, sql["counts"], *asked.arguments(), MAX_COUNTED) == []
+    of_one = asked.arguments(("tenant-3",))
+    assert await scanned(reader, sql["page"], *of_one, asked.outcome, None, None, None, PAGE_SIZE + 1) == []
+    assert await scanned(reader, sql["counts"], *of_one, MAX_COUNTED) == []
+    first = await reader.fetch(sql["page"], *asked.arguments(None), asked.outcome, None, None, None, PAGE_SIZE + 1)
+    assert await scanned(reader, sql["counts"], *asked.arguments(None), MAX_COUNTED) == []
     keys: list[tuple[Any, ...]] = [(None, None, None)]
     if first:
         keys.append((first[-1]["opened_on"], first[-1]["opened_at"], first[-1]["case_id"]))
         shown = ([row["opened_on"] for row in first], [row["case_id"] for row in first])
         assert await scanned(reader, sql["summaries"], *shown) == []
     for key in keys:
-        assert await scanned(reader, sql["page"], *asked.arguments(), asked.outcome, *key, PAGE_SIZE + 1) == []
+        assert await scanned(reader, sql["page"], *asked.arguments(None), asked.outcome, *key, PAGE_SIZE + 1) == []
 
 
 async def test_case_and_its_history_are_read_through_indexes(reader: Any) -> None:
@@ -126,9 +129,9 @@ async def test_failures_switches_and_tail_are_read_through_indexes(reader: Any) 
     now = datetime.now(UTC)
     since = now.date() - timedelta(days=FAILURE_DAYS - 1)
     failed = load_queries(failures.__file__)["failed_cases"]
-    assert await scanned(reader, failed, since, now.date(), None, None, None, MAX_FAILURES + 1) == []
+    assert await scanned(reader, failed, since, now.date(), None, None, None, None, MAX_FAILURES + 1) == []
     calls = load_queries(switches.__file__)["model_calls"]
-    assert await scanned(reader, calls, now.date(), now - timedelta(hours=1)) == []
+    assert await scanned(reader, calls, now.date(), now - timedelta(hours=1), None) == []
     follow = load_queries(tail.__file__)
     newest = await reader.fetchval(follow["newest"])
     assert newest >= ROWS - 9

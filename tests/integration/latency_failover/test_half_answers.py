@@ -25,7 +25,7 @@ from services.drafter.email import build_email_agent
 from services.models import build_agent_model
 from services.specialists.compliance.judge import build_judge_agent
 from services.specialists.text_to_sql.agent import AgentRun, build_sql_agent
-from services.specialists.text_to_sql.guard import GuardedQuery
+from services.specialists.text_to_sql.guarded_query import GuardedQuery
 from services.specialists.triage.agent import build_triage_agent
 from switchyard.runtime.models.clients import ModelSettings
 from tests.integration.simulator.running import BEDROCK_MODEL, OPENAI_MODEL, RULES, Running, start

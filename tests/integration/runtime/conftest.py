@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from contracts.cards import AGENT_CARDS
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
@@ -86,7 +87,7 @@ async def start_worker(infrastructure: Infrastructure, cloud: Cloud, borrowed_lo
         async def build(_process: ServiceProcess, _artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
             return {AnswerQuestion: handler}
 
-        serving = asyncio.create_task(serve_agent(CATALOGUE, NODE, settings, build, decrypts=("question",)))
+        serving = asyncio.create_task(serve_agent(CATALOGUE, AGENT_CARDS[NODE], settings, build))
         worker = Worker(serving, f"http://127.0.0.1:{settings.health_port}/health/ready")
         workers.append(worker)
         return worker

@@ -11,7 +11,7 @@ from contracts.events.router import AnswerQuestion, ChooseAgent
 from contracts.events.specialists import FindingsReady
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Access, Contract, Json, ModelCall, StorageRef
-from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, Unavailable
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskPostponed, Unavailable
 from switchyard.runtime.core.task import Task
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import MARKER, NODE, bus_body, command, fresh_id, question, rewritten
@@ -44,6 +44,17 @@ async def test_task_failing_once_succeeds_on_its_second_attempt(
     [event] = await tap.next(NODE, case_id)
     assert event["type"] == "FindingsReady"
     assert [task.attempt for task in handler.tasks] == [1, 2]
+
+
+async def test_postponed_task_comes_back_and_has_used_no_attempt(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    handler = Counting(*(TaskPostponed("waits_for_quota", "the task waits", after_s=0.05) for _ in range(4)))
+    await start_worker(handler)
+    await cloud.put(command(case_id, attempts=1))
+    [event] = await tap.next(NODE, case_id)
+    assert event["type"] == "FindingsReady"
+    assert [task.attempt for task in handler.tasks] == [1] * 5
 
 
 async def test_redelivered_task_has_its_earlier_model_attempts(

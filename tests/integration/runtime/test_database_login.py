@@ -40,7 +40,7 @@ from switchyard.runtime.database.login import (
     parse_endpoint,
     rds_token_source,
 )
-from switchyard.runtime.database.owner_login import let_owner_use_iam
+from switchyard.runtime.database.owner_login import let_owner_use_iam, record_owner_statements
 from switchyard.runtime.process.process import ServiceProcess
 from tests.integration.infrastructure import Infrastructure, Owner
 
@@ -270,3 +270,18 @@ async def test_owner_grants_itself_iam_with_rdss_password_once(
     assert not await allow()
     assert read == ["arn:rds"]
     await owner.execute(f"drop role {name}; drop role rds_iam")
+
+
+async def test_owner_is_recorded_where_the_server_has_pgaudit(owner: Owner) -> None:
+    own = "select rolconfig from pg_roles where rolname = current_user"
+    before = await owner.fetchval(own)
+    assert not await record_owner_statements(owner)
+    assert await owner.fetchval(own) == before
+    # As RDS's parameter group sets it for everybody.
+    await owner.execute("set pgaudit.log = 'ddl,role'")
+    try:
+        assert await record_owner_statements(owner)
+        assert await record_owner_statements(owner), "it may be repeated"
+        assert "pgaudit.log=all" in await owner.fetchval(own)
+    finally:
+        await owner.execute("alter role current_user reset pgaudit.log; reset pgaudit.log")

@@ -18,9 +18,10 @@ import psutil
 import pytest
 
 from switchyard.devstack.errors import AlreadyRunning, StackError
-from switchyard.devstack.stack.daemon import running_endpoints, running_exports, stack_status, start_stack, stop_stack
+from switchyard.devstack.stack.daemon import running_endpoints, stack_status, start_stack, stop_stack
 from switchyard.devstack.stack.home import Home
 from switchyard.devstack.stack.postgres import WORK_DATABASE
+from switchyard.devstack.stack.running import running_exports
 from switchyard.devstack.supervisor.process import ProcessState
 from tests.integration.stack.alive import is_alive
 

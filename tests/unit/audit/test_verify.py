@@ -61,7 +61,7 @@ ALTERED: list[tuple[str, Any]] = [
     ("parents", ()),
     ("transcript_hash", "0" * 64),
     ("playbook_version", "assist/2"),
-    ("code_version", "abc"),
+    ("bundle", "ab" * 32),
     ("prompt_version", "p8"),
     ("model_id", "another-model"),
     ("latency_ms", 1),

@@ -29,5 +29,14 @@ def test_playbook_has_a_priced_path_to_its_goal() -> None:
     assert sum(idle_cost("prod").values()) > sum(idle_cost("dev").values()) > 0
 
 
+def test_idle_dev_costs_less_than_400_dollars_with_everything_that_it_runs() -> None:
+    dev, prod = idle_cost("dev"), idle_cost("prod")
+    assert sum(dev.values()) < 400
+    assert dev.keys() == prod.keys()
+    # Only what dev switches off costs nothing; prod has all of it.
+    assert {name for name, cost in dev.items() if cost == 0} == {"Container Insights"}
+    assert min(prod.values()) > 0
+
+
 def test_docs_have_the_tables_of_the_script() -> None:
     assert capacity_report() in DOCS.read_text()

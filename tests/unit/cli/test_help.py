@@ -97,7 +97,7 @@ def test_options_have_one_name_in_every_command() -> None:
     commands = all_commands()
     stack = {f"stack {verb}" for verb in ("up", "down", "status", "env", "logs", "reset")}
     local = {"new", "operator public-key", "remote"} | stack
-    local |= {"sample email", "rules check", "rules list", "schema check", "schema import"}
+    local |= {"sample email", "rules check", "rules list", "schema check", "schema import", "evals calibration"}
     assert {words for words, command in commands.items() if "--env" not in options(command)} == local
     assert not any("--as" in options(command) for command in commands.values())
     shows = {words for words in commands if words.split()[-1].startswith(("list", "show", "status", "verify"))}
@@ -109,7 +109,7 @@ def test_options_have_one_name_in_every_command() -> None:
 
 def test_option_run_is_offered_by_every_command_that_reads_a_log() -> None:
     reads = {"audit access", "audit export", "audit replay", "audit retention show", "audit verify"}
-    reads |= {"audit verify-principal", "case list", "case show"}
+    reads |= {"audit verify-principal", "case list", "case show", "evals from-case"}
     assert {words for words, command in all_commands().items() if "--run" in options(command)} == reads
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from contracts.documents import wording
 from services.samples import sample_email
 from services.specialists.compliance import pack
 from services.specialists.compliance.dry_run import check_draft, read_facts
@@ -43,7 +44,7 @@ def test_rules_as_json_have_the_same_fields() -> None:
 
 def test_rules_without_a_pack_in_force_fail_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     late = released_packs()[-1].model_copy(update={"effective_from": date(2999, 1, 1)})
-    monkeypatch.setattr(pack, "released_packs", lambda _: (late,))
+    monkeypatch.setattr(pack, "released_packs", lambda *_: (late,))
     outcome = CliRunner().invoke(app, ["rules", "list"])
     assert isinstance(outcome.exception, CommandFailed)
     assert outcome.exception.remedy
@@ -146,3 +147,19 @@ def test_sample_email_is_stopped_by_no_rule_in_permitted_hours(month: int) -> No
     assert given.purpose is not None
     verdicts = check_draft(given.facts, given.purpose, noon, newest_pack(), draft=None, stage="contact")
     assert [each.result.rule.id for each in verdicts if each.result.verdict.kind != "pass"] == []
+
+
+def test_rules_check_takes_the_companys_own_wording(
+    given: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = Path(wording.__file__).with_name("wording.toml").read_text(encoding="utf-8")
+    own, own_pack = tmp_path / "wording.toml", tmp_path / "pack.toml"
+    own.write_text(shipped.replace('"2026-1"', '"own-1"').replace("can opt out here:", "may opt out here:"))
+    monkeypatch.setenv("SWITCHYARD_WORDING", str(own))
+    _, _, refused = check(*given, "--purpose", "payment_reminder", "--at", AT)
+    assert isinstance(refused, CommandFailed)
+    assert "own-1" in str(refused)
+    first = sorted(pack.PACKS_FOLDER.glob("*.toml"))[0].read_text(encoding="utf-8")
+    own_pack.write_text(first.replace('disclosures = "2026-1"', 'disclosures = "own-1"'))
+    _, output, _ = check(*given, "--purpose", "payment_reminder", "--at", AT, "--pack", own_pack, "--json")
+    assert json.loads(output)["stopped_by"] == ["R06"]

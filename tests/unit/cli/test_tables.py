@@ -25,9 +25,9 @@ from switchyard.audit.verification.findings import VerifyReport
 from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import console
 from switchyard.cli.app.main import app
-from switchyard.cli.commands import approval, case, playbook
+from switchyard.cli.commands import approval, budget, case, playbook
 from switchyard.cli.commands.audit import reconcile, retention, verify
-from switchyard.devstack.stack import daemon
+from switchyard.devstack.stack import daemon, running
 from switchyard.devstack.supervisor.process import ProcessState, ProcessStatus
 
 CASE = "3f0c9a64-1c53-5b0e-9f60-6a1c5f8f2f11"
@@ -204,7 +204,7 @@ def _stack_status(patch: pytest.MonkeyPatch) -> None:
     }
     patch.setattr(daemon, "stack_status", lambda: [ProcessStatus(**fields)])
     patch.setattr(ProcessStatus, "uptime", lambda *_: 86_400.0)
-    patch.setattr(daemon, "running_on", lambda: {"models": "openai own (at http://127.0.0.1:11434/v1), no fallback"})
+    patch.setattr(running, "running_on", lambda: {"models": "openai own (at http://127.0.0.1:11434/v1), no fallback"})
 
 
 def _retention_show(patch: pytest.MonkeyPatch) -> None:
@@ -221,12 +221,19 @@ def _audit_reconcile(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reconcile, "open_reconciler", _yield(SimpleNamespace(run=_answer(_reconciled()))))
 
 
+def _budget_show(patch: pytest.MonkeyPatch) -> None:
+    row = {"tenant": "harbor-partners", "day": date(2026, 11, 29), "day_limit": 50_000_000, "case_limit": None}
+    row |= {"spent": 49_999_999, "reserved": 1, "stopped_calls": 3, "unpriced_tokens": 0}
+    patch.setattr(budget, "open_pool", _yield(SimpleNamespace(fetch=_answer([row]))))
+
+
 COMMANDS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "case list": _case_list,
     f"case show {CASE}": _case_show,
     "approval list": _approval_list,
     f"approval show {CASE}": _approval_show,
     "playbook list": _playbook_list,
+    "budget show": _budget_show,
     "email list-unresolved": _email_list,
     "rules list": _rules_list,
     "stack status": _stack_status,
@@ -261,7 +268,7 @@ def test_table_at_80_columns_fits_and_breaks_no_word(monkeypatch: pytest.MonkeyP
 @each_command
 def test_table_in_a_pipe_has_whole_ids_on_one_line(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     wide = printed(monkeypatch, name, 1_000)
-    assert CASE in wide or name in {"playbook list", "rules list", "stack status"}
+    assert CASE in wide or name in {"playbook list", "budget show", "rules list", "stack status"}
 
 
 @each_command

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.documents import disclosures
+from contracts.documents.wording import SHIPPED
 from services.specialists.compliance.pack import (
     PACKS_FOLDER,
     PackError,
@@ -103,9 +103,9 @@ def test_moment_before_the_first_pack_is_an_error() -> None:
         ('name = "readable"', 'name = "readability"', "should have exactly accuracy"),
         ("[lexicon.fee]", "[lexicon.fees]", "lexicon: fee is missing"),
         (
-            f'disclosures = "{disclosures.DISCLOSURES_VERSION}"',
+            f'disclosures = "{SHIPPED.version}"',
             'disclosures = "1999-1"',
-            "contracts/documents/disclosures.py",
+            "the wording in force has the version 2026-1",
         ),
         ("min_days = 38", "min_days = 30", "validation.min_days"),
         ("years = 3", "years = 2", "record.years"),

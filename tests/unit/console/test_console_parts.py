@@ -18,6 +18,8 @@ from switchyard.console.sessions import Sessions
 from switchyard.console.views.sessions import is_own_page
 from tests.integration.manual_clock import ManualClock
 
+NO_GUARD: Any = None
+
 KEY, NEW_KEY = b"\x01" * 32, b"\x02" * 32
 
 
@@ -72,10 +74,10 @@ def test_page_of_another_host_is_not_gone_to_after_the_log_in(path: str) -> None
 def test_each_endpoint_has_one_handler_and_no_handler_is_without_an_endpoint() -> None:
     pages = cast("Any", None)
     with pytest.raises(ValueError, match="needs one handler"):
-        ConsoleApp(pages, {}, {}, "http://127.0.0.1").build()
+        ConsoleApp(pages, {}, {}, "http://127.0.0.1", NO_GUARD).build()
     extra = {name: cast("Any", None) for name in [*ENDPOINTS, "more"]}
     with pytest.raises(ValueError, match="needs one handler"):
-        ConsoleApp(pages, extra, extra, "http://127.0.0.1").build()
+        ConsoleApp(pages, extra, extra, "http://127.0.0.1", NO_GUARD).build()
 
 
 def test_endpoint_that_changes_something_is_a_post_and_not_for_viewers() -> None:

@@ -32,6 +32,8 @@ from switchyard.runtime.core.settings import InvalidSettings
 from tests.integration.console.served import console_settings
 from tests.integration.manual_clock import ManualClock
 
+NO_GUARD: Any = None
+
 EMAIL = b"From: a@acme.example\nTo: b@b.example\nSubject: Hello\nContent-Type: text/plain\n\nDear Ana"
 
 
@@ -111,7 +113,7 @@ async def test_stream_of_a_session_that_is_over_ends_with_a_word() -> None:
 async def test_stream_of_a_session_that_ends_sends_no_more_entries() -> None:
     clock = ManualClock()
     made = Sessions({"a": b"\x01" * 32}, True, 60, clock)
-    user = User(name="ana", roles=("viewer",), session="s", until=int(clock.now().timestamp()) + 60)
+    user = User(name="ana", roles=("viewer",), tenants=None, session="s", until=int(clock.now().timestamp()) + 60)
     tail = Tail(cast("Any", None), newest=0)
     events = tail.follow(0, user="ana", ended=lambda: made.has_ended(user))
     assert "event: hello" in await anext(events)
@@ -162,7 +164,7 @@ def page_after(path: str, cause: Exception | None) -> bool:
     request = Request({"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""})
     error = Unavailable("database_unreachable", "away")
     error.__cause__ = cause
-    return ConsoleApp(cast("Any", None), {}, {}, "http://127.0.0.1")._tries_again(request, error)
+    return ConsoleApp(cast("Any", None), {}, {}, "http://127.0.0.1", NO_GUARD)._tries_again(request, error)
 
 
 def test_page_that_took_too_long_does_not_reload_itself() -> None:
@@ -190,7 +192,7 @@ def test_address_over_tls_or_of_this_machine_is_accepted(host: str) -> None:
 async def test_answer_over_tls_asks_browsers_to_stay_with_it(scheme: str) -> None:
     handlers = {name: cast("Any", None) for name, endpoint in ENDPOINTS.items() if endpoint.roles is not None}
     public = {name: cast("Any", None) for name in ENDPOINTS.keys() - handlers}
-    app = ConsoleApp(cast("Any", None), handlers, public, f"{scheme}://127.0.0.1").build()
+    app = ConsoleApp(cast("Any", None), handlers, public, f"{scheme}://127.0.0.1", NO_GUARD).build()
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://127.0.0.1") as client:
         answer = await client.get("/static/sign.js")
     assert ("strict-transport-security" in answer.headers) == (scheme == "https")

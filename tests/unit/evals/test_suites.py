@@ -13,7 +13,8 @@ from evals.cases import SqlCase, TriageCase, describe_choice
 from evals.sql_suite import SqlSuite
 from evals.triage_suite import run_triage
 from services.specialists.text_to_sql.agent import build_sql_agent
-from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
+from services.specialists.text_to_sql.guard import guard_query
+from services.specialists.text_to_sql.guarded_query import GuardedQuery
 from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
 from switchyard.evals.results import EvalRun, SuiteResult
 from switchyard.runtime.core.errors import RetryableTaskError

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from contracts.documents.disclosures import (
-    FIRST_CONTACT_DISCLOSURE,
-    LATER_CONTACT,
     format_dollars,
     format_long_date,
     is_time_barred,
     required_disclosures,
 )
+from contracts.documents.wording import SHIPPED
 from tests.unit.compliance.emails import facts, first_contact
 
 TODAY = "2026-09-15"
@@ -30,13 +29,13 @@ def test_first_notice_has_each_item_with_the_ledgers_figures() -> None:
     whole = " ".join(text.text for text in texts)
     for item in ("$1,234.50", "$1,400.00", "$34.50", "$200.00", "October 25, 2026", "Northfork Bank", "****4821"):
         assert item in whole
-    assert FIRST_CONTACT_DISCLOSURE in whole
+    assert SHIPPED.first_contact in whole
     assert "{" not in whole
 
 
 def test_later_email_names_the_debt_collector() -> None:
     assert [text.text for text in required_disclosures(facts(), "payment_reminder", TODAY) if text.rule == "R10"] == [
-        LATER_CONTACT
+        SHIPPED.later_contact
     ]
 
 

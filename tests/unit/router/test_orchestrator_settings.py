@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from switchyard.case_manager.principals import PrincipalKeys
-from switchyard.processes.settings import CaseManagerSettings, RouterSettings
+from switchyard.processes.case_manager_settings import CaseManagerSettings
+from switchyard.processes.router_settings import RouterSettings
 from switchyard.router.state_seal import StateSeal
 from switchyard.runtime.core.settings import InvalidSettings
 from tests.unit.router.cases import OPENED, routed

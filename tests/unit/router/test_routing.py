@@ -261,3 +261,15 @@ def test_command_has_later_p95_for_playbooks_with_figures() -> None:
         ("assist/2", PLAYBOOKS["assist/2"].later_p95_ms(CATALOGUE, "triage")),
     ):
         assert routed(opened(playbook_version=version)).get("later_p95_ms") == expected
+
+
+def test_task_stopped_by_a_money_limit_ends_its_case_with_that_outcome() -> None:
+    command = routed(opened(agent="text_to_sql"))
+    stopped = changed(changed(failed(command), "payload.code", "budget_exceeded"), "payload.message", "no money")
+    ending = routed(with_digest(stopped))
+    assert {name: ending["payload"][name] for name in ("outcome", "code", "message", "node")} == {
+        "outcome": "budget_exceeded",
+        "code": "budget_exceeded",
+        "message": "no money",
+        "node": "text_to_sql",
+    }

@@ -84,8 +84,17 @@ def test_tracing_without_an_endpoint_is_off() -> None:
 def test_event_of_a_timer_goes_on_with_the_trace_of_its_cause() -> None:
     kept = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
     assert trace_context(kept) == kept
-    with tag_span("drafter", envelope({"traceparent": f"00-{'1' * 32}-00f067aa0ba902b7-01"})):
-        assert trace_context(kept)["traceparent"].split("-")[1] == "1" * 32, "a span at hand is nearer"
+    nearer = f"00-{TRACE}-{'2' * 16}-01"
+    with tag_span("drafter", envelope({"traceparent": nearer})):
+        assert trace_context(kept) == {"traceparent": nearer}
+
+
+def test_event_of_a_case_stays_in_its_trace_when_another_trace_set_it_off() -> None:
+    kept = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+    other = {"traceparent": f"00-{'1' * 32}-00f067aa0ba902b7-01"}
+    with tag_span("case_manager", envelope(other)):
+        assert trace_context(kept) == kept
+        assert trace_context({}) == trace_context({"traceparent": "not a trace"}) == other
 
 
 def test_database_call_has_a_span_named_by_its_statement_inside_a_trace_only(monkeypatch: pytest.MonkeyPatch) -> None:

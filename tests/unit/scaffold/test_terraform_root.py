@@ -1,20 +1,17 @@
-"""The terraform root that `switchyard new` writes: it names what exists, and has every fact of the generated files.
+"""The terraform of a repository that `switchyard new` writes: root and modules are ours, and its values fit them.
 
-Its modules are ours, which tests/unit/terraform checks. Nothing here was planned against AWS.
+`make terraform-check` plans and applies it with mock values.
 """
 
 from __future__ import annotations
 
-import re
+import json
 from pathlib import Path
 
 import pytest
-from hcl2.api import loads
 
-from switchyard.scaffold.repository import create_repository
-
-SERVERS = {"console"}
-"""What the root does not deploy yet."""
+from switchyard.scaffold.repository import TEMPLATES, create_repository
+from tests.unit.terraform.reading import ROOT, blocks, parsed
 
 
 @pytest.fixture(scope="module")
@@ -22,44 +19,22 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return create_repository(tmp_path_factory.mktemp("root") / "harbor") / "terraform"
 
 
-def root(terraform: Path) -> str:
-    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(terraform.glob("*.tf")))
+def test_root_and_modules_are_those_of_this_repository(terraform: Path) -> None:
+    written = {path.relative_to(terraform): path.read_bytes() for path in terraform.rglob("*.tf")}
+    assert written == {path.relative_to(ROOT): path.read_bytes() for path in ROOT.rglob("*.tf")}
+    assert not list((TEMPLATES / "terraform").glob("*.tf")), "one root for all applications"
 
 
-def test_root_uses_exactly_its_variables_and_dev_gives_them(terraform: Path) -> None:
-    declared = set(re.findall(r'^variable "(\w+)"', root(terraform), re.MULTILINE))
-    used = set(re.findall(r"\bvar\.(\w+)", root(terraform)))
-    assert used == declared
-    given = set(loads((terraform / "dev.tfvars").read_text(encoding="utf-8")))
-    given = {name for name in given if not name.startswith("__")}
-    optional = {"frozen"}
-    assert declared - optional <= given <= declared
+def test_dev_gives_every_variable_that_has_no_default_and_no_other(terraform: Path) -> None:
+    declared = {name: body for block in blocks(ROOT, "variable") for name, body in block.items()}
+    given = set(parsed(terraform / "dev.tfvars"))
+    assert {name for name, body in declared.items() if "default" not in body} <= given <= set(declared)
 
 
-def test_root_names_only_modules_that_it_has_with_all_their_variables(terraform: Path) -> None:
-    text = (terraform / "main.tf").read_text(encoding="utf-8")
-    declared = set(re.findall(r'^module "(\w+)"', text, re.MULTILINE))
-    assert set(re.findall(r"\bmodule\.(\w+)", root(terraform))) <= declared
-    for name, body in re.findall(r'^module "(\w+)" \{\n(.*?)^\}', text, re.MULTILINE | re.DOTALL):
-        folder = terraform / re.search(r'source\s*=\s*"\./(.*?)"', body)[1]  # type: ignore[index]
-        needed = "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.tf"))
-        blocks = re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', needed, re.MULTILINE | re.DOTALL)
-        passed = set(re.findall(r"^  (\w+)\s*=", body, re.MULTILINE)) - {"source", "for_each"}
-        known = {each for each, _ in blocks}
-        required = {each for each, lines in blocks if not re.search(r"^  default\s*=", lines, re.MULTILINE)}
-        assert required <= passed <= known, name
-
-
-def test_root_has_every_fact_that_its_generated_files_name(terraform: Path) -> None:
-    facts = set(re.findall(r"^    (\w+)\s*= ", (terraform / "locals.tf").read_text(encoding="utf-8"), re.MULTILINE))
-    for path in (terraform / "generated").rglob("*.json"):
-        if path.stem.partition(".")[0] in SERVERS | {"ingress", "topology", "images"}:
-            continue
-        named = set(re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8")))
-        assert {each for each in named if not each.startswith("secret_")} <= facts, path.name
-
-
-def test_dev_has_a_digest_for_each_image(terraform: Path) -> None:
-    values = (terraform / "dev.tfvars").read_text(encoding="utf-8")
-    for name in ("assistant", "audit", "case-manager", "cli", "collector", "router"):
-        assert f'"{name}"' in values
+def test_dev_has_an_image_and_egress_for_each_process(terraform: Path) -> None:
+    values = parsed(terraform / "dev.tfvars")
+    topology = json.loads((terraform / "generated" / "topology.json").read_text(encoding="utf-8"))
+    assert set(topology["servers"]) <= set(values), "a server without a place is not deployed"
+    deployed = topology["consumers"] | topology["servers"]
+    assert set(values["images"]) == {process["name"] for process in deployed.values()} | {"cli", "collector"}
+    assert {vendor for process in deployed.values() for vendor in process["egress"]} <= set(values["hosts"])

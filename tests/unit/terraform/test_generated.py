@@ -13,7 +13,7 @@ from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.cli.app.settings import CliSettings
 from switchyard.infra.generate import GENERATED_FOLDER, main, terraform_files
 from switchyard.infra.settings_page import process_settings, variable_name
-from switchyard.processes.settings import CaseManagerSettings
+from switchyard.processes.case_manager_settings import CaseManagerSettings
 from switchyard.runtime.models.clients import ModelSettings
 from tests.holdings import secret_variables
 from tests.reference import consumers, feedback_consumer, needs, topology

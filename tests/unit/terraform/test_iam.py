@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from contracts.cards import AGENT_CARDS
 from contracts.catalogue import CATALOGUE
 from services.app import EMAIL_FEEDBACK, IDENTITY
+from switchyard.protocol.bundles import bundle_key
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from tests.reference import SECRETS, needs
 from tests.unit.terraform.evaluator import Request, Values, allows
@@ -173,6 +175,13 @@ def test_subject_keys_are_unwrapped_with_their_pseudonym_only() -> None:
         assert kms(node, "kms:Encrypt", "vault_key_arn", named) == (node == "case_manager")
         assert not kms(node, "kms:Decrypt", "vault_key_arn", {})
         assert not kms(node, "kms:Decrypt", "vault_key_arn", more)
+
+
+def test_configuration_bundles_are_written_by_agents_only() -> None:
+    place = f"arn:aws:s3:::acme-objects/{bundle_key('ab' * 32)}"
+    for node in EVERYONE:
+        assert may(node, "s3:PutObject", place) == (node in AGENT_CARDS)
+        assert not may(node, "s3:DeleteObject", place)
 
 
 def test_artefacts_need_decrypts_and_quarantine_a_role_prefix() -> None:

@@ -138,7 +138,7 @@ def test_bucket_is_private_and_encrypted() -> None:
 def test_log_group_is_encrypted_and_has_a_retention() -> None:
     for name, group in of("aws_cloudwatch_log_group").items():
         assert "logs" in group["kms_key_id"], name
-        assert group["retention_in_days"] == "${var.log_days}", name
+        assert group["retention_in_days"] in {"${var.log_days}", "${var.shared.log_days}"}, name
 
 
 def test_egress_to_the_internet_needs_a_vendor_in_the_card() -> None:
@@ -158,7 +158,7 @@ def test_identity_service_is_reached_by_its_callers_on_its_port_only() -> None:
     assert rule["referenced_security_group_id"] == "${each.value}"
     assert rule["from_port"] == rule["to_port"] == "${var.server.port}"
     [used] = [block["identity"] for block in blocks(ROOT, "module") if "identity" in block]
-    assert "module.ingress.security_group_id" in str(used["callers"])
+    assert "ingress.security_group_id" in str(used["callers"])
     assert topology()["servers"]["identity"]["callers"] == list(LOCAL_IDENTITY.agents)
     [process] = [block["process"] for block in blocks(ROOT / "modules" / "identity", "module")]
     assert "load_balancer" not in process, "it terminates mutual TLS itself"
@@ -184,8 +184,7 @@ def test_console_and_api_are_reached_over_tls_from_named_networks_only() -> None
 
 
 def test_health_check_of_the_load_balancer_is_an_answer_without_a_database() -> None:
-    [used] = [block["web"] for block in blocks(ROOT, "module") if "web" in block]
-    checks = {name: served["health_check"] for name, served in used["for_each"].items()}
+    [checks] = [block["health_checks"] for block in blocks(ROOT, "locals")]
     assert checks == {
         "console": {"path": ENDPOINTS["login"].path, "status": "303"},
         "api": {"path": DOCUMENT.path, "status": "200"},
@@ -226,11 +225,20 @@ def test_environments_share_no_account_and_no_bucket() -> None:
 def test_environment_has_a_value_for_every_variable_and_no_other(environment: str) -> None:
     declared = {name for block in blocks(ROOT, "variable") for name in block}
     given = values(environment)
-    # `frozen` is given on the command line, in an emergency.
-    assert declared - {"frozen"} == set(given)
+    # `frozen` is given on the command line, in an emergency; `identity` belongs to applications without an ingress.
+    assert declared - {"frozen", "identity"} == set(given)
     processes = topology()["consumers"] | topology()["servers"]
     wanted = {process["name"] for process in processes.values()} | {"cli", "collector"}
     assert set(given["images"]) == wanted
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_tasks_are_counted_where_a_process_may_have_more_than_two(environment: str) -> None:
+    given = values(environment)
+    sizes = [given["default_size"], given["agent_size"], *given["sizes"].values()]
+    if not given["container_insights"]:
+        assert all(size["fewest"] == 1 and size["most"] <= 2 for size in sizes)
+    assert given["spot"] is False or environment == "dev", "AWS may take every Spot task away at once"
 
 
 def test_facts_of_the_generated_files_are_defined_in_terraform() -> None:
@@ -257,7 +265,7 @@ def test_module_gets_exactly_its_variables(module: Path) -> None:
     ]
     assert uses, "no module uses it"
     for body in uses:
-        given = set(body) - {"source", "for_each"}
+        given = set(body) - {"source", "for_each", "count"}
         assert required <= given <= set(declared)
     text = "".join(path.read_text() for path in module.glob("*.tf"))
     assert {name for name in declared if f"var.{name}" not in text} == set(), "every variable must be used"

@@ -98,6 +98,7 @@ UNLISTED = {
     "aws_appautoscaling_policy.target_tracking_scaling_policy_configuration.customized_metric_specification"
     ".metrics.metric_stat.metric.namespace",
     "aws_cloudwatch_metric_alarm.namespace",
+    "aws_ecs_cluster_capacity_providers.capacity_providers",
     "aws_ecs_service.platform_version",
     "aws_vpc_security_group_egress_rule.description",
     "aws_wafv2_web_acl.rule.statement.managed_rule_group_statement.vendor_name",

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from contracts.documents.findings import CellValue, ResultColumn
 from services.specialists.text_to_sql.findings import SqlFindings, build_findings, build_unanswerable
-from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
+from services.specialists.text_to_sql.guard import guard_query
+from services.specialists.text_to_sql.guarded_query import GuardedQuery
 from services.specialists.text_to_sql.rows import Rows
 from services.specialists.text_to_sql.schema import Schema
 

@@ -9,7 +9,8 @@ import pytest
 from demo.oil_field.warehouse import oil_field_schema
 from evals.cases import AnalystCase, HostileCase, analyst_cases, hostile_cases
 from evals.compare import same_result
-from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
+from services.specialists.text_to_sql.guard import guard_query
+from services.specialists.text_to_sql.guarded_query import GuardedQuery
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 from tests.unit.text_to_sql.conftest import Run, Views

@@ -7,7 +7,8 @@ from sqlglot import exp
 
 from demo.oil_field.warehouse import oil_field_schema
 from services.specialists.text_to_sql.grammar import ALLOWED
-from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
+from services.specialists.text_to_sql.guard import guard_query
+from services.specialists.text_to_sql.guarded_query import GuardedQuery
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 
 SCHEMA = oil_field_schema()

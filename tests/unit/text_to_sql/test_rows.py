@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.documents.findings import ResultColumn
 from services.specialists.text_to_sql.findings import SqlFindings, build_findings
-from services.specialists.text_to_sql.guard import GuardedQuery
+from services.specialists.text_to_sql.guarded_query import GuardedQuery
 from services.specialists.text_to_sql.rows import MAX_TEXT, Rows, safe_value
 from services.specialists.text_to_sql.schema import Schema
 

@@ -6,7 +6,6 @@ import re
 
 import phonenumbers
 
-from contracts.documents.disclosures import RIGHTS_URL
 from services.specialists.compliance.email_text.characters import fold_text, normalize_text
 from services.specialists.compliance.email_text.drafted_text import (
     agency_names,
@@ -61,7 +60,10 @@ def check_headers(situation: RuleInput) -> RuleVerdict:
     if not message.subject.strip():
         problems.append(DraftProblem("there is no subject", "give it an honest subject"))
     problems += [
-        DraftProblem(f"a link to {link[:80]}", f"link to {facts.agency.website}, the opt-out and {RIGHTS_URL} only")
+        DraftProblem(
+            f"a link to {link[:80]}",
+            f"link to {facts.agency.website}, the opt-out and {situation.pack.wording.rights_url} only",
+        )
         for link in message.links
         if not _expected(link, situation)
     ]
@@ -96,7 +98,7 @@ def _fields(message: ParsedEmail, situation: RuleInput) -> list[DraftProblem]:
 
 def _expected(link: str, situation: RuleInput) -> bool:
     agency = situation.facts.agency
-    if link in {unsubscribe_url(situation), RIGHTS_URL}:
+    if link in {unsubscribe_url(situation), situation.pack.wording.rights_url}:
         return True
     parts = split_link(f"https://{link}" if link.startswith("www.") else link)
     if parts is None:

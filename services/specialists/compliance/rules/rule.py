@@ -69,9 +69,9 @@ class RuleInput:
         """The required texts; without those of a validation notice whose end date is missing, which R11 reports."""
         today = self.today.isoformat()
         try:
-            return required_disclosures(self.facts, self.purpose, today)
+            return required_disclosures(self.facts, self.purpose, today, self.pack.wording)
         except ValueError:
-            return required_disclosures(self.facts, "payment_reminder", today)
+            return required_disclosures(self.facts, "payment_reminder", today, self.pack.wording)
 
     @cached_property
     def own_text(self) -> dict[str, str]:

@@ -36,6 +36,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 UNDIGESTED_FIELDS = {"digest", "occurred_at", "trace", "storage_refs", "state_seal"}
 ENDINGS = {
+    "BudgetReached",
+    "BudgetSet",
     "CaseClosed",
     "ContactSuppressed",
     "MemoryForgotten",
@@ -163,6 +165,24 @@ SIGNED_EVENTS: dict[str, list[dict[str, Any]]] = {
                 "signed_at": "payload.signed_at",
                 "purpose": "=switchyard/command/1",
                 "action": "=resume",
+            },
+            "also": None,
+            "when": {},
+        }
+    ],
+    "BudgetSet": [
+        {
+            "ring": "operators",
+            "signer": "payload.operator",
+            "signature": "payload.signature",
+            "statement": {
+                "command_id": "payload.command_id",
+                "target": "payload.target",
+                "operator": "payload.operator",
+                "reason": "payload.why",
+                "signed_at": "payload.signed_at",
+                "purpose": "=switchyard/command/1",
+                "action": "=budget",
             },
             "also": None,
             "when": {},

@@ -73,7 +73,7 @@ create table transition (
   parents         text[] not null,
   transcript_hash text not null,
   playbook_version text not null,
-  code_version    text,
+  bundle          text,
   prompt_version  text,
   model_id        text,
   latency_ms      bigint,
@@ -130,7 +130,7 @@ comment on column transition.parents is 'transcript_hash of each event that caus
 comment on column transition.transcript_hash is
   'The event''s digest: SHA-256, in hex, over the RFC 8785 form of the event without digest, occurred_at, trace, storage_refs and state_seal. It covers the parents'' digests, so a case is a hash chain.';
 comment on column transition.playbook_version is 'The playbook version that the case is pinned to.';
-comment on column transition.code_version is 'Revision of the producer''s code; null if the event does not have it.';
+comment on column transition.bundle is 'Digest of the configuration bundle of the agent that emitted the event, its code''s revision included; null if no agent did.';
 comment on column transition.prompt_version is 'Version of the prompt that the model was given; null without a model call.';
 comment on column transition.model_id is 'The model that answered; null without a model call.';
 comment on column transition.latency_ms is 'How long the model call took, in milliseconds; null without a model call.';
@@ -680,6 +680,8 @@ begin
   insert into partition_drop (partition_name, cases, events) values (name, cases, events);
   execute format('alter table transition detach partition %I', name);
   execute format('drop table %I', name);
+  delete from case_figures where opened_on >= month and opened_on < month + interval '1 month';
+  delete from step_figures where opened_on >= month and opened_on < month + interval '1 month';
   return 'dropped';
 end
 $$;
@@ -1002,6 +1004,150 @@ comment on column goal_success.unclassified is 'Ended with an outcome that outco
 comment on column goal_success.open is 'Under way, within their deadline.';
 comment on column goal_success.unended is 'Past their deadline without an ending, which is an error.';
 comment on column goal_success.success_bp is 'Share of reached in all cases that ended or should have, in basis points (10000 is all); null without such cases, and while an outcome is unclassified.';
+
+-- What dashboards read, so that a month of a large log is one short read: numbers from the bodies, one row per case and one
+-- per step. The audit process keeps them; they are no evidence, and can be made again from the log.
+create table case_figures (
+  opened_on     date not null,
+  case_id       uuid not null,
+  tenant        text not null,
+  playbook      text not null,
+  case_deadline timestamptz not null,
+  closed        boolean not null,
+  outcome       text,
+  thumb         text,
+  duration_ms   bigint,
+  primary key (opened_on, case_id)
+);
+comment on table case_figures is 'One row per case, by its latest event that has a log index.';
+comment on column case_figures.opened_on is 'As in transition.';
+comment on column case_figures.case_id is 'As in transition.';
+comment on column case_figures.tenant is 'As in transition.';
+comment on column case_figures.playbook is 'Without its version; none for a rejected submission.';
+comment on column case_figures.case_deadline is 'As in transition.';
+comment on column case_figures.closed is 'Whether it has more endings than retries.';
+comment on column case_figures.outcome is 'Of its latest ending; null while it is open.';
+comment on column case_figures.thumb is 'The latest feedback.';
+comment on column case_figures.duration_ms is 'From its first event to its latest ending; null without one.';
+create table step_figures (
+  opened_on     date not null,
+  case_id       uuid not null,
+  event_id      uuid not null,
+  tenant        text not null,
+  session_id    text not null,
+  agent         text not null,
+  step_ms       bigint,
+  model_id      text,
+  vendor        text,
+  role          text,
+  reason        text,
+  left_vendor   text,
+  input_tokens  bigint not null,
+  output_tokens bigint not null,
+  lost_tokens   bigint not null,
+  primary key (opened_on, case_id, event_id)
+);
+comment on table step_figures is 'One row per event that answers a command, or carries a model call.';
+comment on column step_figures.opened_on is 'As in transition.';
+comment on column step_figures.case_id is 'As in transition.';
+comment on column step_figures.event_id is 'As in transition.';
+comment on column step_figures.tenant is 'As in transition.';
+comment on column step_figures.session_id is 'As in transition.';
+comment on column step_figures.agent is 'The service that emitted the event.';
+comment on column step_figures.step_ms is 'From the command to the event; null where a model was called without a command.';
+comment on column step_figures.model_id is 'As in transition.';
+comment on column step_figures.vendor is 'Of the model that answered.';
+comment on column step_figures.role is 'primary or fallback.';
+comment on column step_figures.reason is 'Why this model answered.';
+comment on column step_figures.left_vendor is 'The primary''s vendor, where a fallback answered; null if it was not called at all.';
+comment on column step_figures.input_tokens is 'Tokens that the answering model read.';
+comment on column step_figures.output_tokens is 'Tokens that the answering model wrote.';
+comment on column step_figures.lost_tokens is 'Tokens of calls whose answer was not used.';
+create table figures_cursor (
+  log_index    bigint not null,
+  refreshed_at timestamptz not null default clock_timestamp(),
+  only_row     boolean not null default true primary key check (only_row)
+);
+insert into figures_cursor (log_index) values (0);
+comment on table figures_cursor is 'How far figures have been made. Set to 0, they are made again from the log.';
+comment on column figures_cursor.log_index is 'The figures know every entry of the log up to this one.';
+comment on column figures_cursor.refreshed_at is 'When it was last set.';
+comment on column figures_cursor.only_row is 'There is one row.';
+
+create function refresh_figures(most integer) returns bigint
+language plpgsql
+set search_path = audit, pg_temp
+as $$
+declare
+  known bigint;
+  upto  bigint;
+  days  date[];
+  ids   uuid[];
+begin
+  -- One process at a time; another one has nothing to do.
+  select c.log_index into known from figures_cursor c for update skip locked;
+  select max(e.log_index) into upto
+  from (select log_index from log_entry where log_index > known order by log_index limit most) e;
+  if upto is null then
+    return 0;
+  end if;
+  -- A case with a new entry is made again as a whole: the order in which entries came does not matter.
+  select array_agg(c.opened_on), array_agg(c.case_id) into days, ids
+  from (
+    select distinct t.opened_on, t.case_id
+    from log_entry e join transition t on t.opened_on = e.opened_on and t.event_id = e.event_id
+    where e.log_index > known and e.log_index <= upto
+  ) c;
+  delete from case_figures f using unnest(days, ids) k (opened_on, case_id) where f.opened_on = k.opened_on and f.case_id = k.case_id;
+  delete from step_figures f using unnest(days, ids) k (opened_on, case_id) where f.opened_on = k.opened_on and f.case_id = k.case_id;
+  insert into case_figures
+  select
+    opened_on, case_id, tenant, playbook, case_deadline, closed, case when closed then last_outcome end, thumb,
+    case when last_end > first_at then audit.milliseconds(first_at, last_end) end
+  from (
+    select
+      t.opened_on, t.case_id, min(t.tenant) as tenant, split_part(min(t.playbook_version), '/', 1) as playbook,
+      min(t.case_deadline) as case_deadline,
+      count(*) filter (where t.terminal) > count(*) filter (where t.transition = 'TaskRetried') as closed,
+      (array_agg(t.outcome order by t.seq desc, t.event_ts desc, t.recorded_at desc) filter (where t.terminal))[1] as last_outcome,
+      (array_agg(t.event_ts order by t.seq desc, t.event_ts desc, t.recorded_at desc) filter (where t.terminal))[1] as last_end,
+      min(t.event_ts) filter (where t.parents = '{}') as first_at,
+      (array_agg(case when t.transition = 'CaseFeedback' then audit.json_of(t.body) #>> '{detail,payload,thumb}' end
+        order by t.seq desc, t.recorded_at desc) filter (where t.transition = 'CaseFeedback'))[1] as thumb
+    from unnest(days, ids) k (opened_on, case_id) join transition t on t.opened_on = k.opened_on and t.case_id = k.case_id
+    group by t.opened_on, t.case_id
+    -- As in goal_success: a chain without a playbook and without an outcome is no case.
+    having min(t.playbook_version) <> 'none/0' or bool_or(t.outcome is not null)
+  ) c;
+  insert into step_figures
+  select
+    t.opened_on, t.case_id, t.event_id, t.tenant, t.session_id, t.node_from,
+    case when command.event_id is not null then audit.milliseconds(command.event_ts, t.event_ts) end, t.model_id, c.call ->> 'vendor', c.call ->> 'role', c.call ->> 'reason',
+    case when c.call ->> 'role' = 'fallback' then p.left_vendor end,
+    coalesce(audit.whole_number(c.call -> 'input_tokens'), 0), coalesce(audit.whole_number(c.call -> 'output_tokens'), 0),
+    coalesce(audit.whole_number(c.call -> 'loser_tokens'), 0)
+  from unnest(days, ids) k (opened_on, case_id)
+  join transition t on t.opened_on = k.opened_on and t.case_id = k.case_id
+  left join transition command
+    on command.opened_on = t.opened_on and command.case_id = t.case_id and command.transcript_hash = t.parents[1]
+    and command.node_to = t.node_from and command.time_limit_ms is not null
+  left join lateral (
+    select audit.json_of(t.body) #> '{detail,model_call}' as call where t.model_id is not null offset 0
+  ) c on true
+  left join lateral (
+    select a.value ->> 'vendor' as left_vendor
+    from jsonb_array_elements(audit.elements_of(c.call #> '{decision,attempts}')) with ordinality as a (value, number)
+    where a.value ->> 'role' = 'primary'
+    order by a.number limit 1
+  ) p on true
+  where t.model_id is not null or command.event_id is not null
+  on conflict do nothing;
+  update figures_cursor c set log_index = upto, refreshed_at = clock_timestamp();
+  return upto - known;
+end
+$$;
+comment on function refresh_figures(integer) is 'Brings the figures up to so many more entries of the log; how many there were.';
+revoke execute on function refresh_figures(integer) from public;
 
 create function comment_pass_through_columns() returns void
 language plpgsql

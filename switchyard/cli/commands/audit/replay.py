@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from switchyard.cli.app import audit_log
 from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
-from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import console, count, print_json, print_text
 from switchyard.cli.app.keys import report_invalid_keys
 from switchyard.cli.app.lazy import load_app
@@ -63,6 +63,20 @@ async def replay(  # noqa: PLR0917 - options, each by its name
     seals: Annotated[
         bool, typer.Option("--seals", help="Also check seals and signatures: needs SWITCHYARD_STATE_KEYS.")
     ] = False,
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="Run chosen cases again, in memory, with what the next options name.")
+    ] = False,
+    model: Annotated[str | None, typer.Option(help="simulator, openai:NAME, bedrock:ID; or NAME.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible server that has the model.")] = None,
+    prompt: Annotated[list[str] | None, typer.Option(metavar="AGENT/NAME=FILE", help="Another prompt.")] = None,
+    agent: Annotated[list[str] | None, typer.Option(help="Only this agent's tasks; may be repeated.")] = None,
+    pack: Annotated[str | None, typer.Option(help="A rule pack's version, or its file.")] = None,
+    playbook: Annotated[str | None, typer.Option(metavar="VERSION", help="Another playbook version.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only cases that ended so.")] = None,
+    session: Annotated[str | None, typer.Option(help="One conversation.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most cases of a what-if.")] = 50,
+    reveal: Annotated[bool, typer.Option("--open", help="Show the texts, which may be personal.")] = False,
+    page: Annotated[Path | None, typer.Option(help="Also write an HTML page here.")] = None,
     as_json: JsonOption = False,
     run: RunOption = None,
     env: EnvOption = Env.LOCAL,
@@ -70,7 +84,19 @@ async def replay(  # noqa: PLR0917 - options, each by its name
     """Decide again what the router decided, from the log alone, and name the first decision that differs in each case.
 
     Nothing is published and nothing is changed. Exit code 1 if a decision differs.
+
+    With --what-if: what would have become of cases. Exit code 1 only if a chain is broken.
     """
+    from switchyard.cli.commands.audit import what_if as trial
+
+    options = trial.WhatIfOptions(
+        case, day.date() if day else None, outcome, session, limit, tuple(agent or ()), model, base_url,
+        tuple(prompt or ()), pack, playbook, reveal, page,
+    )  # fmt: skip
+    if what_if:
+        await trial.show_what_if(options, env=env, run=run, as_json=as_json)
+        return
+    trial.refuse_without_what_if(options)
     started = time.monotonic()
     found = await replay_scope(env, case, day.date() if day else None, corpus_file, save, check_seals=seals, run=run)
     if as_json:
@@ -163,22 +189,10 @@ async def replay_scope(
                     replay_and_count(rows, found, keys)
                     write(rows)
             if case_id is not None:
-                found.forgotten_inputs = await _list_forgotten_inputs(target, case_id)
+                found.forgotten_inputs = await audit_log.list_forgotten_inputs(target, case_id)
             if case_id is not None and not found.cases:
                 found.cases, found.retired = 1, 1  # only receipts are left: the partition of its month was dropped
     return found
-
-
-async def _list_forgotten_inputs(target: Target, case_id: str) -> list[str]:
-    view = load_app().forgotten_inputs
-    if view is None:
-        return []
-    sql = (
-        f"select kind, input_id, reason, forgotten_at from {view} where case_id = $1::text::uuid order by forgotten_at"  # noqa: S608 - named by the App
-    )
-    async with open_pool(target, "audit") as pool:
-        rows = await pool.fetch(sql, case_id)
-    return [f"{row['kind']} {row['input_id']} ({row['reason']}, {row['forgotten_at']:%Y-%m-%d})" for row in rows]
 
 
 def _load_keys(target: Target) -> ReplayKeys:

@@ -21,6 +21,7 @@ APP = App(
     demo_folders=("demo",),
     local_users="demo:data/users.yaml",
     model_scripts=("demo:data/simulator.yaml",),
+    prompts=tuple(f"services.specialists.{name}:PROMPT" for name in CARDS),
     demo_cases="demo:data/cases.yaml",
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",
 )

@@ -9,11 +9,14 @@ create_github_provider = true
 
 cidr  = "10.40.0.0/16"
 zones = 2
-# For trials without real data: no list of hosts but DNS's, one NAT, endpoints in one zone. It saves two thirds.
-firewall       = false
-endpoint_zones = 1
+# For trials without real data: no list of hosts but DNS's, one NAT, endpoints in one zone, tasks that AWS may take away.
+firewall           = false
+endpoint_zones     = 1
+spot               = true
+container_insights = false
 hosts = {
-  openai = ["api.openai.com"]
+  openai   = ["api.openai.com"]
+  identity = ["login.acme.example"]
 }
 
 postgres_version    = "18"
@@ -34,6 +37,20 @@ models = {
   bedrock_guardrail         = ""
   bedrock_guardrail_version = ""
   openai                    = "gpt-5.2"
+}
+
+# Where browsers find the console, from which networks of yours, and its client at your identity provider.
+console = {
+  url             = "https://console.dev.acme.example"
+  certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000000"
+  networks        = ["10.200.0.0/16"]
+  client_id       = "acme-console"
+  authorize_url   = "https://login.acme.example/authorize"
+}
+identity = {
+  issuer    = "https://login.acme.example"
+  jwks_url  = "https://login.acme.example/.well-known/jwks.json"
+  token_url = "https://login.acme.example/token"
 }
 
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
@@ -57,6 +74,13 @@ settings = {
       {"upstream.portal": {"tenants": ["*"]}}
     JSON
   }
+  console = {
+    SWITCHYARD_OPERATORS            = "{}"
+    SWITCHYARD_APPROVERS            = "{}"
+    SWITCHYARD_SUBMITTER_IDENTITIES = "{}"
+    # The claim of the identity provider that holds viewer, operator, approver or auditor.
+    SWITCHYARD_CONSOLE_ROLE_CLAIM = "roles"
+  }
 }
 
 default_size = { cpu = 256, memory = 512, fewest = 1, most = 1, backlog_per_task = 40 }
@@ -71,13 +95,14 @@ images = {
   "audit"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "case-manager" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "cli"          = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "console"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "collector"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 }
 
 oldest_message_s = { default = 30, audit = 300 }
 
-objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000 }
+objectives = { failover_percent = 10, failed_percent = 2, model_p95_ms = 20000, case_p95_s = { requests = 60 } }
 
 architecture = "ARM64"
 keep_images  = 60

@@ -76,7 +76,7 @@ class Site:
         self._port = free_port()
         self.base = f"http://127.0.0.1:{self._port}"
         views = console.views
-        self._app = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), self.base).build()
+        self._app = ConsoleApp(views.pages, views.handlers(), views.open_handlers(), self.base, views.guard).build()
         self._server: WebServer | None = None
 
     def start(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -173,3 +174,44 @@ async def test_page_of_a_console_without_its_database_comes_back_by_itself(
     finally:
         await infrastructure.start("postgres")
     await window.page.get_by_role("heading", name="Cases", exact=True).wait_for()
+
+
+async def test_prompt_and_answer_of_a_step_are_read_side_by_side(console: Console, visit: NewVisit) -> None:
+    """From the case in two clicks, and one reason for both sides."""
+    window = await visit("auditor")
+    await window.go(f"/cases/{console.log.sealed.case_id}")
+    await window.page.locator("details.step summary").last.click()
+    await window.page.get_by_role("link", name="Prompt and answer").click()
+    await window.page.get_by_label("Reason, which is recorded").fill("complaint 4713")
+    await window.page.get_by_role("button", name="Open what it was given and what it answered").click()
+    await window.page.get_by_text("the secret of Ana Morales", exact=True).wait_for()
+    headings = window.page.get_by_role("heading", level=2)
+    boxes = [await headings.filter(has_text=re.compile(f"^{name}")).bounding_box() for name in ("Prompt", "Answer")]
+    assert boxes[0]
+    assert boxes[1]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    await window.shoot("step")
+
+
+async def test_refused_message_is_read_from_the_list_of_failures(console: Console, visit: NewVisit) -> None:
+    window = await visit("auditor")
+    await window.go("/failures")
+    await window.page.get_by_role("link", name=f"message {console.log.refused}", exact=True).click()
+    await window.page.get_by_label("Reason, which is recorded").fill("incident 14")
+    await window.page.get_by_role("button", name="Read the message").click()
+    await window.page.get_by_text("the secret of Ana Morales").wait_for()
+
+
+async def test_check_of_the_whole_log_goes_on_after_its_page_is_left(
+    console: Console, visit: NewVisit, work: Any
+) -> None:
+    await work.execute("delete from console.wide_check")
+    window = await visit("auditor")
+    await window.go("/proof")
+    await window.page.get_by_role("link", name="The whole log: rows").click()
+    await window.page.get_by_role("button", name="Verify every row").click()
+    await window.go("/cases")
+    await window.go("/proof/checks")
+    await window.page.locator("table .badge.ok, table .badge.broken").first.wait_for()
+    await window.page.get_by_role("button", name="Verify every row").wait_for()
+    await window.shoot("checks")

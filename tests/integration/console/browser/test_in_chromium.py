@@ -64,6 +64,8 @@ def pages_of(console: Console) -> list[str]:
         *(f"/cases/{case.case_id}" for case in (log.answered[0], log.hostile, log.waiting)),
         f"/approvals/{log.approval['approval_id']}",
         f"/cases/{log.sealed.case_id}/events/{log.sealed.events[0]['event_id']}",
+        f"/cases/{log.sealed.case_id}/steps/{log.sealed.events[-1]['event_id']}",
+        *("/proof/checks", f"/failures/refused/audit/{log.refused}"),
     ]
 
 
@@ -74,8 +76,9 @@ async def test_page_fits_and_is_accessible(
 ) -> None:
     await unresolved_send(work, str(uuid.uuid4()))
     window = await visit(width=width, dark=dark)
-    for path in pages_of(console):
+    for number, path in enumerate(pages_of(console)):
         await window.go(path)
+        await window.shoot(f"page-{number:02}-{width}-{'dark' if dark else 'light'}")
         found = await Axe().run(window.page)
         severe = [
             (each["id"], [node["html"][:200] for node in each["nodes"][:3]])

@@ -61,11 +61,11 @@ run "frozen" {
     error_message = "Audit must go on recording."
   }
   assert {
-    condition     = alltrue([for service in module.web : service.bounds == "0..0 suspended"]) && module.identity.bounds == "0..0 suspended"
+    condition     = alltrue([for service in concat(values(module.web), values(module.identity)) : service.bounds == "0..0 suspended"])
     error_message = "A frozen server must have room for no task."
   }
   assert {
-    condition     = !module.email.sending_enabled
+    condition     = alltrue([for email in module.email : !email.sending_enabled])
     error_message = "SES must not send while the email sender is frozen."
   }
 }

@@ -8,7 +8,7 @@ from contracts.cards import UNIT_CONVERTER_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from services.models import build_agent_model
-from services.specialists.unit_converter.agent import build_agent
+from services.specialists.unit_converter.agent import PROMPT, build_agent
 from services.specialists.unit_converter.handlers import answer_question
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.settings import WorkSettings
@@ -23,9 +23,10 @@ async def run() -> None:
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("unit_converter", ModelSettings(), policy_version="unit_converter/1")
-        await process.warm_start_model(model)
+        await process.connect_model(model)
+        process.configure(prompts={"read": PROMPT})
         handler = partial(answer_question, artefacts=artefacts, model=model, agent=build_agent(model))
         return {AnswerQuestion: handler}
 
     card = UNIT_CONVERTER_CARD
-    await serve_agent(CATALOGUE, card.name, WorkSettings(), build, decrypts=card.decrypts)
+    await serve_agent(CATALOGUE, card, WorkSettings(), build)

@@ -1,40 +1,20 @@
-"""The orchestrator's environment."""
+"""The case manager's environment."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
-from pydantic_settings import NoDecode
+from pydantic import Field
 
-from switchyard.case_manager.intake import MAX_SOURCE, UpstreamPolicy
+from switchyard.case_manager.intake import UpstreamPolicy
 from switchyard.case_manager.sessions import MAX_QUEUED
-from switchyard.protocol.fields import Identifier
+from switchyard.processes.upstream_keys import UpstreamKeys
 from switchyard.runtime.core.settings import (
     ApproverSettings,
     HexKey,
-    KeyRing,
-    ObjectsBucket,
     OperatorSettings,
-    ProcessSettings,
-    PublicKey,
     WorkSettings,
-    read_key_ring,
 )
-
-UpstreamName = Annotated[str, Field(pattern=r"^upstream\.[\x21-\x7e]+$", max_length=MAX_SOURCE)]
-"""A misspelt name would match no upstream, and the intended one would be believed unsigned."""
-
-UpstreamKeys = Annotated[dict[UpstreamName, dict[Identifier, PublicKey]], NoDecode, BeforeValidator(read_key_ring)]
-
-
-class RouterSettings(OperatorSettings, ProcessSettings):
-    """The router: no database, no model, one key that seals, and the keys of those who may ask for a retry."""
-
-    state_keys: KeyRing = Field(
-        description='Keys that seal the state, as JSON {"id": "hex of 32 bytes or more"}; the first one signs.'
-    )
-    objects_bucket: ObjectsBucket = "switchyard-objects"
 
 
 class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):

@@ -1,6 +1,4 @@
--- After a restore of the work database: run on the audit database, and its output on the work database (runbook.md, Restore).
--- psql -At -v restored_to='2026-11-21 09:00Z' -f restore.sql; it reaches back five extra minutes and is safe to repeat.
-set search_path to audit;
+-- What the log knows and a restored work database lacks, as statements for it. $1 is the moment of the restored data.
 
 -- audit: prints, for the work database, the outcomes that the inboxes have forgotten
 select format(
@@ -11,7 +9,7 @@ select format(
   c.node_to, a.body::json -> 'detail', c.event_id, c.transcript_hash, c.case_id, c.transition, a.event_id) as statement
 from transition a
 join transition c on c.opened_on = a.opened_on and c.case_id = a.case_id and c.transcript_hash = a.parents[1]
-where a.recorded_at > :'restored_to'::timestamptz - interval '5 minutes'
+where a.recorded_at > $1::timestamptz - interval '5 minutes'
   and a.node_from = c.node_to and c.node_from = 'router' and c.node_to <> 'case_manager' and a.body is json object
 order by a.recorded_at;
 
@@ -42,7 +40,7 @@ from (
     when a.transition = 'EmailSent' or (s.payload ->> 'sent')::boolean then 'sent'
     when a.transition = 'EmailUndeliverable' or not (s.payload ->> 'sent')::boolean then 'refused'
     else 'unknown' end as state) o
-  where c.transition = 'SendEmail' and c.recorded_at > :'restored_to'::timestamptz - interval '5 minutes'
+  where c.transition = 'SendEmail' and c.recorded_at > $1::timestamptz - interval '5 minutes'
     and a.transition is distinct from 'SendingHalted' and a.transition is distinct from 'SendingTooLate'
     and a.transition is distinct from 'SendingStopped'
   order by c.case_id, d.payload ->> 'content_sha256', array_position(array['sent', 'refused', 'unknown'], o.state), c.seq desc
@@ -54,11 +52,11 @@ select format(
   'insert into case_manager.case_ending (case_id, attempt, outcome, event_id) values (%L, %L, %L, %L) on conflict do nothing;',
   t.body::json -> 'detail', t.case_id, coalesce(t.body::json #>> '{detail,attempt}', ''), t.outcome, t.event_id) as statement
 from transition t
-where t.transition = 'CaseClosed' and t.recorded_at > :'restored_to'::timestamptz - interval '5 minutes' and t.body is json object;
+where t.transition = 'CaseClosed' and t.recorded_at > $1::timestamptz - interval '5 minutes' and t.body is json object;
 
 -- audit: prints the suppressed addresses
 select format(
   'insert into case_manager.control (kind, key, by, why) values (''suppressed_address'', %L, %L, %L) on conflict do nothing;',
   d.payload ->> 'address_key', d.payload ->> 'reported_by', d.payload ->> 'reason') as statement
 from transition t join transition_detail d using (opened_on, case_id, event_id)
-where t.transition = 'ContactSuppressed' and t.recorded_at > :'restored_to'::timestamptz - interval '5 minutes';
+where t.transition = 'ContactSuppressed' and t.recorded_at > $1::timestamptz - interval '5 minutes';

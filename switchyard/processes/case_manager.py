@@ -1,13 +1,13 @@
-"""Composition roots of the router and the case manager."""
+"""Composition root of the case manager."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.arrivals import INTAKE_POLL_S, INTAKE_WORKERS, ArrivalQueue, ArrivalTable, BacklogLimits
+from switchyard.case_manager.budgets import BUDGET_INTERVAL_S, BudgetReports
 from switchyard.case_manager.consents import ConsentWaits
 from switchyard.case_manager.dispatch import CaseManager
 from switchyard.case_manager.feedback import FeedbackIntake
@@ -26,13 +26,10 @@ from switchyard.case_manager.sessions import TurnRules
 from switchyard.case_manager.store import CaseStore
 from switchyard.case_manager.suppression import SuppressionList
 from switchyard.case_manager.timers import TIMER_INTERVAL_S, Timers
-from switchyard.processes.handlers import route_event
-from switchyard.processes.settings import CaseManagerSettings, RouterSettings
-from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
+from switchyard.processes.case_manager_settings import CaseManagerSettings
+from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.submissions import Submissions, TurnPolicy
 from switchyard.protocol.topology import SUBMISSIONS, SUPPRESSIONS
-from switchyard.router.playbook import RoutingTable
-from switchyard.router.state_seal import StateSeal
 from switchyard.runtime.crypto.vault import Vault
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
 from switchyard.runtime.database.connections import Database
@@ -42,25 +39,6 @@ from switchyard.runtime.storage.artefacts import Artefacts
 RECEIVED_AT_ONCE, SUBMISSION_POLLERS = 200, 3
 """Submissions in hand at once, and polls for them, per lane. Each is only stored for its turn, so a flood leaves its
 queue as fast as SQS hands it out."""
-
-
-async def run_router(table: RoutingTable) -> None:
-    """Serve the router."""
-    settings = RouterSettings()
-    async with ServiceProcess(table.catalogue, ROUTER, settings) as process:
-        quarantine = await process.quarantine(await process.objects(settings.objects_bucket))
-        publisher, clock, seal = process.publisher, process.clock, StateSeal(settings.state_keys)
-        routed = partial(
-            route_event,
-            seal=seal,
-            table=table,
-            operators=settings.operator_keys(),
-            publisher=publisher,
-            quarantine=quarantine,
-            clock=clock,
-        )
-        process.subscribe(partial(routed, rollout=process.rollout), dead_letters=routed)
-        await process.run()
 
 
 async def run_case_manager(
@@ -164,6 +142,8 @@ async def run_case_manager(
             store, catalogue, process.clock, outbox, timedelta(days=settings.rejection_keep_days)
         )
         process.run_periodically("rejections", reports.tick, breaker, every_s=REPORT_INTERVAL_S)
+        budgets = BudgetReports(database, catalogue, process.clock, outbox)
+        process.run_periodically("budgets", budgets.tick, breaker, every_s=BUDGET_INTERVAL_S)
         operators = settings.operator_keys()
         commands = OperatorCommands(database, catalogue, operators, process.clock)
         timers = Timers(closing, pending, approvals, consents, gathers, commands, outbox)

@@ -1,0 +1,2 @@
+-- name: refresh
+select audit.refresh_figures($1)

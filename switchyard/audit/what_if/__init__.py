@@ -1,0 +1,1 @@
+"""What a past case would have come to with another model, prompt, rule pack or playbook. Nothing has an effect."""

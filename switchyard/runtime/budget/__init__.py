@@ -1,0 +1,1 @@
+"""What models may cost: prices, and the ledger that reserves before a call and settles after it."""
