@@ -38,7 +38,8 @@ class TitanEmbedder:
         body = {"inputText": text[:MAX_TEXT_CHARS], "dimensions": DIMENSIONS, "normalize": True}
         try:
             answer = await self._client.invoke_model(modelId=self._model_id, body=json.dumps(body))
-            found = json.loads(await answer["body"].read())["embedding"]
+            async with answer["body"] as stream:
+                found = json.loads(await stream.read())["embedding"]
             vector = [float(each) for each in found]
         except Exception as error:  # noqa: BLE001 - the boundary: an answer cut short raises what its parser makes of it
             log.warning("memory.not_embedded", defect=type(error).__name__)

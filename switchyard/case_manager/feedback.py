@@ -37,7 +37,8 @@ _SQL = load_queries(__file__)
 FEEDBACK_ARTEFACT = "feedback"
 """The artefact that holds the words of a user. No card decrypts it: it is for reviewers."""
 
-MOST_PER_ENDING = 20
+MOST_PER_PERSON, MOST_PER_ENDING = 10, 100
+"""So that who changes their mind again and again leaves room for the others."""
 LEEWAY_S = 30
 
 
@@ -72,7 +73,8 @@ class FeedbackIntake:
             latest = next((each for each in reversed(before) if each["given_by"] == by), None)
             if latest is not None and hmac.compare_digest(latest["mac"], mac):
                 return [json.loads(latest["event"])]
-            if len(before) >= MOST_PER_ENDING:
+            mine = sum(each["given_by"] == by for each in before)
+            if mine >= MOST_PER_PERSON or len(before) >= MOST_PER_ENDING:
                 log.info("feedback.over_limit", case_id=given.case_id)
                 return []
             event = await self._event(before[-1]["event"] if before else row["ending"], row["subject"], given, by, own)

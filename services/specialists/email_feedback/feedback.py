@@ -28,7 +28,7 @@ from switchyard.protocol.fields import Email, Json
 FeedbackReason = Literal["bounced", "complained"]
 SES_DETAIL_TYPES = ("Email Bounced", "Email Complaint Received")
 _ADDRESS: TypeAdapter[str] = TypeAdapter(Email)
-_LIKE_AN_ADDRESS = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_LIKE_AN_ADDRESS = re.compile(r"(?<![\w.%+'-])[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _MAX_ADDRESS_TEXT = 1_000
 _SOFT = frozenset({"transient", "undetermined"})
 

@@ -114,7 +114,7 @@ comment on column rejected_submission.person is 'Fingerprint of who submitted it
 create table feedback (
   event_id  uuid primary key,
   case_id   uuid not null,
-  number    integer not null check (number between 1 and 20),
+  number    integer not null check (number between 1 and 100),
   ending_id uuid not null,
   given_by  text not null,
   mac       bytea not null,

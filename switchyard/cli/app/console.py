@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PIPE_WIDTH = 1_000
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a terminal's cursor, turns its text round or has no encoding."""
 WIDE = 110
 """From this width on a table has all its columns and whole ids; below, it fits 80 columns."""
 
@@ -46,7 +49,7 @@ class Terminal:
 
     def print(self, text: Any, **options: Any) -> None:
         """Print what rich can show."""
-        self.console.print(text, **options)
+        self.console.print(escape_controls(text) if isinstance(text, str) else text, **options)
 
 
 console = Terminal()
@@ -116,14 +119,20 @@ def _widths(fields: Sequence[Field], texts: Sequence[Sequence[str]]) -> list[int
 
 def print_json(value: Any) -> None:
     """Print a value as JSON: times in ISO 8601."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=_json_value) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_json_value)
+    sys.stdout.write(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def print_text(text: str, style: str | None = None) -> None:
     """Print a line that may hold anything: brackets in it are no markup."""
     from rich.text import Text
 
-    console.print(Text(text, style=style or ""))
+    console.print(Text(escape_controls(text), style=style or ""))
+
+
+def escape_controls(text: str) -> str:
+    """A text of others, as a question or an answer, with what would act on the terminal written out."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
 def count(number: int, noun: str) -> str:
@@ -134,7 +143,7 @@ def count(number: int, noun: str) -> str:
 def _cell(field: Field, value: Any, *, narrow: bool) -> Text:
     from rich.text import Text
 
-    text = _text(value)
+    text = escape_controls(_text(value))
     return Text(text[: field.short] if narrow else text, style=field.style(text) if field.style else "")
 
 

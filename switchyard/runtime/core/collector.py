@@ -14,7 +14,10 @@ def pause_collector() -> None:
 
 
 def resume_collector() -> None:
-    """Collect again, without what the start has left: it is never looked at again."""
+    """Collect again, without what the start has left: it is never looked at again. Nothing changes in a process that
+    was not paused, as one with several services inside."""
+    if gc.isenabled():
+        return
     gc.collect()
     gc.freeze()
     gc.set_threshold(GENERATION_0, 10, 10)

@@ -11,7 +11,7 @@ import pytest
 from services.ingress.principal import PrincipalSigner
 from services.ingress.requests import Feedback
 from switchyard.api.user_tokens import AuthenticatedUser
-from switchyard.case_manager.feedback import MOST_PER_ENDING, FeedbackIntake
+from switchyard.case_manager.feedback import MOST_PER_PERSON, FeedbackIntake
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Artefact, Json, StorageRef
@@ -141,10 +141,14 @@ async def test_feedback_that_the_ingress_did_not_sign_so_is_forged(feedback: Fee
         await feedback.receive("upstream.other", detail)
 
 
-async def test_feedback_on_one_case_is_bounded(feedback: FeedbackIntake, ended: list[Json], owner: Owner) -> None:
-    for number in range(MOST_PER_ENDING + 5):
-        await feedback.receive(CONSENT_SOURCE, given(ended[0]["case_id"], reason=f"word {number}"))
-    assert await owner.fetchval("select count(*) from case_manager.feedback") == MOST_PER_ENDING
+async def test_feedback_of_one_person_is_bounded_and_leaves_room_for_a_reviewer(
+    feedback: FeedbackIntake, ended: list[Json], owner: Owner
+) -> None:
+    case_id = ended[0]["case_id"]
+    for number in range(MOST_PER_PERSON + 5):
+        await feedback.receive(CONSENT_SOURCE, given(case_id, reason=f"word {number}"))
+    assert await owner.fetchval("select count(*) from case_manager.feedback") == MOST_PER_PERSON
+    assert len(await feedback.receive(CONSENT_SOURCE, given(case_id, user="rita", reviewer=True))) == 1
 
 
 async def test_user_hears_why_a_submission_was_rejected_later(door: CaseIntake, owner: Owner) -> None:

@@ -212,3 +212,9 @@ def test_feedback_rule_matches_exactly_the_types_that_are_read() -> None:
     }
     assert [type_ for type_, event in reports.items() if matches(rule.pattern, event)] == list(SES_DETAIL_TYPES)
     assert not matches(rule.pattern, reports["Email Bounced"] | {"source": "upstream.email_feedback"})
+
+
+@pytest.mark.parametrize("address", ["jörg@b.example", "józef.k@b.example", "a\u200d\u00e9b@b.example", "дa@b.example"])
+def test_address_in_other_letters_stops_nobody_elses(address: str) -> None:
+    found = read_feedback(bounce("Permanent", address), TENANTS)
+    assert {each.address for each in found.suppressions} <= set(MAIL["destination"])

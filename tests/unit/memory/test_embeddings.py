@@ -116,7 +116,6 @@ async def test_embeddings_of_the_simulator_need_no_credentials_of_ones_own(
         (json.dumps({"embedding": [float("inf")] + [0.0] * (DIMENSIONS - 1)}).encode(), 0),
         (json.dumps({"embedding": [10**400] * DIMENSIONS}).encode(), 0),
         (json.dumps({"embedding": [1.0] * (DIMENSIONS - 1)}).encode(), 0), (b'{"embedding": [1.0', 500),
-        (Wire.body, 500),
     ],
 )  # fmt: skip
 async def test_answer_that_is_no_vector_leaves_memory_to_words(

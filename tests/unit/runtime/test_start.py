@@ -35,6 +35,12 @@ def test_collector_after_a_start_collects_again_and_skips_what_the_start_left() 
     assert gc.get_freeze_count() > 1_000
 
 
+def test_collector_that_was_not_paused_is_left_as_it_is() -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    resume_collector()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
+
+
 @pytest.mark.usefixtures("collector")
 def test_collector_after_a_failed_start_is_enabled() -> None:
     async def fail() -> None:

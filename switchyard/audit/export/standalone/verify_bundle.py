@@ -637,6 +637,11 @@ def event_of(entry: JsonObject) -> JsonObject:
     return event
 
 
+def _write(line: str) -> None:
+    """Print one line. What a bundle says can neither begin another one nor move the terminal's cursor."""
+    sys.stdout.write("".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in line) + "\n")
+
+
 def main(arguments: list[str]) -> int:
     """Read the bundle, verify it and print the result."""
     parser = argparse.ArgumentParser(description="Verify an exported case.", epilog="See the top of this file.")
@@ -650,30 +655,31 @@ def main(arguments: list[str]) -> int:
         for key in options.key or bundle.get("public_keys", []):
             keys.add(Path(key).read_text(encoding="utf-8") if options.key and Path(key).is_file() else key)
         signers = parse_json(options.signers.read_text(encoding="utf-8")) if options.signers else None
-    except (OSError, ValueError, TypeError) as error:
-        sys.stdout.write(f"cannot read the bundle or a key: {error}\n")
+    except Exception as error:  # noqa: BLE001 - the boundary: a file of somebody else
+        _write(f"cannot read the bundle or a key: {error}")
         return 2
     try:
         findings = list(verify_bundle(bundle, keys, signers))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 - the boundary: what is nested, missing or out of range is no proof
         findings = [f"the bundle is malformed: {type(error).__name__}: {error}"]
     for finding in findings:
-        sys.stdout.write(f"BROKEN  {finding}\n")
+        _write(f"BROKEN  {finding}")
     if findings:
         return 1
     last = bundle["checkpoints"][-1]["body"]
     what = f"case {bundle['case_id']}: {len(bundle['events'])} events, as they were on {last['made_at']}"
-    sys.stdout.write(f"{what}\nsigned by the key {last['key']}\n")
+    _write(what)
+    _write(f"signed by the key {last['key']}")
     signed = filter(must_be_signed, map(event_of, bundle["events"]))
     unchecked = [event["type"] for event in signed] if not signers else []
     if unchecked:
         named = ", ".join(sorted(set(unchecked)))
-        sys.stdout.write(f"NOT PROVEN  the signatures of {named}; name the people's keys with --signers\n")
+        _write(f"NOT PROVEN  the signatures of {named}; name the people's keys with --signers")
     if not options.key:
-        sys.stdout.write("NOT PROVEN  the bundle is consistent; name the key that you trust with --key\n")
+        _write("NOT PROVEN  the bundle is consistent; name the key that you trust with --key")
     if unchecked or not options.key:
         return 3
-    sys.stdout.write("PROVEN  nothing altered, nothing inserted, every cause and sibling there, and the ending\n")
+    _write("PROVEN  nothing altered, nothing inserted, every cause and sibling there, and the ending")
     return 0
 
 
