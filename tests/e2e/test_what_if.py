@@ -63,7 +63,7 @@ async def _email(deployment: Deployment) -> str:
 def _tells(table: Any) -> bool:
     """Whether a table grows only by what is asked or published: audit derives others from its rows at its own pace, and
     agents keep what they learn of their models."""
-    schema, _, name = table["name"].partition(".")
+    schema, _, name = str(table["name"]).partition(".")
     return name.startswith("transition") if schema == "audit" else name != "latency_snapshot"
 
 
