@@ -305,7 +305,7 @@ terraform-check: $(TERRAFORM_CHECKS)/.ready ## Terraform without an account: for
 test-task-containers: $(TERRAFORM_CHECKS)/.ready images ## Each image started with the settings that ECS would give it (Docker, terraform; five minutes)
 	@mkdir -p dist
 	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse --task-definitions dist/task-definitions.json
-	SWITCHYARD_TASK_DEFINITIONS=dist/task-definitions.json $(BIN)/pytest $(NO_SKIPS) tests/task_containers $(SLOW) -q
+	SWITCHYARD_TEST_TASK_DEFINITIONS=dist/task-definitions.json $(BIN)/pytest $(NO_SKIPS) tests/task_containers $(SLOW) -q
 
 .PHONY: terraform-validate
 terraform-validate: ## terraform validate with the real provider (needs access to the terraform registry)

@@ -318,7 +318,7 @@ APP = App(
     programs={ROUTER: "services.orchestrator", CASE_MANAGER: "services.orchestrator", AUDIT: "services.audit"},
     code=("contracts",),
     engine_in_repository=True,
-    folders=("services",),
+    folders=("services", "evals/*.py"),
     demo_folders=("demo",),
     simulators=(
         SimulatorDescriptor(

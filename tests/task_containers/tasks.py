@@ -13,7 +13,7 @@ from switchyard.infra.generate import GENERATED_FOLDER
 from switchyard.infra.operations import JOBS
 from tests.unit.terraform.rendering import FACTS
 
-VARIABLE = "SWITCHYARD_TASK_DEFINITIONS"
+VARIABLE = "SWITCHYARD_TEST_TASK_DEFINITIONS"
 """Names the file that `rehearse --task-definitions` wrote."""
 
 _SERVICE = re.compile(r'module\.(?:agent|web|identity)\["(\w+)"\]\.')

@@ -131,7 +131,7 @@ def print_text(text: str, style: str | None = None) -> None:
 
 
 def escape_controls(text: str) -> str:
-    """A text of others, as a question or an answer, with what would act on the terminal written out."""
+    """A text that others wrote, with what would act on the terminal written out."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 

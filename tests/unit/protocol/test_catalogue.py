@@ -20,7 +20,7 @@ COMMAND_VERBS = (
     "Wait",
 )
 FACT = re.compile(
-    r"(ed|Chosen|Feedback|Fits|Forgotten|Given|Halted|Kept|Over|Ready|Sent|TooLate|Undeliverable|Unknown)$"
+    r"(ed|Chosen|Feedback|Fits|Forgotten|Given|Halted|Kept|Over|Ready|Sent|Set|TooLate|Undeliverable|Unknown)$"
 )
 """What happened, or what is so: past participles, and those that English forms otherwise."""
 
