@@ -82,20 +82,28 @@ class MoneyLedger:
             log.warning("budget.not_closed", code=error.code)
 
 
-@dataclass(frozen=True)
+@dataclass
 class TaskMeter:
-    """Reserves each model call of a task."""
+    """Reserves each model call of a task, and holds the task to its share of the case's tokens."""
 
     ledger: MoneyLedger
     task: Task[Contract]
     total_ms: int
     """The time that the task's calls have."""
+    used: int
+    """Tokens of the task so far, earlier attempts included."""
 
     async def open_call(self, call: PlannedCall) -> CloseCall:
-        """Reserve; raises what `MoneyLedger.reserve` raises."""
+        """Reserve; raises what `MoneyLedger.reserve` raises, and `PermanentTaskError` once the tokens are used."""
+        share = self.task.envelope.budget.tokens
+        if share and self.used >= share:
+            message = f"the step may use {share} tokens, and has used {self.used}"
+            remedy = "ask for less at once, or give the playbook more tokens"
+            raise PermanentTaskError("tokens_used", message, "budget.tokens", remedy)
         call_id = await self.ledger.reserve(self.task, call, lease_s=self.total_ms / 1_000 + REPORT_MARGIN_S)
 
         async def close(decision: FailoverDecision) -> None:
+            self.used += decision.input_tokens + decision.output_tokens + decision.loser_tokens
             await self.ledger.close(call_id, decision)
 
         return close

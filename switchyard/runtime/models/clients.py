@@ -210,7 +210,8 @@ async def model_budget(
 
     time = task_model_budget(task, margin_ms=margin_ms)
     ledger = model.ledger if isinstance(model, MeteredModel) else None
-    meter = None if ledger is None else TaskMeter(ledger, task, time.total_ms)
+    used = sum(each.input_tokens + each.output_tokens for each in time.earlier)
+    meter = None if ledger is None else TaskMeter(ledger, task, time.total_ms, used)
     # The command goes to the agent that asks.
     agent, session = task.envelope.node_to, task.envelope.session_id
     with agent_span(agent, session), model.budget(time, labels=data_labels(task), meter=meter) as record:

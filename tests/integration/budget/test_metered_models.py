@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.usage import RequestUsage
 
-from switchyard.protocol.fields import Contract
+from switchyard.protocol.fields import Contract, TaskBudget
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.budget.ledger import MoneyLedger
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskPostponed
@@ -50,9 +51,10 @@ async def claimed(owner: Owner, tenant: Tenant) -> Task[Contract]:
     return Task(received, attempt=1, deadline=None)
 
 
-async def ask(model: MeteredModel, task: Task[Contract]) -> None:
+async def ask(model: MeteredModel, task: Task[Contract], *, calls: int = 1) -> None:
     async with model_budget(model, task, margin_ms=0):
-        await model.request(PROMPT, {"max_tokens": 10}, NO_TOOLS)
+        for _ in range(calls):
+            await model.request(PROMPT, {"max_tokens": 10}, NO_TOOLS)
 
 
 async def test_answer_costs_its_reported_tokens(tenant: Tenant, owner: Owner, pool_for: PoolFor) -> None:
@@ -112,3 +114,15 @@ async def test_task_waits_for_the_quota_without_an_attempt(tenant: Tenant, owner
     with pytest.raises(TaskPostponed) as postponed:
         await ask(model, await claimed(owner, tenant))
     assert 0 < postponed.value.after_s <= 60
+
+
+async def test_task_ends_once_its_share_of_tokens_is_used(tenant: Tenant, owner: Owner, pool_for: PoolFor) -> None:
+    scripted = ScriptedModel("a", answers(first_after=0, usage=USED))
+    model, task = await metered(pool_for, scripted), await claimed(owner, tenant)
+    share = TaskBudget(attempts=1, tokens=6)
+    envelope = task.envelope.model_copy(update={"budget": share})
+    limited = replace(task, received=replace(task.received, envelope=envelope))
+    with pytest.raises(PermanentTaskError) as stopped:
+        await ask(model, limited, calls=3)
+    assert (stopped.value.code, stopped.value.field, scripted.calls) == ("tokens_used", "budget.tokens", 2)
+    assert await tenant.days() == (10_000_000, 0)
