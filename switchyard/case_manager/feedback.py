@@ -73,6 +73,9 @@ class FeedbackIntake:
             latest = next((each for each in reversed(before) if each["given_by"] == by), None)
             if latest is not None and hmac.compare_digest(latest["mac"], mac):
                 return [json.loads(latest["event"])]
+            if latest is not None and latest["stated_at"] > claims.iat:
+                log.info("feedback.older", case_id=given.case_id)
+                return []
             mine = sum(each["given_by"] == by for each in before)
             if mine >= MOST_PER_PERSON or len(before) >= MOST_PER_ENDING:
                 log.info("feedback.over_limit", case_id=given.case_id)
@@ -80,7 +83,7 @@ class FeedbackIntake:
             event = await self._event(before[-1]["event"] if before else row["ending"], row["subject"], given, by, own)
             await database.execute(
                 "keep",
-                *(event["event_id"], given.case_id, len(before) + 1, row["ending_id"], by, mac),
+                *(event["event_id"], given.case_id, len(before) + 1, row["ending_id"], by, mac, claims.iat),
                 event_text(event),
             )
         return [event]

@@ -12,11 +12,12 @@ where s.case_id = $1 and s.facts::json #>> '{pinned,principal,sub}' = 'service:'
 select true from case_ending where event_id = $1 for update
 
 -- name: given
-select f.number, f.given_by, f.mac, o.event from feedback f join outbox o using (event_id)
+select f.number, f.given_by, f.mac, f.stated_at, o.event from feedback f join outbox o using (event_id)
 where f.ending_id = $1 order by f.number
 
 -- name: keep
 with kept as (
-  insert into feedback (event_id, case_id, number, ending_id, given_by, mac) values ($1, $2, $3, $4, $5, $6)
+  insert into feedback (event_id, case_id, number, ending_id, given_by, mac, stated_at)
+  values ($1, $2, $3, $4, $5, $6, $7)
 )
-insert into outbox (event) values ($7) on conflict (event_id) do nothing
+insert into outbox (event) values ($8) on conflict (event_id) do nothing

@@ -118,6 +118,7 @@ create table feedback (
   ending_id uuid not null,
   given_by  text not null,
   mac       bytea not null,
+  stated_at bigint not null,
   given_at  timestamptz not null default clock_timestamp(),
   unique (ending_id, number)
 );
@@ -125,6 +126,7 @@ comment on table feedback is 'What users said about ended cases: a chain per end
 comment on column feedback.event_id is 'CaseFeedback, in the outbox.';
 comment on column feedback.ending_id is 'The CaseClosed that it is about.';
 comment on column feedback.mac is 'HMAC of person, thumb and reason.';
+comment on column feedback.stated_at is 'When the ingress signed it, in seconds since 1970: an older word never follows a newer one.';
 
 create table forgetting (
   request_id  uuid not null,

@@ -65,10 +65,14 @@ async def ended(case_manager: CaseManager, door: CaseIntake) -> list[Json]:
     return [opened, *await case_manager.closing.close_case(close_case(opened))]
 
 
-def given(case_id: str, *, user: str = USER, tenant: str = "acme", reviewer: bool = False, **words: Any) -> Json:
+def given(
+    case_id: str, *, user: str = USER, tenant: str = "acme", reviewer: bool = False, after_s: int = 0, **words: Any
+) -> Json:
     """Feedback as the ingress puts it on the bus."""
     signer = PrincipalSigner(
-        source=CONSENT_SOURCE, fetch=lambda: json.dumps({"k1": CONSENT_SEED.hex()}), now=NOW.timestamp
+        source=CONSENT_SOURCE,
+        fetch=lambda: json.dumps({"k1": CONSENT_SEED.hex()}),
+        now=lambda: NOW.timestamp() + after_s,
     )
     feedback_of = Feedback.model_validate({"case_id": case_id, "thumb": "down"} | words)
     caller = AuthenticatedUser(user, tenant, (), "token", {})
@@ -97,6 +101,19 @@ async def test_feedback_is_kept_as_a_child_of_the_ending_with_its_reason_sealed(
     assert await feedback.receive(CONSENT_SOURCE, detail) == [event]
     [second] = await feedback.receive(CONSENT_SOURCE, given(opened["case_id"], thumb="up"))
     assert second["parents"] == [event["digest"]]
+
+
+@pytest.mark.parametrize("between", [{}, {"reason": "mine"}])
+async def test_older_feedback_delivered_late_or_again_changes_nothing(
+    feedback: FeedbackIntake, ended: list[Json], between: Json
+) -> None:
+    case_id = ended[0]["case_id"]
+    first = given(case_id, thumb="down")
+    assert len(await feedback.receive(CONSENT_SOURCE, first)) == 1
+    assert len(await feedback.receive(CONSENT_SOURCE, given(case_id, thumb="up", after_s=5, **between))) == 1
+    for late in (first, given(case_id, thumb="down", reason="from a queue", after_s=3)):
+        assert await feedback.receive(CONSENT_SOURCE, late) == []
+    assert len(await feedback.receive(CONSENT_SOURCE, given(case_id, thumb="down", after_s=9))) == 1
 
 
 async def test_feedback_of_another_user_is_not_kept(feedback: FeedbackIntake, ended: list[Json], owner: Owner) -> None:
