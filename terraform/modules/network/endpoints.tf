@@ -2,6 +2,8 @@ locals {
   interfaces = toset([
     "bedrock-runtime", "sqs", "events", "secretsmanager", "kms", "sts", "ecr.api", "ecr.dkr", "email", "logs", "xray",
   ])
+  # What is called there is the account's own. Models, roles and images' layers may be AWS's.
+  own_resources = toset(["sqs", "events", "secretsmanager", "kms"])
 }
 
 resource "aws_security_group" "endpoints" {
@@ -19,8 +21,11 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   to_port           = 443
 }
 
-# The endpoints reject credentials of other accounts, so that no data leaves with them.
+# The endpoints reject credentials of other accounts, and queues, buses, secrets and keys of other accounts, so that no
+# data leaves with them.
 data "aws_iam_policy_document" "endpoints" {
+  for_each = local.interfaces
+
   statement {
     actions   = ["*"]
     resources = ["*"]
@@ -32,6 +37,14 @@ data "aws_iam_policy_document" "endpoints" {
       test     = "StringEquals"
       variable = "aws:PrincipalAccount"
       values   = [data.aws_caller_identity.current.account_id]
+    }
+    dynamic "condition" {
+      for_each = contains(local.own_resources, each.key) ? ["aws:ResourceAccount"] : []
+      content {
+        test     = "StringEquals"
+        variable = condition.value
+        values   = [data.aws_caller_identity.current.account_id]
+      }
     }
   }
 }
@@ -54,7 +67,7 @@ resource "aws_vpc_endpoint" "interface" {
     if subnet.kind == "private" && contains(slice(local.zones, 0, var.endpoint_zones), subnet.zone) && contains(data.aws_vpc_endpoint_service.interface[each.key].availability_zones, subnet.zone)
   ]
   security_group_ids = [aws_security_group.endpoints.id]
-  policy             = data.aws_iam_policy_document.endpoints.json
+  policy             = data.aws_iam_policy_document.endpoints[each.key].json
   tags               = { Name = "switchyard-${each.key}" }
 }
 

@@ -151,6 +151,26 @@ def test_egress_to_the_internet_needs_a_vendor_in_the_card() -> None:
     )
 
 
+def test_endpoints_refuse_other_accounts_credentials_and_their_queues_buses_secrets_and_keys() -> None:
+    files = [parsed(path) for path in (ROOT / "modules" / "network").glob("*.tf")]
+    [document] = [
+        block["aws_iam_policy_document"]["endpoints"]
+        for file in files
+        for block in file.get("data", [])
+        if "endpoints" in block.get("aws_iam_policy_document", {})
+    ]
+    [statement] = document["statement"]
+    [account], [narrower] = statement["condition"], statement["dynamic"]
+    ours = ["${data.aws_caller_identity.current.account_id}"]
+    assert (account["variable"], account["values"]) == ("aws:PrincipalAccount", ours)
+    assert "local.own_resources, each.key" in narrower["condition"]["for_each"]
+    assert narrower["condition"]["content"][0]["values"] == ours
+    [names] = [block["own_resources"] for file in files for block in file.get("locals", []) if "own_resources" in block]
+    assert set(re.findall(r"[a-z]{3,}", names)) - {"toset"} == {"sqs", "events", "secretsmanager", "kms"}
+    policy = of("aws_vpc_endpoint")["network.interface"]["policy"]
+    assert policy == "${data.aws_iam_policy_document.endpoints[each.key].json}"
+
+
 def test_identity_service_is_reached_by_its_callers_on_its_port_only() -> None:
     ingress = of("aws_vpc_security_group_ingress_rule")
     [rule] = [body for name, body in ingress.items() if name.startswith("identity.")]
