@@ -18,6 +18,7 @@ from demo.emails import DEMO_EMAILS, build_email_submission
 from evals.cases import JudgeCase
 from services.drafter.email import EMAIL_PROMPT
 from services.specialists.compliance.pack import PACKS_FOLDER, released_packs
+from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.main import app
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
@@ -28,12 +29,18 @@ pytestmark = pytest.mark.e2e
 DATABASES = ("SWITCHYARD_AUDIT_DB_OWNER_URL", "SWITCHYARD_WORK_DB_OWNER_URL")
 
 
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command's terminal, which this process has made once for all tests."""
+    monkeypatch.setattr(console, "width", 80)
+
+
 async def _run(deployment: Deployment, *arguments: str) -> tuple[int, str]:
     return await _command(deployment, "audit", "replay", *arguments)
 
 
 async def _command(deployment: Deployment, *arguments: str) -> tuple[int, str]:
-    environment = {"SWITCHYARD_HOME": str(deployment.stack.home.folder), "COLUMNS": "80"}
+    environment = {"SWITCHYARD_HOME": str(deployment.stack.home.folder)}
     ran = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
     if isinstance(ran.exception, CommandFailed):
         return ran.exception.exit_code, f"{ran.exception.message} {ran.exception.remedy}"
