@@ -210,6 +210,8 @@ def checkpointed(report: CheckpointReport) -> CheckResult:
 def reconciled(report: ReconciliationReport) -> CheckResult:
     """What a comparison with the producers says."""
     wrong = [gap for gap in report.gaps if gap.kind is not GapKind.LAG]
+    # What is altered is shown before what is missing.
+    wrong.sort(key=lambda gap: gap.kind is not GapKind.DIFFERS)
     late = len(report.gaps) - len(wrong)
     found = [
         {"kind": str(gap.kind), "why": f"{gap.type} from {gap.producer}, {gap.since:%F %T}", "case_id": gap.case_id}
