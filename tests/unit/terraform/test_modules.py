@@ -151,7 +151,7 @@ def test_egress_to_the_internet_needs_a_vendor_in_the_card() -> None:
     )
 
 
-def test_endpoints_refuse_other_accounts_credentials_and_their_queues_buses_secrets_and_keys() -> None:
+def test_endpoints_refuse_credentials_and_resources_of_other_accounts() -> None:
     files = [parsed(path) for path in (ROOT / "modules" / "network").glob("*.tf")]
     [document] = [
         block["aws_iam_policy_document"]["endpoints"]
