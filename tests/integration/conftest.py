@@ -77,8 +77,13 @@ async def pool_for(infrastructure: Infrastructure) -> AsyncIterator[PoolFor]:
 
 
 @pytest.fixture
-def borrowed_logs(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """A process configures the logs of its interpreter; a test that runs one inside its own only lends them."""
+def borrowed_logs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process configures the logs of its interpreter; a test that runs one inside its own only lends them. No logger
+    keeps this configuration: later tests could not capture what it logs."""
+    configure = structlog.configure
+    monkeypatch.setattr(
+        structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False})
+    )
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

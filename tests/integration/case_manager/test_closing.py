@@ -8,6 +8,7 @@ import json
 import pytest
 import structlog
 
+from switchyard.case_manager import store
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.events.case_manager import CaseClosed
@@ -44,9 +45,11 @@ async def test_first_outcome_wins_and_a_later_close_repeats_it(
 
 
 async def test_duration_of_a_case_is_logged_once_whoever_closes_it(
-    case_manager: CaseManager, start_case_manager: StartCaseManager
+    case_manager: CaseManager, start_case_manager: StartCaseManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened, another = await case_manager.submit(), await start_case_manager()
+    # A logger of its own: one that an earlier test has used in a process's configuration is not captured.
+    monkeypatch.setattr(store, "log", structlog.get_logger())
     with structlog.testing.capture_logs() as logged:
         await asyncio.gather(*(each.close(close_case(opened)) for each in (case_manager, another) * 3))
     [line] = [line for line in logged if line["event"] == "case.closed"]

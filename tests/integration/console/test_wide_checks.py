@@ -85,8 +85,10 @@ async def test_row_that_was_altered_is_found_by_the_check_of_every_row(
 
 
 async def test_event_that_the_log_has_otherwise_is_found_however_old_it_is(
-    console: Console, infrastructure: Infrastructure
+    console: Console, infrastructure: Infrastructure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Other tests have left events in the same work database.
+    monkeypatch.setattr(wide_checks, "MAX_SHOWN_FINDINGS", 1_000_000)
     events = cases.answered(uuid.uuid4().int % 10**9)
     drafted = next(event for event in events if event["node_from"] == "drafter")
     other = cases.rewritten(drafted, payload=drafted["payload"] | {"cites": ["F2"]})
