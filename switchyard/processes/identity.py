@@ -18,7 +18,6 @@ from switchyard.processes.identity_settings import IdentitySettings
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.principal_jws import import_public_key
 from switchyard.runtime.core.clock import SystemClock
-from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
 from switchyard.runtime.process.process import ServiceProcess
@@ -42,8 +41,7 @@ async def run_identity(catalogue: Catalogue) -> None:
             files = settings.identity_files() | {"clients": settings.exchange_clients_file}
             write = partial(write_secret_files, manager, settings.identity_files_secret_arn, files)
             await write()
-            files_again = partial(run_periodically, "identity_files", write, every_s=FILES_INTERVAL_S)
-            process.run_in_background("identity_files", files_again)
+            process.run_periodically("identity_files", write, None, every_s=FILES_INTERVAL_S)
         pool = await process.connect(settings.work_db_url, schema=IDENTITY)
         breaker = DatabaseCircuitBreaker(pool)
         await process.on_exit(breaker.close)

@@ -271,12 +271,13 @@ class ServiceProcess:
         self,
         name: str,
         tick: Callable[[], Awaitable[object]],
-        breaker: DatabaseCircuitBreaker,
+        breaker: DatabaseCircuitBreaker | None,
         *,
         every_s: float,
         wake: asyncio.Event | None = None,
     ) -> None:
-        """Tick beside the consumers until the process stops, even if a tick raises; at once when `wake` is set."""
+        """Tick beside the consumers until the process stops, even if a tick raises; at once when `wake` is set. With a
+        database's breaker it pauses while that is away."""
         self._background.append(partial(run_periodically, name, tick, breaker, every_s=every_s, wake=wake))
 
     async def open_outbox(self, pool: Pool, breaker: DatabaseCircuitBreaker) -> Outbox:
