@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -161,7 +162,12 @@ class AuditReader:
 
     async def find_case_ids(self, prefix: str) -> list[str]:
         """At most three case ids that begin with `prefix`, those with receipts only included."""
-        return [str(row["case_id"]) for row in await self._database.rows("cases_like", prefix.lower())]
+        digits = prefix.lower().replace("-", "")
+        if not re.fullmatch("[0-9a-f]{0,32}", digits):
+            return []
+        # The range is what an index finds.
+        bounds = (uuid.UUID(digits.ljust(32, end)) for end in "0f")
+        return [str(row["case_id"]) for row in await self._database.rows("cases_like", prefix.lower(), *bounds)]
 
     async def known_cases(self, case_ids: Iterable[str]) -> set[str]:
         """Those of these cases whose first event is in the log."""

@@ -59,10 +59,18 @@ limit $2
 select distinct case_id::text from transition where case_id = any($1::uuid[]) and parents = '{}'
 
 -- name: cases_like
-select case_id from audit.transition where starts_with(case_id::text, $1) and parents = '{}'
+(
+  select distinct case_id from transition
+  where case_id between $2 and $3 and starts_with(case_id::text, $1) and parents = '{}'
+  order by case_id limit 3
+)
 union
 -- If the month of a case was dropped, its receipts still prove the case.
-select case_id from audit.retention_receipt where starts_with(case_id::text, $1)
+(
+  select distinct case_id from retention_receipt
+  where case_id between $2 and $3 and starts_with(case_id::text, $1)
+  order by case_id limit 3
+)
 limit 3
 
 -- name: cases_since

@@ -1,4 +1,4 @@
-"""A verification in parts has the findings of one in sequence, in their order, whatever was done to the log."""
+"""A verification in parts has the findings of one in sequence, in their order, also of a log that was attacked."""
 
 from __future__ import annotations
 
