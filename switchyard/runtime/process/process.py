@@ -32,6 +32,7 @@ from switchyard.runtime.database.login import DatabaseLogin, IamLogin, PasswordL
 from switchyard.runtime.messaging.consumer import TaskConsumer
 from switchyard.runtime.messaging.dead_letters import REDRIVES_ATTRIBUTE, DeadLetters
 from switchyard.runtime.messaging.inbox import Inbox
+from switchyard.runtime.messaging.observer import Choose, EventObserver
 from switchyard.runtime.messaging.outbox import RELAY_INTERVAL_S, Outbox
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.messaging.quarantine import ObjectQuarantine
@@ -364,8 +365,11 @@ async def serve_agent(
     card: ServedCard,
     settings: WorkSettings,
     build: Callable[[ServiceProcess, Artefacts], Awaitable[dict[type[Any], Any]]],
+    *,
+    choose: Choose | None = None,
 ) -> None:
-    """Serve one agent: `build` makes its handlers, with their dependencies bound."""
+    """Serve one agent: `build` makes its handlers, with their dependencies bound. An observer has `choose`, and its
+    dead letters wait for a person."""
     async with ServiceProcess(catalogue, card.name, settings) as process:
         pool = await process.connect(settings.work_db_url, schema=card.name)
         process.pool, process.card = pool, card
@@ -379,7 +383,7 @@ async def serve_agent(
         handlers = await build(process, Artefacts(objects, vault, decrypts=card.decrypts))
         bundle = process.bundle
         process.run_in_background("bundle", partial(store_bundle, objects, bundle))
-        consumer = TaskConsumer(
+        consumer = (TaskConsumer if choose is None else partial(EventObserver, choose=choose))(
             catalogue,
             card.name,
             handlers,
@@ -392,5 +396,6 @@ async def serve_agent(
             bundle=bundle.digest,
         )
         process.check("database", lambda: breaker.available)
-        process.subscribe(consumer, breaker=breaker, dead_letters=DeadLetters(consumer, inbox, process.redrive))
+        drain = DeadLetters(consumer, inbox, process.redrive) if choose is None else None
+        process.subscribe(consumer, breaker=breaker, dead_letters=drain)
         await process.run()
