@@ -21,14 +21,14 @@ async def test_sampled_case_is_judged_on_the_log_and_others_are_not(deployment: 
     endings = await deployment.closed([judged, other])
     assert {each["outcome"] for each in endings.values()} == {"answered"}
 
-    async def found() -> dict[str, str] | None:
+    async def judgement() -> dict[str, str] | None:
         rows = await deployment.rows(
             "select transition, body, rubric_score, bundle from audit.transition"
             " where case_id = $1 and node_from = 'judge'", judged
         )  # fmt: skip
         return rows[0] if rows else None
 
-    row = await deployment.until(found, seconds=60, what="a judgement in the log")
+    row = await deployment.until(judgement, seconds=60, what="a judgement in the log")
     event = json.loads(row["body"])["detail"]
     assert (row["transition"], event["payload"]["verdict"]) == ("CaseJudged", "pass")
     assert (row["rubric_score"], row["bundle"]) == (event["payload"]["score"], event["bundle"])

@@ -154,11 +154,13 @@ async def review_queries(
 
 def columns_digest(schema: Schema, columns: Sequence[str]) -> str:
     """Short SHA-256 of the description of these columns, TABLE.COLUMN each, and of their tables' comments."""
-    told = []
+    described = []
     for each in sorted(columns):
         table, _, column = each.partition(".")
-        told.append(f"{each} {schema.tables[table].comment} {schema.tables[table].columns[column].model_dump_json()}")
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
+        described.append(
+            f"{each} {schema.tables[table].comment} {schema.tables[table].columns[column].model_dump_json()}"
+        )
+    return hashlib.sha256("\n".join(described).encode()).hexdigest()[:12]
 
 
 def prompted_queries(queries: Sequence[VerifiedQuery]) -> str:

@@ -16,7 +16,7 @@ class CriterionScore(Contract):
 
     name: Name
     score: Annotated[int, Field(ge=0, le=100)]
-    floor: Annotated[int, Field(ge=0, le=100)] = Field(description="Below it the case fails, whatever the others say.")
+    floor: Annotated[int, Field(ge=0, le=100)] = Field(description="Below it the case fails, with any other scores.")
 
 
 class CaseJudged(Contract):

@@ -1,4 +1,4 @@
-"""An observer's subscriber: it works on copies of events, and whatever becomes of that, the case is not touched."""
+"""An observer's subscriber: it works on copies of events, and the case is not touched by its failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cases are judged: nobody's unless a rate says so, and always the same ones."""
+"""Which cases are judged: none unless a rate says so, and always the same ones."""
 
 from __future__ import annotations
 
