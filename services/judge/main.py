@@ -13,7 +13,7 @@ from services.judge.settings import JudgeSettings
 from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 POOL_SIZE = 2
@@ -24,7 +24,7 @@ async def run() -> None:
     """Serve the judge. Without a rate it loads no model, and deletes the copies that it gets."""
     settings = JudgeSettings()
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         if not any(each.rate for each in settings.judge_rates):
             return {}
         # Only a judge with cases needs a model's libraries.

@@ -24,8 +24,8 @@ from switchyard.protocol.bundles import content_digest
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.process.late_imports import import_later
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ async def run() -> None:
         protocol=settings.snowflake_protocol,
     )
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         logging.getLogger("snowflake").setLevel(logging.WARNING)
         process.run_in_background("imports", partial(import_later, "snowflake.connector"))
         model = build_agent_model("text_to_sql", ModelSettings(), policy_version="text_to_sql/2")
@@ -61,8 +61,6 @@ async def run() -> None:
             warehouse_schema=content_digest(schema),
             verified_queries={each.id: content_digest(each) for each in verified.current},
         )
-        if process.pool is None:
-            raise RuntimeError("serve_agent() gives the process its database")
         handler = partial(
             answer_question,
             artefacts=artefacts,
