@@ -1,4 +1,4 @@
-"""A command whose database goes away says so, whatever the driver makes of it."""
+"""A command whose database goes away says so, under any name that the driver has for it."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ class ManagedProcess:
         """Whether it says that it is ready. A probe of a process that is killed meanwhile may raise anything."""
         try:
             return await self.process.is_ready()
-        except Exception as error:  # noqa: BLE001 (without this loop nobody starts the process again)
+        except Exception as error:  # noqa: BLE001 (this loop must go on: nothing else starts the process again)
             log.info("stack.probe.failed name=%s error=%r", self.process.name, error)
             return False
 
