@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import asyncpg
 import pytest
 
@@ -51,3 +53,12 @@ async def test_cli_database_that_cannot_serve_is_reported(target: Target, error:
 
     with pytest.raises(CommandFailed, match=type(error).__name__):
         await command()
+
+
+async def test_cli_pool_that_loses_its_server_prints_no_traceback(
+    target: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # as in a command, which configures no logs
+    async with open_pool(target, "operator"):
+        logging.getLogger("asyncpg.pool").warning("Failed to restore the pool connection floor", exc_info=OSError())
+    assert capsys.readouterr().err == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,6 +43,8 @@ async def open_pool(target: Target, role: Role, schema: str | None = None) -> As
     from switchyard.runtime.database.connections import connect_pool, translate_errors
     from switchyard.runtime.database.login import InvalidDatabaseUrl
 
+    # The pool's own tracebacks about a server that is away would be printed before the error that says so.
+    logging.getLogger("asyncpg").addHandler(logging.NullHandler())
     url: str = getattr(target.settings, f"{role}_db_url")
     schema = schema or (AUDIT if role.startswith(AUDIT) else CASE_MANAGER)
     try:
