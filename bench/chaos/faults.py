@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -16,6 +17,7 @@ from typing import Any
 import asyncpg
 from aiobotocore.session import get_session
 
+from bench.chaos.away import AWAY
 from bench.chaos.plan import Fault
 from bench.chaos.proxy import Mode
 from bench.chaos.stack import ChaosStack
@@ -68,7 +70,7 @@ class Injector:
                     await self._stir()
                 case "disk":
                     await self._fill_disk(fault)
-        except (StackError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*AWAY, StackError) as error:
             self.failed.append(f"{fault.kind} of {fault.target} at {fault.at_s} s: {type(error).__name__}: {error}")
         else:
             self.done[f"{fault.kind} {fault.how}".strip()] += 1
@@ -124,12 +126,16 @@ class Injector:
                 self.done["events published again"] += 1
 
     async def _old_events(self) -> list[dict[str, Any]]:
-        log_of = await asyncpg.connect(self._room.stack.exports["SWITCHYARD_AUDIT_DB_OWNER_URL"], timeout=5)
-        try:
-            rows = await log_of.fetch("select body from audit.transition order by random() limit $1", REPEATED)
-        finally:
-            await log_of.close()
-        return [json.loads(row["body"]) for row in rows]
+        """Some that the log has; none while PostgreSQL is away."""
+        url = self._room.stack.exports["SWITCHYARD_AUDIT_DB_OWNER_URL"]
+        with contextlib.suppress(*AWAY):
+            log_of = await asyncpg.connect(url, timeout=5)
+            try:
+                rows = await log_of.fetch("select body from audit.transition order by random() limit $1", REPEATED)
+            finally:
+                await log_of.close()
+            return [json.loads(row["body"]) for row in rows]
+        return []
 
     @asynccontextmanager
     async def _aws(self) -> AsyncIterator[tuple[Any, Any]]:

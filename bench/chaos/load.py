@@ -19,6 +19,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 
+from bench.chaos.away import AWAY
 from contracts.documents.opt_out import OPT_OUT_PATH
 from demo.emails import DEMO_EMAILS, build_email_submission
 from switchyard.cli.app.errors import CommandFailed
@@ -39,8 +40,6 @@ IN_FLIGHT_S = 5.0
 """How long an effect that was intended before a stop may still reach the provider."""
 
 OPT_OUTS = 4
-_AWAY = (OSError, TimeoutError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What a service or PostgreSQL that was killed looks like from outside."""
 _LINK = re.compile(rf"{OPT_OUT_PATH}/([^>\s]+)")
 
 
@@ -175,7 +174,7 @@ class Load:
         """None if it failed, as an operator sees it: tried again later."""
         try:
             return await action
-        except (*_AWAY, CommandFailed) as error:
+        except (*AWAY, CommandFailed) as error:
             self.refused[type(error).__name__] += 1
             return None
 
@@ -183,7 +182,7 @@ class Load:
         while True:
             try:
                 return await action()
-            except _AWAY as error:
+            except AWAY as error:
                 self.refused[f"{what}: {type(error).__name__}"] += 1
             await asyncio.sleep(0.5)
 

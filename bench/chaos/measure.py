@@ -50,14 +50,27 @@ def measure(rounds: int, cases: int, seed: int, seconds: float) -> dict[str, Any
         },
         "progress": pairs,
         "ratio": median(pair["killed"]["rate"] / pair["unharmed"]["rate"] for pair in pairs),
+        "restart_cpu_s": median(map(restart_cpu_s, pairs)),
         "all": run_and_report(seed=seed, size=Size(cases, seconds, seconds), kinds=list(KINDS)),
     }
+
+
+def restart_cpu_s(pair: dict[str, Any]) -> float:
+    """CPU seconds of a kill: what killed runs use beyond what the same cases use unharmed."""
+    unharmed, killed = pair["unharmed"], pair["killed"]
+    per_case = unharmed["cpu_s"] / (ENOUGH * unharmed["cases"])
+    return float((killed["cpu_s"] - per_case * ENOUGH * killed["cases"]) / killed["faults"]["kill"])
 
 
 def rate(ended_after_s: list[float]) -> float:
     """Cases per second until most of them have ended."""
     enough = round(len(ended_after_s) * ENOUGH)
     return enough / ended_after_s[enough - 1]
+
+
+def enough_s(run: dict[str, Any]) -> float:
+    """The seconds until most cases of a run had ended."""
+    return float(run["ended_after_s"][round(len(run["ended_after_s"]) * ENOUGH) - 1])
 
 
 def chaos_markdown(found: dict[str, Any]) -> str:
@@ -75,21 +88,36 @@ def chaos_markdown(found: dict[str, Any]) -> str:
         f"{conditions['cases']} cases at once, four of ten are emails; cases per second until 90 % had ended. A random"
         " process is killed, also while it starts. Target: half.",
         "",
-        "| seed | unharmed | killed | ratio | kills |",
-        "|---|---|---|---|---|",
+        "| seed | unharmed | killed | ratio | kills | CPU s unharmed | CPU s killed | cores used |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for pair in found["progress"]:
         unharmed, killed = pair["unharmed"]["rate"], pair["killed"]["rate"]
         kills = pair["killed"]["faults"].get("kill", 0)
         seed = pair["killed"]["seed"]
-        lines.append(f"| {seed} | {unharmed:.2f} | {killed:.2f} | {killed / unharmed:.2f} | {kills} |")
+        cpu = [pair[name]["cpu_s"] for name in ("unharmed", "killed")]
+        cores = [each / enough_s(pair[name]) for each, name in zip(cpu, ("unharmed", "killed"), strict=True)]
+        lines.append(
+            f"| {seed} | {unharmed:.2f} | {killed:.2f} | {killed / unharmed:.2f} | {kills}"
+            f" | {cpu[0]:.0f} | {cpu[1]:.0f} | {cores[0]:.2f}, {cores[1]:.2f} |"
+        )
+    cost, cores_here = found["restart_cpu_s"], conditions["cores"]
+    lines += [
+        "",
+        f"A kill costs {cost:.1f} CPU s: the start of the process, and what it had in hand. One per two seconds takes"
+        f" {cost / 2:.2f} cores, with any share of the machine: of {cores_here} free cores it would leave"
+        f" {1 - cost / 2 / cores_here:.2f} of the rate, at best.",
+    ]
     faults = ", ".join(f"{count} {name}" for name, count in everything["faults"].items())
+    met = ", ".join(f"{count} {name}" for name, count in everything["met"].items())
     outcomes = ", ".join(f"{count} {name}" for name, count in everything["outcomes"].items())
     lines += [
         "",
         "## Faults of every kind",
         "",
         f"Seed {everything['seed']}, {everything['seconds']:.0f} s: {faults}.",
+        "",
+        f"Connections, pieces, requests and statements that met one: {met}.",
         "",
         f"{everything['cases']} cases: {outcomes}. {everything['emails']} emails in the provider's outbox."
         f" {len(list_checks())} checks: {len(everything['violations'])} violations;"

@@ -27,7 +27,7 @@ class Mode(StrEnum):
     WELL = "well"
     CUT = "cut"  # connections are reset, new ones too
     DELAY = "delay"
-    SILENCE = "silence"  # nothing goes through, and nobody is told: a half-open connection
+    SILENCE = "silence"  # nothing goes through, and no side hears of it: a half-open connection
     ERROR = "error"  # 503 in place of an answer: the request was not carried out
     THROTTLE = "throttle"  # 400 ThrottlingException or 503 SlowDown: not carried out either
     LOST_ANSWER = "lost answer"  # the request is carried out, and the connection reset before its answer
@@ -104,7 +104,7 @@ class Proxy:
             if self._mode in {Mode.ERROR, Mode.THROTTLE} and _REQUEST.match(data):
                 self.harmed[self._mode] += 1
                 await _swallow(reader, data)
-                writer.write(_refusal(self._mode, data))
+                writer.write(_error_answer(self._mode, data))
                 await writer.drain()
                 return
             forth.write(data)
@@ -157,7 +157,7 @@ async def _swallow(reader: asyncio.StreamReader, data: bytes) -> None:
         left -= len(more)
 
 
-def _refusal(mode: Mode, request: bytes) -> bytes:
+def _error_answer(mode: Mode, request: bytes) -> bytes:
     """As the service would say it: in JSON if it was asked in JSON, else as S3."""
     json = bool(_JSON.search(request))
     code = {

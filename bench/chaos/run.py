@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.case.processes import tree_cpu_s
 from bench.chaos.checker.checks import Violation, check_run
 from bench.chaos.faults import Injector
 from bench.chaos.load import Load
@@ -21,7 +22,7 @@ from switchyard.cli.app.target import Target
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
 PATIENCE_S = 180.0
-"""How long cases may take to end once everything is well again."""
+"""How long it may be until the next case ends once everything is well again."""
 
 SETTLED_WITHIN_S = 60.0
 """How long audit may trail the last ending."""
@@ -60,7 +61,7 @@ async def run_chaos(home: Path, *, seed: int, size: Size, kinds: list[Kind]) -> 
         injector = Injector(room, seed)
         plan = draw_plan(seed, size.seconds, room.services, kinds)
         (home / "plan.txt").write_text("\n".join(map(str, plan)) + "\n", encoding="utf-8")
-        ended_after_s = await _live(load, injector, plan, size)
+        ended_after_s, cpu_s = await _live(load, injector, plan, size)
         print("all is well again: checking", flush=True)
         history, outbox = load.record, {"emails": await load.outbox()}
         for name, facts in (("history", history), ("outbox", outbox)):
@@ -74,17 +75,20 @@ async def run_chaos(home: Path, *, seed: int, size: Size, kinds: list[Kind]) -> 
             "emails": len(outbox["emails"]),
             "stops": len(history["stops"]),
             "faults": dict(sorted(injector.done.items())),
+            "met": room.harm(),
             "not_injected": injector.failed,
             "tried_again": dict(load.refused),
             "ended_after_s": ended_after_s,
+            "cpu_s": round(cpu_s, 1),
             "violations": [vars(each) for each in violations],
             "proof": await prove_log(target, list(load.cases), home, seed),
         }
 
 
-async def _live(load: Load, injector: Injector, plan: list[Any], size: Size) -> list[float]:
-    """Submit, decide and harm until every case has ended; the seconds after which each of them had."""
-    began, ends = time.monotonic(), list[float]()
+async def _live(load: Load, injector: Injector, plan: list[Any], size: Size) -> tuple[list[float], float]:
+    """Submit, decide and harm until every case has ended; the seconds after which each of them had, and the CPU seconds
+    of the stack, those of killed processes included, until faults ended."""
+    began, ends, cpu_before, cpu_s = time.monotonic(), list[float](), _stack_cpu_s(), 0.0
     people = [asyncio.create_task(load.decide()), asyncio.create_task(load.opt_out())]
     work = [
         asyncio.create_task(injector.run(plan)),
@@ -93,6 +97,7 @@ async def _live(load: Load, injector: Injector, plan: list[Any], size: Size) -> 
     if size.until is None:
         work.append(asyncio.create_task(load.halt(size.seconds * HALT_AT, size.seconds * HALT_LASTS)))
     calm_at = reported_at = began
+    known = 0
     try:
         while True:
             await asyncio.sleep(1.0)
@@ -101,20 +106,28 @@ async def _live(load: Load, injector: Injector, plan: list[Any], size: Size) -> 
                     task.result()
             now, ended = time.monotonic(), sum((await load.endings()).values())
             ends += [round(now - began, 1)] * (ended - len(ends))
-            if size.until is not None and ended >= size.until * size.cases:
-                work[0].cancel()
-            if not all(task.done() for task in work):
-                calm_at = now
+            if not cpu_s and ended >= (size.until or 1.0) * size.cases:
+                cpu_s = _stack_cpu_s() - cpu_before
+                if size.until is not None:
+                    work[0].cancel()
+            if not all(task.done() for task in work) or ended > known:
+                calm_at, known = now, ended
             elif ended == len(load.cases) or now - calm_at > PATIENCE_S:
-                return ends
+                return ends, cpu_s
             if now - reported_at >= REPORT_EVERY_S:
                 reported_at = now
                 print(f"{now - began:5.0f} s: {ended} of {len(load.cases)} submitted cases have ended", flush=True)
     finally:
         for task in (*work, *people):
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*work, *people)
+        await asyncio.gather(*work, *people, return_exceptions=True)
+
+
+def _stack_cpu_s() -> float:
+    """Of this process and all that it has started. One that ends while it is looked at is counted by its parent."""
+    while True:
+        with contextlib.suppress(OSError):
+            return tree_cpu_s(os.getpid())
 
 
 async def _settled_violations(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 SIZE_MB = 4096
 """A tmpfs takes memory only for what is stored."""
+
+
+FILL_ATTEMPTS = 50
 
 
 class MountRefused(OSError):
@@ -38,6 +42,14 @@ class SmallDisk:
 
     def fill(self) -> None:
         """From now on not one block is free."""
+        # The server writes meanwhile, and a file system cannot get smaller than its files.
+        for _ in range(FILL_ATTEMPTS):
+            with contextlib.suppress(MountRefused):
+                self._fit()
+                return
+        self._fit()
+
+    def _fit(self) -> None:
         found = os.statvfs(self._folder)
         self._resize(f"{(found.f_blocks - found.f_bfree) * found.f_frsize}")
 
@@ -67,6 +79,9 @@ def unmount(folder: Path) -> None:
 
 
 def _mount(*arguments: str) -> None:
-    done = subprocess.run(["mount", *arguments], check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise MountRefused(f"mount {' '.join(arguments)} failed: {done.stderr.strip()}")
+    try:
+        subprocess.run(["mount", *arguments], check=True, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise MountRefused("there is no program mount") from error
+    except subprocess.CalledProcessError as error:
+        raise MountRefused(f"mount {' '.join(arguments)} failed: {error.stderr.strip()}") from error

@@ -1,9 +1,9 @@
-"""The local stack as faults want it: a clock per process, a proxy before whatever it calls, a small disk."""
+"""The local stack as faults want it: a clock per process, proxies before the database and AWS, a small disk."""
 
 from __future__ import annotations
 
-import logging
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -23,8 +23,6 @@ from switchyard.devstack.stack.local_stack import (
 from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from switchyard.devstack.supervisor.process import ServiceSpec
-
-log = logging.getLogger(__name__)
 
 CLOCK_OF_PROCESS = "SWITCHYARD_CLOCK_FILE"
 OTHERS = ("simulator", "ses_simulator", "warehouse", "work_orders", "identity_provider", "token_exchange")
@@ -66,6 +64,13 @@ class ChaosStack:
     def clock(self, process: str) -> Path:
         """The file that shifts the clock of one process."""
         return self._clocks / process
+
+    def harm(self) -> dict[str, int]:
+        """What met a fault: connections and requests by the proxy's mode, and statements by a full disk."""
+        met = sum((proxy.harmed for proxy in self.ways.values()), Counter())
+        lines = self.stack.home.log("postgres").read_text(encoding="utf-8", errors="replace").splitlines()
+        met["statements without disk"] = sum("No space left on device" in line for line in lines)
+        return dict(sorted(met.items()))
 
     def _clock_file(self, process: str) -> Path:
         start_clock(self.clock(process))

@@ -37,7 +37,7 @@ def migrated(infrastructure: Infrastructure) -> Infrastructure:
 
 @pytest.fixture
 async def run(migrated: Infrastructure) -> AsyncIterator[HealthyRun]:
-    """A healthy run in transactions that nobody commits."""
+    """A healthy run in transactions that are never committed."""
     work = await asyncpg.connect(migrated.owner_url(WORK))
     audit = await asyncpg.connect(migrated.owner_url(AUDIT))
     await work.execute("begin")

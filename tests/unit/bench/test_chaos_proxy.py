@@ -102,7 +102,9 @@ async def test_proxy_delay_is_late_and_complete() -> None:
         (Mode.THROTTLE, S3, b"503", b"SlowDown"),
     ],
 )
-async def test_proxy_refusal_is_not_carried_out(mode: Mode, request_bytes: bytes, status: bytes, code: bytes) -> None:
+async def test_proxy_error_in_place_of_an_answer_is_not_carried_out(
+    mode: Mode, request_bytes: bytes, status: bytes, code: bytes
+) -> None:
     async with _proxied() as (proxy, server):
         proxy.mode = mode
         answer = await _ask(proxy, request_bytes)

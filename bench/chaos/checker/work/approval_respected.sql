@@ -1,4 +1,4 @@
--- An email that a person had to decide on was granted, with this content, and nobody denied it.
+-- An email that a person had to decide on was granted, with this content, and not denied.
 select m.case_id, format('email %s: wanted %s, decided %s', m.message_id, s.wants, coalesce(a.state, 'nothing')) as found
 from email m join submitted s using (case_id)
 left join case_manager.approval a on a.case_id = m.case_id and a.content_sha256 = m.sha256
