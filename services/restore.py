@@ -29,7 +29,7 @@ async def restore_work(
     to: Annotated[str, typer.Argument(metavar="TIME", help="The moment of the restored data, in UTC, as ISO 8601.")],
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Put back what the restored work database lacks and the log has: outcomes, sent emails, endings, suppressions.
+    """Restore what the log has and the restored work database lacks: outcomes, sent emails, endings, suppressions.
 
     It reaches back five more minutes, changes the work database in one transaction, and may be repeated. As the
     databases' owner; nothing else may run meanwhile.

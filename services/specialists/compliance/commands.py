@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = CommandGroup()
 _COLOURS = {"pass": "green", "warn": "yellow", "reschedule": "yellow", "block": "red", "unknown": "red"}
 PackOption = Annotated[Path | None, typer.Option("--pack", help="A pack's file, released or not.")]
-TenantOption = Annotated[str | None, typer.Option(help="Whose emails: they may have a pack of their own.")]
+TenantOption = Annotated[str | None, typer.Option(help="The tenant, which may have a pack of its own.")]
 _FIELDS = (
     Field("id"),
     Field("name", wraps=True),

@@ -21,8 +21,8 @@ from switchyard.protocol.bundles import content_digest
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.process.late_imports import import_later
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
@@ -40,7 +40,7 @@ async def run() -> None:
         protocol=settings.snowflake_protocol,
     )
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         logging.getLogger("snowflake").setLevel(logging.WARNING)
         process.run_in_background("imports", partial(import_later, "snowflake.connector"))
         model = build_agent_model("text_to_sql", ModelSettings(), policy_version="text_to_sql/2")
@@ -49,8 +49,6 @@ async def run() -> None:
         guard = GuardProcess(schema)
         await process.on_exit(guard.close)
         await guard.start()
-        if process.pool is None:
-            raise RuntimeError("serve_agent() gives the process its database")
         handler = partial(
             answer_question,
             artefacts=artefacts,

@@ -97,7 +97,7 @@ async def deny(
 async def send_back(
     approval: ApprovalArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
 ) -> None:
-    """Send this content back: --reason is what to change. The new content goes through every check again."""
+    """Return this content: --reason says what to change. The new content goes through every check again."""
     await _decide(env, approval, "returned", operator, reason)
 
 
@@ -106,7 +106,7 @@ async def hand_in(
     decision: Annotated[str, typer.Argument(metavar="JSON", help="A decision, as `approval grant` signs it.")],
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Hand in a decision that an approver signed elsewhere; prints what the case manager made of it."""
+    """Submit a decision that an approver signed elsewhere, and print the case manager's answer."""
     signed = read_signed(SignedDecision, decision, "`approval grant`")
     typer.echo(f"{RESULT}{await hand_in_decision(resolve_target(env), signed)}")
 

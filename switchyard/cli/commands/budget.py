@@ -62,7 +62,7 @@ async def show(
 @app.command("set")
 async def set_limit(  # noqa: PLR0917 - options, each by its name
     tenant: Annotated[
-        str, typer.Argument(metavar="TENANT", help="`every-tenant` for all without a limit of their own.")
+        str, typer.Argument(metavar="TENANT", help="A tenant, or `every-tenant`: all without a limit of their own.")
     ],
     operator: OperatorOption,
     reason: ReasonOption,

@@ -31,9 +31,9 @@ _SHOWN = (
 
 async def access(  # noqa: PLR0917 - options, each by its name
     user: Annotated[str, typer.Argument(metavar="USER", help="The person's pseudonym: `subject` of their cases.")],
-    since: Annotated[str | None, typer.Option(help="Only since 30m, 24h, 7d, or a day.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only what is newer than 30m, 24h, 7d, or a day.")] = None,
     agent: Annotated[str | None, typer.Option(help="Only what this agent used.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The most rows.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 200,
     as_json: JsonOption = False,
     run: RunOption = None,
     env: EnvOption = Env.LOCAL,
