@@ -299,6 +299,13 @@ ROUNDS ?= 5
 bench-case: $(BENCH_CASE)/.ready ## What an answered case costs, beside LangGraph and the bare agents (ROUNDS=5: quarter of an hour)
 	$(BIN)/python -m bench.case --rounds $(ROUNDS) $(if $(QUESTIONS),--questions $(QUESTIONS)) --python $(BENCH_CASE)/bin/python
 
+CASES ?= 160
+SECONDS ?= 60
+
+.PHONY: chaos
+chaos: $(READY) ## Faults of every kind on the local stack, then an independent check (CASES=160 SECONDS=60 SEED=drawn KINDS=all)
+	$(BIN)/python -m bench.chaos --cases $(CASES) --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds $(KINDS))
+
 TERRAFORM_CHECKS := .venv-terraform
 
 .PHONY: lock-terraform
