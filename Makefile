@@ -232,9 +232,16 @@ evals: $(READY) ## Run the labelled sets: the simulator on both vendors' wires, 
 ifdef MODEL
 	$(BIN)/python -m evals all --model $(MODEL) $(if $(BASE_URL),--base-url $(BASE_URL))
 else
-	$(BIN)/python -m evals all --gate
-	$(BIN)/python -m evals all --vendor bedrock --gate --out .switchyard/evals/bedrock
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target evals-openai evals-bedrock
 endif
+
+.PHONY: evals-openai
+evals-openai: $(READY)
+	$(BIN)/python -m evals all --gate
+
+.PHONY: evals-bedrock
+evals-bedrock: $(READY)
+	$(BIN)/python -m evals all --vendor bedrock --gate --out .switchyard/evals/bedrock
 
 .PHONY: bench-audit
 bench-audit: $(READY) ## Measure the cost per row of the audit log, from the queue to the commit (bench/results/audit.md)

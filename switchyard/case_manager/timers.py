@@ -60,10 +60,13 @@ class Timers:
             "due": self._answer_due,
             "gathers": self.gathers.join_due,
         }
-        due = await self.database.with_queries(_SQL).value("steps_due", self.clock.now())
+        waiting = self.steps_aside.names()
+        due = list(steps)
+        if "question" not in waiting:
+            with self.steps_aside.guard("question"):
+                due = await self.database.with_queries(_SQL).value("steps_due", self.clock.now())
         if "commands" in due:
             due = list(steps)  # what an operator asks for may give any later step something to do
-        waiting = self.steps_aside.names()
         for name in [name for name in steps if name in due and name not in waiting]:
             # A step that fails must not keep the others from their work.
             with self.steps_aside.guard(name):
