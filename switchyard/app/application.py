@@ -249,7 +249,7 @@ class App:
         described = {process.node for process in self.processes}
         _check(set(agents) <= described, f"agents without a process: {sorted(set(agents) - described)}")
         if self.identity is not None:
-            _check(self.identity.process in described, f"the identity service {self.identity.process} is no process")
+            _check(self.identity.process in described, f"the identity service {self.identity.process} is not a process")
             strangers = sorted(self.identity.agents.keys() - self.cards.keys())
             _check(not strangers, f"agents that act on behalf of users, without a card: {strangers}")
         unknown = sorted(self.what_if.keys() - self.cards.keys())
@@ -325,7 +325,7 @@ def load_reference(reference: str) -> Any:
     """What a `module:attribute` names. Raises `ValueError` for another form, `ImportError` if it does not exist."""
     module, _, name = reference.partition(":")
     if not module or not name:
-        raise ValueError(f"{reference} is no reference: write module:attribute")
+        raise ValueError(f"{reference} is not a reference: write module:attribute")
     try:
         return getattr(import_module(module), name)
     except AttributeError:
