@@ -107,7 +107,7 @@ class CliSettings(TargetSettings):
 
     checkpoint_bucket: str = needed("the S3 bucket of the checkpoints")
     checkpoint_public_keys: str = needed("the public keys of the checkpoints, separated by commas")
-    checkpoint_log: str = Field(default="main", description="The log's name in its checkpoints.")
+    checkpoint_log: str = Field(default="main", description="The log's name in its checkpoints; one per database.")
     checkpoint_lock_mode: Literal["COMPLIANCE", "GOVERNANCE"] = Field(
         default="COMPLIANCE", description="The weakest Object Lock that a checkpoint may have."
     )
@@ -121,7 +121,7 @@ class CliSettings(TargetSettings):
         json_schema_extra={"secret": True},
     )
     row_kms_key_id: str | None = Field(default=None, description="The KMS key that wraps the keys of the rows' MACs.")
-    objects_bucket: str = Field(default="switchyard-objects", description="The S3 bucket of large artefacts.")
+    objects_bucket: str = Field(default="switchyard-objects", description="The S3 bucket of artefacts and quarantine.")
 
     operations: str = needed("where tasks of people start, as `terraform output -json operations` prints it")
     bus: str = Field(default=BUS, description="The EventBridge bus.")

@@ -1019,6 +1019,7 @@ create table case_figures (
   closed        boolean not null,
   outcome       text,
   thumb         text,
+  judged        text,
   duration_ms   bigint,
   primary key (opened_on, case_id)
 );
@@ -1031,6 +1032,7 @@ comment on column case_figures.case_deadline is 'As in transition.';
 comment on column case_figures.closed is 'Whether it has more endings than retries.';
 comment on column case_figures.outcome is 'Of its latest ending; null while it is open.';
 comment on column case_figures.thumb is 'The latest feedback.';
+comment on column case_figures.judged is 'The latest verdict of a judge, pass or fail: an opinion, and no part of the outcome. Null for a case that was not judged.';
 comment on column case_figures.duration_ms is 'From its first event to its latest ending; null without one.';
 create table step_figures (
   opened_on     date not null,
@@ -1105,7 +1107,7 @@ begin
   delete from step_figures f using unnest(days, ids) k (opened_on, case_id) where f.opened_on = k.opened_on and f.case_id = k.case_id;
   insert into case_figures
   select
-    opened_on, case_id, tenant, playbook, case_deadline, closed, case when closed then last_outcome end, thumb,
+    opened_on, case_id, tenant, playbook, case_deadline, closed, case when closed then last_outcome end, thumb, judged,
     case when last_end > first_at then audit.milliseconds(first_at, last_end) end
   from (
     select
@@ -1116,7 +1118,9 @@ begin
       (array_agg(t.event_ts order by t.seq desc, t.event_ts desc, t.recorded_at desc) filter (where t.terminal))[1] as last_end,
       min(t.event_ts) filter (where t.parents = '{}') as first_at,
       (array_agg(case when t.transition = 'CaseFeedback' then audit.json_of(t.body) #>> '{detail,payload,thumb}' end
-        order by t.seq desc, t.recorded_at desc) filter (where t.transition = 'CaseFeedback'))[1] as thumb
+        order by t.seq desc, t.recorded_at desc) filter (where t.transition = 'CaseFeedback'))[1] as thumb,
+      (array_agg(case when t.transition = 'CaseJudged' then audit.json_of(t.body) #>> '{detail,payload,verdict}' end
+        order by t.seq desc, t.recorded_at desc) filter (where t.transition = 'CaseJudged'))[1] as judged
     from unnest(days, ids) k (opened_on, case_id) join transition t on t.opened_on = k.opened_on and t.case_id = k.case_id
     group by t.opened_on, t.case_id
     -- As in goal_success: a chain without a playbook and without an outcome is no case.
