@@ -244,6 +244,8 @@ class App:
                     set(declared) == found,
                     f"the card of {card.name} and the catalogue: {sorted(set(declared) ^ found)}",
                 )
+            observes = card.name in self.catalogue.observers
+            _check(observes is bool(card.observes), f"{card.name}: an observer's card names playbooks, no other does")
         described = {process.node for process in self.processes}
         _check(set(agents) <= described, f"agents without a process: {sorted(set(agents) - described)}")
         if self.identity is not None:
@@ -297,7 +299,9 @@ class App:
         return tuple(each for each in self.processes if each.node not in self.cards and each.consumer is None)
 
     def playbooks_of(self, node: str) -> list[str]:
-        """The playbooks, without versions, that give this node a task."""
+        """The playbooks, without versions, that give this node a task; for an observer those of its card."""
+        if node in self.catalogue.observers:
+            return sorted(self.cards[node].observes)
         return sorted(
             {
                 playbook.version.partition("/")[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -112,6 +112,9 @@ class CliSettings(TargetSettings):
         default="COMPLIANCE", description="The weakest Object Lock that a checkpoint may have."
     )
     checkpoint_require_lock: bool = Field(default=True, description="Whether a checkpoint without a lock is an error.")
+    verify_full_every_h: Annotated[float, Field(gt=0, le=840)] = Field(
+        default=24.0, description="Hours after which an incremental verification of the log reads every row again."
+    )
     row_key: HexKey | None = Field(
         default=None,
         description="The local key that wraps the keys of the rows' MACs.",

@@ -15,6 +15,7 @@ from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.messaging.consumer import TaskConsumer
 from switchyard.runtime.messaging.dead_letters import DeadLetters
 from switchyard.runtime.messaging.inbox import Inbox
+from switchyard.runtime.messaging.observer import Choose, EventObserver
 from switchyard.runtime.messaging.outbox import Outbox
 from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.process.stored_bundle import store_bundle
@@ -106,8 +107,11 @@ async def serve_agent(
     card: ServedCard,
     settings: WorkSettings,
     build: Callable[[AgentProcess, Artefacts], Awaitable[dict[type[Any], Any]]],
+    *,
+    choose: Choose | None = None,
 ) -> None:
-    """Serve one agent: `build` makes its handlers, with their dependencies bound."""
+    """Serve one agent: `build` makes its handlers, with their dependencies bound. An observer has `choose`, and its
+    dead letters wait for a person."""
     async with AgentProcess(catalogue, card, settings) as process:
         objects = await process.objects(settings.objects_bucket)
         vault = Vault(process.pool, await process.key_wrapper(settings), process.clock)
@@ -117,7 +121,7 @@ async def serve_agent(
         handlers = await build(process, Artefacts(objects, vault, decrypts=card.decrypts))
         bundle = process.bundle
         process.run_in_background("bundle", partial(store_bundle, objects, bundle))
-        consumer = TaskConsumer(
+        consumer = (TaskConsumer if choose is None else partial(EventObserver, choose=choose))(
             catalogue,
             card.name,
             handlers,
@@ -130,5 +134,6 @@ async def serve_agent(
             bundle=bundle.digest,
         )
         process.check("database", lambda: breaker.available)
-        process.subscribe(consumer, breaker=breaker, dead_letters=DeadLetters(consumer, inbox, process.redrive))
+        drain = DeadLetters(consumer, inbox, process.redrive) if choose is None else None
+        process.subscribe(consumer, breaker=breaker, dead_letters=drain)
         await process.run()
