@@ -33,6 +33,8 @@ TOOL_SETTINGS = {
     "provisioner (compose)": "switchyard.devstack.stack.provisioner:ProvisionerSettings",
 }
 
+FUNCTION_SETTINGS = {"ingress": "switchyard.ingress.settings:IngressSettings"}
+
 _HEAD = """\
 # Settings
 
@@ -101,7 +103,7 @@ def settings_page(app: App, compose: str) -> str:
     groups = {tuple(processes): [EVERY_PROCESS], workers: [EVERY_AGENT], callers: [MODEL_CALLERS]}
     groups |= {tuple(each for each in processes if each != one): [f"{EVERY_PROCESS} but {one}"] for one in processes}
     rows = {variable: groups.get(tuple(nodes), nodes) for variable, nodes in readers.items()}
-    for tool, reference in (TOOL_SETTINGS | dict(app.settings)).items():
+    for tool, reference in (TOOL_SETTINGS | (FUNCTION_SETTINGS if app.has_api else {}) | dict(app.settings)).items():
         for variable in _variables(load_reference(reference)):
             rows[variable] = [*rows.get(variable, ()), tool]
     rows |= {variable: [reader] for variable, reader in (*ENGINE_VARIABLES.items(), *_ports(compose))}
