@@ -73,6 +73,13 @@ wheels: $(READY) ## Build the wheels of the engine and its two libraries into di
 demo: $(READY) ## Run the demo: a stack of its own, 37 questions, 35 emails, the log (no Docker, no account, no key)
 	@$(BIN)/switchyard demo $(if $(JSON),--figures $(JSON))
 
+.PHONY: test-new-containers
+test-new-containers: NEW := $(CURDIR)/.switchyard/new
+test-new-containers: wheels ## What `switchyard new` writes, in containers: images built, every service ready, its API answers (needs Docker)
+	rm -rf $(NEW) && mkdir -p $(NEW) && $(BIN)/switchyard new $(NEW)/harbor --wheels dist
+	cd $(NEW)/harbor && trap 'docker compose down --volumes --timeout 5' EXIT && docker compose up --build --wait && docker compose ps \
+	  && curl --fail --silent --show-error --output /dev/null http://127.0.0.1:18080/v1/openapi.json
+
 .PHONY: compose-up
 compose-up: ## The whole stack in docker compose: LocalStack, PostgreSQL, simulators, one container per service
 	docker compose up --build --wait
@@ -242,6 +249,22 @@ evals-openai: $(READY)
 .PHONY: evals-bedrock
 evals-bedrock: $(READY)
 	$(BIN)/python -m evals all --vendor bedrock --gate --out .switchyard/evals/bedrock
+
+RAGAS := .venv-ragas
+
+.PHONY: lock-ragas
+lock-ragas: $(READY) ## Resolve evals/ragas/ragas.in into evals/ragas/requirements.txt again
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url evals/ragas/ragas.in --output-file evals/ragas/requirements.txt
+
+$(RAGAS)/.ready: evals/ragas/requirements.txt $(READY)
+	@test -x $(RAGAS)/bin/python || $(PYTHON) -m venv --without-pip $(RAGAS)
+	$(BIN)/uv pip sync --quiet --python $(RAGAS)/bin/python evals/ragas/requirements.txt
+	@touch $@
+
+.PHONY: evals-ragas
+evals-ragas: $(RAGAS)/.ready ## ragas on the assistant's answers, reported only: the simulator, or MODEL=... with BASE_URL=...
+	$(BIN)/python -m evals.ragas --python $(RAGAS)/bin/python $(if $(MODEL),--model $(MODEL) --base-url $(BASE_URL))
 
 .PHONY: bench-audit
 bench-audit: $(READY) ## Measure the cost per row of the audit log, from the queue to the commit (bench/results/audit.md)
