@@ -73,6 +73,13 @@ wheels: $(READY) ## Build the wheels of the engine and its two libraries into di
 demo: $(READY) ## Run the demo: a stack of its own, 37 questions, 35 emails, the log (no Docker, no account, no key)
 	@$(BIN)/switchyard demo $(if $(JSON),--figures $(JSON))
 
+.PHONY: test-new-containers
+test-new-containers: NEW := $(CURDIR)/.switchyard/new
+test-new-containers: wheels ## What `switchyard new` writes, in containers: images built, every service ready, its API answers (needs Docker)
+	rm -rf $(NEW) && mkdir -p $(NEW) && $(BIN)/switchyard new $(NEW)/harbor --wheels dist
+	cd $(NEW)/harbor && trap 'docker compose down --volumes --timeout 5' EXIT && docker compose up --build --wait && docker compose ps \
+	  && curl --fail --silent --show-error --output /dev/null http://127.0.0.1:18080/v1/openapi.json
+
 .PHONY: compose-up
 compose-up: ## The whole stack in docker compose: LocalStack, PostgreSQL, simulators, one container per service
 	docker compose up --build --wait
@@ -263,6 +270,20 @@ evals-ragas: $(RAGAS)/.ready ## ragas on the assistant's answers, reported only:
 bench-audit: $(READY) ## Measure the cost per row of the audit log, from the queue to the commit (bench/results/audit.md)
 	$(BIN)/python -m bench.audit
 
+GROWTH_ROWS ?= 9000 99000 999000
+
+.PHONY: bench-growth
+bench-growth: $(READY) ## What the audit log costs as it grows to a million rows: write, index, verify, ask (quarter of an hour; 4 GB)
+	$(BIN)/python -m bench.growth --rows $(GROWTH_ROWS)
+
+.PHONY: bench-growth-small
+bench-growth-small: $(READY) ## The same to 63,000 rows: fails if a cost is not flat (two minutes)
+	$(BIN)/python -m bench.growth --rows 9000 63000
+
+.PHONY: bench-campaign
+bench-campaign: $(READY) ## 400,000 emails, and a tenant beside a flood, simulated from measured costs (bench/results/campaign.md)
+	$(BIN)/python -m bench.campaign
+
 BENCH_FAILOVER := .venv-bench-failover
 
 .PHONY: lock-bench-failover
@@ -300,6 +321,13 @@ ROUNDS ?= 5
 .PHONY: bench-case
 bench-case: $(BENCH_CASE)/.ready ## What an answered case costs, beside LangGraph and the bare agents (ROUNDS=5: quarter of an hour)
 	$(BIN)/python -m bench.case --rounds $(ROUNDS) $(if $(QUESTIONS),--questions $(QUESTIONS)) --python $(BENCH_CASE)/bin/python
+
+CASES ?= 160
+SECONDS ?= 60
+
+.PHONY: chaos
+chaos: $(READY) ## Faults of every kind on the local stack, then an independent check (CASES=160 SECONDS=60 SEED=drawn KINDS=all)
+	$(BIN)/python -m bench.chaos --cases $(CASES) --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds $(KINDS))
 
 TERRAFORM_CHECKS := .venv-terraform
 

@@ -37,7 +37,7 @@ async def restore_work(
     try:
         moment = datetime.fromisoformat(to)
     except ValueError as error:
-        raise InvalidArgument(f"{to} is no time", remedy="write it as 2026-11-21T09:00Z") from error
+        raise InvalidArgument(f"{to} is not a time", remedy="write it as 2026-11-21T09:00Z") from error
     target = resolve_target(env)
     async with _owner(target, target.settings.audit_db_owner_url) as audit:
         await audit.execute("set search_path to audit")

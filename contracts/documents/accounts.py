@@ -22,7 +22,9 @@ SingleLineText = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[
 """One line of text: no line break can end a header early."""
 
 FreeText = Annotated[str, Field(max_length=8_000, json_schema_extra=PERSONAL_DATA)]
-Purpose = Literal["initial_notice", "payment_reminder", "settlement_offer", "dispute_response", "payment_confirmation"]
+Purpose = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,39}$", description="Why the consumer is written to.")]
+"""A name of the file of the wording: see `contracts.documents.wording.EmailPurpose`."""
+
 Medium = Literal["email", "phone", "letter", "text"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 

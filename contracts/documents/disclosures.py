@@ -76,11 +76,16 @@ def required_disclosures(
 ) -> tuple[Disclosure, ...]:
     """Every text that an email for this purpose must carry word for word, in the order in which it is usually set.
 
-    `today` is a day of the calendar as text. Raises `ValueError` as `validation_notice` does, for an initial notice.
+    `today` is a day of the calendar as text, `purpose` one of the wording's. Raises `ValueError` as `validation_notice`
+    does, for an email that is one.
     """
+    notice = validation_notice(facts, wording) if wording.purposes[purpose].validation_notice else ()
+    return (*notice, *standing_disclosures(facts, today, wording))
+
+
+def standing_disclosures(facts: AccountFacts, today: str, wording: Wording = SHIPPED) -> tuple[Disclosure, ...]:
+    """Every text that an email must carry for any purpose."""
     texts: list[Disclosure] = []
-    if purpose == "initial_notice":
-        texts += validation_notice(facts, wording)
     if facts.history.contacted_before is False:
         texts.append(Disclosure(rule="R10", name="first disclosure", text=wording.first_contact))
     else:

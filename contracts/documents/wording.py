@@ -1,7 +1,9 @@
-"""The wording that the law requires, as a file: one for who writes an email and for who checks it."""
+"""What a company writes to consumers for, and the wording that the law requires, as a file: one for who writes an email
+and for who checks it."""
 
 from __future__ import annotations
 
+import os
 import string
 import tomllib
 from importlib.resources import files
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from contracts.documents.accounts import Purpose
 
 MAX_TEXT_CHARS = 1_000
 Text = Annotated[str, Field(min_length=10, max_length=MAX_TEXT_CHARS, pattern=r"^[\x20-\x7e]+$")]
@@ -56,14 +60,26 @@ class ValidationNotice(BaseModel):
         for item, needed in _NEEDED.items():
             named = _named(item, getattr(self, item))
             if unknown := named - FACTS:
-                raise ValueError(f"{item}: {{{min(unknown)}}} is no fact: one of {', '.join(sorted(FACTS))}")
+                raise ValueError(f"{item}: {{{min(unknown)}}} is not a fact: one of {', '.join(sorted(FACTS))}")
             if missing := needed - named:
                 raise ValueError(f"{item}: {{{min(missing)}}} is missing, and the law requires it")
         return self
 
 
+class EmailPurpose(BaseModel):
+    """What an email is for: what it must say, and which rules treat it differently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    write: Text
+    validation_notice: bool = Field(default=False, description="It is the validation notice (R11).")
+    offer: bool = Field(default=False, description="It may state the ledger's offers (R14).")
+    answers_dispute: bool = Field(default=False, description="It may go while a dispute is open (R12).")
+
+
 class Wording(BaseModel):
-    """Every required text. Raises `ValueError` for braces in a text that no fact is put into."""
+    """The purposes and every required text. Raises `ValueError` for braces in a text that no fact is put into, and
+    without a purpose that is the validation notice."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,6 +90,7 @@ class Wording(BaseModel):
     time_barred: Text
     rights_url: Annotated[str, Field(pattern=r"^https://[\x21-\x7e]{4,180}$")]
     validation: ValidationNotice
+    purposes: dict[Purpose, EmailPurpose]
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -82,7 +99,25 @@ class Wording(BaseModel):
                 raise ValueError(f"{name}: no fact is put into this text: write it without braces")
         if self.rights_url not in self.validation.rights:
             raise ValueError("validation.rights: rights_url is missing in it")
+        if not self.notices:
+            raise ValueError("purposes: none has validation_notice = true, and a first communication must be one")
         return self
+
+    def __hash__(self) -> int:
+        # A dictionary has none; equal wordings have equal versions.
+        return hash(self.version)
+
+    @property
+    def notices(self) -> tuple[Purpose, ...]:
+        """The purposes that are the validation notice."""
+        return tuple(name for name, purpose in self.purposes.items() if purpose.validation_notice)
+
+    def unknown_purpose(self, name: Purpose) -> str | None:
+        """Why no email can be written for a purpose, with the remedy; None if it can."""
+        if name in self.purposes:
+            return None
+        known = ", ".join(self.purposes)
+        return f"the purpose {name} is unknown: name one of {known}, or add it to the file in SWITCHYARD_WORDING"
 
 
 def _named(item: str, text: str) -> set[str]:
@@ -105,6 +140,12 @@ def parse_wording(text: str, name: str) -> Wording:
         raise WordingError(f"{name}: {where}{': ' if where else ''}{first['msg']}") from error
     except ValueError as error:
         raise WordingError(f"{name}: {error}") from error
+
+
+def configured_wording() -> Wording:
+    """The wording that a command of this shell uses: the file in SWITCHYARD_WORDING, or the shipped one. Raises
+    `WordingError`."""
+    return load_wording(Path(own) if (own := os.environ.get("SWITCHYARD_WORDING")) else None)
 
 
 def load_wording(path: Path | None) -> Wording:

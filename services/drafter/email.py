@@ -14,6 +14,7 @@ from pydantic_ai.models import Model
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.disclosures import format_dollars, format_long_date
 from contracts.documents.reviews import Review
+from contracts.documents.wording import SHIPPED, Wording
 from services.drafter.agent import escape_markup
 from switchyard.runtime.core.errors import RetryableTaskError
 
@@ -50,10 +51,12 @@ def email_prompt(
     review: Review | None,
     previous: str | None,
     instructions: str | None = None,
+    wording: Wording = SHIPPED,
 ) -> str:
-    """The user message: permitted facts, texts of others, the findings of a review and an approver's instructions."""
+    """The user message: purpose, permitted facts, texts of others, a review's findings, an approver's instructions."""
     parts: list[tuple[str, str | None]] = [
         ("purpose", purpose),
+        ("task", wording.purposes[purpose].write),
         ("facts", json.dumps(disclosable_facts(facts), ensure_ascii=False)),
         ("notes", facts.notes),
         ("consumer_reply", facts.consumer_reply),

@@ -139,6 +139,8 @@ async def draft_email(
     model nor a text of the account can change them.
     """
     facts = read_input_document(AccountFacts, await artefacts.read(task, task.payload.account), "account")
+    if (unknown := wording.unknown_purpose(task.payload.purpose)) is not None:
+        raise PermanentTaskError("unknown_purpose", unknown, "purpose", "then retry the case")
     today = clock.now().date().isoformat()
     previous = await _load_previous(task, artefacts, facts, today, wording)
     prompt = email.email_prompt(
@@ -147,6 +149,7 @@ async def draft_email(
         review=previous.review if previous else None,
         previous=previous.words if previous else None,
         instructions=task.payload.instructions,
+        wording=wording,
     )
     async with model_budget(model, task, margin_ms=DRAFTER_MARGIN_MS) as decisions:
         written = await email.write_email(agent, prompt)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from email import message_from_bytes
 from email.policy import default
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from contracts.documents.wording import WordingError, load_wording
+from contracts.documents.wording import WordingError, configured_wording
 from contracts.events.router import DraftAnswer, DraftEmail
 from services.drafter.agent import ANSWER_PROMPT, build_answer_agent
 from services.drafter.email import EMAIL_PROMPT, build_email_agent
@@ -29,7 +27,7 @@ async def build_what_if(setup: WhatIfSetup) -> Mapping[type[Any], TaskHandler]:
     recorded = await setup.recall("email")
     link = NO_LINK if recorded is None else _opt_out_link(recorded)
     try:
-        wording = load_wording(Path(own) if (own := os.environ.get("SWITCHYARD_WORDING")) else None)
+        wording = configured_wording()
     except WordingError as error:
         raise InvalidWhatIf(str(error)) from error
     answer = build_answer_agent(setup.model, setup.prompts["answer"])

@@ -148,7 +148,7 @@ def _person(user: str) -> uuid.UUID:
         return uuid.UUID(user)
     except ValueError as error:
         remedy = "take `subject` from the case's rows in audit.transition"
-        raise InvalidArgument(f"{user} is no pseudonym: expected a UUID", remedy=remedy) from error
+        raise InvalidArgument(f"{user} is not a pseudonym: expected a UUID", remedy=remedy) from error
 
 
 def _is_id(text: str) -> bool:

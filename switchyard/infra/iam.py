@@ -223,6 +223,16 @@ def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:
 _CHECKPOINTS = f"{_PARTITION}:s3:::${{checkpoints_bucket}}"
 
 
+def keep_verifications() -> list[IamStatement]:
+    """Writing and reading what was verified. A role with a right on the log's database must not have it."""
+    actions = ["s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectRetention"]
+    own_prefix = {"StringLike": {"s3:prefix": "verifications/*"}}
+    return [
+        allow("KeepVerifications", actions, f"{_CHECKPOINTS}/verifications/*"),
+        allow("ListVerifications", "s3:ListBucketVersions", _CHECKPOINTS, own_prefix),
+    ]
+
+
 def read_checkpoints() -> list[IamStatement]:
     """Reading checkpoints, every version of them and its lock."""
     actions = ["s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion"]

@@ -25,7 +25,7 @@ ATTRIBUTES = {
 
 
 class Wire:
-    """An endpoint that keeps what it was sent and answers what it is told to."""
+    """An endpoint that keeps what it was sent and answers with what is set."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[dict[str, str], Any]] = []
@@ -150,7 +150,7 @@ async def test_answer_that_is_none_of_sqs_is_left_to_botocore(connect: Any, wire
     wire.body = body
     try:
         await connection.polling.receive_message(QueueUrl=f"{wire.url}/0/q")
-    except Exception as ours:  # noqa: BLE001 - whatever botocore raises
+    except Exception as ours:  # noqa: BLE001 - any error that botocore raises
         async with get_session().create_client(
             "sqs", region_name="eu-west-1", endpoint_url=wire.url, aws_access_key_id="a", aws_secret_access_key="b"
         ) as client:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from switchyard.cli.app.console import Field, console, print_json, print_rows, print_text
-from switchyard.cli.app.errors import CommandFailed, InvalidArgument
+from switchyard.cli.app.errors import CommandFailed, InvalidArgument, why_unreadable
 from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import JsonOption
 
@@ -70,7 +70,7 @@ def check(  # noqa: PLR0917 - options, each by its name
     draft: Annotated[
         Path | None, typer.Argument(metavar="DRAFT", help="The email as a file of its bytes, or its text alone.")
     ] = None,
-    purpose: Annotated[str | None, typer.Option(help="The email's purpose, if FACTS is no submission.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="The email's purpose, if FACTS is not a submission.")] = None,
     stage: Annotated[str | None, typer.Option(help="contact, email or sending; email with a DRAFT.")] = None,
     at: Annotated[str | None, typer.Option(help="The moment, as 2026-11-20T17:30:00Z; now without it.")] = None,
     tenant: TenantOption = None,
@@ -89,23 +89,23 @@ def check(  # noqa: PLR0917 - options, each by its name
     try:
         given = dry_run.read_facts(_read(facts).decode("utf-8"))
     except (dry_run.InvalidFacts, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"{facts}: {error}", remedy="see `switchyard sample email`") from error
+        raise InvalidArgument(f"{facts}: {why_unreadable(error)}", remedy="see `switchyard sample email`") from error
     why = purpose or given.purpose
-    if why not in dry_run.PURPOSES:
-        raise InvalidArgument(
-            f"the purpose {why} is unknown" if why else "the purpose is missing",
-            remedy=f"give --purpose, one of {', '.join(dry_run.PURPOSES)}",
-        )
     where = stage or ("email" if draft else "contact")
     if where not in dry_run.STAGES or (where == "email" and draft is None):
         remedy = f"give --stage, one of {', '.join(dry_run.STAGES)}; email needs a DRAFT"
         raise InvalidArgument(f"the stage {where} cannot be checked", remedy=remedy)
     pack = _pack(pack_file, tenant or given.tenant, now)
+    remedy = f"give --purpose, one of {', '.join(pack.wording.purposes)}"
+    if why is None:
+        raise InvalidArgument("the purpose is missing", remedy=remedy)
+    if (unknown := pack.wording.unknown_purpose(why)) is not None:
+        raise InvalidArgument(unknown, remedy=remedy)
     if pack_file is not None and pack.effective_from > now.date():
         print_text(f"the pack begins on {pack.effective_from}: checked as if it had", style="yellow")
         pack = pack.model_copy(update={"effective_from": now.date()})
     message = None if draft is None else dry_run.read_draft(_read(draft), given.facts, now)
-    verdicts = dry_run.check_draft(given.facts, why, now, pack, draft=message, stage=where)  # type: ignore[arg-type]
+    verdicts = dry_run.check_draft(given.facts, why, now, pack, draft=message, stage=where)
     stopped = [each.result.rule.id for each in verdicts if each.result.blocks]
     if as_json:
         rules = [each.fields() for each in verdicts]
@@ -130,11 +130,11 @@ def check(  # noqa: PLR0917 - options, each by its name
 
 def _pack(file: Path | None, tenant: str | None, now: datetime) -> RulePack:
     """The pack of a file, or that in force for a tenant. Raises `CommandFailed`."""
-    from contracts.documents.wording import WordingError, load_wording
+    from contracts.documents.wording import WordingError, configured_wording
     from services.specialists.compliance import pack as packs
 
     try:
-        wording = load_wording(Path(own) if (own := os.environ.get("SWITCHYARD_WORDING")) else None)
+        wording = configured_wording()
         if file is not None:
             return packs.load_pack(file, wording)
         folder = Path(os.environ.get("SWITCHYARD_RULE_PACKS") or packs.PACKS_FOLDER)

@@ -25,7 +25,6 @@ from services.specialists.compliance.rules.rule import RuleInput
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.errors import InvalidEvent
 
-PURPOSES: tuple[str, ...] = get_args(Purpose)
 STAGES: tuple[ReviewStage, ...] = get_args(ReviewStage)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _QUOTED = re.compile(r"'([^'\n]+)'|\"([^\"\n]+)\"")

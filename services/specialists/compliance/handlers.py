@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -55,7 +56,7 @@ async def check_contact(
     if (earlier := await verdicts.find_recorded(task)) is not None:
         return earlier
     packs, now = packs_for(packs, task.envelope.tenant), clock.now()
-    situation = RuleInput(await _facts(task, artefacts), task.payload.purpose, now, pack_in_force(packs, now))
+    situation = RuleInput(await _facts(task, artefacts), task.payload.purpose, now, _pack_for(task, packs, now))
     results = evaluate_rules(situation, "contact", fresh_salt())
     common = await _store_review(task, artefacts, situation, "contact", results)
     stopped = blocking_results(results)
@@ -78,7 +79,7 @@ async def review_email(
     if (earlier := await verdicts.find_recorded(task)) is not None:
         return earlier
     command, now, packs = task.payload, clock.now(), packs_for(packs, task.envelope.tenant)
-    pack = pack_in_force(packs, now)
+    pack = _pack_for(task, packs, now)
     message = read_message(await _content(task, artefacts), pack.email)
     situation = RuleInput(await _facts(task, artefacts), command.purpose, now, pack, message, opt_out_base)
     results = evaluate_rules(situation, "email", fresh_salt())
@@ -106,7 +107,7 @@ async def check_sending(
         return earlier
     command, now, packs = task.payload, clock.now(), packs_for(packs, task.envelope.tenant)
     await _content(task, artefacts)
-    situation = RuleInput(await _facts(task, artefacts), command.purpose, now, pack_in_force(packs, now))
+    situation = RuleInput(await _facts(task, artefacts), command.purpose, now, _pack_for(task, packs, now))
     pack, content = situation.pack.version, command.content_sha256
     packs_passed = await verdicts.packs_passed(task)
     if not packs_passed:
@@ -172,6 +173,14 @@ async def _facts(task: ComplianceTask, artefacts: Artefacts) -> AccountFacts:
         where = ".".join(str(part) for part in error.errors(include_input=False, include_url=False)[0]["loc"])
         message = "the account's facts are invalid"
         raise PermanentTaskError("bad_account", message, where, "submit the case again") from None
+
+
+def _pack_for(task: ComplianceTask, packs: Sequence[RulePack], now: datetime) -> RulePack:
+    """The pack in force. Raises `PermanentTaskError` for a purpose that its wording does not have."""
+    pack = pack_in_force(packs, now)
+    if (problem := pack.wording.unknown_purpose(task.payload.purpose)) is not None:
+        raise PermanentTaskError("unknown_purpose", problem, "purpose", "then retry the case")
+    return pack
 
 
 async def _content(task: Task[ReviewEmail] | Task[CheckSending], artefacts: Artefacts) -> bytes:

@@ -171,6 +171,9 @@ class RulePack(_Part):
         if self.disclosures != self.wording.version:
             other = f"the wording in force has the version {self.wording.version}"
             raise ValueError(f"disclosures: {other}; release a pack that names it, or set SWITCHYARD_WORDING")
+        for purpose in sorted(self.approval.purposes):
+            if (problem := self.wording.unknown_purpose(purpose)) is not None:
+                raise ValueError(f"approval.purposes: {problem}")
         return self
 
     def effective_from_of(self, rule: RuleId) -> date:

@@ -169,7 +169,7 @@ def _approval_reasons(situation: RuleInput, results: Sequence[RuleEvaluation], r
     if policy.warnings and warned - {"R09"}:
         yield "warning"
     if situation.purpose in policy.purposes:
-        yield "settlement_offer" if situation.purpose == "settlement_offer" else "purpose"
+        yield "settlement_offer" if situation.email_purpose.offer else "purpose"
     if policy.first_contact and situation.facts.history.contacted_before is False:
         yield "first_contact"
     if Decimal(situation.facts.ledger.balance) > Decimal(policy.amount_over):

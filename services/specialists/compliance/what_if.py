@@ -13,7 +13,7 @@ from typing import Any
 
 from contracts.documents.opt_out import OPT_OUT_PATH
 from contracts.documents.reviews import Review
-from contracts.documents.wording import Wording, WordingError, load_wording
+from contracts.documents.wording import Wording, WordingError, configured_wording
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
 from services.specialists.compliance.judge import JUDGE_PROMPT, CriterionMark, Judgement, build_judge_agent
@@ -103,7 +103,7 @@ def _released() -> tuple[RulePack, ...]:
 
 def _wording() -> Wording:
     try:
-        return load_wording(Path(own) if (own := os.environ.get("SWITCHYARD_WORDING")) else None)
+        return configured_wording()
     except WordingError as error:
         raise InvalidWhatIf(str(error)) from error
 

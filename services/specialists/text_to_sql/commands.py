@@ -85,7 +85,7 @@ def import_schema(  # noqa: PLR0917 - options, each by its name
     if (folder is None) == (connection is None):
         raise InvalidArgument("the source is missing", remedy="give either FOLDER or --connection NAME")
     if folder is not None and not folder.is_dir():
-        raise InvalidArgument(f"{folder} is no folder", remedy="name a folder of CSV files")
+        raise InvalidArgument(f"{folder} is not a folder", remedy="name a folder of CSV files")
     file = out or (folder or Path()) / "schema.toml"
     if file.exists() and not replace:
         raise InvalidArgument(f"{file} exists", remedy="choose another --out, or give --replace")

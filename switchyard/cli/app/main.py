@@ -116,7 +116,7 @@ def run_cli() -> None:
             _fail(error.message, error.remedy, 1)
         if isinstance(error, _raised_by("botocore.exceptions", "BotoCoreError", "ClientError")):
             _fail(f"AWS: {error}", "check the credentials, the region and the rights of this shell", 1)
-        if isinstance(error, _raised_by("asyncpg", "InterfaceError", "PostgresError")):
+        if isinstance(error, _raised_by("asyncpg", "InterfaceError", "InternalClientError", "PostgresError")):
             _fail(f"the database: {error}", "check its address in the variable, the role and its rights", 1)
         raise
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from switchyard.cli.app.errors import InvalidArgument
+from switchyard.cli.app.errors import InvalidArgument, why_unreadable
 from switchyard.cli.app.options import EnvOption
 from switchyard.cli.app.target import Env, Target, resolve_target
 
@@ -33,13 +33,19 @@ async def publish_file(
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"{file} cannot be read: {error}", remedy="name a readable file in UTF-8") from error
+        remedy = "name a readable file in UTF-8"
+        raise InvalidArgument(f"{file} cannot be read: {why_unreadable(error)}", remedy=remedy) from error
     read = {number: read_submission(line) for number, line in enumerate(text.splitlines(), 1) if line.strip()}
     read |= _conflicts(read)
+    if not read:
+        raise InvalidArgument(f"{file} holds no submission", remedy="write one JSON object per line")
     valid = {number: detail for number, detail in read.items() if not isinstance(detail, str)}
-    target = resolve_target(env)
-    publish = partial(publish_submissions, target, [*valid.values()], source=source or DEFAULT_SOURCE)
-    cases, refused = await _publish_and_wait(target, valid, publish, wait, source or DEFAULT_SOURCE)
+    cases: list[str] = []
+    refused: list[str] = []
+    if valid:
+        target = resolve_target(env)
+        publish = partial(publish_submissions, target, [*valid.values()], source=source or DEFAULT_SOURCE)
+        cases, refused = await _publish_and_wait(target, valid, publish, wait, source or DEFAULT_SOURCE)
     for number, case_id in zip(valid, cases, strict=True):
         typer.echo(f"line {number}: case {case_id}")
     for number, problem in read.items():

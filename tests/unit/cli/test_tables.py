@@ -213,8 +213,8 @@ def _retention_show(patch: pytest.MonkeyPatch) -> None:
 
 
 def _audit_verify(patch: pytest.MonkeyPatch) -> None:
-    log = SimpleNamespace(verify=_answer(VerifyReport("everything")), alarms=_answer([_alarm()]))
-    patch.setattr(verify, "open_audit_reader", _yield(log))
+    patch.setattr(verify, "verify_chain", _answer(VerifyReport("everything")))
+    patch.setattr(verify, "open_audit_reader", _yield(SimpleNamespace(alarms=_answer([_alarm()]))))
 
 
 def _audit_reconcile(patch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_required_texts_are_in_both_parts_verbatim() -> None:
     for account, purpose in ((facts(), "payment_reminder"), (facts(first=True), "initial_notice")):
         message = parsed(composed(facts=account, purpose=purpose))
         shown = " ".join(words(visible(part(message, "html")).text)), " ".join(words(part(message, "plain")))
-        texts = required_disclosures(account, purpose, TODAY)  # type: ignore[arg-type]
+        texts = required_disclosures(account, purpose, TODAY)
         assert len(texts) >= 3
         for each in texts:
             assert all(" ".join(words(each.text)) in text for text in shown), each.name

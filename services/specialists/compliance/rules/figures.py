@@ -84,7 +84,7 @@ def _words(situation: RuleInput) -> Iterator[DraftProblem]:
         "share": "a share or a multiple in words",
         "offer": "an offer that the creditor did not authorise",
     }
-    lists = [name for name in kinds if name != "offer" or situation.purpose != "settlement_offer"]
+    lists = [name for name in kinds if name != "offer" or not situation.email_purpose.offer]
     for term, name, where in situation.listed_terms(*lists):
         yield DraftProblem(f"{term!r} in the {where} is {kinds[name]}", f"leave out {term!r}")
     most = situation.pack.email.max_unknown_percent / 100
@@ -105,7 +105,7 @@ def _figures(situation: RuleInput, where: str, figures: TextFigures) -> Iterator
             yield DraftProblem(f"{date.text!r} in the {where} is not in the ledger", "use the ledger's dates only")
     for other in figures.others:
         yield DraftProblem(f"{other[:40]!r} in the {where} is no figure of the ledger", "leave out every other number")
-    if situation.purpose == "settlement_offer":
+    if situation.email_purpose.offer:
         for offer in situation.facts.ledger.offers:
             offered = any(amount.value == offer.amount for amount in figures.amounts)
             if offered and not any(date.is_day(offer.due_on) for date in figures.dates):
@@ -116,7 +116,7 @@ def _figures(situation: RuleInput, where: str, figures: TextFigures) -> Iterator
 def _amounts(situation: RuleInput) -> set[str]:
     ledger = situation.facts.ledger
     amounts = {ledger.balance, ledger.principal, ledger.interest, ledger.fees, ledger.payments, ledger.last_payment}
-    if situation.purpose == "settlement_offer":
+    if situation.email_purpose.offer:
         amounts |= {offer.amount for offer in ledger.offers}
     return {amount for amount in amounts if amount is not None}
 
@@ -124,7 +124,7 @@ def _amounts(situation: RuleInput) -> set[str]:
 def _days(situation: RuleInput) -> set[str]:
     ledger, history = situation.facts.ledger, situation.facts.history
     days = {ledger.itemization_on, ledger.last_payment_on, history.validation_notice_on, history.validation_ends_on}
-    if situation.purpose == "settlement_offer":
+    if situation.email_purpose.offer:
         days |= {offer.due_on for offer in ledger.offers}
     return {day for day in days if day is not None}
 

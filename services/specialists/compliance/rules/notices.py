@@ -55,7 +55,7 @@ def check_disclosure(situation: RuleInput) -> RuleVerdict:
 
 def check_validation_notice(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.34(a)(1): the validation notice in the first communication, or within five days of it."""
-    return _this_notice(situation) if situation.purpose == "initial_notice" else _earlier_notice(situation)
+    return _this_notice(situation) if situation.email_purpose.validation_notice else _earlier_notice(situation)
 
 
 def _this_notice(situation: RuleInput) -> RuleVerdict:
@@ -78,7 +78,8 @@ def _earlier_notice(situation: RuleInput) -> RuleVerdict:
             return blocks("the validation notice is dated in the future")
         return passes("the validation notice was sent")
     if history.contacted_before is False:
-        return blocks("the first communication must be the validation notice: submit it as initial_notice")
+        notices = " or ".join(situation.pack.wording.notices)
+        return blocks(f"the first communication must be the validation notice: submit it as {notices}")
     if history.first_contact_on is None:
         return unknown("history.validation_notice_on", "history.first_contact_on")
     first = date.fromisoformat(history.first_contact_on)
@@ -95,7 +96,7 @@ def check_dispute(situation: RuleInput) -> RuleVerdict:
     history = situation.facts.history
     if history.dispute_open is None:
         return unknown("history.dispute_open")
-    if history.dispute_open and situation.purpose != "dispute_response":
+    if history.dispute_open and not situation.email_purpose.answers_dispute:
         return blocks("a dispute is open: only an answer to it may be sent")
     if history.contacted_before and history.validation_notice_on is not None and history.validation_ends_on is None:
         return unknown("history.validation_ends_on")

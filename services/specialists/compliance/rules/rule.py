@@ -10,8 +10,9 @@ from operator import attrgetter
 from typing import Literal
 
 from contracts.documents.accounts import AccountFacts, Purpose
-from contracts.documents.disclosures import Disclosure, required_disclosures
+from contracts.documents.disclosures import Disclosure, required_disclosures, standing_disclosures
 from contracts.documents.reviews import ReviewStage
+from contracts.documents.wording import EmailPurpose
 from contracts.events.compliance import RuleId, VerdictKind
 from services.specialists.compliance.email_text.characters import fold_text, normalize_text
 from services.specialists.compliance.email_text.drafted_text import own_words, without_known_numbers
@@ -45,6 +46,11 @@ class RuleInput:
     """Public address of the opt-out pages, where opt-out links must lead; None accepts any https address."""
 
     @property
+    def email_purpose(self) -> EmailPurpose:
+        """What the wording says of the purpose. Raises `KeyError` for one that it does not have."""
+        return self.pack.wording.purposes[self.purpose]
+
+    @property
     def today(self) -> date:
         """The day in UTC."""
         return self.now.astimezone(UTC).date()
@@ -71,7 +77,7 @@ class RuleInput:
         try:
             return required_disclosures(self.facts, self.purpose, today, self.pack.wording)
         except ValueError:
-            return required_disclosures(self.facts, "payment_reminder", today, self.pack.wording)
+            return standing_disclosures(self.facts, today, self.pack.wording)
 
     @cached_property
     def own_text(self) -> dict[str, str]:

@@ -100,6 +100,8 @@ create index transition_opened on transition (opened_on, event_ts) where parents
 create index transition_session on transition (session_id, opened_on, event_ts) where parents = '{}';
 create index transition_tenant on transition (tenant, opened_on, event_ts) where parents = '{}';
 create index transition_user on transition (principal_sub, opened_on, event_ts) where parents = '{}';
+-- For cases whose time is over: of each case its first event.
+create index transition_deadline on transition (case_deadline) where parents = '{}';
 create index transition_ended on transition (opened_on, outcome) where terminal;
 -- How a case ended, and whether it was opened again: for lists of cases.
 create index transition_ending on transition (case_id, opened_on)
@@ -320,6 +322,7 @@ create table retention_receipt (
   primary key (opened_on, case_id, part)
 );
 create index retention_receipt_case on retention_receipt (case_id);
+create index retention_receipt_recorded on retention_receipt using brin (recorded_at);
 comment on table retention_receipt is 'Signed receipts for retired bodies: which events there were, and under which policy their bodies were removed. Append-only.';
 comment on column retention_receipt.opened_on is 'UTC day on which the case was opened.';
 comment on column retention_receipt.case_id is 'The case.';

@@ -43,7 +43,7 @@ async def access(  # noqa: PLR0917 - options, each by its name
         person = uuid.UUID(user)
     except ValueError as error:
         remedy = "take `subject` from the case's rows in audit.transition"
-        raise InvalidArgument(f"{user} is no user: expected a UUID", remedy=remedy) from error
+        raise InvalidArgument(f"{user} is not a user: expected a UUID", remedy=remedy) from error
     start = None if since is None else parse_since(since, datetime.now(UTC))
     async with open_readable_target(env, run) as target, audit_log.open_audit_reader(target) as log:
         found = await log.accesses(person, since=start, agent=agent, limit=limit)
