@@ -370,6 +370,7 @@ APP = App(
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     what_if={
         "triage": "services.specialists.triage.what_if:WHAT_IF",
+        "text_to_sql": "services.specialists.text_to_sql.what_if:WHAT_IF",
         "drafter": "services.drafter.what_if:WHAT_IF",
         "compliance": "services.specialists.compliance.what_if:WHAT_IF",
     },
