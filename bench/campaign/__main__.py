@@ -139,8 +139,8 @@ def campaign_markdown(found: dict[str, Any]) -> str:
             "Reminders that no person approves, models simulated.",
             "",
             f"- {found['emails']} emails of one tenant and {found['neighbours']} of another: "
-            f"{found['emails_per_s']:.2f} emails per second, {cpu_ms:.0f} ms of CPU per email in all our processes. Ended: "
-            f"{found['flood']['outcomes']}, open at the end: {found['flood']['open']}.",
+            f"{found['emails_per_s']:.2f} emails per second, {cpu_ms:.0f} ms of CPU per email in all our processes. "
+            f"Endings: {found['flood']['outcomes']}, open at the end: {found['flood']['open']}.",
             f"- The other tenant's P95 from submission to end: alone {p95.get('alone', 0):.1f} s, submitted after the "
             f"flood {p95.get('noisy', 0):.1f} s, {ratio:.1f} times. Promised: {NOISE_LIMIT:.0f} times; it {verdict}.",
             "",
