@@ -184,8 +184,8 @@ def growth_markdown(found: dict[str, Any]) -> str:
         "|---" * (len(steps) + 1) + "|",
         *(f"| {name} | {cells} |" for name, cells in asked.items()),
         "",
-        f"Promised: ingest (the sum of the second to the fourth line), incremental and full at most {FLAT} times those of "
-        f"the first column, {SEQUENCER_ROWS_PER_S:,} rows per second in the sequencer, "
+        f"Promised: ingest (the sum of the second to the fourth line), incremental and full at most {FLAT} times those "
+        f"of the first column, {SEQUENCER_ROWS_PER_S:,} rows per second in the sequencer, "
         f"{ASKED_MS:.0f} ms. {'; '.join(find_misses(found)) or 'All hold'}.",
         "",
     ]

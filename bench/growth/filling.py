@@ -41,13 +41,19 @@ class LoadingClock(SystemClock):
         return self.at
 
 
-def clock_before(now: datetime, rows: int) -> LoadingClock:
+def clock_before(now: datetime, rows: int, *, at_once: int = ROWS_AT_ONCE) -> LoadingClock:
     """The clock of a log of so many rows that has grown until shortly before `now`."""
-    return LoadingClock(now - STEP * (rows // ROWS_AT_ONCE + 2))
+    return LoadingClock(now - STEP * (rows // at_once + 2))
 
 
 async def load_log(
-    owner: asyncpg.Connection[Any], log: TransparencyLog, keys: MacKeys, checkpointer: Checkpointer, *, rows: int
+    owner: asyncpg.Connection[Any],
+    log: TransparencyLog,
+    keys: MacKeys,
+    checkpointer: Checkpointer,
+    *,
+    rows: int,
+    at_once: int = ROWS_AT_ONCE,
 ) -> None:
     """Fill an empty log with rows, as the service would have written them, each batch under a checkpoint.
 
@@ -59,8 +65,8 @@ async def load_log(
         raise TypeError("keys: expected the clock of a log that grows in the past")
     texts = many_bodies(rows // 9, opened=clock.now())
     await owner.execute("alter table transition disable trigger queued")
-    for start in range(0, rows, ROWS_AT_ONCE):
-        batch = list(islice(texts, ROWS_AT_ONCE))
+    for start in range(0, rows, at_once):
+        batch = list(islice(texts, at_once))
         clock.at += STEP
         key, recorded_at = await keys.serving(), clock.now()
         written, entries = [], []
@@ -79,4 +85,4 @@ async def load_log(
         while await checkpointer.write_if_due(log, now=True):
             pass
     await owner.execute("alter table transition enable always trigger queued")
-    await owner.execute("analyze transition, log_entry")
+    await owner.execute("vacuum analyze transition, log_entry")  # as autovacuum does in a log that grows by itself

@@ -111,7 +111,8 @@ create index transition_access on transition (subject, recorded_at) where access
 create index transition_model on transition (opened_on, node_from) where model_id is not null;
 create index transition_label on transition (opened_on, transition);
 -- For the reconciler, which asks for the latest rows. BRIN, because rows arrive in the order of this column.
-create index transition_recorded on transition using brin (recorded_at);
+-- Pages that are not summarized are read in full, so they are as soon as they are full.
+create index transition_recorded on transition using brin (recorded_at) with (autosummarize = on);
 comment on table transition is
   'One row per transition of a case. Append-only: an update, a delete or a truncate is refused, except that retention takes bodies out. The body is the evidence: every other column but recorded_at is read from it and can be checked against it.';
 comment on column transition.opened_on is 'UTC day on which the case was opened; the same in every event of the case. Partition key.';
@@ -322,7 +323,7 @@ create table retention_receipt (
   primary key (opened_on, case_id, part)
 );
 create index retention_receipt_case on retention_receipt (case_id);
-create index retention_receipt_recorded on retention_receipt using brin (recorded_at);
+create index retention_receipt_recorded on retention_receipt using brin (recorded_at) with (autosummarize = on);
 comment on table retention_receipt is 'Signed receipts for retired bodies: which events there were, and under which policy their bodies were removed. Append-only.';
 comment on column retention_receipt.opened_on is 'UTC day on which the case was opened.';
 comment on column retention_receipt.case_id is 'The case.';
