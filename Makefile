@@ -239,13 +239,34 @@ evals: $(READY) ## Run the labelled sets: the simulator on both vendors' wires, 
 ifdef MODEL
 	$(BIN)/python -m evals all --model $(MODEL) $(if $(BASE_URL),--base-url $(BASE_URL))
 else
-	$(BIN)/python -m evals all --gate
-	$(BIN)/python -m evals all --vendor bedrock --gate --out .switchyard/evals/bedrock
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target evals-openai evals-bedrock
 endif
+
+.PHONY: evals-openai
+evals-openai: $(READY)
+	$(BIN)/python -m evals all --gate
+
+.PHONY: evals-bedrock
+evals-bedrock: $(READY)
+	$(BIN)/python -m evals all --vendor bedrock --gate --out .switchyard/evals/bedrock
 
 .PHONY: bench-audit
 bench-audit: $(READY) ## Measure the cost per row of the audit log, from the queue to the commit (bench/results/audit.md)
 	$(BIN)/python -m bench.audit
+
+GROWTH_ROWS ?= 9000 99000 999000
+
+.PHONY: bench-growth
+bench-growth: $(READY) ## What the audit log costs as it grows to a million rows: write, index, verify, ask (quarter of an hour; 4 GB)
+	$(BIN)/python -m bench.growth --rows $(GROWTH_ROWS)
+
+.PHONY: bench-growth-small
+bench-growth-small: $(READY) ## The same to 63,000 rows: fails if a cost is not flat (two minutes)
+	$(BIN)/python -m bench.growth --rows 9000 63000
+
+.PHONY: bench-campaign
+bench-campaign: $(READY) ## 400,000 emails, and a tenant beside a flood, simulated from measured costs (bench/results/campaign.md)
+	$(BIN)/python -m bench.campaign
 
 BENCH_FAILOVER := .venv-bench-failover
 
@@ -284,6 +305,13 @@ ROUNDS ?= 5
 .PHONY: bench-case
 bench-case: $(BENCH_CASE)/.ready ## What an answered case costs, beside LangGraph and the bare agents (ROUNDS=5: quarter of an hour)
 	$(BIN)/python -m bench.case --rounds $(ROUNDS) $(if $(QUESTIONS),--questions $(QUESTIONS)) --python $(BENCH_CASE)/bin/python
+
+CASES ?= 160
+SECONDS ?= 60
+
+.PHONY: chaos
+chaos: $(READY) ## Faults of every kind on the local stack, then an independent check (CASES=160 SECONDS=60 SEED=drawn KINDS=all)
+	$(BIN)/python -m bench.chaos --cases $(CASES) --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds $(KINDS))
 
 TERRAFORM_CHECKS := .venv-terraform
 

@@ -138,6 +138,17 @@ MEMORY_CARD = AgentCard(
     decrypts=("question", "answer", "memory"),
 )
 
+JUDGE_CARD = AgentCard(
+    name="judge",
+    kind="internal",
+    purpose="Marks a sample of the answered cases after their end, by a rubric; changes no case.",
+    consumes=("CaseClosed",),
+    emits=("CaseJudged",),
+    vendors=("bedrock", "openai"),
+    decrypts=("question", "findings", "answer"),
+    observes=("assist",),
+)
+
 AGENT_CARDS: dict[str, AgentCard] = {
     card.name: card
     for card in (
@@ -149,5 +160,6 @@ AGENT_CARDS: dict[str, AgentCard] = {
         COMPLIANCE_CARD,
         EMAIL_SENDER_CARD,
         MEMORY_CARD,
+        JUDGE_CARD,
     )
 }

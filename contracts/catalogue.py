@@ -24,6 +24,8 @@ from switchyard.protocol.catalogue import (
     consent_types,
     submission_types,
 )
+from switchyard.protocol.events.case_manager import CaseClosed
+from switchyard.protocol.events.judgement import CaseJudged
 
 _SPECIALISTS = tuple(card.name for card in specialist_cards(AGENT_CARDS.values()))
 
@@ -77,5 +79,7 @@ CATALOGUE = Catalogue(
             email_sender.SendingUnknown,
         ),
         EventType(email_sender.SendingResolved, (("email_sender", EXTERNAL),)),
+        EventType(CaseJudged, (("judge", EXTERNAL),)),
     ),
+    observers={"judge": (CaseClosed,)},
 )

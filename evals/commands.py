@@ -22,7 +22,7 @@ CANDIDATES = Path("evals") / "candidates"
 
 @app.callback()
 def evals_group() -> None:
-    """Cases for the evals from what happened, and how far the judge is right."""
+    """Make eval cases of real ones; measure how far the judge agrees with people."""
 
 
 @app.command("from-case")

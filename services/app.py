@@ -174,6 +174,14 @@ PROCESSES = (
         operators=True,
     ),
     ProcessDescriptor(
+        "judge",
+        "services.judge.main:run",
+        settings="services.judge.settings:JudgeSettings",
+        code=("services/__init__.py", "services/models.py", "services/judge"),
+        migrations=("services.judge:migrations",),
+        grants=("services.judge:grants.sql",),
+    ),
+    ProcessDescriptor(
         EMAIL_FEEDBACK,
         "services.specialists.email_feedback.main:run",
         settings="services.specialists.email_feedback.settings:EmailFeedbackSettings",
@@ -343,6 +351,7 @@ APP = App(
     prompts=(
         "services.drafter.agent:ANSWER_PROMPT",
         "services.drafter.email:EMAIL_PROMPT",
+        "services.judge.agent:CASE_JUDGE_PROMPT",
         "services.memory.learner:KEEP_PROMPT",
         "services.specialists.compliance.judge:JUDGE_PROMPT",
         "services.specialists.field_routing.agent:ROUTE_PROMPT",

@@ -29,7 +29,7 @@ async def restore_work(
     to: Annotated[str, typer.Argument(metavar="TIME", help="The moment of the restored data, in UTC, as ISO 8601.")],
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Put back what the restored work database lacks and the log has: outcomes, sent emails, endings, suppressions.
+    """Restore what the log has and the restored work database lacks: outcomes, sent emails, endings, suppressions.
 
     It reaches back five more minutes, changes the work database in one transaction, and may be repeated. As the
     databases' owner; nothing else may run meanwhile.
@@ -37,7 +37,7 @@ async def restore_work(
     try:
         moment = datetime.fromisoformat(to)
     except ValueError as error:
-        raise InvalidArgument(f"{to} is no time", remedy="write it as 2026-11-21T09:00Z") from error
+        raise InvalidArgument(f"{to} is not a time", remedy="write it as 2026-11-21T09:00Z") from error
     target = resolve_target(env)
     async with _owner(target, target.settings.audit_db_owner_url) as audit:
         await audit.execute("set search_path to audit")

@@ -25,7 +25,7 @@ def samples_group() -> None:
 
 @app.command()
 def email() -> None:
-    """Print a submission that asks for an email, with every fact that the rules want to know."""
+    """Print a sample submission of an email, with every fact that the rules read."""
     submission = sample_email(datetime.now(UTC))
     if sys.stdout.isatty():
         print_json(submission)

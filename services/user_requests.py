@@ -100,5 +100,5 @@ def local_password(user: str) -> str:
     identity = load_app().identity
     users = {} if identity is None else yaml.safe_load(resource_path(identity.users).read_text("utf-8"))["users"]
     if user not in users:
-        raise InvalidArgument(f"{user} is no user of the local stack", remedy=f"name one of {', '.join(users)}")
+        raise InvalidArgument(f"{user} is not a user of the local stack", remedy=f"name one of {', '.join(users)}")
     return str(users[user]["password"])

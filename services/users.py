@@ -38,7 +38,7 @@ async def give_consent(
     wait: Annotated[float, typer.Option(help="Seconds to wait for the case's ending.")] = 60,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Log in again, and let a case go on that waits for its user."""
+    """Log in again, so that a case continues that waits for its user."""
     from services.user_requests import log_in
 
     target = resolve_target(env)

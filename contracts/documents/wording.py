@@ -60,7 +60,7 @@ class ValidationNotice(BaseModel):
         for item, needed in _NEEDED.items():
             named = _named(item, getattr(self, item))
             if unknown := named - FACTS:
-                raise ValueError(f"{item}: {{{min(unknown)}}} is no fact: one of {', '.join(sorted(FACTS))}")
+                raise ValueError(f"{item}: {{{min(unknown)}}} is not a fact: one of {', '.join(sorted(FACTS))}")
             if missing := needed - named:
                 raise ValueError(f"{item}: {{{min(missing)}}} is missing, and the law requires it")
         return self

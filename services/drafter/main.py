@@ -18,7 +18,7 @@ from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.crypto.tokens import SignedTokens
 from switchyard.runtime.models.clients import ModelSettings
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
@@ -28,7 +28,7 @@ async def run() -> None:
     settings = DrafterSettings()
     wording = load_wording(settings.wording)
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("drafter", ModelSettings(), policy_version="drafter/2")
         await process.connect_model(model)
         process.configure(prompts={"answer": ANSWER_PROMPT, "email": EMAIL_PROMPT}, wording=wording)

@@ -16,6 +16,6 @@ class DrafterSettings(WorkSettings):
         description='Keys that sign opt-out links, as JSON {"id": "hex of 32 bytes or more"}; the first one signs.'
     )
     wording: Path | None = Field(
-        default=None, description="The file of the required wording, as compliance has it; the shipped one if unset."
+        default=None, description="The file of the required wording; the shipped one if unset."
     )
     optout_url: str = Field(description="Public address of the email feedback service, to which opt-out links lead.")

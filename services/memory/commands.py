@@ -46,7 +46,7 @@ where transition = 'MemoryForgotten' and payload -> 'items' @> jsonb_build_array
 
 @app.command("list")
 async def list_memory(user: UserArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
-    """List what is remembered of a person, without what it says."""
+    """List what is remembered of a person, without its text."""
     async with open_pool(resolve_target(env), "operator") as pool:
         rows = [_plain(row) for row in await pool.fetch("select * from memory.remembered($1)", _person(user))]
     print_rows(rows, _FIELDS, as_json=as_json, footer=f"{len(rows)} remembered")
@@ -61,7 +61,7 @@ async def why(
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Say where one memory comes from, which cases used it, and whether it is forgotten: from the audit log."""
+    """Show where a memory comes from, which cases used it, and whether it is forgotten: from the audit log."""
     target = resolve_target(env)
     async with open_pool(target, "operator") as work, open_pool(target, "audit") as log:
         kept = [_plain(row) for row in await work.fetch("select * from memory.remembered($1)", _person(user))]
@@ -93,7 +93,7 @@ async def forget(  # noqa: PLR0917 - options, each by its name
     wait: WaitOption = 10.0,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Have all that is remembered of a person forgotten, signed by the operator. The receipt is MemoryForgotten."""
+    """Delete all that is remembered of a person, on the operator's signature. The receipt is MemoryForgotten."""
     person = str(_person(user))
     result = await submit_forgetting(resolve_target(env), person, operator=operator, reason=reason, key=key, wait=wait)
     if result is None and wait > 0:
@@ -148,7 +148,7 @@ def _person(user: str) -> uuid.UUID:
         return uuid.UUID(user)
     except ValueError as error:
         remedy = "take `subject` from the case's rows in audit.transition"
-        raise InvalidArgument(f"{user} is no pseudonym: expected a UUID", remedy=remedy) from error
+        raise InvalidArgument(f"{user} is not a pseudonym: expected a UUID", remedy=remedy) from error
 
 
 def _is_id(text: str) -> bool:

@@ -23,7 +23,7 @@ from services.models import build_agent_model
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import Task, TaskHandler
 from switchyard.runtime.models.clients import ModelSettings, model_budget
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 MEMORY_MARGIN_MS = 1_000
@@ -47,7 +47,7 @@ async def run() -> None:
         most=settings.memory_user_facts,
     )
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         pool = await process.connect(settings.work_db_url, schema=MEMORY_CARD.name)
         model = build_agent_model("memory", models, policy_version="memory/1")
         await process.connect_model(model)
@@ -66,9 +66,8 @@ async def run() -> None:
             process.clock,
             kinds,
         )
-        if process.breaker is not None and process.outbox is not None:
-            forgetter = Forgetter(pool, settings.operator_keys(), process.outbox, process.clock, process.bundle.digest)
-            process.run_periodically("forgetting", forgetter.tick, process.breaker, every_s=FORGETTING_INTERVAL_S)
+        forgetter = Forgetter(pool, settings.operator_keys(), process.outbox, process.clock, process.bundle.digest)
+        process.run_periodically("forgetting", forgetter.tick, process.breaker, every_s=FORGETTING_INTERVAL_S)
         bound: dict[str, Any] = {"store": MemoryStore(pool), "clock": process.clock, "limits": limits}
         return {
             RecallMemory: partial(recall_memory, artefacts=artefacts, long_term=long_term, **bound),

@@ -159,7 +159,7 @@ def no_such_case() -> NotFound:
     return NotFound(
         "there is no such case of yours",
         field="case_id",
-        remedy="use the case_id that POST /v1/cases answered; a new case can be read after some seconds",
+        remedy="use the case_id that POST /v1/cases returned; a new case can be read after some seconds",
     )
 
 

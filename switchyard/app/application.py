@@ -238,10 +238,12 @@ class App:
                     set(declared) == found,
                     f"the card of {card.name} and the catalogue: {sorted(set(declared) ^ found)}",
                 )
+            observes = card.name in self.catalogue.observers
+            _check(observes is bool(card.observes), f"{card.name}: an observer's card names playbooks, no other does")
         described = {process.node for process in self.processes}
         _check(set(agents) <= described, f"agents without a process: {sorted(set(agents) - described)}")
         if self.identity is not None:
-            _check(self.identity.process in described, f"the identity service {self.identity.process} is no process")
+            _check(self.identity.process in described, f"the identity service {self.identity.process} is not a process")
             strangers = sorted(self.identity.agents.keys() - self.cards.keys())
             _check(not strangers, f"agents that act on behalf of users, without a card: {strangers}")
         unknown = sorted(self.what_if.keys() - self.cards.keys())
@@ -314,7 +316,9 @@ class App:
         return tuple(each for each in self.processes if each.node not in self.cards and each.consumer is None)
 
     def playbooks_of(self, node: str) -> list[str]:
-        """The playbooks, without versions, that give this node a task."""
+        """The playbooks, without versions, that give this node a task; for an observer those of its card."""
+        if node in self.catalogue.observers:
+            return sorted(self.cards[node].observes)
         return sorted(
             {
                 playbook.version.partition("/")[0]
@@ -338,7 +342,7 @@ def load_reference(reference: str) -> Any:
     """What a `module:attribute` names. Raises `ValueError` for another form, `ImportError` if it does not exist."""
     module, _, name = reference.partition(":")
     if not module or not name:
-        raise ValueError(f"{reference} is no reference: write module:attribute")
+        raise ValueError(f"{reference} is not a reference: write module:attribute")
     try:
         return getattr(import_module(module), name)
     except AttributeError:

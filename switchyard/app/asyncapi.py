@@ -133,4 +133,5 @@ def _message(type_: EventType) -> Json:
         "summary": doc.splitlines()[0],
         "payload": event,
         "x-flows": [{"from": producer, "to": consumer} for producer, consumer in type_.flows],
+        **({"x-observers": list(type_.observers)} if type_.observers else {}),
     }

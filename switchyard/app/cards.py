@@ -25,6 +25,7 @@ class AgentCard(Contract):
     tools: tuple[Name, ...] = ()
     vendors: tuple[Vendor, ...] = Field(default=(), description="Model vendors it may call, primary first.")
     decrypts: tuple[Name, ...] = Field(default=(), description="Names of the sealed artefacts that it may open.")
+    observes: tuple[Name, ...] = Field(default=(), description="Of an observer: the playbooks whose cases it reads.")
     egress: tuple[Name, ...] = Field(default=(), description="Systems outside AWS that it calls, beside the models.")
 
 

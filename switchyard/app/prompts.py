@@ -27,7 +27,7 @@ def prompt_files(app: App) -> dict[Path, str]:
         if text is None:
             continue
         if not isinstance(text, str):
-            raise TypeError(f"App.prompts: {reference} is no text")
+            raise TypeError(f"App.prompts: {reference} is not text")
         found[PROMPTS_FOLDER / f"{prompt_digest(text)}.md"] = text
     return found
 

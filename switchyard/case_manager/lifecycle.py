@@ -27,7 +27,7 @@ _EXPIRED = CaseClosed(
     outcome="expired",
     code="case_deadline",
     message="The case had no outcome by its deadline.",
-    remedy="see where it rested with `switchyard case show`, or allow more time with deadline_ms",
+    remedy="see where it stopped with `switchyard case show`, or allow more time with deadline_ms",
 )
 _TURN_NOT_REACHED = CaseClosed(
     outcome="expired",

@@ -14,10 +14,14 @@ from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommand, PendingCommands
 from switchyard.protocol.fields import Json
+from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.periodic import SetAside
+from switchyard.runtime.database.connections import Database
+from switchyard.runtime.database.queries import load_queries
 from switchyard.runtime.messaging.publisher import Publisher
 
 log = structlog.get_logger(__name__)
+_SQL = load_queries(__file__)
 TIMER_INTERVAL_S = 0.5
 
 
@@ -25,6 +29,8 @@ TIMER_INTERVAL_S = 0.5
 class Timers:
     """What the timers depend on. Any number of case managers may run them: every step is safe to repeat."""
 
+    database: Database
+    clock: Clock
     closing: CaseCloser
     pending: PendingCommands
     approvals: ApprovalService
@@ -55,7 +61,13 @@ class Timers:
             "gathers": self.gathers.join_due,
         }
         waiting = self.steps_aside.names()
-        for name in [name for name in steps if name not in waiting]:
+        due = list(steps)
+        if "question" not in waiting:
+            with self.steps_aside.guard("question"):
+                due = await self.database.with_queries(_SQL).value("steps_due", self.clock.now())
+        if "commands" in due:
+            due = list(steps)  # what an operator asks for may give any later step something to do
+        for name in [name for name in steps if name in due and name not in waiting]:
             # A step that fails must not keep the others from their work.
             with self.steps_aside.guard(name):
                 events += await steps[name]()

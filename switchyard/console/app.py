@@ -90,7 +90,7 @@ def read_uuid(text: str, name: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise BadInput(f"{name} is no id: expected a UUID") from None
+        raise BadInput(f"{name} is not an id: expected a UUID") from None
 
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -188,7 +188,7 @@ class ConsoleApp:
 
     async def _http_error(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        message = {404: "There is no such page.", 405: "This page does not take that."}.get(status, str(error))
+        message = {404: "There is no such page.", 405: "This page does not accept that method."}.get(status, str(error))
         return self._message(status, message, self._user(request))
 
     async def _bad_input(self, request: Request, error: Exception) -> Response:

@@ -149,7 +149,7 @@ def _day(query: Mapping[str, str], name: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise BadInput(f"{name} is no day: write it as 2026-06-17") from None
+        raise BadInput(f"{name} is not a day: write it as 2026-06-17") from None
 
 
 def _week_before(until: date) -> date:
@@ -166,4 +166,4 @@ def _key(text: str | None) -> tuple[date, datetime, UUID] | None:
         day, time, case = text.split("~")
         return date.fromisoformat(day), datetime.fromisoformat(time).astimezone(UTC), UUID(case)
     except (ValueError, OverflowError):
-        raise BadInput("before is no position in the list: begin at its top again") from None
+        raise BadInput("before is not a position in the list: start again at its top") from None

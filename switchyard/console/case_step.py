@@ -82,7 +82,7 @@ class StepReader:
             event = events[artefact.event_id]
             reference = find_reference(event, artefact.sha256)
             if reference is None:
-                return OpenedPart(artefact, None, "its reference is no artefact's")
+                return OpenedPart(artefact, None, "its reference is not an artefact's")
             try:
                 opened, _ = await self.sealed.open(
                     event, reference, opened_by=opened_by, reason=reason, most=MAX_SHOWN_CHARS // MAX_OPENED

@@ -16,7 +16,7 @@ from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
 DASHBOARD_DAYS = (1, 7, 30)
-_STATEMENTS = ("usage", "sessions", "latency", "whole_cases", "goals", "failovers")
+_STATEMENTS = ("usage", "sessions", "latency", "whole_cases", "goals", "judged", "failovers")
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,29 @@ class GoalSuccess:
 
 
 @dataclass(frozen=True)
+class JudgedShare:
+    """Of the cases that a judge saw, the share that it passed, with its 95 % interval (Wilson): a model's opinion about
+    a sample, and no part of goal success."""
+
+    playbook: str
+    ended: int
+    judged: int
+    passed: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return self.passed / self.judged
+
+    @property
+    def sampled(self) -> float:
+        """The share of the ended cases that were judged, from 0 to 1."""
+        return self.judged / self.ended if self.ended else 0.0
+
+
+@dataclass(frozen=True)
 class Dashboard:
     """Everything on the page."""
 
@@ -87,6 +110,8 @@ class Dashboard:
     latency: list[Any]
     whole_cases: list[Any]
     goals: list[GoalSuccess]
+    judged: list[JudgedShare]
+    """Only the playbooks with a judged case."""
     failovers: list[Any]
     not_counted: int
     """Entries of the log that are not counted yet; audit counts every few seconds."""
@@ -103,7 +128,7 @@ class DashboardReader:
         """The last days of these tenants. Raises `Unavailable`."""
         since = today - timedelta(days=days - 1)
         audit, of = self.audit.with_queries(_SQL), None if tenants is None else list(tenants)
-        usage, sessions, latency, whole_cases, goals, failovers, not_counted = await asyncio.gather(
+        usage, sessions, latency, whole_cases, goals, judged, failovers, not_counted = await asyncio.gather(
             *(audit.rows(name, since, today, of) for name in _STATEMENTS), audit.value("not_counted")
         )
         named = [{**row, "session": (row["session_id"], row["tenant"])} for row in sessions]
@@ -118,6 +143,7 @@ class DashboardReader:
             latency=latency,
             whole_cases=whole_cases,
             goals=[_goal(row) for row in goals],
+            judged=[_judged(row) for row in judged],
             failovers=failovers,
             not_counted=not_counted,
         )
@@ -148,6 +174,11 @@ def _goal(row: Mapping[str, Any]) -> GoalSuccess:
     counts = {name: row[name] for name in ("cases", "reached", "stopped", "open", "thumbs_up", "thumbs_down")}
     low, high = wilson_interval(row["reached"], row["cases"] - row["open"])
     return GoalSuccess(row["playbook"], failed=row["failed"] + row["unended"], low=low, high=high, **counts)
+
+
+def _judged(row: Mapping[str, Any]) -> JudgedShare:
+    low, high = wilson_interval(row["passed"], row["judged"])
+    return JudgedShare(row["playbook"], row["ended"], row["judged"], row["passed"], low, high)
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:

@@ -51,6 +51,13 @@ from case_figures c left join outcome_class o on o.outcome = c.outcome
 where c.opened_on between $1 and $2 and ($3::text[] is null or c.tenant = any($3)) and c.playbook <> 'none'
 group by 1 order by 1
 
+-- name: judged
+-- Beside goal success, never in it.
+select playbook, count(*) filter (where closed) as ended, count(*) filter (where judged is not null) as judged,
+  count(*) filter (where judged = 'pass') as passed
+from case_figures where opened_on between $1 and $2 and ($3::text[] is null or tenant = any($3)) and playbook <> 'none'
+group by 1 having count(*) filter (where judged is not null) > 0 order by 1
+
 -- name: failovers
 select agent, reason, left_vendor, vendor, count(*) as answers
 from step_figures where opened_on between $1 and $2 and ($3::text[] is null or tenant = any($3)) and role = 'fallback' group by 1, 2, 3, 4 order by 5 desc limit 30

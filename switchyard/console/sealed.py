@@ -98,7 +98,7 @@ class SealedArtefacts:
             )
         text = self._text(name, media_type, data, source)
         if text is None:
-            return OpenedArtefact(name, media_type, "binary", f"{len(data)} bytes that are no text")
+            return OpenedArtefact(name, media_type, "binary", f"{len(data)} bytes that are not text")
         html = self._page(name, data)
         shown_source = source[:most] if source != text else None
         return OpenedArtefact(

@@ -91,9 +91,11 @@ def _queue(needed: NodeNeeds) -> list[IamStatement]:
     actions = ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ReceiveMessage"]
     key_actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if needed.has_inbox else [])]
     context: dict[str, str | list[str]] = {"aws:sqs:arn": queues}
+    # An observer puts nothing back: what it cannot do waits for a person.
+    sid, sent = ("SendToOwnDeadLetterQueue", queues[-1:]) if needed.observes else ("RedriveToOwnQueue", own)
     return [
         allow("ConsumeOwnQueue", [f"sqs:{action}" for action in actions], queues),
-        *([allow("RedriveToOwnQueue", "sqs:SendMessage", own if len(own) > 1 else own[0])] if needed.has_inbox else []),
+        *([allow(sid, "sqs:SendMessage", sent if len(sent) > 1 else sent[0])] if needed.has_inbox else []),
         key_statement("DecryptOwnMessages", key_actions, "${queues_key_arn}", service="sqs", context=context),
     ]
 
@@ -219,6 +221,16 @@ def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:
 
 
 _CHECKPOINTS = f"{_PARTITION}:s3:::${{checkpoints_bucket}}"
+
+
+def keep_verifications() -> list[IamStatement]:
+    """Writing and reading what was verified. A role with a right on the log's database must not have it."""
+    actions = ["s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectRetention"]
+    own_prefix = {"StringLike": {"s3:prefix": "verifications/*"}}
+    return [
+        allow("KeepVerifications", actions, f"{_CHECKPOINTS}/verifications/*"),
+        allow("ListVerifications", "s3:ListBucketVersions", _CHECKPOINTS, own_prefix),
+    ]
 
 
 def read_checkpoints() -> list[IamStatement]:

@@ -62,6 +62,8 @@ class NodeNeeds:
     database: DatabaseName | None
     has_inbox: bool
     """Whether it records tasks in an inbox, stores artefacts and puts dead letters back on its queue."""
+    observes: bool
+    """Whether it observes: it puts what it cannot do on its dead-letter queue, where a person finds it."""
     reads_artefacts: bool
     quarantines: bool
     creates_subject_keys: bool
@@ -145,6 +147,7 @@ def _needs(app: App, node: str, consumer: ConsumerQueues | None) -> NodeNeeds:
         emits=process.publishes if process is not None and upstream else emits,
         database="audit" if node == AUDIT else "work" if has_inbox or own_schema else None,
         has_inbox=has_inbox,
+        observes=node in app.catalogue.observers,
         reads_artefacts=bool(decrypts) or log_reader is not None,
         quarantines=consumer is not None and node != AUDIT,
         creates_subject_keys=node == CASE_MANAGER,

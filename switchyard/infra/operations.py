@@ -14,6 +14,7 @@ from switchyard.infra.iam import (
     as_policy,
     database_logins,
     image_policy,
+    keep_verifications,
     key_statement,
     read_checkpoints,
     read_secrets,
@@ -128,7 +129,7 @@ def operations(app: App) -> dict[str, OperationsRole]:
                 "SWITCHYARD_ROW_KMS_KEY_ID": "${rows_key_arn}",
             }
             | _KEYS,
-            (*read_checkpoints(), *_READ_ROWS),
+            (*read_checkpoints(), *keep_verifications(), *_READ_ROWS),
         ),
         "reconciler": OperationsRole(
             "Compares what was published with the log, and has published again what the log lacks.",
@@ -164,7 +165,8 @@ JOBS: dict[str, tuple[str, Job]] = {
         "reconciler",
         Job(("switchyard", "audit", "reconcile", "--repair", "--since", "26h"), "rate(1 hour)", 3),
     ),
-    "verify": ("auditor", Job(("switchyard", "audit", "verify", "--checkpoints"), "cron(20 4 * * ? *)", 26)),
+    # Every row once a day: SWITCHYARD_VERIFY_FULL_EVERY_H.
+    "verify": ("auditor", Job(("switchyard", "audit", "verify", "--incremental"), "rate(1 hour)", 3)),
     "retention": (
         "retention",
         Job(("switchyard", "audit", "retention", "run", "--operator", "scheduled"), "cron(20 3 * * ? *)", 26),

@@ -98,11 +98,14 @@ def settings_page(app: App, compose: str) -> str:
         for settings in classes:
             for variable in _variables(settings):
                 readers.setdefault(variable, []).append(node)
-    workers = tuple(node for node, (settings, *_) in processes.items() if issubclass(settings, WorkSettings))
+    workers = {node for node, (settings, *_) in processes.items() if issubclass(settings, WorkSettings)}
     callers = tuple(node for node, classes in processes.items() if len(classes) > 1)
-    groups = {tuple(processes): [EVERY_PROCESS], workers: [EVERY_AGENT], callers: [MODEL_CALLERS]}
+    groups = {tuple(processes): [EVERY_PROCESS], callers: [MODEL_CALLERS]}
     groups |= {tuple(each for each in processes if each != one): [f"{EVERY_PROCESS} but {one}"] for one in processes}
     rows = {variable: groups.get(tuple(nodes), nodes) for variable, nodes in readers.items()}
+    for variable, nodes in rows.items():
+        if workers <= {*nodes}:
+            rows[variable] = [EVERY_AGENT, *(node for node in nodes if node not in workers)]
     for tool, reference in (TOOL_SETTINGS | (FUNCTION_SETTINGS if app.has_api else {}) | dict(app.settings)).items():
         for variable in _variables(load_reference(reference)):
             rows[variable] = [*rows.get(variable, ()), tool]

@@ -100,7 +100,7 @@ class PrincipalSigner:
         }
         private = key.private_key
         if not isinstance(private, Ed25519PrivateKey):
-            raise SigningKeyUnavailable("the signing key is no private key of Ed25519")
+            raise SigningKeyUnavailable("the signing key is not an Ed25519 private key")
         signature = private.sign(forgetting_statement(**stated)).hex()
         return ForgettingRequested(user_id=user.user_id, nonce=nonce, signature=signature, **stated)
 

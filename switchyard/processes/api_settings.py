@@ -20,9 +20,7 @@ class ApiSettings(ProcessSettings):
         default=None, description="The key that wraps people's keys, 32 bytes in hex; for the local stack only."
     )
     kms_key_id: str | None = Field(default=None, description="The KMS key that wraps people's keys.")
-    person_key: HexKey = Field(
-        description="The key that fingerprints people, 32 bytes in hex; the case manager's is the same."
-    )
+    person_key: HexKey = Field(description="The key that fingerprints people, 32 bytes in hex; the API has it, too.")
     api_host: str = Field(default="127.0.0.1", description="Address of the API.")
     api_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         default=0, description="Port of the API; 0 picks a free port."

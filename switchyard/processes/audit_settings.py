@@ -15,9 +15,7 @@ class AuditSettings(ProcessSettings):
     """The audit process: its database, its batches, its checkpoints."""
 
     audit_db_url: SecretStr = Field(description="The audit database, as the role `audit`.")
-    row_kms_key_id: str | None = Field(
-        default=None, description="The symmetric KMS key that wraps the keys of the rows' MACs."
-    )
+    row_kms_key_id: str | None = Field(default=None, description="The KMS key that wraps the keys of the rows' MACs.")
     row_key: HexKey | None = Field(
         default=None, description="32 bytes in hex that wrap the keys of the rows' MACs; local stack only."
     )

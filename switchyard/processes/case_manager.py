@@ -146,7 +146,7 @@ async def run_case_manager(
         process.run_periodically("budgets", budgets.tick, breaker, every_s=BUDGET_INTERVAL_S)
         operators = settings.operator_keys()
         commands = OperatorCommands(database, catalogue, operators, process.clock)
-        timers = Timers(closing, pending, approvals, consents, gathers, commands, outbox)
+        timers = Timers(database, process.clock, closing, pending, approvals, consents, gathers, commands, outbox)
         process.run_periodically("timers", timers.tick, breaker, every_s=TIMER_INTERVAL_S)
         retrier = CaseRetrier(database, vault, operators, outbox, process.clock, catalogue)
         process.run_periodically("retries", retrier.tick, breaker, every_s=RETRY_POLL_S)

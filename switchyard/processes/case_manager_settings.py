@@ -21,7 +21,7 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
     """The case manager: its tables, and the key under which it fingerprints what upstream sends."""
 
     mac_key: HexKey = Field(description="The key that fingerprints submissions and addresses, 32 bytes in hex.")
-    person_key: HexKey = Field(description="The key that fingerprints people, 32 bytes in hex; the API's is the same.")
+    person_key: HexKey = Field(description="The key that fingerprints people, 32 bytes in hex; the API has it, too.")
     upstreams: dict[str, UpstreamPolicy] | None = Field(
         default=None,
         description='What each upstream may ask for, as JSON {"upstream.name": {"tenants": [..], "roles": [..]}}, '

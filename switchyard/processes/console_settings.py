@@ -33,9 +33,7 @@ class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):
         default=None, description="The key that wraps people's keys, 32 bytes in hex; for the local stack only."
     )
     kms_key_id: str | None = Field(default=None, description="The KMS key that wraps people's keys.")
-    receipt_public_keys: str = Field(
-        default="", description="Public keys of retention receipts, base64, separated by commas."
-    )
+    receipt_public_keys: str = Field(default="", description="Public keys of receipts, separated by commas.")
     checkpoint_bucket: str | None = Field(
         default=None, description="The bucket of the checkpoints; without it no bundle is exported."
     )

@@ -120,6 +120,7 @@ def work_grant_settings(app: App) -> dict[str, str]:
             "decrypts": card.decrypts,
             "playbooks": app.playbooks_of(card.name),
             "models": bool(card.vendors),
+            "observes": card.name in app.catalogue.observers,
         }
         for card in app.cards.values()
     ]

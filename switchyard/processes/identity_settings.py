@@ -45,7 +45,7 @@ class IdentitySettings(IdentityTlsSettings, ProcessSettings):
     idp_audience: str = Field(description="What users' tokens are for, as `aud` names it.")
     idp_tenant_claim: str = Field(default="tenant", description="The claim that holds a user's tenant.")
     idp_role_claim: str = Field(default="roles", description="The claim that holds a user's roles.")
-    idp_token_url: str = Field(description="The identity provider's token endpoint, for refreshing.")
+    idp_token_url: str = Field(description="The identity provider's token endpoint.")
     idp_client_id: str | None = Field(default=None, description="The client that refreshes; without it nothing is.")
     idp_client_secret: SecretStr | None = Field(default=None, description="That client's secret.")
     role_scope: str = Field(description="Text before a role's name in a scope, such as `session:role:`.")

@@ -15,7 +15,7 @@ from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.core.task import Task, TaskResult
 from switchyard.runtime.models.clients import ModelSettings, build_failover_model, model_budget, model_call
 from switchyard.runtime.models.prompts import as_data, prompt_version
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def serve_prompted_agent(
 ) -> None:
     """Serve an agent on two models under the failover policy, with a handler for each command of its card."""
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Any], Any]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Any], Any]:
         settings = ModelSettings()
         model = build_failover_model(primary(settings), fallback(settings), settings, version=f"{card.name}/1")
         await process.connect_model(model)

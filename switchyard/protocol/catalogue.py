@@ -6,8 +6,8 @@ check what they receive against it. A breaking change is a new version beside th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from switchyard.protocol.events import case_manager, failures, router, upstream
@@ -45,6 +45,8 @@ class EventType:
     """The type's name where the class cannot have it: a second version's class needs another name."""
     stateful: bool = False
     terminal: bool = False
+    observers: tuple[str, ...] = ()
+    """Nodes that get a copy wherever it travels. A case never waits for them, and their failure is not its own."""
 
     @property
     def name(self) -> str:
@@ -90,13 +92,22 @@ def consent_types(agents: Iterable[str], *commands: type[Contract]) -> tuple[Eve
 
 class Catalogue:
     """An application's event types beside the system's own, and the nodes between which they travel. Raises
-    `ValueError` for a type that is declared twice or travels to or from an unknown node."""
+    `ValueError` for a type that is declared twice or travels to or from an unknown node.
 
-    def __init__(self, agents: Iterable[str], types: Iterable[EventType]) -> None:
+    `observers` are agents that no case gives a task: each with the types that it gets copies of."""
+
+    def __init__(
+        self,
+        agents: Iterable[str],
+        types: Iterable[EventType],
+        observers: Mapping[str, tuple[type[Contract], ...]] | None = None,
+    ) -> None:
         self.agents = tuple(agents)
+        self.observers = dict(observers or {})
         self.nodes = (ROUTER, CASE_MANAGER, *self.agents, AUDIT)
         """Every consumer: each has its own queue, dead-letter queue, process and role."""
-        self.types = (*types, *_system_types(self.agents))
+        tasked = tuple(agent for agent in self.agents if agent not in self.observers)
+        self.types = tuple(self._observed(type_) for type_ in (*types, *_system_types(tasked)))
         self._by_name = {(type_.name, type_.version): type_ for type_ in self.types}
         self._by_payload = {type_.payload: type_ for type_ in self.types}
         if not len(self.types) == len(self._by_name) == len(self._by_payload):
@@ -106,8 +117,14 @@ class Catalogue:
             )
         known = {*self.nodes, UPSTREAM_PREFIX, EXTERNAL}
         for type_ in self.types:
-            if unknown := {node for flow in type_.flows for node in flow} - known:
+            if unknown := ({node for flow in type_.flows for node in flow} | set(type_.observers)) - known:
                 raise ValueError(f"{type_.name} travels between nodes that have no card: {sorted(unknown)}")
+            if addressed := {target for _, target in type_.flows} & self.observers.keys():
+                raise ValueError(f"{type_.name} is addressed to observers, which get copies only: {sorted(addressed)}")
+
+    def _observed(self, type_: EventType) -> EventType:
+        by = tuple(node for node, types in self.observers.items() if type_.payload in types)
+        return replace(type_, observers=by) if by else type_
 
     def find(self, name: str, version: int) -> EventType | None:
         """The type of that name and version, if there is one."""
@@ -127,8 +144,8 @@ class Catalogue:
         return tuple(sorted({source for source, target in flows if target == consumer} - {UPSTREAM_PREFIX}))
 
     def types_for(self, consumer: str) -> tuple[EventType, ...]:
-        """The event types that `consumer` handles."""
-        return tuple(type_ for type_ in self.types if consumer in type_.consumers)
+        """The event types that `consumer` handles, or observes."""
+        return tuple(type_ for type_ in self.types if consumer in (*type_.consumers, *type_.observers))
 
     def types_emitted_by(self, producer: str) -> tuple[EventType, ...]:
         """The event types that `producer` may emit."""

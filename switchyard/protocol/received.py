@@ -114,8 +114,10 @@ def find_event_type(catalogue: Catalogue, envelope: Envelope) -> EventType:
 
 
 def check_addressed(envelope: Envelope, type_: EventType, node: str) -> None:
-    """Raise `InvalidEvent` unless the event travels to `node` on one of its type's flows."""
-    if envelope.node_to != node or (envelope.node_from, node) not in type_.flows:
+    """Raise `InvalidEvent` unless the event travels to `node` on one of its type's flows, or `node` observes it on one
+    of them."""
+    addressed = envelope.node_to == node or node in type_.observers
+    if not addressed or (envelope.node_from, envelope.node_to) not in type_.flows:
         message = f"{envelope.type} from {envelope.node_from} for {envelope.node_to} reached {node}"
         raise forged(message, "node_to", "compare the bus rule with the catalogue")
 

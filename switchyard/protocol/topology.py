@@ -78,6 +78,11 @@ def _rules(catalogue: Catalogue, node: str) -> tuple[BusRule, ...]:
     queue = queue_name(node)
     if node == AUDIT:
         return (BusRule(f"{BUS}-audit", {"source": [{"prefix": SOURCE_PREFIX}]} | _LIVE, queue),)
+    if node in catalogue.observers:
+        observed = catalogue.types_for(node)
+        producers = sorted({producer for type_ in observed for producer in type_.producers})
+        sources = [SOURCE_PREFIX + producer for producer in producers]
+        return (BusRule(queue, {"source": sources, "detail-type": [type_.name for type_ in observed]} | _LIVE, queue),)
     addressed = BusRule(
         queue,
         {"source": [SOURCE_PREFIX + source for source in catalogue.sources_for(node)], "detail": {"node_to": [node]}}

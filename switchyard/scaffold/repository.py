@@ -96,13 +96,13 @@ def create_repository(folder: Path, *, wheels: Path | None = None) -> Path:
 def _check(folder: Path, wheels: Path | None) -> None:
     if NAME.fullmatch(folder.name) is None:
         raise CannotCreate(
-            f"{folder.name} is no name for a repository",
+            f"{folder.name} is not a name for a repository",
             "take 2 to 30 lower-case letters, digits and hyphens, beginning with a letter",
         )
     if os.path.lexists(folder):
         raise CannotCreate(f"{folder} exists", "choose another name, or remove it")
     if not folder.parent.is_dir():
-        raise CannotCreate(f"{folder.parent} is no folder", "create it first")
+        raise CannotCreate(f"{folder.parent} is not a folder", "create it first")
     if wheels is not None:
         found = [path.name.replace("_", "-") for path in wheels.glob("*.whl")] if wheels.is_dir() else []
         for name in DISTRIBUTIONS:

@@ -80,11 +80,14 @@ class Deployment(Deployed):
 
 
 def services_with_policies(endpoints: Endpoints) -> list[ServiceSpec]:
-    """The laptop's services; those that call models have policies for two tenants."""
+    """The laptop's services; those that call models have policies for two tenants, and the judge has some to judge."""
     policies = {"SWITCHYARD_MODEL_POLICIES": json.dumps(POLICIES)}
+    judged = {"judge": {"SWITCHYARD_JUDGE_RATES": json.dumps([{"tenant": "judged-*", "rate": 1.0}])}}
     calls_models = "SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL"
     return [
-        replace(service, env={**service.env, **policies}) if calls_models in service.env else service
+        replace(service, env={**service.env, **policies, **judged.get(service.name, {})})
+        if calls_models in service.env
+        else service
         for service in list_services(endpoints)
     ]
 

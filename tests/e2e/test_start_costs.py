@@ -18,7 +18,7 @@ from tests.e2e.conftest import Deployment
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.alone]
 
-AGENTS = frozenset({"compliance", "drafter", "field_routing", "memory", "text_to_sql", "triage", "well_data"})
+AGENTS = frozenset({"compliance", "drafter", "field_routing", "judge", "memory", "text_to_sql", "triage", "well_data"})
 SERVICE_CPU_S, AGENT_CPU_S = 1.2 * 1.5, 2.0 * 1.5
 SERVICE_MB, AGENT_MB = 100, 140
 HELP_CPU_S, LIST_CPU_S = 0.25 * 1.5, 0.6 * 1.5

@@ -13,7 +13,7 @@ from switchyard.protocol.submissions import CaseOpening, SealedContent, Submissi
 from switchyard.router.playbook import Playbook, end_case, on, task_step
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.core.task import Task
-from switchyard.runtime.process.process import serve_agent
+from switchyard.runtime.process.agent import serve_agent
 
 
 class TextSubmitted(Submission):

@@ -89,7 +89,7 @@ class ClaimStore:
                 self.settings.prefix
             ):
                 return key
-        raise UnreadableBody("the message is no pointer into the bucket of this claim check")
+        raise UnreadableBody("the message is not a pointer into the bucket of this claim check")
 
     async def _put(self, key: str, content: bytes) -> None:
         try:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from aiobotocore import __version__ as aiobotocore_version
 from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession, get_session
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -17,6 +18,7 @@ from faststream.exceptions import IncorrectState
 
 from .errors import BusMissing, QueueMissing, RequestFailed
 from .limits import is_fifo
+from .quick_client import ObservedSession, QuickClient
 
 Declare: TypeAlias = Literal["verify", "create"]
 
@@ -76,6 +78,7 @@ class Connection:
         self._config = config
         self._with_objects = objects
         self._options: dict[str, Any] = {"region_name": region, "endpoint_url": endpoint_url}
+        self._explicit = credentials
         if credentials is not None:
             self._options |= {
                 "aws_access_key_id": credentials.access_key_id,
@@ -131,10 +134,18 @@ class Connection:
             ):
                 if self._config is not None:
                     config = config.merge(self._config)  # noqa: PLW2901 - the same, completed
-                client = session.create_client(service, config=config, **self._options)
-                clients[name] = await stack.enter_async_context(client)
+                client = await stack.enter_async_context(session.create_client(service, config=config, **self._options))
+                # Read after the client: it has found them, and holds the same.
+                clients[name] = client if service == "s3" else QuickClient(client, await self._credentials(session))
             self._clients = clients
             self._stack = stack.pop_all()
+
+    async def _credentials(self, session: AioSession) -> AioCredentials | None:
+        """What signs the requests that do not go through botocore; None if none is found."""
+        if (given := self._explicit) is not None:
+            return AioCredentials(given.access_key_id, given.secret_access_key, given.session_token)
+        found: AioCredentials | None = await session.get_credentials()
+        return found
 
     async def close(self) -> None:
         """Close the clients."""
@@ -261,5 +272,6 @@ def _config(connections: int, *, attempts: int, read_timeout: float) -> AioConfi
         # The parameters are built here and covered by tests; checking them again costs a twentieth of every request,
         # and composing the full user agent a tenth.
         parameter_validation=False,
+        http_session_cls=ObservedSession,
         user_agent=f"faststream-sqs aiobotocore/{aiobotocore_version}",
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = CommandGroup()
 _COLOURS = {"pass": "green", "warn": "yellow", "reschedule": "yellow", "block": "red", "unknown": "red"}
 PackOption = Annotated[Path | None, typer.Option("--pack", help="A pack's file, released or not.")]
-TenantOption = Annotated[str | None, typer.Option(help="Whose emails: they may have a pack of their own.")]
+TenantOption = Annotated[str | None, typer.Option(help="The tenant, which may have a pack of its own.")]
 _FIELDS = (
     Field("id"),
     Field("name", wraps=True),
@@ -70,7 +70,7 @@ def check(  # noqa: PLR0917 - options, each by its name
     draft: Annotated[
         Path | None, typer.Argument(metavar="DRAFT", help="The email as a file of its bytes, or its text alone.")
     ] = None,
-    purpose: Annotated[str | None, typer.Option(help="The email's purpose, if FACTS is no submission.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="The email's purpose, if FACTS is not a submission.")] = None,
     stage: Annotated[str | None, typer.Option(help="contact, email or sending; email with a DRAFT.")] = None,
     at: Annotated[str | None, typer.Option(help="The moment, as 2026-11-20T17:30:00Z; now without it.")] = None,
     tenant: TenantOption = None,

@@ -19,7 +19,7 @@ class ComplianceSettings(WorkSettings):
     )
 
     wording: Path | None = Field(
-        default=None, description="The file of the required wording, as the drafter has it; the shipped one if unset."
+        default=None, description="The file of the required wording; the shipped one if unset."
     )
 
     optout_url: Annotated[str, Field(pattern=r"^https?://[\x21\x23-\x3b\x3d\x3f-\x7e]{1,180}$")] | None = Field(

@@ -42,7 +42,7 @@ async def list_unresolved(as_json: JsonOption = False, env: EnvOption = Env.LOCA
 async def resolve(  # noqa: PLR0917 - options, each by its name
     case: CaseArgument,
     operator: OperatorOption,
-    evidence: Annotated[str, typer.Option(help="Where in the provider's records. No personal data.")],
+    evidence: Annotated[str, typer.Option(help="Where the provider's records show it, without personal data.")],
     sent: Annotated[str | None, typer.Option(metavar="MESSAGE_ID", help="It was sent, under this id.")] = None,
     not_sent: Annotated[bool, typer.Option("--not-sent", help="It was not sent.")] = False,
     content: Annotated[str, typer.Option(help="Its SHA-256, or the first characters, if the case has several.")] = "",
@@ -86,7 +86,7 @@ async def hand_in(
     wait: WaitOption = 10.0,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Hand in what an operator found and signed elsewhere; prints what the email sender made of it."""
+    """Submit a resolution that an operator signed elsewhere, and print the email sender's answer."""
     from services.specialists.email_sender.unresolved_sends import Resolution
 
     signed = read_signed(Resolution, resolution, "`email resolve`")

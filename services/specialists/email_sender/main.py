@@ -15,7 +15,7 @@ from services.specialists.email_sender.settings import EmailSenderSettings
 from services.specialists.email_sender.unresolved_sends import RESOLUTION_INTERVAL_S, ResolutionPublisher
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
@@ -25,7 +25,7 @@ async def run() -> None:
     approvals = ApprovalPolicy(settings.approver_keys(), settings.four_eyes())
     operators = settings.operator_keys()
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         # A separate pool, so that a transaction that waits for another sender's does not delay the inbox's leases.
         pool = await process.connect(
             settings.work_db_url, schema=EMAIL_SENDER_CARD.name, server_settings=SESSION_SETTINGS
@@ -42,8 +42,6 @@ async def run() -> None:
             timeout_s=settings.ses_timeout_s,
             send_rate=settings.send_rate,
         )
-        if process.breaker is None or process.outbox is None:
-            raise RuntimeError("the email sender is an agent: serve_agent() gives the process its outbox")
         resolutions = ResolutionPublisher(pool, operators, process.outbox, process.clock, process.bundle.digest)
         process.run_periodically("resolutions", resolutions.tick, process.breaker, every_s=RESOLUTION_INTERVAL_S)
         return {SendEmail: handler}

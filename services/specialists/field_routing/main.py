@@ -21,7 +21,7 @@ from switchyard.identity.client_settings import open_identity_client
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
@@ -41,7 +41,7 @@ async def run() -> None:
     )
     lunch = Lunch(starts=settings.lunch_starts_minute, minutes=settings.lunch_minutes)
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("field_routing", ModelSettings(), policy_version="field_routing/1")
         await process.connect_model(model)
         road = settings.model_dump(include={"road_factor", "road_miles_per_hour", "road_matrix"})

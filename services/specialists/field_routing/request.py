@@ -72,7 +72,7 @@ def planned_day(text: str, as_of: str) -> str:
     try:
         return date.fromisoformat(text.strip()).isoformat()
     except ValueError:
-        raise UnclearRequest(f"day is no day: write today, tomorrow or YYYY-MM-DD. Today is {as_of}.") from None
+        raise UnclearRequest(f"day is invalid: write today, tomorrow or YYYY-MM-DD. Today is {as_of}.") from None
 
 
 def build_task(

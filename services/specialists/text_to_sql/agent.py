@@ -18,6 +18,7 @@ from services.specialists.text_to_sql.guard_process import CheckQuery
 from services.specialists.text_to_sql.guarded_query import GuardedQuery
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
+from services.specialists.text_to_sql.verified import ReviewedQueries, VerifiedQuery, prompted_queries
 from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
@@ -34,6 +35,7 @@ class SqlAnswer(BaseModel):
 
     sql: str = Field(description="One Snowflake SELECT, as check_sql accepted it.")
     explanation: str = Field(description="One sentence: what the query computes.", max_length=600)
+    verified: str | None = Field(default=None, description="The id in <verified> of the query that it follows, if any.")
 
 
 class CannotAnswer(BaseModel):
@@ -48,6 +50,8 @@ class AgentRun:
 
     check: CheckQuery
     limits: QueryLimits = field(default_factory=QueryLimits)
+    offered: frozenset[str] = frozenset()
+    """Ids of the verified queries that the prompt shows."""
     rejected: list[UnsafeQuery] = field(default_factory=list)
     """Rejected answers. Rejections by `check_sql` do not count."""
 
@@ -88,6 +92,8 @@ def build_sql_agent(model: Model[Any], schema: Schema) -> Agent[AgentRun, SqlAns
     @agent.output_validator
     async def may_run(context: RunContext[AgentRun], output: SqlAnswer | CannotAnswer) -> SqlAnswer | CannotAnswer:
         if isinstance(output, SqlAnswer):
+            if output.verified is not None and output.verified not in context.deps.offered:
+                raise ModelRetry("`verified` is no id in <verified>: leave it out.")
             try:
                 await context.deps.check(output.sql, context.deps.limits.max_rows)
             except UnsafeQuery as error:
@@ -106,6 +112,8 @@ class QueryProposal:
     explanation: str
     refused: int = 0
     """How many answers the guard rejected before."""
+    verified: VerifiedQuery | None = None
+    """The verified query that it follows, by the model's word."""
 
 
 async def propose_query(
@@ -115,15 +123,18 @@ async def propose_query(
     check: CheckQuery,
     limits: QueryLimits,
     memory: str = "",
+    verified: ReviewedQueries | None = None,
 ) -> QueryProposal:
-    """Ask the agent for a query. `memory` is what was said before, as text for the prompt.
+    """Ask the agent for a query. `memory` is what was said before, as text for the prompt; of `verified` the model sees
+    those of like questions.
 
     Raises `PermanentTaskError` if every query is rejected, `RetryableTaskError` for an unusable answer.
     """
     if not question.strip():
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
-    run = AgentRun(check, limits)
-    prompt = f"<question>{question.replace('<', '&lt;')}</question>{memory}"
+    offered = {each.id: each for each in verified.offered(question)} if verified else {}
+    run = AgentRun(check, limits, frozenset(offered))
+    prompt = f"<question>{question.replace('<', '&lt;')}</question>{memory}{prompted_queries(tuple(offered.values()))}"
     usage = UsageLimits(request_limit=MAX_REQUESTS)
     try:
         output = (await agent.run(prompt, deps=run, usage_limits=usage)).output
@@ -141,7 +152,7 @@ async def propose_query(
     if isinstance(output, CannotAnswer):
         return QueryProposal(None, output.reason, len(run.rejected))
     query = await check(output.sql, limits.max_rows)
-    return QueryProposal(query, output.explanation, len(run.rejected))
+    return QueryProposal(query, output.explanation, len(run.rejected), offered.get(output.verified or ""))
 
 
 async def query_answer(
@@ -156,18 +167,23 @@ async def query_answer(
     memory: str = "",
     limits: QueryLimits | None = None,
     budget: UserBudget | None = None,
+    verified: ReviewedQueries | None = None,
 ) -> SqlFindings:
     """Answer a question from the warehouse in a role, on the user's budget.
 
     Raises `PermanentTaskError` and `RetryableTaskError`.
     """
     limits = limits or QueryLimits()
-    proposal = await propose_query(question, agent=agent, check=check, limits=limits, memory=memory)
+    proposal = await propose_query(question, agent=agent, check=check, limits=limits, memory=memory, verified=verified)
     if proposal.query is None:
         return build_unanswerable(proposal.explanation, schema=schema, role=role)
     run = partial(warehouse.run, proposal.query, case_id=case_id, role=role, limits=limits)
     rows = await (budget.spend(run, limits) if budget else run())
-    return build_findings(proposal.query, rows, schema=schema, explanation=proposal.explanation, role=role)
+    findings = build_findings(proposal.query, rows, schema=schema, explanation=proposal.explanation, role=role)
+    if (followed := proposal.verified) is None:
+        return findings
+    review = f"{followed.id}, reviewed by {followed.reviewer} on {followed.reviewed_on}"
+    return findings.model_copy(update={"verified": followed.id, "verified_review": review})
 
 
 def _instructions(schema: Schema) -> str:

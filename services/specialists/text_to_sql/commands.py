@@ -13,6 +13,7 @@ from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import JsonOption
 
 if TYPE_CHECKING:
+    from services.specialists.text_to_sql.guarded_query import GuardedQuery
     from services.specialists.text_to_sql.schema_import import Imported
 
 app = CommandGroup()
@@ -25,29 +26,44 @@ def schema_group() -> None:
 
 
 @app.command()
-def check(
+async def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A schema file, or a folder that holds schema.toml.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Check a schema file and list what is left to fill in. Exit code 1 if it is invalid."""
+    """Check a schema file and the verified queries beside it; list what is left to fill in or to review. Exit code 1 if
+    one of them is invalid."""
+    from services.specialists.text_to_sql.guard import guard_query
     from services.specialists.text_to_sql.schema import SchemaError, load_schema
+    from services.specialists.text_to_sql.verified import load_verified, review_queries
+    from switchyard.runtime.core.clock import SystemClock
 
+    path = file / "schema.toml" if file.is_dir() else file
     try:
-        schema = load_schema(file / "schema.toml" if file.is_dir() else file)
+        schema, queries = load_schema(path), load_verified(path)
     except SchemaError as error:
         raise CommandFailed(str(error), remedy="correct the fields that are named") from error
+
+    async def guarded(sql: str, rows: int) -> GuardedQuery:
+        return guard_query(sql, schema, max_rows=rows)
+
+    verified = await review_queries(queries, schema, guarded, SystemClock().now().date())
     gaps = list(schema.gaps())
     columns = sum(len(table.columns) for table in schema.tables.values())
     if as_json:
         tables = {name: list(table.columns) for name, table in schema.tables.items()}
-        print_json({"version": schema.version, "tables": tables, "joins": schema.joins, "to_fill_in": gaps})
+        print_json({"version": schema.version, "tables": tables, "joins": schema.joins, "to_fill_in": gaps,
+                    "verified": [each.id for each in verified.current], "not_used": verified.stale})  # fmt: skip
         return
     for gap in gaps:
         print_text(gap, style="yellow")
+    for stale in verified.stale:
+        print_text(f"verified.toml: {stale}", style="yellow")
     print_text(
         f"{schema.database}.{schema.namespace}: {count(len(schema.tables), 'table')}, {count(columns, 'column')}, "
         f"{count(len(schema.joins), 'join')}, version {schema.version}; {len(gaps)} to fill in"
     )
+    if queries:
+        print_text(f"verified queries: {len(verified.current)} in use, {len(verified.stale)} not used")
 
 
 @app.command("import")
@@ -69,7 +85,7 @@ def import_schema(  # noqa: PLR0917 - options, each by its name
     if (folder is None) == (connection is None):
         raise InvalidArgument("the source is missing", remedy="give either FOLDER or --connection NAME")
     if folder is not None and not folder.is_dir():
-        raise InvalidArgument(f"{folder} is no folder", remedy="name a folder of CSV files")
+        raise InvalidArgument(f"{folder} is not a folder", remedy="name a folder of CSV files")
     file = out or (folder or Path()) / "schema.toml"
     if file.exists() and not replace:
         raise InvalidArgument(f"{file} exists", remedy="choose another --out, or give --replace")

@@ -23,6 +23,10 @@ class SqlFindings(Findings):
     """The query that ran: the citation."""
     tables: tuple[str, ...] = ()
     schema_version: str = ""
+    verified: str | None = None
+    """The id of the verified query that this one follows, by the model's word."""
+    verified_review: str = ""
+    """That id with its reviewer and the day of the review."""
 
 
 def build_findings(query: GuardedQuery, rows: Rows, *, schema: Schema, explanation: str, role: str) -> SqlFindings:

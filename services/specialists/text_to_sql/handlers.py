@@ -13,6 +13,7 @@ from services.specialists.text_to_sql.agent import SQL_PROMPT_VERSION, AgentRun,
 from services.specialists.text_to_sql.budget import WarehouseBudget
 from services.specialists.text_to_sql.guard_process import CheckQuery
 from services.specialists.text_to_sql.schema import Schema
+from services.specialists.text_to_sql.verified import ReviewedQueries
 from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse, WarehouseEndpoint
 from switchyard.identity.client import ConsentRequired, TokenSource
 from switchyard.protocol.events.failures import ReauthNeeded
@@ -44,6 +45,7 @@ async def answer_question(
     schema: Schema,
     limits: QueryLimits,
     budget: WarehouseBudget,
+    verified: ReviewedQueries | None = None,
 ) -> TaskResult:
     """Find the rows that answer the question, as the asking user; the SQL is their citation. `audience` is the
     warehouse, as users' tokens name it."""
@@ -64,6 +66,7 @@ async def answer_question(
                 memory=await read_memory(task, artefacts),
                 limits=limits,
                 budget=budget.of(SessionScope.of(task.envelope)),
+                verified=verified,
             )
     except ConsentRequired as required:
         return TaskResult(ReauthNeeded(audience=required.audience))
@@ -74,7 +77,9 @@ async def answer_question(
         raise PermanentTaskError("cannot_answer", message, "question", remedy)
     found = await artefacts.write(task, "findings", findings.model_dump_json().encode(), media_type="application/json")
     return TaskResult(
-        FindingsReady(findings=(found,), rows=findings.row_count, truncated=findings.truncated),
+        FindingsReady(
+            findings=(found,), rows=findings.row_count, truncated=findings.truncated, verified=findings.verified
+        ),
         model_call=model_call(decisions, prompt_version=SQL_PROMPT_VERSION),
     )
 

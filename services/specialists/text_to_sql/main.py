@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+import structlog
+
 from contracts.cards import TEXT_TO_SQL_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
@@ -15,21 +17,24 @@ from services.specialists.text_to_sql.guard_process import GuardProcess
 from services.specialists.text_to_sql.handlers import answer_question
 from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.settings import TextToSqlSettings
+from services.specialists.text_to_sql.verified import load_verified, review_queries
 from services.specialists.text_to_sql.warehouse import QueryLimits, WarehouseEndpoint
 from switchyard.identity.client_settings import open_identity_client
 from switchyard.protocol.bundles import content_digest
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.process.late_imports import import_later
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
+
+log = structlog.get_logger(__name__)
 
 
 async def run() -> None:
     """Serve the specialist."""
     settings = TextToSqlSettings()
-    schema = load_schema(settings.warehouse_schema)
+    schema, queries = load_schema(settings.warehouse_schema), load_verified(settings.warehouse_schema)
     endpoint = WarehouseEndpoint(
         account=settings.snowflake_account,
         database=schema.database,
@@ -40,17 +45,22 @@ async def run() -> None:
         protocol=settings.snowflake_protocol,
     )
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         logging.getLogger("snowflake").setLevel(logging.WARNING)
         process.run_in_background("imports", partial(import_later, "snowflake.connector"))
         model = build_agent_model("text_to_sql", ModelSettings(), policy_version="text_to_sql/2")
         await process.connect_model(model)
-        process.configure(prompts={"answer": SQL_PROMPT}, warehouse_schema=content_digest(schema))
         guard = GuardProcess(schema)
         await process.on_exit(guard.close)
         await guard.start()
-        if process.pool is None:
-            raise RuntimeError("serve_agent() gives the process its database")
+        verified = await review_queries(queries, schema, guard.check, process.clock.now().date())
+        if verified.stale:
+            log.warning("verified_queries.stale", found=verified.stale, remedy="see `switchyard schema check`")
+        process.configure(
+            prompts={"answer": SQL_PROMPT},
+            warehouse_schema=content_digest(schema),
+            verified_queries={each.id: content_digest(each) for each in verified.current},
+        )
         handler = partial(
             answer_question,
             artefacts=artefacts,
@@ -68,6 +78,7 @@ async def run() -> None:
                 seconds_per_day=settings.user_seconds_per_day,
                 bytes_per_day=settings.user_bytes_per_day,
             ),
+            verified=verified,
         )
         return {AnswerQuestion: handler}
 

@@ -72,7 +72,7 @@ class Schema(_Part):
                 raise ValueError(f"joins: {join!r} should be TABLE.COLUMN = TABLE.COLUMN")
             for table, column in ((found[1], found[2]), (found[3], found[4])):
                 if table not in self.tables or column not in self.tables[table].columns:
-                    raise ValueError(f"joins: {table}.{column} is no column of this file")
+                    raise ValueError(f"joins: {table}.{column} is not a column of this file")
         return self
 
     def described(self) -> str:

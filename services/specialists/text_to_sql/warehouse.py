@@ -226,7 +226,7 @@ def _translate_error(error: Any, errors: Any) -> PermanentTaskError | RetryableT
         return _unreadable_result()
     if isinstance(error, errors.ProgrammingError):
         message = f"Snowflake could not run the query (error {number})"
-        return PermanentTaskError("query_failed", message, remedy="ask differently")
+        return PermanentTaskError("query_failed", message, remedy="rephrase the question")
     return _unreachable()
 
 

@@ -16,14 +16,14 @@ from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run() -> None:
     """Serve triage."""
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         cards = specialist_cards(AGENT_CARDS.values())
         model = build_agent_model("triage", ModelSettings(), policy_version="triage/2")
         await process.connect_model(model)

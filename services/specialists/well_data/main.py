@@ -16,7 +16,7 @@ from switchyard.identity.client_settings import open_identity_client
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
@@ -24,12 +24,10 @@ async def run() -> None:
     """Serve the specialist."""
     settings = WellDataSettings()
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("well_data", ModelSettings(), policy_version="well_data/1")
         await process.connect_model(model)
         process.configure(prompts={"choose": WELL_PROMPT})
-        if process.pool is None:
-            raise RuntimeError("serve_agent() gives the process its database")
         handler = partial(
             answer_question,
             artefacts=artefacts,

@@ -61,7 +61,7 @@ def day_of(text: str | None, name: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise NotComputable("bad_date", f"{name} is no day of the calendar: {text}") from None
+        raise NotComputable("bad_date", f"{name} is not a calendar day: {text}") from None
 
 
 def check_period(first: str | None, last: str | None) -> None:

@@ -11,7 +11,8 @@ from switchyard.audit.records.projection import Transition
 from switchyard.runtime.database.queries import load_queries
 
 STORED_SQL = load_queries(__file__)
-"""`stored` (case_id, opened_on): rows of one case, one day, or the whole log, in causal order within each case."""
+"""`stored` (case_id, opened_on, case_ids, from, before): the rows that match all that is not null, in causal order
+within each case. `from` and `before` are case ids, too."""
 
 SCAN_TIMEOUT_S = 3_600.0
 """Limit of one statement that reads every case, in seconds."""

@@ -7,4 +7,6 @@ select
   exists (select from retention_receipt r where r.case_id = t.case_id) as receipted
 from transition t
 where ($1::uuid is null or t.case_id = $1) and ($2::date is null or t.opened_on = $2)
+  and ($3::uuid[] is null or t.case_id = any($3))
+  and ($4::uuid is null or t.case_id >= $4) and ($5::uuid is null or t.case_id < $5)
 order by t.case_id, t.seq, t.ordinal, t.event_id

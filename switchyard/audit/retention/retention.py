@@ -145,7 +145,7 @@ class RetentionStore:
         retired = await self._retired.of_case(due.case_id, await self._retired.dropped_partitions())
         async with self._database.transaction() as log:
             await log.execute("one_at_a_time")
-            records = await log.with_queries(STORED_SQL).rows("stored", case, due.opened_on)
+            records = await log.with_queries(STORED_SQL).rows("stored", case, due.opened_on, None, None, None)
             stored = [read_stored_row(record) for record in records]
             there = [row for row in stored if not row.retired]
             check = CaseVerifier(self.catalogue, due.case_id)

@@ -21,7 +21,6 @@ order by e.log_index
 select f.case_id::text, f.tenant, f.case_deadline
 from transition f
 where f.parents = '{}'
-  and f.opened_on >= ($1::timestamptz at time zone 'UTC')::date - 31
   and f.case_deadline > $1 and f.case_deadline <= $2
   -- A retried case has not ended before its next ending.
   and (

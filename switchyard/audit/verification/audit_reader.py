@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -16,6 +17,8 @@ from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S, STORED_SQL, Case
 from switchyard.audit.verification.case_verifier import NO_ROW_CHECKS, RowTrust, verify_cases
 from switchyard.audit.verification.findings import VerifyReport
 from switchyard.audit.verification.retired_cases import NO_TRUSTED_KEYS, RetiredCases
+from switchyard.audit.verification.snapshots import NEW_SNAPSHOT, Snapshot, export_snapshot
+from switchyard.audit.verification.verified_prefix import VerifiedPrefix
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys
@@ -23,6 +26,7 @@ from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
+_CASES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,18 @@ class StoredAlarm:
     recorded_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CaseRange:
+    """The cases from one id on and before another, in an exported snapshot of the log; `dropped` are the partitions
+    that were dropped before it."""
+
+    first: uuid.UUID | None
+    before: uuid.UUID | None
+    snapshot: str
+    now: datetime
+    dropped: frozenset[str]
+
+
 class AuditReader:
     """Reads the log and verifies it. `trusted` are the keys that may have signed a retention receipt, and `rows`
     those that authenticate rows and their signers.
@@ -146,7 +162,12 @@ class AuditReader:
 
     async def find_case_ids(self, prefix: str) -> list[str]:
         """At most three case ids that begin with `prefix`, those with receipts only included."""
-        return [str(row["case_id"]) for row in await self._database.rows("cases_like", prefix.lower())]
+        digits = prefix.lower().replace("-", "")
+        if not re.fullmatch("[0-9a-f]{0,32}", digits):
+            return []
+        # The range is what an index finds.
+        bounds = (uuid.UUID(digits.ljust(32, end)) for end in "0f")
+        return [str(row["case_id"]) for row in await self._database.rows("cases_like", prefix.lower(), *bounds)]
 
     async def known_cases(self, case_ids: Iterable[str]) -> set[str]:
         """Those of these cases whose first event is in the log."""
@@ -178,7 +199,8 @@ class AuditReader:
     ) -> AsyncGenerator[list[StoredRow], None]:
         """The rows of case after case, in causal order. One case in memory at a time."""
         rows: list[StoredRow] = []
-        async with aclosing(self.stored_rows(None if case_id is None else uuid.UUID(case_id), day)) as stored:
+        case = None if case_id is None else uuid.UUID(case_id)
+        async with NEW_SNAPSHOT.open(self._database) as log, aclosing(_stored_rows(log, case, day)) as stored:
             async for each in stored:
                 if rows and rows[0].row.case_id != each.row.case_id:
                     yield rows
@@ -186,15 +208,6 @@ class AuditReader:
                 rows.append(each)
         if rows:
             yield rows
-
-    async def stored_rows(self, case: uuid.UUID | None, day: date | None) -> AsyncGenerator[StoredRow, None]:
-        """The rows of one case, of one day, or of the whole log, from one snapshot."""
-        async with (
-            self._database.with_queries(STORED_SQL).transaction(isolation="repeatable_read", readonly=True) as log,
-            aclosing(log.stream("stored", case, day, timeout_s=SCAN_TIMEOUT_S)) as records,
-        ):
-            async for record in records:
-                yield read_stored_row(record)
 
     async def verify(
         self,
@@ -210,17 +223,104 @@ class AuditReader:
         case = None if case_id is None else uuid.UUID(case_id)
         # Before the rows are read: a partition that is dropped meanwhile is in the snapshot of the rows.
         dropped = await self._retired.dropped_partitions()
-        async with aclosing(self.stored_rows(case, day)) as rows:
-            moment = now or self._clock.now()
-            receipts = partial(self._retired.of_case, dropped=dropped)
-            async for verdict in verify_cases(self._catalogue, rows, now=moment, retired=receipts, trusted=self._rows):
-                report.add(verdict)
-                if progress is not None:
-                    progress(report)
-                    await asyncio.sleep(0)  # who wants progress does other work beside
-        async with aclosing(self._retired.without_rows(case, day)) as rest:
+        async with NEW_SNAPSHOT.open(self._database) as log, aclosing(_stored_rows(log, case, day)) as rows:
+            await self._judge(rows, report, now or self._clock.now(), dropped, progress)
+        return await self._without_rows(report, case, day)
+
+    async def verify_since(self, prefix: VerifiedPrefix, *, now: datetime | None = None) -> VerifyReport:
+        """Verify each case that has rows after a verified prefix, that got a receipt since, or whose deadline has
+        passed since: the whole case, and no other row of the prefix."""
+        report = VerifyReport(f"rows after log index {prefix.body.last:,}")
+        now, since = now or self._clock.now(), prefix.verified_since
+        dropped = await self._retired.dropped_partitions()
+        async with NEW_SNAPSHOT.open(self._database) as log:
+            bounds = (prefix.body.last, prefix.recorded_until, since, now)
+            async with aclosing(_chunks(log.stream("cases_since", *bounds, timeout_s=SCAN_TIMEOUT_S))) as chunks:
+                async for cases in chunks:
+                    async with aclosing(_stored_rows(log, cases=cases)) as rows:
+                        await self._judge(rows, report, now, dropped)
+        return await self._without_rows(report, since=since)
+
+    @asynccontextmanager
+    async def split(self, parts: int, now: datetime) -> AsyncIterator[list[CaseRange]]:
+        """The whole log in about equal ranges of case ids, in order, of one snapshot that lives with the context."""
+        dropped = await self._retired.dropped_partitions()
+        async with export_snapshot(self._database) as snapshot:
+            bounds = [uuid.UUID(int=number * 2**128 // parts) for number in range(1, parts)]
+            pairs = zip([None, *bounds], [*bounds, None], strict=True)
+            yield [CaseRange(first, before, snapshot, now, dropped) for first, before in pairs]
+
+    async def verify_range(self, part: CaseRange) -> VerifyReport:
+        """Verify the cases of one range, in its snapshot. The reports of all ranges, merged in order, and
+        `verify_rest` make the report of `verify`."""
+        report = VerifyReport("all")
+        async with Snapshot(part.snapshot).open(self._database) as log:
+            rows = _stored_rows(log, first=part.first, before=part.before)
+            async with aclosing(rows):
+                await self._judge(rows, report, part.now, part.dropped)
+        return report
+
+    async def verify_rest(self, report: VerifyReport) -> VerifyReport:
+        """Add to the report what is in no range of cases: those that only receipts are left of, and erasures."""
+        return await self._without_rows(report)
+
+    async def size(self) -> int:
+        """The last log index: about how many rows there are."""
+        return int(await self._database.value("last_index"))
+
+    async def _judge(
+        self,
+        rows: AsyncIterator[StoredRow],
+        report: VerifyReport,
+        now: datetime,
+        dropped: frozenset[str],
+        progress: Callable[[VerifyReport], None] | None = None,
+    ) -> None:
+        receipts = partial(self._retired.of_case, dropped=dropped)
+        async for verdict in verify_cases(self._catalogue, rows, now=now, retired=receipts, trusted=self._rows):
+            report.add(verdict)
+            if progress is not None:
+                progress(report)
+                await asyncio.sleep(0)  # who wants progress does other work beside
+
+    async def _without_rows(
+        self,
+        report: VerifyReport,
+        case: uuid.UUID | None = None,
+        day: date | None = None,
+        since: datetime | None = None,
+    ) -> VerifyReport:
+        async with aclosing(self._retired.without_rows(case, day, since)) as rest:
             async for verdict in rest:
                 report.add(verdict)
         if case is None and day is None:
-            report.add_findings([found async for found in self._retired.forged_erasures()])
+            report.add_findings([found async for found in self._retired.forged_erasures(since)])
         return report
+
+
+async def _stored_rows(
+    log: Database,
+    case: uuid.UUID | None = None,
+    day: date | None = None,
+    *,
+    cases: Sequence[uuid.UUID] | None = None,
+    first: uuid.UUID | None = None,
+    before: uuid.UUID | None = None,
+) -> AsyncGenerator[StoredRow, None]:
+    """The rows that match what is given, in causal order within each case."""
+    stored = log.with_queries(STORED_SQL).stream("stored", case, day, cases, first, before, timeout_s=SCAN_TIMEOUT_S)
+    async with aclosing(stored) as records:
+        async for record in records:
+            yield read_stored_row(record)
+
+
+async def _chunks(rows: AsyncGenerator[Any, None]) -> AsyncGenerator[list[uuid.UUID], None]:
+    chunk: list[uuid.UUID] = []
+    async with aclosing(rows):
+        async for row in rows:
+            chunk.append(row["case_id"])
+            if len(chunk) == _CASES_AT_ONCE:
+                yield chunk
+                chunk = []
+    if chunk:
+        yield chunk

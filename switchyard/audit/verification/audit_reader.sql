@@ -59,8 +59,38 @@ limit $2
 select distinct case_id::text from transition where case_id = any($1::uuid[]) and parents = '{}'
 
 -- name: cases_like
-select case_id from audit.transition where starts_with(case_id::text, $1) and parents = '{}'
+(
+  select distinct case_id from transition
+  where case_id between $2 and $3 and starts_with(case_id::text, $1) and parents = '{}'
+  order by case_id limit 3
+)
 union
 -- If the month of a case was dropped, its receipts still prove the case.
-select case_id from audit.retention_receipt where starts_with(case_id::text, $1)
+(
+  select distinct case_id from retention_receipt
+  where case_id between $2 and $3 and starts_with(case_id::text, $1)
+  order by case_id limit 3
+)
 limit 3
+
+-- name: cases_since
+-- The cases with rows after a verified prefix, by log index, in the queue, or by time; those whose deadline has passed
+-- since; those that got a receipt since.
+select t.case_id
+from log_entry e
+join transition t on t.opened_on = e.opened_on and t.event_id = e.event_id
+where e.log_index > $1
+union
+select t.case_id
+from unindexed u
+join transition t on t.opened_on = u.opened_on and t.event_id = u.event_id
+union
+select case_id from transition where recorded_at > $2
+union
+select case_id from transition where parents = '{}' and case_deadline > $3 and case_deadline <= $4
+union
+select case_id from retention_receipt where recorded_at >= $3
+order by case_id
+
+-- name: last_index
+select coalesce(max(log_index), 0) from log_entry

@@ -6,187 +6,67 @@ The role `audit_reader` is enough.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
-from datetime import datetime, timedelta
-from itertools import groupby
+from datetime import datetime
+from itertools import groupby, pairwise
 from operator import attrgetter
 
 from switchyard.audit.receipts.receipts import RetentionReceipt
 from switchyard.audit.records.roles import AUDIT_DATABASE
-from switchyard.audit.records.row_mac import MacKeys, invalid_mac_reason
+from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S
 from switchyard.audit.transparency.checkpoint import (
-    Checkpoint,
     Leaf,
     LogHead,
-    UnreadableCheckpoint,
     checkpoint_key,
     checkpoint_number,
-    explain_unlinked,
     head_after,
-    time_problem,
+)
+from switchyard.audit.verification.checkpoint_checks import (
+    IndexedRow,
+    StoredCheckpoint,
+    as_indexed,
+    check_database_copy,
+    check_indexed_row,
+    check_leaves,
+    check_mac,
+    check_object_lock,
+    check_times,
+    read_checkpoint,
 )
 from switchyard.audit.verification.findings import CheckpointReport, Finding, FindingKind
 from switchyard.audit.verification.retired_cases import NO_TRUSTED_KEYS, RetiredCase, lock_partitions
+from switchyard.audit.verification.snapshots import NEW_SNAPSHOT, Snapshot, export_snapshot
+from switchyard.audit.verification.verified_prefix import SETTLING, VerifiedPrefix
 from switchyard.runtime.core.clock import Clock, SystemClock, moment
 from switchyard.runtime.crypto.signing import TrustedKeys
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
-from switchyard.runtime.storage.locked_objects import LockedObjects, LockMode, ObjectKey, ObjectLock
+from switchyard.runtime.storage.locked_objects import LockedObjects, LockMode, ObjectKey
 
 _SQL = load_queries(__file__)
-COPY_GRACE = timedelta(minutes=5)
-"""How long the database's copy of a checkpoint may lag behind: the checkpointer may have been killed in between."""
+CheckpointProgress = Callable[[CheckpointReport], None]
 
 
 @dataclass(frozen=True, slots=True)
-class IndexedRow:
-    """A log entry and its row. Without `case_id` the row is missing; without `body_sha256` its body was retired.
+class CheckpointRange:
+    """Checkpoints after one number and up to another, of one database snapshot."""
 
-    `retired`: a valid receipt replaces the body, or the row of a dropped partition.
-    """
-
-    leaf: Leaf
-    case_id: str | None
-    digest: str | None
-    recorded_at: datetime | None
-    mac: tuple[bytes, str] | None
-    body_sha256: bytes | None
-    retired: bool = False
-
-    @property
-    def body_retired(self) -> bool:
-        """Whether the row has no body."""
-        return self.case_id is not None and self.body_sha256 is None
+    after: int
+    up_to: int
+    snapshot: str
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class StoredCheckpoint:
-    """An object that should be a checkpoint. `copy` is the database's: the body and the signature."""
+class CheckpointPart:
+    """The report about a range. It began after the log index `start`, and all rows up to `reached` were compared."""
 
-    number: int
-    data: bytes | None
-    versions: int
-    lock: ObjectLock | None
-    copy: tuple[str, bytes] | None
-
-
-def read_checkpoint(
-    stored: StoredCheckpoint, head: LogHead, keys: TrustedKeys, *, log: str
-) -> tuple[Checkpoint | None, list[Finding]]:
-    """The checkpoint, if there is one to compare rows with, and its findings."""
-    name, found = f"checkpoint {stored.number}", []
-    if stored.versions > 1:
-        why = f"{name} was overwritten or marked as deleted {stored.versions - 1} times; its first version is read"
-        found.append(Finding(FindingKind.CHECKPOINT_OVERWRITTEN, why))
-    if stored.data is None:
-        return None, [*found, Finding(FindingKind.CHECKPOINT_MISSING, f"{name} has no version left")]
-    try:
-        checkpoint = Checkpoint.from_bytes(stored.data)
-    except UnreadableCheckpoint as error:
-        return None, [*found, Finding(FindingKind.CHECKPOINT_UNREADABLE, f"{name}: {error}")]
-    body = checkpoint.body
-    if reason := keys.invalid_reason(body.key, body.signed_bytes(), checkpoint.signature):
-        forged = Finding(FindingKind.CHECKPOINT_FORGED, f"{name}: {reason} (key {body.key})", "signature")
-        return None, [*found, forged]
-    if body.log != log or body.number != stored.number:
-        why = f"{name} is checkpoint {body.number} of the log {body.log}"
-        return None, [*found, Finding(FindingKind.CHECKPOINT_UNLINKED, why, "number")]
-    if reason := explain_unlinked(head, body):
-        found.append(Finding(FindingKind.CHECKPOINT_UNLINKED, f"{name}: {reason}", "previous"))
-    return checkpoint, found
-
-
-def check_object_lock(stored: StoredCheckpoint, *, mode: LockMode, now: datetime) -> Iterator[Finding]:
-    """The findings about an unprotected checkpoint, which a person who may sign and write could have replaced.
-
-    `mode` is the weakest accepted mode: the account's administrator can lift a lock in governance mode.
-    """
-    if stored.data is None:
-        return
-    name, lock, field = f"checkpoint {stored.number}", stored.lock, None
-    if lock is None:
-        why = f"{name} is not under Object Lock"
-    elif lock.mode not in {"COMPLIANCE", mode}:
-        why, field = f"{name} is locked in the mode {lock.mode} instead of {mode}", "mode"
-    elif lock.until <= now:
-        why, field = f"the lock of {name} ended on {lock.until.isoformat()}", "until"
-    else:
-        return
-    yield Finding(FindingKind.CHECKPOINT_UNLOCKED, why, field)
-
-
-def check_database_copy(copy: tuple[str, bytes] | None, checkpoint: Checkpoint, *, now: datetime) -> Iterator[Finding]:
-    """The differences between a checkpoint and the database's copy, which may lag by `COPY_GRACE`."""
-    body = checkpoint.body
-    if copy is None and now - moment(body.made_at) > COPY_GRACE:
-        why = f"the database has no copy of checkpoint {body.number} of {body.made_at}"
-        yield Finding(FindingKind.CHECKPOINT_DIFFERS, why)
-    if copy is not None and copy != (body.signed_bytes().decode(), checkpoint.signature):
-        why = f"the database's copy of checkpoint {body.number} differs from the one in the store"
-        yield Finding(FindingKind.CHECKPOINT_DIFFERS, why)
-
-
-def check_times(checkpoint: Checkpoint, rows: Sequence[IndexedRow]) -> Iterator[Finding]:
-    """The entries that cannot have been recorded when they say, by the times of the checkpoints around them."""
-    for indexed in rows:
-        if why := time_problem(checkpoint.body, indexed.leaf.recorded_at):
-            yield _build_row_finding(indexed, FindingKind.BACKDATED, why, "recorded_at")
-
-
-def check_mac(keys: MacKeys, indexed: IndexedRow) -> Iterator[Finding]:
-    """The finding about an entry that the audit process did not make. `keys` has loaded the entry's key."""
-    leaf = indexed.leaf
-    if why := invalid_mac_reason(keys, leaf.row, leaf.mac, leaf.mac_key, leaf.recorded_at):
-        yield _build_row_finding(indexed, FindingKind.FORGED_ROW, f"log index {leaf.log_index}: {why}", "mac")
-
-
-def check_leaves(checkpoint: Checkpoint, rows: Sequence[IndexedRow]) -> Iterator[Finding]:
-    """The differences between the entries under a checkpoint and its signed leaves. `rows` are in order."""
-    body = checkpoint.body
-    by_index = {indexed.leaf.log_index: indexed for indexed in rows}
-    signed_on = f"checkpoint {body.number} of {body.made_at}"
-    for log_index, leaf in enumerate(checkpoint.leaves, start=body.first):
-        indexed = by_index.get(log_index)
-        if indexed is not None and indexed.leaf.hash() != leaf:
-            why = f"the entry at log index {log_index} differs from the leaf in {signed_on}"
-            yield _build_row_finding(indexed, FindingKind.INDEX_DIFFERS, why)
-    missing = [log_index for log_index in range(body.first, body.last + 1) if log_index not in by_index]
-    if missing:
-        which = f"log indexes {missing[0]} to {missing[-1]}" if len(missing) > 1 else f"log index {missing[0]}"
-        why = f"{which}: {len(missing)} entries that {signed_on} covers are missing"
-        yield Finding(FindingKind.INDEX_MISSING, why, "log_index")
-
-
-def check_indexed_row(indexed: IndexedRow) -> Iterator[Finding]:
-    """The differences between a log entry and its row."""
-    leaf = indexed.leaf
-    if indexed.case_id is None:
-        why = f"the row of log index {leaf.log_index}, recorded at {leaf.recorded_at.isoformat()}, is missing"
-        yield _build_row_finding(indexed, FindingKind.ROW_MISSING, why)
-        return
-    if indexed.body_retired and not indexed.retired:
-        why = f"the body of log index {leaf.log_index} is missing, and no valid receipt names it"
-        yield _build_row_finding(indexed, FindingKind.BODY_MISSING, why, "body")
-    for name, was, is_ in (
-        ("transcript_hash", leaf.digest, indexed.digest),
-        ("recorded_at", leaf.recorded_at, indexed.recorded_at),
-        ("mac", (leaf.mac, leaf.mac_key), indexed.mac),
-        ("body", leaf.body_sha256, indexed.body_sha256 or leaf.body_sha256),
-    ):
-        if was != is_:
-            why = f"the {name} of log index {leaf.log_index} was changed after the row was written"
-            yield _build_row_finding(indexed, FindingKind.ROW_DIFFERS, why, name)
-
-
-def _as_indexed(leaf: Leaf, case_id: str) -> IndexedRow:
-    return IndexedRow(leaf, case_id, leaf.digest, leaf.recorded_at, (leaf.mac, leaf.mac_key), None)
-
-
-def _build_row_finding(indexed: IndexedRow, kind: FindingKind, why: str, field: str | None = None) -> Finding:
-    return Finding(kind, why, field, indexed.case_id, indexed.leaf.event_id, indexed.leaf.opened_on)
+    report: CheckpointReport
+    start: int
+    reached: int
 
 
 @dataclass
@@ -211,37 +91,98 @@ class CheckpointVerifier:
     clock: Clock = field(default_factory=SystemClock)
     _dropped: frozenset[str] = field(default=frozenset(), init=False)
 
-    async def verify(self, progress: Callable[[CheckpointReport], None] | None = None) -> CheckpointReport:
-        """Compare every row with the checkpoint that covers it, in bounded memory. `progress` gets the report before
-        it is complete, after each checkpoint.
+    @property
+    def checks(self) -> frozenset[str]:
+        """What this verifier checks beside the rows' hashes."""
+        return frozenset(name for name, made in (("locks", self.locks), ("macs", self.macs is not None)) if made)
+
+    async def _newest(self, after: int = 0) -> int:
+        """The greatest number of a checkpoint in the store. Only those after `after` are listed."""
+        newest = after
+        async with aclosing(self._listed(after)) as listed:
+            async for number, _ in listed:
+                newest = number
+        return newest
+
+    async def verify(
+        self,
+        progress: CheckpointProgress | None = None,
+        *,
+        after: VerifiedPrefix | None = None,
+        now: datetime | None = None,
+    ) -> CheckpointReport:
+        """Compare every row with the checkpoint that covers it, in bounded memory; with `after`, only rows after that
+        prefix. `progress` gets the report before it is complete, after each checkpoint.
 
         The store is listed before the database's snapshot is taken. A checkpoint covers committed rows only, so what a
         listed checkpoint covers and the snapshot lacks is missing.
         """
-        report = CheckpointReport()
-        newest = 0
-        async with aclosing(self._listed()) as listed:
-            async for number, _ in listed:
-                newest = number
-        async with (
-            Database(self.pool, AUDIT_DATABASE, _SQL).transaction(isolation="repeatable_read", readonly=True) as log,
-            aclosing(_indexed_rows(log)) as rows,
-        ):
+        head = LogHead() if after is None else after.head
+        report = CheckpointReport(first_index=head.last + 1)
+        newest = await self._newest(head.number)
+        now = now or self.clock.now()
+        async with NEW_SNAPSHOT.open(Database(self.pool, AUDIT_DATABASE, _SQL)) as log:
             self._dropped = await lock_partitions(log)
-            await self._compare(log, rows, newest, report, progress or (lambda _: None))
-            await self._check_rest(log, newest, report)
+            head, reached = await self._compare(log, head, newest, report, now=now, progress=progress)
+            await self._check_uncovered(log, head.last, reached, report)
+            await self._check_rest(log, newest, report, after)
         return report
+
+    @asynccontextmanager
+    async def split(self, parts: int, now: datetime) -> AsyncIterator[list[CheckpointRange]]:
+        """All checkpoints in about equal ranges, in order, and one snapshot that lives with the context."""
+        newest = await self._newest()
+        async with export_snapshot(Database(self.pool, AUDIT_DATABASE, _SQL)) as snapshot:
+            bounds = [newest * number // parts for number in range(parts + 1)]
+            yield [CheckpointRange(*each, snapshot, now) for each in pairwise(bounds)]
+
+    async def verify_range(self, part: CheckpointRange) -> CheckpointPart:
+        """Compare the rows under a range of checkpoints, in the snapshot that another session exported."""
+        report = CheckpointReport()
+        head = await self._head_at(part.after)
+        async with Snapshot(part.snapshot).open(Database(self.pool, AUDIT_DATABASE, _SQL)) as log:
+            self._dropped = await lock_partitions(log)
+            _, reached = await self._compare(log, head, part.up_to, report, now=part.now)
+        return CheckpointPart(report, head.last, reached)
+
+    async def verify_rest(self, last: CheckpointRange, reached: int, report: CheckpointReport) -> CheckpointReport:
+        """Add to the report what is after the last range, and what only the database shows."""
+        head = await self._head_at(last.up_to)
+        async with Snapshot(last.snapshot).open(Database(self.pool, AUDIT_DATABASE, _SQL)) as log:
+            self._dropped = await lock_partitions(log)
+            await self._check_uncovered(log, head.last, reached, report)
+            await self._check_rest(log, last.up_to, report, None)
+        return report
+
+    async def _head_at(self, number: int) -> LogHead:
+        """The head after every checkpoint up to this number, as reading them in order would leave it."""
+        listed = 0
+        for each in range(number, 0, -1):
+            async with aclosing(self.objects.kept(checkpoint_key(self.log, each))) as found:
+                kept = await anext(found, None)
+            if kept is None:
+                continue
+            listed = listed or each
+            data = await self.objects.read(kept)
+            stored = StoredCheckpoint(each, data.data if data else None, 1, None, None)
+            checkpoint, _ = read_checkpoint(stored, LogHead(), self.keys, log=self.log)
+            if checkpoint is not None:
+                return replace(head_after(checkpoint.body), number=listed)
+        return LogHead(listed)
 
     async def _compare(
         self,
         log: Database,
-        rows: AsyncGenerator[IndexedRow, None],
+        head: LogHead,
         newest: int,
         report: CheckpointReport,
-        progress: Callable[[CheckpointReport], None],
-    ) -> None:
-        head, ahead = LogHead(), await anext(rows, None)
-        async with aclosing(self._listed()) as listed:
+        *,
+        now: datetime,
+        progress: CheckpointProgress | None = None,
+    ) -> tuple[LogHead, int]:
+        """Compare the rows under the checkpoints after `head`; the head after them, and the last log index read."""
+        reached = head.last
+        async with aclosing(self._listed(head.number)) as listed:
             async for number, kept in listed:
                 if number > newest:
                     break
@@ -259,10 +200,9 @@ class CheckpointVerifier:
                     # There are no leaves to compare rows with; the next checkpoint names where it continues.
                     head = replace(head, number=number)
                     continue
-                covered: list[IndexedRow] = []
-                while ahead is not None and ahead.leaf.log_index <= checkpoint.body.last:
-                    covered.append(ahead)
-                    ahead = await anext(rows, None)
+                body = checkpoint.body
+                covered = [each async for each in _indexed_rows(log, reached, body.last)] if body.last > reached else []
+                reached = max(reached, body.last)
                 covered = await self._with_receipts(log, covered)
                 report.add(check_database_copy(stored.copy, checkpoint, now=self.clock.now()))
                 report.add(each for indexed in covered for each in check_indexed_row(indexed))
@@ -270,21 +210,28 @@ class CheckpointVerifier:
                 report.add(check_times(checkpoint, [each for each in covered if each.leaf.log_index > head.last]))
                 report.add([found for indexed in covered for found in await self._check_mac(indexed)])
                 for indexed in covered:
-                    self._count(indexed, indexed.leaf.log_index >= checkpoint.body.first, report)
-                report.last_made_at = checkpoint.body.made_at
-                progress(report)
-                head = head_after(checkpoint.body)
-        before = head.last
-        while ahead is not None:
-            (ahead,) = await self._with_receipts(log, [ahead])
-            log_index = ahead.leaf.log_index
-            if log_index != before + 1:
-                why = f"log indexes {before + 1} to {log_index - 1} are missing"
-                report.add([Finding(FindingKind.INDEX_MISSING, why, "log_index")])
-            report.add(check_indexed_row(ahead))
-            report.add(await self._check_mac(ahead))
-            self._count(ahead, False, report)
-            before, ahead = log_index, await anext(rows, None)
+                    self._count(indexed, indexed.leaf.log_index >= body.first, report)
+                report.last_made_at = body.made_at
+                if now - moment(body.made_at) > SETTLING:
+                    report.settled = body
+                if progress is not None:
+                    progress(report)
+                head = head_after(body)
+        return head, reached
+
+    async def _check_uncovered(self, log: Database, before: int, reached: int, report: CheckpointReport) -> None:
+        """The entries that no checkpoint covers."""
+        async with aclosing(_indexed_rows(log, reached, None)) as rows:
+            async for each in rows:
+                (indexed,) = await self._with_receipts(log, [each])
+                log_index = indexed.leaf.log_index
+                if log_index != before + 1:
+                    why = f"log indexes {before + 1} to {log_index - 1} are missing"
+                    report.add([Finding(FindingKind.INDEX_MISSING, why, "log_index")])
+                report.add(check_indexed_row(indexed))
+                report.add(await self._check_mac(indexed))
+                self._count(indexed, False, report)
+                before = log_index
 
     async def _check_mac(self, indexed: IndexedRow) -> list[Finding]:
         if self.macs is None:
@@ -305,29 +252,36 @@ class CheckpointVerifier:
                 indexed = gone.get(event.event_id)
                 if indexed is not None and retired.proves(indexed.leaf, present=indexed.case_id is not None):
                     leaf = indexed.leaf
-                    row = indexed if indexed.case_id else _as_indexed(leaf, case_id)
+                    row = indexed if indexed.case_id else as_indexed(leaf, case_id)
                     gone[event.event_id] = replace(row, retired=True)
         return [gone.get(indexed.leaf.event_id, indexed) for indexed in rows]
 
     def _count(self, indexed: IndexedRow, covered_rows: bool, report: CheckpointReport) -> None:
         report.body_retired += indexed.body_retired
+        report.last_index = max(report.last_index, indexed.leaf.log_index)
         if covered_rows:
             report.covered_rows += 1
         else:
             report.uncovered_rows += 1
             report.since = min(report.since or indexed.leaf.recorded_at, indexed.leaf.recorded_at)
 
-    async def _check_rest(self, log: Database, newest: int, report: CheckpointReport) -> None:
+    async def _check_rest(
+        self, log: Database, newest: int, report: CheckpointReport, after: VerifiedPrefix | None
+    ) -> None:
         """What only the database shows: rows that wait, rows without an entry, copies without an original."""
         waiting = await log.row("count_unindexed", timeout_s=SCAN_TIMEOUT_S)
         if waiting["rows"]:
             report.unindexed = waiting["rows"]
             report.uncovered_rows += waiting["rows"]
             report.since = min(report.since or waiting["oldest"], waiting["oldest"])
-        async for row in log.stream("rows_without_entry", timeout_s=SCAN_TIMEOUT_S):
-            why = "the sequencer refused it, or it was inserted past the queue that gives each row its log index"
+        why = "the sequencer refused it, or it was inserted past the queue that gives each row its log index"
+        bounds = (None, None, None) if after is None else (after.body.last, after.recorded_since, after.recorded_until)
+        async for row in log.stream("rows_without_entry", *bounds, timeout_s=SCAN_TIMEOUT_S):
             report.add([Finding(FindingKind.ROW_UNINDEXED, why, **row)])
-        for row in await log.rows("duplicates", timeout_s=SCAN_TIMEOUT_S):
+        twice = log.stream("duplicates", timeout_s=SCAN_TIMEOUT_S)
+        if after is not None:
+            twice = log.stream("duplicates_after", after.body.last, timeout_s=SCAN_TIMEOUT_S)
+        async for row in twice:
             why = f"log indexes {row['first']} and {row['last']} name the same event"
             report.add([Finding(FindingKind.INDEX_DUPLICATE, why, "event_id", None, row["event_id"], row["opened_on"])])
         for row in await log.rows("checkpoints_after", self.log, newest):
@@ -341,17 +295,18 @@ class CheckpointVerifier:
         data, lock = (found.data, found.lock) if found else (None, None)
         return StoredCheckpoint(number, data, kept.versions, lock, (copy["body"], copy["signature"]) if copy else None)
 
-    async def _listed(self) -> AsyncGenerator[tuple[int, ObjectKey], None]:
+    async def _listed(self, after: int) -> AsyncGenerator[tuple[int, ObjectKey], None]:
         prefix = checkpoint_key(self.log, 0).rpartition("/")[0] + "/"
-        async with aclosing(self.objects.kept(prefix)) as listed:
+        async with aclosing(self.objects.kept(prefix, after=checkpoint_key(self.log, after))) as listed:
             async for kept in listed:
                 number = checkpoint_number(kept.key)
                 if number:
                     yield number, kept
 
 
-async def _indexed_rows(log: Database) -> AsyncGenerator[IndexedRow, None]:
-    async for row in log.stream("indexed_rows", timeout_s=SCAN_TIMEOUT_S):
+async def _indexed_rows(log: Database, after: int, up_to: int | None) -> AsyncGenerator[IndexedRow, None]:
+    # An index that is no index, of a hostile owner, comes before the first.
+    async for row in log.stream("indexed_rows", after or None, up_to, timeout_s=SCAN_TIMEOUT_S):
         *leaf, case_id, digest, recorded_at, mac, mac_key, body = row
         # Hashed here and not by the server, whose owner is the one under suspicion.
         body_sha256 = None if body is None else hashlib.sha256(body.encode()).digest()

@@ -10,6 +10,7 @@ select
   t.case_id::text, t.transcript_hash, clamped(t.recorded_at), t.mac, t.mac_key::text, t.body
 from log_entry e
 left join transition t using (opened_on, event_id)
+where ($1::bigint is null or e.log_index > $1) and ($2::bigint is null or e.log_index <= $2)
 order by e.log_index
 
 -- name: receipts_naming
@@ -26,12 +27,24 @@ order by r.opened_on, r.case_id, r.part
 select clamped(opened_on) as opened_on, event_id::text, min(log_index) as first, max(log_index) as last
 from log_entry group by opened_on, event_id having count(*) > 1
 
+-- name: duplicates_after
+select clamped(n.opened_on) as opened_on, n.event_id::text, min(e.log_index) as first, max(e.log_index) as last
+from log_entry n
+join log_entry e on e.opened_on = n.opened_on and e.event_id = n.event_id
+where n.log_index > $1
+group by n.opened_on, n.event_id having count(*) > 1
+
 -- name: count_unindexed
 select count(*) as rows, clamped(min(recorded_at)) as oldest from unindexed
 
 -- name: rows_without_entry
+-- With a verified prefix, the rows recorded since; one that was recorded after the prefix has no entry in it.
 select clamped(t.opened_on) as opened_on, t.event_id::text, t.case_id::text
 from transition t
-where not exists (select from log_entry e where e.opened_on = t.opened_on and e.event_id = t.event_id)
+where ($2::timestamptz is null or t.recorded_at >= $2)
+  and not exists (
+    select from log_entry e
+    where e.opened_on = t.opened_on and e.event_id = t.event_id
+      and ($1::bigint is null or e.log_index > $1 or t.recorded_at <= $3::timestamptz))
   and not exists (select from unindexed u where u.opened_on = t.opened_on and u.event_id = t.event_id)
 order by t.opened_on, t.event_id

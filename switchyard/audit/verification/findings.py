@@ -8,6 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from switchyard.audit.records.stored_row import CaseStatus
+from switchyard.audit.transparency.checkpoint import CheckpointBody
 
 
 class FindingKind(StrEnum):
@@ -86,6 +87,8 @@ class CheckpointReport:
 
     `body_retired` counts the rows without bodies; `unlocked` checkpoints are not under Object Lock. `uncovered_rows`
     are after the last checkpoint, `unindexed` are those of them without a log index; the first was recorded at `since`.
+    Rows before `first_index` were not read, and `last_index` is the last one that was. `settled` is the last checkpoint
+    under which no finding is pending.
     """
 
     limit: int = 1_000
@@ -97,13 +100,27 @@ class CheckpointReport:
     unindexed: int = 0
     since: datetime | None = None
     last_made_at: str | None = None
+    first_index: int = 1
+    last_index: int = 0
+    settled: CheckpointBody | None = None
     finding_count: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether there are no findings, and at least one checkpoint if there are rows."""
-        return self.finding_count == 0 and (self.checkpoints > 0 or self.uncovered_rows == 0)
+        return self.finding_count == 0 and (self.checkpoints > 0 or self.first_index > 1 or self.uncovered_rows == 0)
+
+    def merge(self, later: CheckpointReport) -> None:
+        """Add the report about the checkpoints that follow."""
+        for name in ("checkpoints", "unlocked", "covered_rows", "body_retired", "uncovered_rows", "unindexed"):
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        self.since = min((each for each in (self.since, later.since) if each), default=None)
+        self.last_made_at = later.last_made_at or self.last_made_at
+        self.settled = later.settled or self.settled
+        self.last_index = max(self.last_index, later.last_index)
+        self.finding_count += later.finding_count
+        self.findings += later.findings[: self.limit - len(self.findings)]
 
     def add(self, found: Iterable[Finding]) -> None:
         """Count findings."""
@@ -150,3 +167,10 @@ class VerifyReport:
         """Count findings."""
         self.finding_count += len(found)
         self.findings += found[: self.limit - len(self.findings)]
+
+    def merge(self, later: VerifyReport) -> None:
+        """Add the report about the cases that follow."""
+        for name in ("cases", "rows", "closed", "open", "unended", "finding_count", "pending_count"):
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        self.findings += later.findings[: self.limit - len(self.findings)]
+        self.unended_cases += later.unended_cases[: self.limit - len(self.unended_cases)]

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
 from contextlib import aclosing
-from datetime import date
+from datetime import date, datetime
 
 from switchyard.audit.receipts.receipts import (
     Receipt,
@@ -142,10 +142,11 @@ class RetiredCases:
         rows = await self._database.rows("receipts", uuid.UUID(case_id))
         return RetiredCase([RetentionReceipt(**row) for row in rows], self._trusted, dropped=dropped)
 
-    async def forged_erasures(self) -> AsyncGenerator[Finding, None]:
-        """The receipts of erasures that no trusted key signed, or that are about another person than their row."""
+    async def forged_erasures(self, since: datetime | None = None) -> AsyncGenerator[Finding, None]:
+        """The receipts of erasures, all or those since then, that no trusted key signed, or that are about another
+        person than their row."""
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as log:
-            async for row in log.stream("erasures", timeout_s=SCAN_TIMEOUT_S):
+            async for row in log.stream("erasures", since, timeout_s=SCAN_TIMEOUT_S):
                 receipt = Receipt(row["statement"], row["key"], row["signature"])
                 why = receipt.invalid_reason(self._trusted)
                 if why is None and json.loads(receipt.statement).get("subject") != row["subject"]:
@@ -154,12 +155,16 @@ class RetiredCases:
                     why = f"the erasure receipt of person {row['subject']} is invalid: {why}"
                     yield Finding(FindingKind.FORGED_RECEIPT, why, "receipt")
 
-    async def without_rows(self, case: uuid.UUID | None, day: date | None) -> AsyncGenerator[CaseVerdict, None]:
-        """The verdict on each case that has only receipts left, from a snapshot of its own."""
+    async def without_rows(
+        self, case: uuid.UUID | None, day: date | None, since: datetime | None = None
+    ) -> AsyncGenerator[CaseVerdict, None]:
+        """The verdict on each case that has only receipts left, from a snapshot of its own; with `since`, on those that
+        got a receipt since then."""
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as log:
             dropped = await lock_partitions(log)
             same: list[RetentionReceipt] = []
-            async with aclosing(log.stream("receipts_without_rows", case, day, timeout_s=SCAN_TIMEOUT_S)) as rows:
+            receipts = log.stream("receipts_without_rows", case, day, since, timeout_s=SCAN_TIMEOUT_S)
+            async with aclosing(receipts) as rows:
                 async for row in rows:
                     if same and same[0].case_id != row["case_id"]:
                         yield RetiredCase(same, self._trusted, dropped=dropped).verdict()

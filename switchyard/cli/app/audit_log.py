@@ -100,7 +100,7 @@ async def open_checkpoint_verifier(target: Target) -> AsyncIterator[CheckpointVe
     ):
         yield CheckpointVerifier(
             pool,
-            LockedObjects(s3, settings.checkpoint_bucket),
+            LockedObjects(s3, settings.checkpoint_bucket, mode=settings.checkpoint_lock_mode),
             keys,
             log=settings.checkpoint_log,
             locks=settings.checkpoint_require_lock,

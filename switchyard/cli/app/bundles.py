@@ -26,7 +26,7 @@ async def read_bundle(target: Target, digest: str) -> AgentBundle:
 
     if _DIGEST.fullmatch(digest) is None:
         remedy = "give all 64 characters: `switchyard case show CASE --json` has them"
-        raise InvalidArgument(f"{digest} is no digest", remedy=remedy)
+        raise InvalidArgument(f"{digest} is not a digest", remedy=remedy)
     async with open_aws_client(target, "s3") as s3:
         bucket = target.settings.objects_bucket
         try:

@@ -79,6 +79,9 @@ def print_event(event: Json) -> None:
         by = "a reviewer" if payload.get("reviewer") else "the person who asked"
         words = ", with a sealed reason" if payload.get("reason") else ""
         print_text(f"feedback: thumb {payload['thumb']} by {by}{words}", style=_THUMBS[payload["thumb"]])
+    if event["type"] == "CaseJudged":
+        marks = ", ".join(f"{each['name']} {each['score']}" for each in payload["criteria"])
+        print_text(f"a model's verdict: {payload['verdict']}, {payload['score'] / 100:g} of 100 ({marks})", style="dim")
     if event["type"] == "ConsentRequested":
         where = f" at {payload['url']}" if payload.get("url") else ""
         print_text(f"waits for the user's consent{where} until {payload['until'][:16]}Z", style="yellow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -39,9 +40,11 @@ async def open_pool(target: Target, role: Role, schema: str | None = None) -> As
 
     from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER
     from switchyard.runtime.core.errors import Unavailable
-    from switchyard.runtime.database.connections import connect_pool
+    from switchyard.runtime.database.connections import connect_pool, translate_errors
     from switchyard.runtime.database.login import InvalidDatabaseUrl
 
+    # The pool's own tracebacks about a server that is away would be printed before the error that says so.
+    logging.getLogger("asyncpg").addHandler(logging.NullHandler())
     url: str = getattr(target.settings, f"{role}_db_url")
     schema = schema or (AUDIT if role.startswith(AUDIT) else CASE_MANAGER)
     try:
@@ -55,23 +58,28 @@ async def open_pool(target: Target, role: Role, schema: str | None = None) -> As
             remedy="check that it is running, and the address and password in the variable",
         ) from error
     try:
-        yield pool
-    except asyncpg.InsufficientPrivilegeError as error:
-        remedy = "use the role's own address; `switchyard migrate` grants"
-        raise CommandFailed(f"the database role lacks a right: {error}", remedy=remedy) from error
-    except (TimeoutError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as error:
-        remedy = "try again; `select * from pg_stat_activity` as the owner shows what holds it up"
-        raise CommandFailed(f"the database did not answer in time ({type(error).__name__})", remedy=remedy) from error
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
-        what = f"the connection to the database was lost ({type(error).__name__})"
+        with translate_errors("the database"):
+            try:
+                yield pool
+            except asyncpg.InsufficientPrivilegeError as error:
+                remedy = "use the role's own address; `switchyard migrate` grants"
+                raise CommandFailed(f"the database role lacks a right: {error}", remedy=remedy) from error
+            except (TimeoutError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as error:
+                what = f"the database did not answer in time ({type(error).__name__})"
+                remedy = "try again; `select * from pg_stat_activity` as the owner shows what holds it up"
+                raise CommandFailed(what, remedy=remedy) from error
+            except asyncpg.RaiseError as error:
+                raise CommandFailed(str(error), remedy=error.hint) from error
+            except asyncpg.CheckViolationError as error:
+                remedy = "a name is visible ASCII without blanks, at most 150 characters; a reason has at most 2000"
+                raise CommandFailed(f"the database refuses a value ({error.constraint_name})", remedy=remedy) from error
+            except asyncpg.IntegrityConstraintViolationError as error:
+                raise CommandFailed(f"the database refuses the row ({error.constraint_name})") from error
+    except Unavailable as error:
+        if error.code != "database_unreachable":
+            raise
+        what = f"the connection to the database was lost ({type(error.__cause__).__name__})"
         raise CommandFailed(what, remedy="check that it is running, and try again") from error
-    except asyncpg.RaiseError as error:
-        raise CommandFailed(str(error), remedy=error.hint) from error
-    except asyncpg.CheckViolationError as error:
-        remedy = "a name is visible ASCII without blanks, at most 150 characters; a reason has at most 2000"
-        raise CommandFailed(f"the database refuses a value ({error.constraint_name})", remedy=remedy) from error
-    except asyncpg.IntegrityConstraintViolationError as error:
-        raise CommandFailed(f"the database refuses the row ({error.constraint_name})") from error
     finally:
         await pool.close()
 

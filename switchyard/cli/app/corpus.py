@@ -30,7 +30,7 @@ def read_cases(catalogue: Catalogue, path: Path) -> Iterator[list[StoredRow]]:
                 yield list(rows)
     except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CommandFailed(
-            f"{path} is no corpus: {error}", remedy="use the file unchanged, as it was saved"
+            f"{path} is not a corpus: {error}", remedy="use the file unchanged, as it was saved"
         ) from error
 
 

@@ -92,6 +92,7 @@ async def _checked(what: str, look: Awaitable[Any]) -> Check:
 
     from switchyard.runtime.core.errors import TaskError
 
+    database_errors = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
     try:
         detail = await look
     except _Wrong as error:
@@ -102,7 +103,7 @@ async def _checked(what: str, look: Awaitable[Any]) -> Check:
         return Check(what, "missing" if missing else f"AWS refused: {code}", APPLY if missing else RIGHTS)
     except BotoCoreError as error:
         return Check(what, f"AWS cannot be asked: {error}", "check credentials, region and network of this shell")
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, TaskError) as error:
+    except (OSError, ValueError, TaskError, *database_errors) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         return Check(what, f"no answer: {why[:200]}", "check the address, the network to it, and the role's rights")
     return Check(what, detail=detail if isinstance(detail, str) else "")

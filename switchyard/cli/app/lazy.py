@@ -64,7 +64,7 @@ class CheckedCommand(TyperCommand):
 
 def _unusable(value: object) -> str | None:
     if isinstance(value, float) and not abs(value) <= MAX_NUMBER:
-        return f"{value} is no number of seconds"
+        return f"{value} is not a number of seconds"
     text = str(value) if isinstance(value, str | PurePath) else ""
     # Arguments that are no UTF-8 arrive with lone surrogates.
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):

@@ -48,7 +48,7 @@ class Commands(LazyGroup):
         "publish": CommandReference(f"{_MODULES}.publish:publish_file", "Publish submissions from a JSON-lines file."),
         "case": CommandReference(f"{_MODULES}.case:app", "List, show, retry and cancel cases."),
         "playbook": CommandReference(f"{_MODULES}.playbook:app", "List, halt and resume playbooks."),
-        "approval": CommandReference(f"{_MODULES}.approval:app", "Grant or deny what waits for a person."),
+        "approval": CommandReference(f"{_MODULES}.approval:app", "List, show, grant, deny and return approvals."),
         "budget": CommandReference(f"{_MODULES}.budget:app", "Show and set what tenants may spend on models."),
         "ask": CommandReference(f"{_MODULES}.ask:ask", "Submit one case and wait for its end."),
         "demo": CommandReference(f"{_MODULES}.demo:demo", "Run the application's demo on a stack of its own."),
@@ -59,7 +59,7 @@ class Commands(LazyGroup):
         "remote": CommandReference(f"{_MODULES}.remote:run_in_deployment", "Run a command inside a deployment in AWS."),
         "migrate": CommandReference(f"{_MODULES}.migrate:migrate_databases", "Bring both databases up to date."),
         "doctor": CommandReference(
-            f"{_MODULES}.doctor:examine_deployment", "Look whether a deployment has what it needs."
+            f"{_MODULES}.doctor:examine_deployment", "Check that a deployment has what it needs."
         ),
         "new": CommandReference(f"{_MODULES}.new:new", "Write a repository for an application of your own."),
         "stack": CommandReference(f"{_MODULES}.stack:app", "The local stack: every service as its own process."),
@@ -116,7 +116,7 @@ def run_cli() -> None:
             _fail(error.message, error.remedy, 1)
         if isinstance(error, _raised_by("botocore.exceptions", "BotoCoreError", "ClientError")):
             _fail(f"AWS: {error}", "check the credentials, the region and the rights of this shell", 1)
-        if isinstance(error, _raised_by("asyncpg", "InterfaceError", "PostgresError")):
+        if isinstance(error, _raised_by("asyncpg", "InterfaceError", "InternalClientError", "PostgresError")):
             _fail(f"the database: {error}", "check its address in the variable, the role and its rights", 1)
         raise
 

@@ -17,7 +17,7 @@ ReasonOption = Annotated[str, typer.Option(help="The reason, without personal da
 KeyOption = Annotated[Path | None, typer.Option(help="The operator's key file; else SWITCHYARD_OPERATOR_KEY.")]
 WaitOption = Annotated[float, typer.Option(help="Seconds to wait for the confirmation; 0 does not wait.")]
 RunOption = Annotated[
-    str | None, typer.Option(metavar="demo|stack|PATH", help="Which local run's log; the running or the latest one's.")
+    str | None, typer.Option(metavar="demo|stack|PATH", help="The local run to read; by default the latest.")
 ]
 CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="The case's id, or its first characters.")]
 AnyCaseArgument = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -107,18 +107,21 @@ class CliSettings(TargetSettings):
 
     checkpoint_bucket: str = needed("the S3 bucket of the checkpoints")
     checkpoint_public_keys: str = needed("the public keys of the checkpoints, separated by commas")
-    checkpoint_log: str = Field(default="main", description="The log's name in its checkpoints.")
+    checkpoint_log: str = Field(default="main", description="The log's name in its checkpoints; one per database.")
     checkpoint_lock_mode: Literal["COMPLIANCE", "GOVERNANCE"] = Field(
         default="COMPLIANCE", description="The weakest Object Lock that a checkpoint may have."
     )
     checkpoint_require_lock: bool = Field(default=True, description="Whether a checkpoint without a lock is an error.")
+    verify_full_every_h: Annotated[float, Field(gt=0, le=840)] = Field(
+        default=24.0, description="Hours after which an incremental verification of the log reads every row again."
+    )
     row_key: HexKey | None = Field(
         default=None,
         description="The local key that wraps the keys of the rows' MACs.",
         json_schema_extra={"secret": True},
     )
     row_kms_key_id: str | None = Field(default=None, description="The KMS key that wraps the keys of the rows' MACs.")
-    objects_bucket: str = Field(default="switchyard-objects", description="The S3 bucket of large artefacts.")
+    objects_bucket: str = Field(default="switchyard-objects", description="The S3 bucket of artefacts and quarantine.")
 
     operations: str = needed("where tasks of people start, as `terraform output -json operations` prints it")
     bus: str = Field(default=BUS, description="The EventBridge bus.")

@@ -97,7 +97,7 @@ async def deny(
 async def send_back(
     approval: ApprovalArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
 ) -> None:
-    """Send this content back: --reason is what to change. The new content goes through every check again."""
+    """Return this content: --reason says what to change. The new content goes through every check again."""
     await _decide(env, approval, "returned", operator, reason)
 
 
@@ -106,7 +106,7 @@ async def hand_in(
     decision: Annotated[str, typer.Argument(metavar="JSON", help="A decision, as `approval grant` signs it.")],
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Hand in a decision that an approver signed elsewhere; prints what the case manager made of it."""
+    """Submit a decision that an approver signed elsewhere, and print the case manager's answer."""
     signed = read_signed(SignedDecision, decision, "`approval grant`")
     typer.echo(f"{RESULT}{await hand_in_decision(resolve_target(env), signed)}")
 
@@ -126,7 +126,7 @@ def check_decision(approver: str, reason: str) -> None:
     """Raises `CommandFailed` for what `approval_decision` would refuse, before anything is signed."""
     if not _APPROVER.fullmatch(approver):
         remedy = "use visible ASCII without blanks, at most 150 characters, as in SWITCHYARD_APPROVERS"
-        raise CommandFailed("--operator: this is no approver's name", remedy=remedy)
+        raise CommandFailed("--operator: this is not an approver's name", remedy=remedy)
     if len(reason) > MAX_REASON or "\x00" in reason:
         raise CommandFailed(f"--reason: {len(reason)} characters", remedy=f"write at most {MAX_REASON}, without NUL")
 
@@ -214,7 +214,7 @@ async def _read_content(target: Target, row: Any) -> str:
             "the content differs from the approval: its hash is not the one in the approval",
             remedy="treat it as an incident: the case manager's table and the command disagree",
         )
-    return artefact_text(reference, content) or f"({len(content)} bytes that are no text)"
+    return artefact_text(reference, content) or f"({len(content)} bytes that are not text)"
 
 
 def _choose(pending: Sequence[Any], prefix: str) -> Any:

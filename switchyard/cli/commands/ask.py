@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 async def ask(
     fields: Annotated[
         list[str],
-        typer.Argument(metavar="FIELD=VALUE...", help="Fields of the submission; one that is no text as JSON."),
+        typer.Argument(metavar="FIELD=VALUE...", help="Fields of the submission; one that is not text, as JSON."),
     ],
     playbook: Annotated[str | None, typer.Option(help="What to submit; the application's first without it.")] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for the end of the case.")] = 60,
@@ -68,7 +68,7 @@ def build_submission(model: type[Submission], fields: Sequence[str]) -> dict[str
         name, given, value = field.partition("=")
         if name not in model.model_fields or not given:
             raise InvalidArgument(
-                f"{name if given else field} is no field of {model.__name__}",
+                f"{name if given else field} is not a field of {model.__name__}",
                 remedy=f"write NAME=VALUE; its fields are {', '.join(model.model_fields)}",
             )
         detail[name] = value if model.model_fields[name].annotation is str else _as_json(value)
@@ -104,7 +104,7 @@ async def _print_ending(target: Target, event: Json) -> str:
         text = audit_log.artefact_text(answer, data)
         if text is None:
             raise CommandFailed(
-                f"the answer is {answer['media_type']}, which is no text",
+                f"the answer is {answer['media_type']}, which is not text",
                 remedy=f"say how it is read in App.artefact_texts, under {answer['name']}",
             )
         print_text(text)

@@ -21,6 +21,7 @@ _FIELDS = (
     Field("day"),
     Field("day_limit", "limit"),
     Field("spent"),
+    Field("observed"),
     Field("reserved"),
     Field("stopped_calls", "stopped"),
     Field("case_limit", wide=True),
@@ -28,7 +29,8 @@ _FIELDS = (
 )
 _ROWS = """
 select tenant, day, budget.limit_of(tenant, 'day') as day_limit, budget.limit_of(tenant, 'case') as case_limit,
-  coalesce(spent, 0) as spent, coalesce(reserved, 0) as reserved, coalesce(stopped_calls, 0) as stopped_calls,
+  coalesce(spent, 0) as spent, coalesce(observed, 0) as observed, coalesce(reserved, 0) as reserved,
+  coalesce(stopped_calls, 0) as stopped_calls,
   coalesce(unpriced_tokens, 0) as unpriced_tokens
 from (
   select tenant, day from budget.tenant_day where day > budget.today() - $1::integer
@@ -51,7 +53,7 @@ async def show(
 
     async with open_pool(resolve_target(env), "operator") as pool:
         found = await pool.fetch(_ROWS, days, tenant)
-    amounts = ("day_limit", "case_limit", "spent", "reserved")
+    amounts = ("day_limit", "case_limit", "spent", "observed", "reserved")
     rows = [
         dict(row) | {name: None if row[name] is None else format_dollars(row[name]) for name in amounts}
         for row in found
@@ -62,7 +64,7 @@ async def show(
 @app.command("set")
 async def set_limit(  # noqa: PLR0917 - options, each by its name
     tenant: Annotated[
-        str, typer.Argument(metavar="TENANT", help="`every-tenant` for all without a limit of their own.")
+        str, typer.Argument(metavar="TENANT", help="A tenant, or `every-tenant`: all without a limit of their own.")
     ],
     operator: OperatorOption,
     reason: ReasonOption,

@@ -22,7 +22,7 @@ def bundle_group() -> None:
 
 @app.command("show")
 async def show_bundle(
-    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="As `bundle` in the log has it: 64 characters.")],
+    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="Its digest, `bundle` in the log: 64 characters.")],
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:

@@ -54,9 +54,9 @@ _STEP_FIELDS = ("seq", "event_id", "since_opened_ms", "node_from", "node_to", "t
 
 @app.command("list")
 async def list_cases(  # noqa: PLR0917 - options, each by its name
-    outcome: Annotated[str | None, typer.Option(help="Only cases that ended so, or `open`.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only cases with this outcome, or `open`.")] = None,
     session: Annotated[str | None, typer.Option(help="One conversation.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most rows.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of rows.")] = 50,
     watch: Annotated[bool, typer.Option("--watch", help="Show the list every two seconds, until Ctrl-C.")] = False,
     as_json: JsonOption = False,
     run: RunOption = None,
@@ -83,7 +83,7 @@ async def show(  # noqa: PLR0917 - options, each by its name
     save: Annotated[
         Path | None, typer.Option("--save", help="With --open: write the charts and files into this folder.")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="First print each step until the case ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Print each step as it happens, until the end.")] = False,
     as_json: JsonOption = False,
     run: RunOption = None,
     env: EnvOption = Env.LOCAL,
@@ -116,7 +116,7 @@ async def retry(  # noqa: PLR0917 - options, each by its name
 
 @app.command("failure")
 async def print_failure(case: CaseArgument, env: EnvOption = Env.LOCAL) -> None:
-    """Print which failure of a case `case retry` would sign, as JSON."""
+    """Print the failure of a case that `case retry` would sign, as JSON."""
     print_json(asdict(await read_failure(resolve_target(env), case)))
 
 
@@ -126,7 +126,7 @@ async def hand_in(
     wait: Annotated[float, typer.Option(help="Seconds to wait for the new ending.")] = 120,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Hand in a retry that an operator signed elsewhere, and follow the case to its new ending."""
+    """Submit a retry that an operator signed elsewhere, and follow the case to its new ending."""
     await hand_in_retry(resolve_target(env), read_signed(RetryRequest, request, "`case retry`"), wait)
 
 

@@ -18,7 +18,7 @@ async def examine_deployment(
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Look whether a deployment has what it needs: bus, rules, queues, dead letters, buckets, secrets, keys, databases.
+    """Check that a deployment has what it needs: bus, rules, queues, dead letters, buckets, secrets, keys, databases.
 
     Reads only. Secrets, keys and databases are those that this shell's SWITCHYARD_* variables name. Each bad line says
     what to do. Exit code 1 if there is one.

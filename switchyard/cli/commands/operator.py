@@ -37,7 +37,7 @@ async def hand_in_command(
     wait: WaitOption = 10.0,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Hand in a command that an operator signed elsewhere; prints what the case manager made of it."""
+    """Submit a command that an operator signed elsewhere, and print the case manager's answer."""
     from switchyard.cli.app.handing_in import RESULT, read_signed
     from switchyard.cli.app.operator_commands import hand_in
     from switchyard.protocol.operator_commands import OperatorCommand

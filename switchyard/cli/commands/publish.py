@@ -26,7 +26,7 @@ async def publish_file(
 ) -> None:
     """Publish each valid line; report each invalid line by number, and what the case manager rejects.
 
-    Rejections come back through the audit log, if SWITCHYARD_AUDIT_DB_URL is set. Exit code 1 if a line was not taken.
+    Rejections come back through the audit log, if SWITCHYARD_AUDIT_DB_URL is set. Exit code 1 if a line was refused.
     """
     from switchyard.cli.app.submissions import DEFAULT_SOURCE, publish_submissions, read_submission
 

@@ -138,7 +138,7 @@ def env() -> None:
 @app.command()
 def logs(
     process: Annotated[str | None, typer.Argument(help="The process; a list of them without it.")] = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="The last so many lines.")] = 100,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines to print.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
     """Print the log of a process of this stack, whether it is running or not."""

@@ -82,7 +82,7 @@ class FailureViews:
             raise BadInput("each case needs one signature: sign again")
         rate = call.field("rate", most=5)
         if not rate.isdecimal() or not 1 <= int(rate) <= 20:
-            raise BadInput("the rate is invalid: write from 1 to 20 cases a second")
+            raise BadInput("the rate is invalid: write from 1 to 20 cases per second")
         await call.require_cases(chosen)
         plan = await self.failures.plan(chosen)
         retries = []

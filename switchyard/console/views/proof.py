@@ -72,7 +72,7 @@ class ProofViews:
         try:
             day = date.fromisoformat(call.field("day", most=10))
         except ValueError:
-            raise BadInput("day is no day: write it as 2026-06-17") from None
+            raise BadInput("day is invalid: write it as 2026-06-17") from None
         report = await self.days.verify(day)
         log.info("console.verified", user=call.user.name, day=day.isoformat(), ok=report.ok)
         return await self._proof_page(call, report)

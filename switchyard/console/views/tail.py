@@ -39,7 +39,7 @@ class TailViews:
     async def stream_tail(self, call: Call) -> Response:
         text = call.request.headers.get("last-event-id") or call.query.get("after") or ""
         if text and not (text.isdecimal() and len(text) < 19):
-            raise BadInput("after is no log index: write a number")
+            raise BadInput("after is not a log index: write a number")
         ended = partial(self.pages.sessions.has_ended, call.user)
         events = self.tail.follow(
             int(text) if text else None, user=call.user.name, ended=ended, tenants=call.user.tenants

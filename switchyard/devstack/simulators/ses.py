@@ -90,11 +90,12 @@ class SesSimulator:
     async def _send(self, request: Request) -> Response:
         fault: SesFault = self.faults.popleft() if self.faults else "none"
         body = await request.body()
+        message_id = f"{uuid.uuid4()}"
         if fault == "hold":
             await self.released.wait()
         if fault.endswith("_after") or fault in {"none", "hold"}:
             await self._simulate_latency()
-            self._accept_email(body)
+            self._accept_email(message_id, body)
             await self._simulate_latency()
         match fault.removesuffix("_after"):
             case "throttle" | "reject" | "pause" | "error" as name:
@@ -108,7 +109,7 @@ class SesSimulator:
                 while (await request.receive())["type"] != "http.disconnect":
                     pass
             case _:
-                return JSONResponse({"MessageId": self.taken[-1].message_id})
+                return JSONResponse({"MessageId": message_id})
         return Response()
 
     async def _list(self, _: Request) -> Response:
@@ -125,12 +126,12 @@ class SesSimulator:
     async def _simulate_latency(self) -> None:
         await asyncio.sleep(self.latency_s * random.random())  # noqa: S311
 
-    def _accept_email(self, body: bytes) -> None:
+    def _accept_email(self, message_id: str, body: bytes) -> None:
         asked = json.loads(body)
         raw = base64.b64decode(asked["Content"]["Raw"]["Data"], validate=True)
         self.taken.append(
             AcceptedEmail(
-                message_id=f"{uuid.uuid4()}",
+                message_id=message_id,
                 sender=asked["FromEmailAddress"],
                 recipients=tuple(asked["Destination"]["ToAddresses"]),
                 tags={tag["Name"]: tag["Value"] for tag in asked.get("EmailTags", ())},

@@ -43,7 +43,7 @@ def choose_model(model: str, *, url: str | None = None, key_variable: str | None
                 f"the address of {model} is missing: give --model-url, or a model of Bedrock as {BEDROCK}ID"
             )
         if not url.startswith(("http://", "https://")):
-            raise StackError(f"--model-url {url} is no address: write it as http://127.0.0.1:11434/v1")
+            raise StackError(f"--model-url {url} is not an address: write it as http://127.0.0.1:11434/v1")
         if key_variable is not None and not os.environ.get(key_variable):
             raise StackError(
                 f"{key_variable} is not set: export the server's key under this name, or leave --key-env out"

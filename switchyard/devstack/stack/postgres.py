@@ -126,10 +126,7 @@ class PostgresServer:
             await connection.close()
 
     async def _is_ready(self) -> bool:
-        try:
-            await (await self._connect()).close()
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError):
-            return False
+        await (await self._connect()).close()
         return True
 
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:

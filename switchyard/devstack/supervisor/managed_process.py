@@ -187,7 +187,7 @@ class ManagedProcess:
     async def _until_ready(self, running: asyncio.subprocess.Process, deadline: float | None) -> float | None:
         """The time it became ready, or None when it ended before. Raises StartFailed after the deadline."""
         while running.returncode is None:
-            if await self.process.is_ready() and running.returncode is None:
+            if await self._probe() and running.returncode is None:
                 return time.monotonic()
             if deadline is not None and time.monotonic() > deadline and not self._stopping.is_set():
                 self._kill_descendants()
@@ -197,6 +197,14 @@ class ManagedProcess:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(running.wait(), PROBE_EVERY)
         return None
+
+    async def _probe(self) -> bool:
+        """Whether it says that it is ready. A probe of a process that is killed meanwhile may raise anything."""
+        try:
+            return await self.process.is_ready()
+        except Exception as error:  # noqa: BLE001 (this loop must go on: nothing else starts the process again)
+            log.info("stack.probe.failed name=%s error=%r", self.process.name, error)
+            return False
 
     async def _run_restart_hook(self) -> None:
         """Run the caller's hook. One that fails is logged."""

@@ -233,7 +233,7 @@ class ProcessSettings(EnvironmentSettings):
         return SystemClock() if self.clock_file is None else ShiftedClock(self.clock_file)
 
 
-ObjectsBucket = Annotated[str, Field(description="The S3 bucket of large artefacts and quarantined messages.")]
+ObjectsBucket = Annotated[str, Field(description="The S3 bucket of artefacts and quarantine.")]
 
 
 class OperatorSettings(BaseModel):

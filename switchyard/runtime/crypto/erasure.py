@@ -45,7 +45,7 @@ class KeyEraser:
     def __init__(self, pool: Pool, also: Sequence[str] = ()) -> None:
         """`also` are functions that delete what no key seals, as `schema.function`, called with the person."""
         if unsafe := [each for each in also if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*", each)]:
-            raise ValueError(f"{unsafe[0]} is no function: write schema.function")
+            raise ValueError(f"{unsafe[0]} is not a function: write schema.function")
         self._database = Database(pool, "the vault", _SQL)
         self._also = tuple(also)
         self._calls = Queries(others={each: f"select {each}($1)" for each in also})

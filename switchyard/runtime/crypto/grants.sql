@@ -24,9 +24,10 @@ begin
     execute format('revoke all on schema vault from %I', agent);
   end loop;
   delete from vault.card;
-  insert into vault.card (node, artefact, playbooks)
-  select c.node, a.artefact, array(select json_array_elements_text(c.playbooks))
-  from json_to_recordset(current_setting('switchyard.cards')::json) as c (node text, decrypts json, playbooks json)
+  insert into vault.card (node, artefact, playbooks, observes)
+  select c.node, a.artefact, array(select json_array_elements_text(c.playbooks)), c.observes
+  from json_to_recordset(current_setting('switchyard.cards')::json)
+    as c (node text, decrypts json, playbooks json, observes boolean)
   cross join lateral json_array_elements_text(c.decrypts) as a (artefact);
   for agent in select distinct node from vault.card loop
     execute format('grant usage on schema vault to %I', agent);

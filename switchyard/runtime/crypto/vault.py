@@ -217,6 +217,7 @@ _KEY_DENIALS = {
         "treat it as an incident: the claim compared them with what intake recorded",
     ),
     CASE_OVER: ("the case is closed or cancelled: its personal data is not read any more", "submit it again"),
+    "case_open": ("the case is open: an observer reads cases that are over", "wait until it has ended again"),
 }
 
 

@@ -191,5 +191,5 @@ async def apply_grants(
 
 def _quoted(identifier: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", identifier):
-        raise ValueError(f"{identifier!r} is no schema or role name of ours: lower case, digits, underscores")
+        raise ValueError(f"{identifier!r} is not a schema or role name of ours: lower case, digits, underscores")
     return f'"{identifier}"'

@@ -189,11 +189,15 @@ class TaskConsumer:
             error = PermanentTaskError("worker_lost", f"{claim.claims - 1} workers took this task and none came back")
             return [self._failed(envelope, error, claim.failures, causes=(claim.last_error,), access=claim.accesses)]
         limit, now = envelope.time_limit_ms, self._clock.monotonic()
+        over = find_event_type(self._catalogue, envelope).terminal
         task = Task(
             received,
             attempt=claim.failures + 1,
             deadline=None if limit is None else now + limit / 1_000,
-            case_deadline_at=now + (moment(envelope.case_deadline) - self._clock.now()).total_seconds(),
+            # A case that is over is late for nothing.
+            case_deadline_at=None
+            if over
+            else now + (moment(envelope.case_deadline) - self._clock.now()).total_seconds(),
             accesses=claim.accesses,
             model_attempts=claim.model_attempts,
             clock=self._clock,

@@ -16,7 +16,6 @@ from latency_failover import FailoverModel, Snapshot
 from latency_failover.snapshot import HORIZON_MS
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
@@ -31,11 +30,10 @@ MAX_SNAPSHOTS = 32
 class LatencySnapshots:
     """The latency snapshots of one model pair, in the schema of the consumer that uses it."""
 
-    def __init__(self, pool: Pool, model: FailoverModel, clock: Clock, *, every_s: float = SNAPSHOT_INTERVAL_S) -> None:
+    def __init__(self, pool: Pool, model: FailoverModel, clock: Clock) -> None:
         self._database = Database(pool, "the work database", _SQL)
         self._model = model
         self._clock = clock
-        self._every_s = every_s
         self._replica = uuid.uuid4()
 
     async def load(self) -> int:
@@ -63,10 +61,6 @@ class LatencySnapshots:
             await self._database.execute("prune", _from_wall_ms(wall_ms - HORIZON_MS))
         except Unavailable as error:
             log.warning("latency.not_kept", code=error.code)
-
-    async def run(self) -> None:
-        """Save again and again, until cancelled."""
-        await run_periodically("latency", self.save, every_s=self._every_s)
 
     def _wall_ms(self) -> int:
         return int(self._clock.now().timestamp() * 1_000)

@@ -8,14 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Self
 
 import structlog
 from aiobotocore.config import AioConfig
 from pydantic import SecretStr
 
 from faststream_sqs import MessageLeaseLost, RetryPolicy, SQSBroker, SQSMessage
-from switchyard.protocol.bundles import AgentBundle, as_content
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core import telemetry
@@ -25,43 +24,21 @@ from switchyard.runtime.core.collector import resume_collector
 from switchyard.runtime.core.logs import BrokerLog, configure_logs
 from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.core.settings import ProcessSettings, WorkSettings
-from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
+from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
 from switchyard.runtime.database.connections import Pool, connect_pool
 from switchyard.runtime.database.login import DatabaseLogin, IamLogin, PasswordLogin, rds_token_source
-from switchyard.runtime.messaging.consumer import TaskConsumer
-from switchyard.runtime.messaging.dead_letters import REDRIVES_ATTRIBUTE, DeadLetters
-from switchyard.runtime.messaging.inbox import Inbox
+from switchyard.runtime.messaging.dead_letters import REDRIVES_ATTRIBUTE
 from switchyard.runtime.messaging.outbox import RELAY_INTERVAL_S, Outbox
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.messaging.quarantine import ObjectQuarantine
 from switchyard.runtime.messaging.rollout import Rollout
-from switchyard.runtime.process.stored_bundle import store_bundle
 from switchyard.runtime.process.web import HealthCheck, Readiness, WebServer, build_health_app
-from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectsOnDemand, ObjectStore, S3Objects
-
-if TYPE_CHECKING:
-    from switchyard.runtime.models.clients import MeteredModel
 
 log = structlog.get_logger(__name__)
 RUN_AGAIN_S = 1.0
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
-
-
-class ServedCard(Protocol):
-    """What a process needs of its agent's card."""
-
-    @property
-    def name(self) -> str:
-        """The node."""
-
-    @property
-    def decrypts(self) -> tuple[str, ...]:
-        """Names of the sealed artefacts that it may open."""
-
-    def model_dump(self) -> dict[str, Any]:
-        """The whole card."""
 
 
 class ServiceProcess:
@@ -92,13 +69,6 @@ class ServiceProcess:
         self._checks: dict[str, HealthCheck] = {}
         self._stack = AsyncExitStack()
         self._background: list[Callable[[], Awaitable[None]]] = []
-        self.pool: Pool | None = None
-        self.breaker: DatabaseCircuitBreaker | None = None
-        self.outbox: Outbox | None = None
-        self.card: ServedCard | None = None
-        self._model: MeteredModel | None = None
-        self._prompts: dict[str, str] = {}
-        self._bundled: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
         configure_logs(self.node, self.settings.log_level)
@@ -183,45 +153,6 @@ class ServiceProcess:
             raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY in the local stack")
         return LocalKeyWrapper(settings.vault_key)
 
-    async def connect_model(self, model: MeteredModel) -> None:
-        """Reserve this agent's model calls in the money ledger; begin with the latencies that earlier processes
-        learned, and keep what this one learns."""
-        # A router has no model, and no pydantic-ai installed.
-        from switchyard.runtime.budget.ledger import MoneyLedger
-        from switchyard.runtime.models.latency_snapshots import LatencySnapshots
-
-        if self.pool is None:
-            raise RuntimeError("connect_model() is for agents: serve_agent() gives the process its database")
-        model.ledger = MoneyLedger(self.pool, model.prices, model.quotas)
-        warm = LatencySnapshots(self.pool, model, self.clock)
-        await warm.load()
-        self.run_in_background("latency", warm.run)
-        await self.on_exit(warm.save)
-        self._model = model
-
-    def configure(self, *, prompts: Mapping[str, str] | None = None, **settings: Any) -> None:
-        """Name what this agent is configured with, for its bundle: its prompts, and settings that decide, such as rule
-        packs. Its card, models and code are in the bundle anyway."""
-        self._prompts |= prompts or {}
-        self._bundled |= settings
-
-    @property
-    def bundle(self) -> AgentBundle:
-        """The agent's configuration until now. Raises `RuntimeError` for a process that is no agent's, and for a model
-        without a prompt: the log could not say what the model was asked."""
-        if self.card is None:
-            raise RuntimeError("only agents have a bundle: serve_agent() gives the process its card")
-        if self._model is not None and not self._prompts:
-            raise RuntimeError(f"{self.node} asks a model: call process.configure(prompts=...) with its prompts")
-        return AgentBundle(
-            agent=self.node,
-            code=self.settings.code_version,
-            card=as_content(self.card.model_dump()),
-            prompts=dict(self._prompts),
-            models=None if self._model is None else as_content(self._model.configuration()),
-            settings=as_content(self._bundled),
-        )
-
     async def on_exit(self, close: Callable[[], Awaitable[None]]) -> None:
         """Close something with the process."""
         self._stack.push_async_callback(close)
@@ -282,10 +213,10 @@ class ServiceProcess:
 
     async def open_outbox(self, pool: Pool, breaker: DatabaseCircuitBreaker) -> Outbox:
         """The outbox of the schema that `pool` works in, relayed until the process stops."""
-        self.outbox = Outbox(pool, self.publisher)
-        self.run_periodically("outbox", self.outbox.tick, breaker, every_s=RELAY_INTERVAL_S)
-        await self.on_exit(self.outbox.close)
-        return self.outbox
+        outbox = Outbox(pool, self.publisher)
+        self.run_periodically("outbox", outbox.tick, breaker, every_s=RELAY_INTERVAL_S)
+        await self.on_exit(outbox.close)
+        return outbox
 
     async def redrive(self, body: str, *, redrives: int, lane: str | None = None) -> None:
         """Put a dead letter back on this node's queue, or on one of its lanes."""
@@ -357,40 +288,3 @@ class ServiceProcess:
 async def skip_decoding(message: Any) -> None:
     """A decoder for our subscribers: FastStream decodes every body before it calls, and ours are read strictly, once,
     by the contracts."""
-
-
-async def serve_agent(
-    catalogue: Catalogue,
-    card: ServedCard,
-    settings: WorkSettings,
-    build: Callable[[ServiceProcess, Artefacts], Awaitable[dict[type[Any], Any]]],
-) -> None:
-    """Serve one agent: `build` makes its handlers, with their dependencies bound."""
-    async with ServiceProcess(catalogue, card.name, settings) as process:
-        pool = await process.connect(settings.work_db_url, schema=card.name)
-        process.pool, process.card = pool, card
-        objects = await process.objects(settings.objects_bucket)
-        vault = Vault(pool, await process.key_wrapper(settings), process.clock)
-        inbox = Inbox(pool, lease_s=settings.visibility_s)
-        await process.on_exit(inbox.close)
-        breaker = DatabaseCircuitBreaker(pool)
-        await process.on_exit(breaker.close)
-        process.breaker, outbox = breaker, await process.open_outbox(pool, breaker)
-        handlers = await build(process, Artefacts(objects, vault, decrypts=card.decrypts))
-        bundle = process.bundle
-        process.run_in_background("bundle", partial(store_bundle, objects, bundle))
-        consumer = TaskConsumer(
-            catalogue,
-            card.name,
-            handlers,
-            inbox=inbox,
-            publisher=outbox,
-            quarantine=await process.quarantine(objects),
-            breaker=breaker,
-            rollout=process.rollout,
-            clock=process.clock,
-            bundle=bundle.digest,
-        )
-        process.check("database", lambda: breaker.available)
-        process.subscribe(consumer, breaker=breaker, dead_letters=DeadLetters(consumer, inbox, process.redrive))
-        await process.run()

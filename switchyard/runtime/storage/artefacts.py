@@ -70,11 +70,15 @@ class Artefacts:
     async def read(self, task: Task[Contract], artefact: Artefact) -> bytes:
         """The plain bytes. Raises `PermanentTaskError` for a wrong hash, if the card may not decrypt it, or unless it
         is sealed for the person that the case is about: only a holder of that key can have written it."""
+        return await self.read_placed(task, artefact, task.storage_refs)
+
+    async def read_placed(self, task: Task[Contract], artefact: Artefact, places: Mapping[str, StorageRef]) -> bytes:
+        """As `read`, of an artefact of the task's case whose place came with another event."""
         if artefact.subject != task.envelope.principal.subject:
             message = f"{artefact.name} is not sealed for the person that the case is about"
             raise PermanentTaskError("not_sealed", message, artefact.name, "treat it as an incident")
         envelope = task.envelope
-        return await self.read_from(task.storage_refs, envelope.case_id, artefact, scope=SessionScope.of(envelope))
+        return await self.read_from(places, envelope.case_id, artefact, scope=SessionScope.of(envelope))
 
     async def read_from(
         self,

@@ -102,10 +102,10 @@ class LockedObjects:
                 mode, until = answer.get("ObjectLockMode"), answer.get("ObjectLockRetainUntilDate")
                 return LockedObject(await body.read(), ObjectLock(mode or "", until) if until else None)
 
-    async def kept(self, prefix: str) -> AsyncGenerator[ObjectKey, None]:
-        """Every key under a prefix, in order. Raises `Unavailable`."""
+    async def kept(self, prefix: str, *, after: str = "") -> AsyncGenerator[ObjectKey, None]:
+        """Every key under a prefix that sorts after `after`, in order. Raises `Unavailable`."""
         held: list[_Version] = []
-        async with aclosing(self._pages(prefix)) as pages:
+        async with aclosing(self._pages(prefix, after)) as pages:
             async for page in pages:
                 held += page
                 # A page may end in the middle of a key's versions: the last key waits for the next one.
@@ -116,11 +116,12 @@ class LockedObjects:
         for found in _grouped(held):
             yield found
 
-    async def _pages(self, prefix: str) -> AsyncGenerator[list[_Version], None]:
+    async def _pages(self, prefix: str, after: str) -> AsyncGenerator[list[_Version], None]:
         paginator = self._client.get_paginator("list_object_versions")
+        start = {"KeyMarker": after} if after else {}
         with translate_aws_errors("object_store", "S3"):
             async for page in paginator.paginate(
-                Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page}
+                Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page}, **start
             ):
                 yield [
                     (each["Key"], each["LastModified"], "" if marker else each["VersionId"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import event_id_for
@@ -12,11 +13,11 @@ from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
 
 
-def many_bodies(count: int) -> Iterator[str]:
+def many_bodies(count: int, opened: datetime = cases.OPENED) -> Iterator[str]:
     """The texts of `count` answered cases, nine events each, every one a valid chain."""
-    template = [cases.bus_event(event) for event in cases.answered()]
+    template = [cases.bus_event(event) for event in cases.answered(opened=opened)]
     for number in range(count):
-        case_id = str(uuid.UUID(int=number + 1, version=4))
+        case_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"many/{number}"))
         cause: Json = {}
         for bus in template:
             detail = bus["detail"]

@@ -49,12 +49,15 @@ class Proof:
         await self.index_rows()
         assert await self.checkpoints().write_if_due(self.transparency_log, now=True)
 
-    async def verify(self, *trusted: bytes, macs: MacKeys | None = None) -> CheckpointReport:
-        """What the checkpoints prove to somebody who trusts these keys; the test's own without any."""
+    def verifier(self, *trusted: bytes, macs: MacKeys | None = None) -> CheckpointVerifier:
+        """What compares rows and checkpoints for somebody who trusts these keys; the test's own without any."""
         keys = TrustedKeys(trusted or [SIGNER.public])
         receipts = TrustedKeys([RECEIPTS.public])
-        verifier = CheckpointVerifier(self._reading, self.objects, keys, log=self.log, receipts=receipts, macs=macs)
-        return await verifier.verify()
+        return CheckpointVerifier(self._reading, self.objects, keys, log=self.log, receipts=receipts, macs=macs)
+
+    async def verify(self, *trusted: bytes, macs: MacKeys | None = None) -> CheckpointReport:
+        """What the checkpoints prove to them."""
+        return await self.verifier(*trusted, macs=macs).verify()
 
 
 def mac_keys(pool: Pool) -> MacKeys:

@@ -293,6 +293,7 @@ SCOPED_FUNCTIONS = {
         "email_sender",
         "select count(reviewed) from compliance.sending_verdict($1, '')",
     ),
+    "judge.evidence": ("judge", "select count(*) from judge.evidence($1, $1)"),
     "vault.key_for_task": ("text_to_sql", "select count(wrapped_key) from vault.key_for_task($1, 'question')"),
 }
 
@@ -327,6 +328,15 @@ async def test_function_answers_in_the_scope_of_its_case_only(
         "insert into case_manager.approval (approval_id, case_id, tenant, playbook, content_sha256, pack, reason,"
         " requested_by, asked_at, decide_by) values ($1, $1, 'acme', '', '', '', '', '', now(), now())",
         case_id,
+    )
+    ending = opening | {"event_id": case_id, "type": "CaseClosed"}
+    for event in (opening, ending):
+        await admin.execute("insert into case_manager.outbox (event) values ($1)", json.dumps(event))
+    await admin.execute(
+        "insert into judge.inbox (event_id, digest, case_id, type, token, claims, lease_until)"
+        " values ($1, $2, $1, 'CaseClosed', 1, 1, 'infinity')",
+        case_id,
+        opening["digest"],
     )
     await admin.execute(SET_SCOPE.replace("true", "false"), *astuple(scope))
     await admin.execute(

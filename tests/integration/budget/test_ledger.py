@@ -8,9 +8,9 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from tests.integration.budget.conftest import NOON, Tenant
+from tests.integration.budget.conftest import NOON, TASK, Tenant
 from tests.integration.conftest import PoolFor
-from tests.integration.events import fresh_id
+from tests.integration.events import NODE, fresh_id
 from tests.integration.infrastructure import Infrastructure, Owner
 
 pytestmark = pytest.mark.integration
@@ -203,3 +203,22 @@ async def test_call_larger_than_the_quota_is_granted_when_the_minute_is_empty(te
     model, task = f"model-{fresh_id()}", await tenant.task()
     assert (await tenant.reserve(task, 0, tokens=9_000, model=model, quota=1_000))[1] == "granted"
     assert (await tenant.reserve(task, 0, tokens=1, model=model, quota=1_000))[1] == "quota"
+
+
+async def test_observer_is_stopped_before_cases_are_and_costs_no_case(tenant: Tenant, owner: Owner) -> None:
+    await tenant.limit("day", 1_000)
+    await tenant.limit("case", 10)
+    judging = await tenant.task()
+    await owner.execute(TASK.replace(f"{NODE}.inbox", "judge.inbox"), *judging)
+    observed, verdict = await tenant.reserve(judging, 700, node="judge")
+    assert verdict == "granted"
+    await tenant.close(observed, 700)
+    assert (await tenant.reserve(judging, 101, node="judge"))[1] == "day"
+    assert (await tenant.reserve(judging, 11))[1] == "case"
+    assert (await tenant.reserve(judging, 10))[1] == "granted"
+    [row] = await owner.fetch(
+        "select spent, observed, stopped_calls from budget.tenant_day where tenant = $1", tenant.name
+    )
+    assert tuple(row) == (700, 700, 0)
+    [total] = await owner.fetch("select spent, reserved from budget.case_total where case_id = $1", judging[1])
+    assert tuple(total) == (0, 10)

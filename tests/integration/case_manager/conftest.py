@@ -221,7 +221,7 @@ async def start_case_manager(
         )
         commands = OperatorCommands(database, CATALOGUE, OPERATORS, clock)
         gathers = Gathers(database, clock, CATALOGUE, S3Objects(cloud.s3, OBJECT_BUCKET))
-        timers = Timers(closing, pending, approvals, consents, gathers, commands, outbox)
+        timers = Timers(database, clock, closing, pending, approvals, consents, gathers, commands, outbox)
         case_manager = CaseManager(
             store,
             vault,

@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from switchyard.protocol.events.case_manager import CaseFeedback
+from switchyard.protocol.events.judgement import CaseJudged, CriterionScore, JudgedVerdict
 from switchyard.protocol.fields import Json
 from tests.integration.console.conftest import Console
 from tests.integration.console.served import visiting
@@ -68,3 +69,28 @@ async def test_goal_counts_the_thumbs_and_a_thumb_down_fails_it(console: Console
     more = [number(each) - number(earlier) for each, earlier in zip(after[3:], before[3:], strict=True)]
     assert more == [2, 1, 0, 1, 0, 1, 1]
     assert "thumb <strong>down</strong> by the person who asked" in case_page
+
+
+async def test_judged_share_is_apart_from_goal_success_and_changes_none(console: Console) -> None:
+    mark = CriterionScore(name="grounded", score=10, floor=80)
+    judged = [answered(f"s-judged-{number}") for number in range(4)]
+    with visiting(console.app, console.views, "viewer") as visitor:
+        await console.log.record(cases.bodies([event for case in judged for event in case]))
+        before = (await visitor.get("/dashboards")).text
+        verdicts: tuple[JudgedVerdict, ...] = ("pass", "pass", "fail")
+        for case, verdict in zip(judged, verdicts, strict=False):
+            payload = CaseJudged(verdict=verdict, score=1_000, rubric="ab" * 32, criteria=(mark,))
+            case.append(cases.follow(case[-1], payload, "judge"))
+        # A retried case is judged again: the latest word counts, once.
+        again = CaseJudged(verdict="pass", score=9_000, rubric="ab" * 32, criteria=(mark,))
+        judged[2].append(cases.follow(judged[2][-1], again, "judge"))
+        await console.log.record(
+            cases.bodies([event for case in judged for event in case if event["node_from"] == "judge"])
+        )
+        after = (await visitor.get("/dashboards")).text
+    assert "Judged by a model" not in before
+    assert row_of(after, "Goal success", "assist") == row_of(before, "Goal success", "assist")
+    _, share, interval, seen, passed, sampled = row_of(after, "Judged by a model", "assist")
+    ended = number(row_of(after, "Goal success", "assist")[3]) - number(row_of(after, "Goal success", "assist")[7])
+    assert (share, interval, seen, passed) == ("100 %", "44 to 100 %", "3", "3")
+    assert sampled == f"{300 / ended:.1f} %"

@@ -96,7 +96,7 @@ async def test_answer_of_a_step_that_was_given_much_is_opened_first(console: Con
     with visiting(console.app, console.views, "auditor") as visitor:
         page = (await visitor.post(f"/cases/{case_id}/steps/{events[-1]['event_id']}", reason="complaint")).text
     assert "the one answer" in page
-    assert page.count("bytes that are no text") == MAX_OPENED - 1
+    assert page.count("bytes that are not text") == MAX_OPENED - 1
     assert "The case&#39;s page opens the others." in page or "The case's page opens the others." in page
 
 

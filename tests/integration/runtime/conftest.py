@@ -19,7 +19,7 @@ from switchyard.protocol.fields import Artefact, Contract
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.core.task import Task, TaskHandler
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 from tests.integration.cloud import Cloud, until
 from tests.integration.events import NODE, fresh_id
@@ -84,7 +84,7 @@ async def start_worker(infrastructure: Infrastructure, cloud: Cloud, borrowed_lo
         }
         settings = WorkSettings(**(options | changes))
 
-        async def build(_process: ServiceProcess, _artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+        async def build(_process: AgentProcess, _artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
             return {AnswerQuestion: handler}
 
         serving = asyncio.create_task(serve_agent(CATALOGUE, AGENT_CARDS[NODE], settings, build))

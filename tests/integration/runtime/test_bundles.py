@@ -15,7 +15,7 @@ from switchyard.protocol.fields import Json
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.models.clients import MeteredModel, ModelSettings
-from switchyard.runtime.process.process import ServiceProcess
+from switchyard.runtime.process.agent import AgentProcess
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.events import NODE, command
 from tests.integration.runtime.conftest import Counting, StartWorker, stop_workers
@@ -66,8 +66,8 @@ async def test_outcome_published_again_by_another_release_names_the_bundle_that_
 
 
 def test_model_without_a_prompt_has_no_bundle() -> None:
-    process = ServiceProcess(CATALOGUE, NODE, WorkSettings.model_construct(region="us-east-1", code_version="dev"))
-    process.card = AGENT_CARDS[NODE]
+    settings = WorkSettings.model_construct(region="us-east-1", code_version="dev")
+    process = AgentProcess(CATALOGUE, AGENT_CARDS[NODE], settings)
     process._model = MeteredModel(TestModel(), None, ModelSettings(), version="t/1")
     with pytest.raises(RuntimeError, match="prompts"):
         _ = process.bundle

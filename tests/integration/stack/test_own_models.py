@@ -183,7 +183,7 @@ def test_bedrock_is_reached_with_the_shells_credentials_past_the_emulator() -> N
     ("given", "shell_has", "named"),
     [
         ({"model": "llama"}, {}, "--model-url"),
-        ({"model": "llama", "url": "localhost:11434"}, {}, "is no address"),
+        ({"model": "llama", "url": "localhost:11434"}, {}, "is not an address"),
         ({"model": "llama", "url": "http://x/v1", "key_variable": "NOT_SET"}, {}, "NOT_SET is not set"),
         ({"model": "bedrock:x", "url": "http://x/v1"}, {}, "leave --model-url"),
         ({"model": "bedrock:x"}, {}, "no AWS credentials"),

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 
@@ -56,6 +57,21 @@ async def test_killed_process_is_restarted_on_the_same_port(supervisor: Supervis
     after = supervisor.status()[0]
     assert (after.restarts, after.port, after.state) == (1, before.port, ProcessState.READY)
     assert after.pid != before.pid
+
+
+async def test_probe_that_raises_means_not_ready_and_ends_no_supervision(supervisor: Supervisor, toy: MakeToy) -> None:
+    failures = [RuntimeError("cannot switch to state 12"), asyncpg.InternalClientError("another operation"), OSError()]
+
+    async def probe() -> bool:
+        if failures:
+            raise failures.pop()
+        return True
+
+    await supervisor.start([as_process(dataclasses.replace(toy(), probe=probe))])
+    failures.append(RuntimeError("killed while it started"))
+    await supervisor["toy"].kill()
+    await supervisor["toy"].ready(restarts=1)
+    assert failures == []
 
 
 async def test_service_killed_by_its_own_pid_is_restarted(supervisor: Supervisor, toy: MakeToy) -> None:

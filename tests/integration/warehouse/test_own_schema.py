@@ -170,7 +170,7 @@ def test_check_lists_what_is_left_to_fill_in(folder: Path) -> None:
     ("change", "named"),
     [
         (('type = "NUMBER(6,2)"', 'type = "VARIANT"'), "tables.LOANS.columns.FEE.type"),
-        (("LOANS.BRANCH_ID = BRANCHES.BRANCH_ID", "LOANS.BRANCH_ID = BRANCHES.NAME"), "BRANCHES.NAME is no column"),
+        (("LOANS.BRANCH_ID = BRANCHES.BRANCH_ID", "LOANS.BRANCH_ID = BRANCHES.NAME"), "BRANCHES.NAME is not a column"),
         (("LOANS.BRANCH_ID = BRANCHES.BRANCH_ID", "loans on branch"), "TABLE.COLUMN = TABLE.COLUMN"),
         (("[tables.LOANS]", "[tables.loans]"), "tables.loans"),
         (('database = "HIRE"', 'database = "HIRE; DROP"'), "database"),

@@ -93,7 +93,7 @@ def test_catalogue_with_an_unknown_node_is_rejected() -> None:
         ({"processes": ()}, r"agents without a process: \['echo'\]"),
         (
             {"identity": IdentityDescriptor("identity", "", (), "role:", {})},
-            "the identity service identity is no process",
+            "the identity service identity is not a process",
         ),
         ({"identity": IdentityDescriptor("echo", "", (), "role:", {"ghost": {}})}, r"without a card: \['ghost'\]"),
         ({"processes": (ProcessDescriptor("echo", "echo:run", database=True),)}, "its card says that"),

@@ -21,7 +21,7 @@ from switchyard.audit.transparency.checkpoint import (
     next_checkpoint_body,
 )
 from switchyard.audit.transparency.checkpointer import CheckpointSchedule
-from switchyard.audit.verification.checkpoint_verifier import StoredCheckpoint, check_object_lock
+from switchyard.audit.verification.checkpoint_checks import StoredCheckpoint, check_object_lock
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.runtime.crypto.signing import LocalSigner, TrustedKeys, key_name, public_keys
 from switchyard.runtime.storage.locked_objects import LockMode, ObjectLock

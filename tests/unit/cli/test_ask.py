@@ -27,7 +27,7 @@ def test_two_calls_ask_for_two_cases() -> None:
 
 @pytest.mark.parametrize(("field", "named"), [("colour=red", "colour"), ("question", "question"), ("=x", "")])
 def test_field_that_is_none_is_named_with_those_that_are(field: str, named: str) -> None:
-    with pytest.raises(InvalidArgument, match=f"{named} is no field of CaseSubmitted") as raised:
+    with pytest.raises(InvalidArgument, match=f"{named} is not a field of CaseSubmitted") as raised:
         build_submission(CaseSubmitted, [field])
     assert "question" in str(raised.value.remedy)
 
@@ -37,7 +37,7 @@ def test_field_that_is_none_is_named_with_those_that_are(field: str, named: str)
     [
         ("absent_folder.app:APP", "there is no application absent_folder.app:APP"),
         ("services.app:CATALOGUE", "there is no application"),
-        ("nonsense", "nonsense is no reference"),
+        ("nonsense", "nonsense is not a reference"),
     ],
 )
 def test_application_that_cannot_be_used_is_named(

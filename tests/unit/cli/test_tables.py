@@ -213,8 +213,8 @@ def _retention_show(patch: pytest.MonkeyPatch) -> None:
 
 
 def _audit_verify(patch: pytest.MonkeyPatch) -> None:
-    log = SimpleNamespace(verify=_answer(VerifyReport("everything")), alarms=_answer([_alarm()]))
-    patch.setattr(verify, "open_audit_reader", _yield(log))
+    patch.setattr(verify, "verify_chain", _answer(VerifyReport("everything")))
+    patch.setattr(verify, "open_audit_reader", _yield(SimpleNamespace(alarms=_answer([_alarm()]))))
 
 
 def _audit_reconcile(patch: pytest.MonkeyPatch) -> None:
@@ -223,7 +223,7 @@ def _audit_reconcile(patch: pytest.MonkeyPatch) -> None:
 
 def _budget_show(patch: pytest.MonkeyPatch) -> None:
     row = {"tenant": "harbor-partners", "day": date(2026, 11, 29), "day_limit": 50_000_000, "case_limit": None}
-    row |= {"spent": 49_999_999, "reserved": 1, "stopped_calls": 3, "unpriced_tokens": 0}
+    row |= {"spent": 49_999_999, "observed": 2, "reserved": 1, "stopped_calls": 3, "unpriced_tokens": 0}
     patch.setattr(budget, "open_pool", _yield(SimpleNamespace(fetch=_answer([row]))))
 
 

@@ -19,7 +19,7 @@ async def test_user_with_a_role_or_tenant_of_the_command_line_is_refused(role: s
 
 
 def test_unknown_user_of_the_local_stack_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidArgument, match="mallory is no user") as refused:
+    with pytest.raises(InvalidArgument, match="mallory is not a user") as refused:
         local_password("mallory")
     assert "ana.morales" in str(refused.value.remedy)
 

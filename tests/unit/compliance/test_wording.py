@@ -73,7 +73,7 @@ def test_own_wording_has_the_facts_of_the_account() -> None:
         ("{agency} is a debt", "{agency.__class__} is a debt", "agency.__class__"),
         ("{principal}", "{principal:>9}", "without a format"),
         ("{balance}", "{balance!r}", "without a format"),
-        ("{balance}", "{}", "is no fact"),
+        ("{balance}", "{}", "is not a fact"),
         ("{balance}", "{balance", "itemization"),
         ("you can opt out here:", "you can opt out {here}:", "opt_out"),
         ("from a debt collector.", "from a debt\\u200b collector.", "later_contact"),

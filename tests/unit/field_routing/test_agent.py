@@ -60,7 +60,7 @@ def test_area_selects_jobs_and_technicians_of_what_the_user_may_see() -> None:
         ({"day": "tomorrow", "technicians": ["Curtis Harjo"]}, "No one technician"),
         ({"day": "tomorrow", "must_visit": ["WO-999999"]}, "No one open work order"),
         ({"day": "tomorrow", "technicians": ["Maribel Haskell"]}, "Not on duty"),
-        ({"day": "next week"}, "day is no day"),
+        ({"day": "next week"}, "day is invalid"),
     ],
 )
 def test_request_for_what_the_user_cannot_see_is_corrected_by_the_model(request_: dict[str, Any], named: str) -> None:

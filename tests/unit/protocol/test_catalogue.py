@@ -10,8 +10,17 @@ from pydantic import TypeAdapter
 from contracts.cards import AGENT_CARDS
 from contracts.catalogue import CATALOGUE
 from switchyard.app.cards import AgentCard, specialist_cards
-from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, EXTERNAL, ROUTER, UPSTREAM_PREFIX, EventType
-from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.catalogue import (
+    AUDIT,
+    CASE_MANAGER,
+    EXTERNAL,
+    ROUTER,
+    UPSTREAM_PREFIX,
+    Catalogue,
+    EventType,
+)
+from switchyard.protocol.events.case_manager import CaseClosed
+from switchyard.protocol.events.failures import ReauthNeeded, TaskFailed
 from switchyard.protocol.fields import Artefact, Name, TypeName
 from switchyard.runtime.crypto.vault import ADDRESS_FACT
 
@@ -25,6 +34,7 @@ FACT = re.compile(
 """What happened, or what is so: past participles, and those that English forms otherwise."""
 
 COMMANDS = {command for type_ in CATALOGUE.types for command in type_.answers}
+TASKED = tuple(agent for agent in AGENT_CARDS if agent not in CATALOGUE.observers)
 OF_THEIR_OWN = {"MemoryForgotten"}
 """Chains of one event, which belong to no case."""
 
@@ -73,7 +83,7 @@ def test_failures_are_called_failed() -> None:
 
 def test_failures_go_to_router_and_of_router_to_case_manager() -> None:
     failed = CATALOGUE.of(TaskFailed)
-    assert set(failed.flows) == {(agent, ROUTER) for agent in (*AGENT_CARDS, CASE_MANAGER)} | {(ROUTER, CASE_MANAGER)}
+    assert set(failed.flows) == {(agent, ROUTER) for agent in (*TASKED, CASE_MANAGER)} | {(ROUTER, CASE_MANAGER)}
     assert not failed.stateful
 
 
@@ -93,8 +103,8 @@ def test_command_is_answered_by_each_of_its_consumers(type_: EventType) -> None:
 
 @each_type
 def test_terminal_events_are_those_for_external(type_: EventType) -> None:
-    # Three follow the end of their case, the other asks for what the case waits for.
-    others = type_.name in {"SendingResolved", "ConsentRequested", "MemoryKept", "CaseFeedback"}
+    # Four follow the end of their case, the other asks for what the case waits for.
+    others = type_.name in {"SendingResolved", "ConsentRequested", "MemoryKept", "CaseFeedback", "CaseJudged"}
     assert type_.terminal is (type_.consumers == (EXTERNAL,) and not others)
 
 
@@ -104,9 +114,25 @@ def test_case_ending_events_come_from_the_case_manager_only() -> None:
 
 
 def test_agent_consumes_events_of_the_router_only() -> None:
-    assert {agent: CATALOGUE.sources_for(agent) for agent in AGENT_CARDS} == dict.fromkeys(AGENT_CARDS, (ROUTER,))
+    assert {agent: CATALOGUE.sources_for(agent) for agent in TASKED} == dict.fromkeys(TASKED, (ROUTER,))
     assert CATALOGUE.sources_for(CASE_MANAGER) == (ROUTER,)
-    assert CATALOGUE.sources_for(ROUTER) == tuple(sorted((CASE_MANAGER, *AGENT_CARDS)))
+    assert CATALOGUE.sources_for(ROUTER) == tuple(sorted((CASE_MANAGER, *TASKED)))
+
+
+def test_observer_gets_copies_only_and_tells_no_node() -> None:
+    for observer, observed in CATALOGUE.observers.items():
+        assert CATALOGUE.sources_for(observer) == ()
+        assert {type_.payload for type_ in CATALOGUE.types_for(observer)} == set(observed)
+        assert all(type_.terminal for type_ in CATALOGUE.types_for(observer))
+        assert {type_.consumers for type_ in CATALOGUE.types_emitted_by(observer)} == {(EXTERNAL,)}
+
+
+def test_event_that_is_addressed_to_an_observer_is_refused() -> None:
+    types = (EventType(ReauthNeeded, ((ROUTER, "watcher"),)),)
+    with pytest.raises(ValueError, match="addressed to observers"):
+        Catalogue(["watcher"], types, observers={"watcher": ()})
+    with pytest.raises(ValueError, match="no card"):
+        Catalogue([], (), observers={"watcher": (CaseClosed,)})
 
 
 @each_card
@@ -133,7 +159,9 @@ def test_card_decrypts_only_artefacts_of_its_events(card: AgentCard) -> None:
     effects = (
         {ADDRESS_FACT} if "address_key" in {name for type_ in handled for name in type_.payload.model_fields} else set()
     )
-    assert set(card.decrypts) <= artefacts | effects
+    # What an observer reads of a case was stored by others: services/judge/grants.sql.
+    stored = {"question", "findings"} if card.name in CATALOGUE.observers else set()
+    assert set(card.decrypts) <= artefacts | effects | stored
 
 
 def test_specialists_have_distinct_descriptions_for_triage() -> None:

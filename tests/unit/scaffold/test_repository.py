@@ -80,10 +80,10 @@ def test_repository_holds_no_file_that_was_made_by_running_it(repository: Path) 
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("Acme", "Acme is no name"),
-        ("a", "a is no name"),
-        ("2fast", "2fast is no name"),
-        ("my_app", "my_app is no name"),
+        ("Acme", "Acme is not a name"),
+        ("a", "a is not a name"),
+        ("2fast", "2fast is not a name"),
+        ("my_app", "my_app is not a name"),
     ],
 )
 def test_new_with_a_bad_name_names_it(tmp_path: Path, name: str, problem: str) -> None:
@@ -108,7 +108,7 @@ def test_new_where_the_name_is_taken_leaves_it_alone(tmp_path: Path, kind: str) 
 
 
 def test_new_in_a_folder_that_does_not_exist_names_it(tmp_path: Path) -> None:
-    with pytest.raises(CannotCreate, match="absent is no folder"):
+    with pytest.raises(CannotCreate, match="absent is not a folder"):
         create_repository(tmp_path / "absent" / "harbor")
 
 

@@ -55,6 +55,7 @@ def test_owner_is_the_login_of_migrations_and_of_no_person() -> None:
 def test_role_has_the_rights_of_its_commands_only() -> None:
     artefact, bucket = "arn:aws:s3:::acme-objects/artefacts/case/sha", "arn:aws:s3:::acme-objects"
     checkpoint = "arn:aws:s3:::acme-checkpoints/checkpoints/main/1.json"
+    verification = "arn:aws:s3:::acme-checkpoints/verifications/main/2026.json"
     queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:switchyard-audit"
     named: dict[str, Values] = {"kms:EncryptionContext:subject": "9f6c", "kms:EncryptionContextKeys": ["subject"]}
     via: dict[str, Values] = {
@@ -68,6 +69,9 @@ def test_role_has_the_rights_of_its_commands_only() -> None:
         ("s3:GetObjectVersion", checkpoint, {}, {"auditor"}),
         ("s3:PutObject", checkpoint, {}, set()),
         ("s3:DeleteObject", checkpoint, {}, set()),
+        ("s3:PutObject", verification, {}, {"auditor"}),
+        ("s3:GetObjectVersion", verification, {}, {"auditor"}),
+        ("s3:DeleteObject", verification, {}, set()),
         ("sqs:GetQueueAttributes", queue, {}, {"reconciler"}),
         ("sqs:ReceiveMessage", queue, {}, set()),
         ("kms:Sign", FACTS["receipts_key_arn"], {}, {"retention", "eraser"}),
@@ -116,7 +120,7 @@ def test_command_of_a_job_exists_and_its_role_has_what_it_needs(job: str, monkey
 
 def test_each_job_has_an_alarm_for_failure_and_for_not_having_run() -> None:
     assert set(JOBS) == {"reconcile", "verify", "retention", "erase-again"}
-    assert topology()["operations"]["jobs"]["verify"]["hours"] == 26
+    assert topology()["operations"]["jobs"]["verify"]["hours"] == 3
     found = resources(ROOT / "modules" / "operations")
     for name, missing, over in (("failed", "notBreaching", 0), ("missed", "breaching", 1)):
         alarm = found["aws_cloudwatch_metric_alarm", name]

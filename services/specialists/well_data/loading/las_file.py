@@ -77,7 +77,7 @@ def _depths(las: Any, parsed: ParsedFile) -> list[float]:
     try:
         values = [float(value) for value in index.data]
     except (TypeError, ValueError):
-        raise FileRefused(f"{index.mnemonic} has values that are no numbers") from None
+        raise FileRefused(f"{index.mnemonic} has values that are not numbers") from None
     if not values or len(values) > MAX_SAMPLES:
         raise FileRefused(f"the file has {len(values):,} samples: expected 1 to {MAX_SAMPLES:,}")
     factor = FEET_PER_METRE if unit in _METRES else 1.0
@@ -126,7 +126,7 @@ def _record(
         try:
             number_of = float(value)
         except (TypeError, ValueError):
-            parsed.notes.append(f"{mnemonic}: left out, it has values that are no numbers")
+            parsed.notes.append(f"{mnemonic}: left out, it has values that are not numbers")
             return None
         samples.append(None if not math.isfinite(number_of) or number_of in nulls else number_of)
     if len(samples) != len(depths) or all(sample is None for sample in samples):

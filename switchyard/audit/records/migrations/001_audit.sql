@@ -100,6 +100,8 @@ create index transition_opened on transition (opened_on, event_ts) where parents
 create index transition_session on transition (session_id, opened_on, event_ts) where parents = '{}';
 create index transition_tenant on transition (tenant, opened_on, event_ts) where parents = '{}';
 create index transition_user on transition (principal_sub, opened_on, event_ts) where parents = '{}';
+-- For cases whose time is over: of each case its first event.
+create index transition_deadline on transition (case_deadline) where parents = '{}';
 create index transition_ended on transition (opened_on, outcome) where terminal;
 -- How a case ended, and whether it was opened again: for lists of cases.
 create index transition_ending on transition (case_id, opened_on)
@@ -320,6 +322,7 @@ create table retention_receipt (
   primary key (opened_on, case_id, part)
 );
 create index retention_receipt_case on retention_receipt (case_id);
+create index retention_receipt_recorded on retention_receipt using brin (recorded_at);
 comment on table retention_receipt is 'Signed receipts for retired bodies: which events there were, and under which policy their bodies were removed. Append-only.';
 comment on column retention_receipt.opened_on is 'UTC day on which the case was opened.';
 comment on column retention_receipt.case_id is 'The case.';
@@ -1016,6 +1019,7 @@ create table case_figures (
   closed        boolean not null,
   outcome       text,
   thumb         text,
+  judged        text,
   duration_ms   bigint,
   primary key (opened_on, case_id)
 );
@@ -1028,6 +1032,7 @@ comment on column case_figures.case_deadline is 'As in transition.';
 comment on column case_figures.closed is 'Whether it has more endings than retries.';
 comment on column case_figures.outcome is 'Of its latest ending; null while it is open.';
 comment on column case_figures.thumb is 'The latest feedback.';
+comment on column case_figures.judged is 'The latest verdict of a judge, pass or fail: an opinion, and no part of the outcome. Null for a case that was not judged.';
 comment on column case_figures.duration_ms is 'From its first event to its latest ending; null without one.';
 create table step_figures (
   opened_on     date not null,
@@ -1102,7 +1107,7 @@ begin
   delete from step_figures f using unnest(days, ids) k (opened_on, case_id) where f.opened_on = k.opened_on and f.case_id = k.case_id;
   insert into case_figures
   select
-    opened_on, case_id, tenant, playbook, case_deadline, closed, case when closed then last_outcome end, thumb,
+    opened_on, case_id, tenant, playbook, case_deadline, closed, case when closed then last_outcome end, thumb, judged,
     case when last_end > first_at then audit.milliseconds(first_at, last_end) end
   from (
     select
@@ -1113,7 +1118,9 @@ begin
       (array_agg(t.event_ts order by t.seq desc, t.event_ts desc, t.recorded_at desc) filter (where t.terminal))[1] as last_end,
       min(t.event_ts) filter (where t.parents = '{}') as first_at,
       (array_agg(case when t.transition = 'CaseFeedback' then audit.json_of(t.body) #>> '{detail,payload,thumb}' end
-        order by t.seq desc, t.recorded_at desc) filter (where t.transition = 'CaseFeedback'))[1] as thumb
+        order by t.seq desc, t.recorded_at desc) filter (where t.transition = 'CaseFeedback'))[1] as thumb,
+      (array_agg(case when t.transition = 'CaseJudged' then audit.json_of(t.body) #>> '{detail,payload,verdict}' end
+        order by t.seq desc, t.recorded_at desc) filter (where t.transition = 'CaseJudged'))[1] as judged
     from unnest(days, ids) k (opened_on, case_id) join transition t on t.opened_on = k.opened_on and t.case_id = k.case_id
     group by t.opened_on, t.case_id
     -- As in goal_success: a chain without a playbook and without an outcome is no case.

@@ -31,9 +31,9 @@ _SHOWN = (
 
 async def access(  # noqa: PLR0917 - options, each by its name
     user: Annotated[str, typer.Argument(metavar="USER", help="The person's pseudonym: `subject` of their cases.")],
-    since: Annotated[str | None, typer.Option(help="Only since 30m, 24h, 7d, or a day.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only what is newer than 30m, 24h, 7d, or a day.")] = None,
     agent: Annotated[str | None, typer.Option(help="Only what this agent used.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The most rows.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 200,
     as_json: JsonOption = False,
     run: RunOption = None,
     env: EnvOption = Env.LOCAL,
@@ -43,7 +43,7 @@ async def access(  # noqa: PLR0917 - options, each by its name
         person = uuid.UUID(user)
     except ValueError as error:
         remedy = "take `subject` from the case's rows in audit.transition"
-        raise InvalidArgument(f"{user} is no user: expected a UUID", remedy=remedy) from error
+        raise InvalidArgument(f"{user} is not a user: expected a UUID", remedy=remedy) from error
     start = None if since is None else parse_since(since, datetime.now(UTC))
     async with open_readable_target(env, run) as target, audit_log.open_audit_reader(target) as log:
         found = await log.accesses(person, since=start, agent=agent, limit=limit)

@@ -53,7 +53,7 @@ async def erase(
     try:
         person = str(uuid.UUID(subject))
     except ValueError as error:
-        raise InvalidArgument(f"{subject} is no subject: expected a UUID", remedy=_FIND_SUBJECT) from error
+        raise InvalidArgument(f"{subject} is not a subject: expected a UUID", remedy=_FIND_SUBJECT) from error
     target = resolve_target(env)
     async with _open_erasures(target) as erasures:
         result = await erasures.erase(person, operator=operator, reason=reason)

@@ -39,7 +39,7 @@ async def reconcile(  # noqa: PLR0917 - options, each by its name
     repair: Annotated[bool, typer.Option("--repair", help="Publish again what the log lacks.")] = False,
     grace: Annotated[float | None, typer.Option(help="Seconds that a delivery may take.")] = None,
     wait: Annotated[float, typer.Option(help="With --repair: seconds to wait for the log to be complete.")] = 60,
-    every: Annotated[float | None, typer.Option(help="Repeat after so many seconds, until stopped.")] = None,
+    every: Annotated[float | None, typer.Option(help="Repeat at this interval, in seconds, until stopped.")] = None,
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:

@@ -72,9 +72,9 @@ async def replay(  # noqa: PLR0917 - options, each by its name
     agent: Annotated[list[str] | None, typer.Option(help="Only this agent's tasks; may be repeated.")] = None,
     pack: Annotated[str | None, typer.Option(help="A rule pack's version, or its file.")] = None,
     playbook: Annotated[str | None, typer.Option(metavar="VERSION", help="Another playbook version.")] = None,
-    outcome: Annotated[str | None, typer.Option(help="Only cases that ended so.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only cases with this outcome.")] = None,
     session: Annotated[str | None, typer.Option(help="One conversation.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most cases of a what-if.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of cases of a what-if.")] = 50,
     reveal: Annotated[bool, typer.Option("--open", help="Show the texts, which may be personal.")] = False,
     page: Annotated[Path | None, typer.Option(help="Also write an HTML page here.")] = None,
     as_json: JsonOption = False,
@@ -85,7 +85,7 @@ async def replay(  # noqa: PLR0917 - options, each by its name
 
     Nothing is published and nothing is changed. Exit code 1 if a decision differs.
 
-    With --what-if: what would have become of cases. Exit code 1 only if a chain is broken.
+    With --what-if: how cases would have gone. Exit code 1 only if a chain is broken.
     """
     from switchyard.cli.commands.audit import what_if as trial
 

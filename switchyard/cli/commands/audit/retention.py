@@ -40,7 +40,7 @@ _HOLDS = (
 @app.command()
 async def run(
     operator: OperatorOption,
-    limit: Annotated[int, typer.Option(min=1, help="The most cases in one run.")] = 10_000,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of cases in one run.")] = 10_000,
     archive_bucket: Annotated[
         str | None, typer.Option(help="Archive the bodies in this bucket; without it they are deleted.")
     ] = None,

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from switchyard.cli.app.audit_log import open_audit_reader, open_checkpoint_verifier, resolve_case_id
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
+from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption, RunOption
-from switchyard.cli.app.target import Env, open_readable_target
+from switchyard.cli.app.target import Env, Target, open_readable_target
+from switchyard.cli.app.verification import open_verification_records, verify_chain, verify_everything
 
 if TYPE_CHECKING:
     from switchyard.audit.verification.audit_reader import StoredAlarm
     from switchyard.audit.verification.findings import CheckpointReport, Finding, VerifyReport
+    from switchyard.audit.verification.log_verification import LogVerification
 
 _REPORTED = ("scope", "cases", "rows", "finding_count", "unended_cases", "pending_count")
 _ALARMS = (
@@ -31,6 +36,16 @@ async def verify(  # noqa: PLR0917 - options, each by its name
     checkpoints: Annotated[
         bool, typer.Option("--checkpoints", help="Compare the whole log with its checkpoints in S3.")
     ] = False,
+    incremental: Annotated[
+        bool,
+        typer.Option(
+            "--incremental/--full",
+            help="With checkpoints: only what is new since the last verified one, or every row (the default).",
+        ),
+    ] = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that read every row; one per core by default.")
+    ] = None,
     as_json: JsonOption = False,
     run: RunOption = None,
     env: EnvOption = Env.LOCAL,
@@ -39,23 +54,34 @@ async def verify(  # noqa: PLR0917 - options, each by its name
 
     MACs are checked with SWITCHYARD_ROW_KMS_KEY_ID, signatures with SWITCHYARD_APPROVERS and SWITCHYARD_OPERATORS.
     """
-    checkpointed = None
+    whole = case is None and day is None
+    if incremental and not whole:
+        raise InvalidArgument("--incremental verifies the whole log", remedy="leave out the case and --day")
+    checkpointed, verified = None, None
     async with open_readable_target(env, run) as target:
+        now = target.clock.now()
+        if whole and (checkpoints or incremental):
+            verified = await _verify_log(target, now, incremental=incremental, processes=processes)
+            report, checkpointed = verified.chain, verified.checkpoints
+        elif whole:
+            report = await verify_chain(target, now, processes)
         async with open_audit_reader(target) as log:
             case_id = await resolve_case_id(log, case) if case else None
-            report = await log.verify(case_id=case_id, day=day.date() if day else None)
+            if not whole:
+                report = await log.verify(case_id=case_id, day=day.date() if day else None, now=now)
             alarms = await log.alarms(case_id=case_id)
         authenticated = target.settings.row_kms_key_id is not None or target.settings.row_key is not None
-        if checkpoints:
+        if checkpoints and not whole:
             async with open_checkpoint_verifier(target) as verifier:
-                checkpointed = await verifier.verify()
+                checkpointed = await verifier.verify(now=now)
     ok = report.ok and (checkpointed is None or checkpointed.ok)
     if as_json:
         print_json({
             **{name: getattr(report, name) for name in _REPORTED},
             "findings": [asdict(finding) for finding in report.findings],
             "alarms": [asdict(alarm) for alarm in alarms],
-            "checkpoints": None if checkpointed is None else asdict(checkpointed),
+            "checkpoints": None if checkpointed is None else _checkpoints_json(checkpointed),
+            "verified": None if verified is None else _verified_json(verified),
             "macs_checked": authenticated,
             "ok": ok,
         })  # fmt: skip
@@ -65,8 +91,68 @@ async def verify(  # noqa: PLR0917 - options, each by its name
             console.print("MACs were not checked: set SWITCHYARD_ROW_KMS_KEY_ID, as a role that may decrypt with it")
         if checkpointed is not None:
             _print_checkpoints(checkpointed)
+        if verified is not None:
+            _print_verified(verified)
     if not ok:
         raise typer.Exit(1)
+
+
+async def _verify_log(target: Target, now: datetime, *, incremental: bool, processes: int | None) -> LogVerification:
+    from switchyard.audit.verification.log_verification import verify_log
+
+    full_every = timedelta(hours=target.settings.verify_full_every_h) if incremental else None
+    everything = partial(verify_everything, target, processes=processes)
+    async with (
+        open_audit_reader(target) as log,
+        open_checkpoint_verifier(target) as verifier,
+        open_verification_records(target, verifier) as records,
+    ):
+        return await verify_log(log, verifier, records, everything, now=now, full_every=full_every)
+
+
+def _checkpoints_json(report: CheckpointReport) -> dict[str, Any]:
+    fields = asdict(report)
+    del fields["settled"]
+    return fields
+
+
+def _verified_json(verified: LogVerification) -> dict[str, Any]:
+    """What was read, and what was not: rows up to `not_read` were verified before."""
+    prefix, record = verified.prefix, verified.record
+    return {
+        "mode": "full" if prefix is None else "incremental",
+        "first": verified.checkpoints.first_index,
+        "last": verified.checkpoints.last_index,
+        "from_checkpoint": None if prefix is None else prefix.record.number,
+        "not_read": 0 if prefix is None else prefix.body.last,
+        "full_at": None if prefix is None else prefix.record.full_at,
+        "reason": verified.reason,
+        "recorded_up_to": None if record is None else record.last,
+        "unrecorded": verified.unrecorded,
+    }
+
+
+def _print_verified(verified: LogVerification) -> None:
+    checkpoints, prefix = verified.checkpoints, verified.prefix
+    rows = f"rows {checkpoints.first_index:,}..{checkpoints.last_index:,}"
+    if checkpoints.last_index < checkpoints.first_index:
+        rows = "no new row"
+    if prefix is None:
+        console.print(f"verified {rows}: every row" + (f", because {verified.reason}" if verified.reason else ""))
+    else:
+        number, last, full_at = prefix.record.number, prefix.body.last, prefix.full_at
+        console.print(
+            f"verified {rows} incrementally from checkpoint {number}; full last at {full_at:%Y-%m-%d %H:%M} UTC"
+        )
+        again = count(verified.chain.cases, "case")
+        console.print(
+            f"rows 1..{last:,} were verified before and not read again, except those of {again} with something new: "
+            "only a full verification finds what was altered in them since"
+        )
+    if verified.record is not None:
+        console.print(f"the next incremental verification begins after row {verified.record.last:,}")
+    else:
+        print_text(f"the next incremental verification begins where this one did: {verified.unrecorded}")
 
 
 def _print_report(report: VerifyReport, alarms: list[StoredAlarm]) -> None:

@@ -28,7 +28,7 @@ def reading_request() -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InvalidModelRequest(f"the body is no such request: {type(error).__name__}: {error}") from error
+        raise InvalidModelRequest(f"the body is not such a request: {type(error).__name__}: {error}") from error
 
 
 def split_tokens(text: str) -> list[str]:

@@ -144,7 +144,7 @@ def _quoted(name: str) -> str:
 def _type_parts(snowflake: str) -> tuple[str, int | None, int | None]:
     found = re.fullmatch(r"([A-Z_]+)(?:\((\d+)(?:, ?(\d+))?\))?", snowflake)
     if found is None:
-        raise WarehouseDataInvalid(f"{snowflake} is no type that can be loaded: write one such as NUMBER(12,2)")
+        raise WarehouseDataInvalid(f"{snowflake} is not a type that can be loaded: write one such as NUMBER(12,2)")
     return found[1], int(found[2]) if found[2] else None, int(found[3]) if found[3] else None
 
 

@@ -22,12 +22,14 @@ create table tenant_day (
   reserved        bigint not null default 0 check (reserved >= 0),
   unpriced_tokens bigint not null default 0,
   stopped_calls   integer not null default 0,
+  observed        bigint not null default 0,
   reported        smallint not null default 0,
   primary key (tenant, day)
 );
 comment on table tenant_day is 'What a tenant has spent and reserved in a day. Every reservation locks its row.';
 comment on column tenant_day.unpriced_tokens is 'Tokens of models without a price; only where no limit applied.';
 comment on column tenant_day.stopped_calls is 'Model calls that were not made because the day''s limit was reached.';
+comment on column tenant_day.observed is 'What observers such as a judge have spent of it. They are stopped at four fifths of the limit: cases come first.';
 comment on column tenant_day.reported is 'The highest threshold, in percent, that has an event.';
 
 create table case_total (
@@ -37,7 +39,7 @@ create table case_total (
   spent    bigint not null default 0 check (spent >= 0),
   reserved bigint not null default 0 check (reserved >= 0)
 );
-comment on table case_total is 'What a case has spent and reserved, over all its days and attempts.';
+comment on table case_total is 'What a case has spent and reserved, over all its days and attempts; observers not included.';
 
 create table model_call (
   call_id     uuid primary key,
@@ -46,6 +48,7 @@ create table model_call (
   tenant      text not null,
   day         date not null,
   node        text not null,
+  observes    boolean not null,
   model       text not null,
   micros      bigint not null check (micros >= 0),
   tokens      bigint not null check (tokens >= 0),
@@ -118,6 +121,7 @@ declare
   of_tenant text;
   today date := (at at time zone 'utc')::date;
   has_task boolean := false;
+  observing boolean := exists (select from vault.card c where c.node = of_node and c.observes);
   waits float8;
   of_day tenant_day;
   of_case case_total;
@@ -148,14 +152,19 @@ begin
   -- The day's row is the lock of all that its tenant reserves.
   insert into tenant_day (tenant, day) values (of_tenant, today) on conflict do nothing;
   select * into of_day from tenant_day d where d.tenant = of_tenant and d.day = today for update;
-  insert into case_total (case_id, tenant, last_day) values (the_case, of_tenant, today) on conflict do nothing;
-  select * into of_case from case_total c where c.case_id = the_case for update;
   day_limit := limit_of(of_tenant, 'day');
-  case_limit := limit_of(of_tenant, 'case');
+  if observing then
+    day_limit := day_limit * 8 / 10;
+  else
+    insert into case_total (case_id, tenant, last_day) values (the_case, of_tenant, today) on conflict do nothing;
+    select * into of_case from case_total c where c.case_id = the_case for update;
+    case_limit := limit_of(of_tenant, 'case');
+  end if;
   if most_micros is null and (day_limit is not null or case_limit is not null) then
     return query select 'unpriced', coalesce(day_limit, case_limit), null::bigint, null::float8;
   elsif of_day.spent + cost > day_limit then
-    update tenant_day d set stopped_calls = d.stopped_calls + 1 where d.tenant = of_tenant and d.day = today;
+    update tenant_day d set stopped_calls = d.stopped_calls + 1
+      where d.tenant = of_tenant and d.day = today and not observing;
     return query select 'day', day_limit, of_day.spent, null::float8;
   elsif of_case.spent + cost > case_limit then
     return query select 'case', case_limit, of_case.spent, null::float8;
@@ -164,10 +173,11 @@ begin
     return query select 'reserved', null::bigint, null::bigint, 2::float8;
   else
     update tenant_day d set reserved = d.reserved + cost where d.tenant = of_tenant and d.day = today;
-    update case_total c set reserved = c.reserved + cost, last_day = today where c.case_id = the_case;
-    insert into model_call (call_id, task_id, case_id, tenant, day, node, model, micros, tokens, asked_at, lease_until)
-    values (
-      the_call, the_task, the_case, of_tenant, today, of_node, the_model, cost, most_tokens, at,
+    update case_total c set reserved = c.reserved + cost, last_day = today where c.case_id = the_case and not observing;
+    insert into model_call (
+      call_id, task_id, case_id, tenant, day, node, observes, model, micros, tokens, asked_at, lease_until
+    ) values (
+      the_call, the_task, the_case, of_tenant, today, of_node, observing, the_model, cost, most_tokens, at,
       at + make_interval(secs => lease_s)
     );
     return query select 'granted', null::bigint, null::bigint, null::float8;
@@ -192,10 +202,12 @@ begin
   update model_call c set state = new_state, tokens = coalesce(new_tokens, c.tokens),
     micros = case new_state when 'lost' then c.micros else coalesce(new_micros, 0) end
     where c.call_id = the_call;
-  update tenant_day d set reserved = d.reserved - freed, spent = d.spent + added, unpriced_tokens = d.unpriced_tokens
+  update tenant_day d set reserved = d.reserved - freed, spent = d.spent + added,
+    observed = d.observed + case when call.observes then added else 0 end, unpriced_tokens = d.unpriced_tokens
       + case when new_state = 'settled' and new_micros is null then coalesce(new_tokens, 0) else 0 end
     where d.tenant = call.tenant and d.day = call.day;
-  update case_total c set reserved = c.reserved - freed, spent = c.spent + added where c.case_id = call.case_id;
+  update case_total c set reserved = c.reserved - freed, spent = c.spent + added
+    where c.case_id = call.case_id and not call.observes;
   return true;
 end $$;
 

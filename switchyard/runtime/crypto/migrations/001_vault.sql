@@ -45,9 +45,11 @@ create table card (
   node      text not null,
   artefact  text not null,
   playbooks text[] not null,
+  observes  boolean not null default false,
   primary key (node, artefact)
 );
 comment on table card is 'What each agent''s card decrypts, and the playbooks that give it tasks. Written by every migration.';
+comment on column card.observes is 'Whether the agent observes: it gets keys of cases that are over, and of no others.';
 
 create function find_subject(of_tenant text, of_person bytea) returns table (subject uuid, wrapped_key bytea)
 language sql stable security definer rows 1 set search_path = vault, pg_temp as $$
@@ -76,16 +78,16 @@ returns table (subject uuid, wrapped_key bytea, problem text)
 language plpgsql stable security definer rows 1 set search_path = vault, pg_temp as $$
 declare
   facts record;
+  observed boolean;
   open_task boolean := false;
 begin
   select s.subject, s.playbook, s.facts, exists (select from case_manager.latest_ending e where e.case_id = the_case)
       or exists (select from case_manager.control where kind = 'cancelled_case' and key = the_case::text) as over
     into facts from case_manager.submission s where s.case_id = the_case;
   -- `session_user` is who logged in; inside this function `current_user` is the vault's owner.
-  if not exists (
-    select from card c
-    where c.node = session_user and c.artefact = the_artefact and facts.playbook = any(c.playbooks)
-  ) then
+  select c.observes into observed from card c
+    where c.node = session_user and c.artefact = the_artefact and facts.playbook = any(c.playbooks);
+  if observed is null then
     return query select null::uuid, null::bytea, 'not_on_card';
     return;
   end if;
@@ -93,8 +95,8 @@ begin
     return query select null::uuid, null::bytea, 'out_of_scope';
     return;
   end if;
-  if facts.over then
-    return query select null::uuid, null::bytea, 'case_over';
+  if facts.over <> observed then
+    return query select null::uuid, null::bytea, case when facts.over then 'case_over' else 'case_open' end;
     return;
   end if;
   execute format(
@@ -107,7 +109,7 @@ begin
   end if;
   return query select k.subject, k.wrapped_key, null::text from subject_key k where k.subject = facts.subject;
 end $$;
-comment on function key_for_task is 'The key of the person whom an open case is about, for an agent in that case''s scope that has a task of it and whose card decrypts such an artefact; else a problem; no row if the key was erased.';
+comment on function key_for_task is 'The key of the person whom an open case is about, or for an observer one that is over, for an agent in that case''s scope that has a task of it and whose card decrypts such an artefact; else a problem; no row if the key was erased.';
 
 create function key_for_review(the_case uuid) returns table (subject uuid, wrapped_key bytea, problem text)
 language sql stable security definer rows 1 set search_path = vault, pg_temp as $$

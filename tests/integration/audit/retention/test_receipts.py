@@ -138,7 +138,11 @@ async def test_partition_is_dropped_only_when_each_case_has_its_receipt(
     assert await owner.fetchval("select to_regclass($1)", name) is None
     report = await prover.verify()
     assert (report.ok, report.rows, report.cases) == (True, 27, 3)
-    assert await prover.find_case_ids(events[0]["case_id"][:13]) == [events[0]["case_id"]]
+    case_id = events[0]["case_id"]
+    for prefix in (case_id[:1], case_id[:13].upper(), case_id[:14], case_id):
+        assert await prover.find_case_ids(prefix) == [case_id]
+    for other in (case_id.replace("-", "")[:13], f"{case_id}0", "zz", "%", case_id[:8] + "'"):
+        assert await prover.find_case_ids(other) == []
     monkeypatch.setenv("SWITCHYARD_AUDIT_DB_URL", url_for(READER))
     replayed = await replay_scope(Env.AWS, events[0]["case_id"], None, None, None, check_seals=False)
     assert (replayed.cases, replayed.retired) == (1, 1)

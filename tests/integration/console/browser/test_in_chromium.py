@@ -108,7 +108,7 @@ async def test_keyboard_alone_opens_a_step_and_follows_a_link(console: Console, 
     window = await visit()
     await window.go(f"/cases/{console.log.answered[0].case_id}")
     await window.page.keyboard.press("Tab")
-    assert await window.page.evaluate("document.activeElement.textContent") == "To the content"
+    assert await window.page.evaluate("document.activeElement.textContent") == "Skip to the content"
     await window.page.locator("details.step summary").first.focus()
     await window.page.keyboard.press("Enter")
     await window.page.locator("details.step[open]").wait_for()

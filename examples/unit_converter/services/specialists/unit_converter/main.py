@@ -14,14 +14,14 @@ from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
-from switchyard.runtime.process.process import ServiceProcess, serve_agent
+from switchyard.runtime.process.agent import AgentProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run() -> None:
     """Serve the unit converter."""
 
-    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+    async def build(process: AgentProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_agent_model("unit_converter", ModelSettings(), policy_version="unit_converter/1")
         await process.connect_model(model)
         process.configure(prompts={"read": PROMPT})

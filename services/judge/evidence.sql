@@ -1,0 +1,2 @@
+-- name: evidence
+select event from evidence($1, $2)
