@@ -250,6 +250,22 @@ evals-openai: $(READY)
 evals-bedrock: $(READY)
 	$(BIN)/python -m evals all --vendor bedrock --gate --out .switchyard/evals/bedrock
 
+RAGAS := .venv-ragas
+
+.PHONY: lock-ragas
+lock-ragas: $(READY) ## Resolve evals/ragas/ragas.in into evals/ragas/requirements.txt again
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url evals/ragas/ragas.in --output-file evals/ragas/requirements.txt
+
+$(RAGAS)/.ready: evals/ragas/requirements.txt $(READY)
+	@test -x $(RAGAS)/bin/python || $(PYTHON) -m venv --without-pip $(RAGAS)
+	$(BIN)/uv pip sync --quiet --python $(RAGAS)/bin/python evals/ragas/requirements.txt
+	@touch $@
+
+.PHONY: evals-ragas
+evals-ragas: $(RAGAS)/.ready ## ragas on the assistant's answers, reported only: the simulator, or MODEL=... with BASE_URL=...
+	$(BIN)/python -m evals.ragas --python $(RAGAS)/bin/python $(if $(MODEL),--model $(MODEL) --base-url $(BASE_URL))
+
 .PHONY: bench-audit
 bench-audit: $(READY) ## Measure the cost per row of the audit log, from the queue to the commit (bench/results/audit.md)
 	$(BIN)/python -m bench.audit

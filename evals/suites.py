@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evals.cases import describe_choice, judge_cases, routing_cases, rule_cases, sql_cases, triage_cases, well_cases
 from evals.scripts import SUITE_SCRIPTS
 from switchyard.evals.results import EvalRun, SuiteResult
 from switchyard.evals.runner import EvalSuites
+
+if TYPE_CHECKING:
+    from services.specialists.text_to_sql.schema import Schema
+    from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse
+    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
 
 def _compliance_rules(run: EvalRun) -> SuiteResult:
@@ -24,24 +29,29 @@ def _routing_quality(run: EvalRun) -> SuiteResult:
     return run_quality(run)
 
 
-async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
+def local_warehouse(simulator: SnowflakeSimulator, schema: Schema) -> SnowflakeWarehouse:
+    """The simulated warehouse in this process, where it reads no token: the role of the question decides."""
     import uuid
 
+    from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
+    from switchyard.identity.client import UserToken
+    from switchyard.protocol.fields import Access
+
+    address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
+    someone = str(uuid.uuid4())
+    access = Access(subject=someone, agent="text_to_sql", grant=someone, jti="evals", audience="simulator", scopes=())
+    return SnowflakeWarehouse(address, UserToken("", access), connect=simulator.connect)
+
+
+async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
     from demo.oil_field.warehouse import oil_field_schema, open_warehouse
     from evals.authority import RowAccessChecker
     from evals.sql_suite import SqlSuite
     from services.specialists.text_to_sql.agent import build_sql_agent
     from services.specialists.text_to_sql.guard_process import GuardProcess
-    from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
-    from switchyard.identity.client import UserToken
-    from switchyard.protocol.fields import Access
 
     snowflake_simulator, schema = open_warehouse(), oil_field_schema()
-    address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
-    someone = str(uuid.uuid4())
-    access = Access(subject=someone, agent="text_to_sql", grant=someone, jti="evals", audience="simulator", scopes=())
-    # In this process the simulator reads no token: the role of the question decides.
-    warehouse = SnowflakeWarehouse(address, UserToken("", access), connect=snowflake_simulator.connect)
+    warehouse = local_warehouse(snowflake_simulator, schema)
     guard = GuardProcess(schema)
     suite = SqlSuite(build_sql_agent(model, schema), warehouse, guard.check, RowAccessChecker())
     try:

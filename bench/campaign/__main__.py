@@ -76,7 +76,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return values[max(0, -(-len(values) * int(share * 100) // 100) - 1)]
 
 
-async def run_campaign(home: Path, emails: int, beside: int, limit_s: float) -> dict[str, Any]:
+async def run_campaign(home: Path, emails: int, neighbours: int, limit_s: float) -> dict[str, Any]:
     """The neighbour alone, then beside the flood."""
     target = Target({**os.environ, **running_exports(home)})
     pids = {row.name: row.pid for row in stack_status(home) if row.pid is not None}
@@ -90,10 +90,10 @@ async def run_campaign(home: Path, emails: int, beside: int, limit_s: float) -> 
 
     cases, since = await submit(4, NEIGHBOUR)
     await wait_for_endings(log, cases, since, limit_s)  # warm
-    alone = await wait_for_endings(log, *await submit(beside, NEIGHBOUR), limit_s)
+    alone = await wait_for_endings(log, *await submit(neighbours, NEIGHBOUR), limit_s)
     cpu, started = sum(map(tree_cpu_s, ours)), time.perf_counter()
     flood, flood_since = await submit(emails, FLOOD_TENANT)
-    noisy = await wait_for_endings(log, *await submit(beside, NEIGHBOUR), limit_s)
+    noisy = await wait_for_endings(log, *await submit(neighbours, NEIGHBOUR), limit_s)
     flooded = await wait_for_endings(log, flood, flood_since, max(1.0, limit_s - (time.perf_counter() - started)))
     seconds, cpu_s = time.perf_counter() - started, sum(map(tree_cpu_s, ours)) - cpu
     await log.close()
@@ -101,7 +101,7 @@ async def run_campaign(home: Path, emails: int, beside: int, limit_s: float) -> 
     return {
         "machine": {"cores": psutil.cpu_count(), "python": platform.python_version(), "load_1m": os.getloadavg()[0]},
         "emails": emails,
-        "beside": beside,
+        "neighbours": neighbours,
         "alone": alone,
         "noisy": noisy,
         "flood": flooded,
@@ -138,9 +138,9 @@ def campaign_markdown(found: dict[str, Any]) -> str:
             f"{machine['cores']} cores, Python {machine['python']}, load {machine['load_1m']:.1f} at the end. "
             "Reminders that no person approves, models simulated.",
             "",
-            f"- {found['emails']} emails of one tenant and {found['beside']} of another: {found['emails_per_s']:.2f} "
-            f"emails per second, {cpu_ms:.0f} ms of CPU per email in all our processes. Endings: "
-            f"{found['flood']['outcomes']}, open at the end: {found['flood']['open']}.",
+            f"- {found['emails']} emails of one tenant and {found['neighbours']} of another: "
+            f"{found['emails_per_s']:.2f} emails per second, {cpu_ms:.0f} ms of CPU per email in all our processes. "
+            f"Endings: {found['flood']['outcomes']}, open at the end: {found['flood']['open']}.",
             f"- The other tenant's P95 from submission to end: alone {p95.get('alone', 0):.1f} s, submitted after the "
             f"flood {p95.get('noisy', 0):.1f} s, {ratio:.1f} times. Promised: {NOISE_LIMIT:.0f} times; it {verdict}.",
             "",
@@ -161,14 +161,14 @@ def main() -> int:
     """Run and write the results; the exit status is 1 if a promise does not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--emails", type=int, default=5_000)
-    parser.add_argument("--beside", type=int, default=50)
+    parser.add_argument("--neighbours", type=int, default=50)
     parser.add_argument("--limit-s", type=float, default=3_600.0, help="how long to wait for endings")
     parser.add_argument("--dry", action="store_true", help="write no results")
     arguments = parser.parse_args()
     with temporary_home() as home:
         start_stack(STACK, home, detach=True)
         try:
-            found = asyncio.run(run_campaign(home, arguments.emails, arguments.beside, arguments.limit_s))
+            found = asyncio.run(run_campaign(home, arguments.emails, arguments.neighbours, arguments.limit_s))
         finally:
             stop_stack(home)
     text = campaign_markdown(found)

@@ -102,9 +102,11 @@ def chaos_markdown(found: dict[str, Any]) -> str:
             f" | {cpu[0]:.0f} | {cpu[1]:.0f} | {cores[0]:.2f}, {cores[1]:.2f} |"
         )
     cost, cores_here = found["restart_cpu_s"], conditions["cores"]
+    met_target = "reached" if found["ratio"] >= LIMIT else "missed"
     lines += [
         "",
-        f"A kill costs {cost:.1f} CPU s: the start of the process, and what it had in hand. One per two seconds takes"
+        f"Median ratio {found['ratio']:.2f}: target {met_target} under these conditions. A kill costs {cost:.1f}"
+        " CPU s: the start of the process, and what it had in hand. One per two seconds takes"
         f" {cost / 2:.2f} cores, with any share of the machine: of {cores_here} free cores it would leave"
         f" {1 - cost / 2 / cores_here:.2f} of the rate, at best.",
     ]

@@ -48,6 +48,8 @@ FLAT = 1.2
 SEQUENCER_ROWS_PER_S = 2_000
 ASKED_MS = 50.0
 COSTS = ("record", "index", "checkpoint", "incremental", "full")
+FLAT_COSTS = {"ingest": ("record", "index", "checkpoint"), "incremental": ("incremental",), "full": ("full",)}
+"""By name: the costs whose sum per row must be flat."""
 
 
 @asynccontextmanager
@@ -120,14 +122,18 @@ async def run_growth(sizes: list[int], full_up_to: int) -> dict[str, Any]:
     return {"machine": machine, "new_rows": NEW_ROWS, "steps": steps}
 
 
+def _us(step: dict[str, Any], parts: tuple[str, ...]) -> float:
+    return sum(sum(step[part].values()) for part in parts)
+
+
 def find_misses(found: dict[str, Any]) -> list[str]:
     """The promises that do not hold."""
     first, *others = found["steps"]
     misses = []
     for step in others:
-        for name in COSTS:
-            if name in step and name in first:
-                ratio = sum(step[name].values()) / sum(first[name].values())
+        for name, parts in FLAT_COSTS.items():
+            if all(part in step and part in first for part in parts):
+                ratio = _us(step, parts) / _us(first, parts)
                 if ratio > FLAT:
                     misses.append(f"{name} at {step['rows']:,} rows: {ratio:.2f} times that at {first['rows']:,}")
         if step["sequencer_rows_per_cpu_s"] < SEQUENCER_ROWS_PER_S:
@@ -178,7 +184,8 @@ def growth_markdown(found: dict[str, Any]) -> str:
         "|---" * (len(steps) + 1) + "|",
         *(f"| {name} | {cells} |" for name, cells in asked.items()),
         "",
-        f"Promised: each cost at most {FLAT} times that of the first column, {SEQUENCER_ROWS_PER_S:,} rows per second, "
+        f"Promised: ingest (the sum of the second to the fourth line), incremental and full at most {FLAT} times those of "
+        f"the first column, {SEQUENCER_ROWS_PER_S:,} rows per second in the sequencer, "
         f"{ASKED_MS:.0f} ms. {'; '.join(find_misses(found)) or 'All hold'}.",
         "",
     ]

@@ -30,6 +30,8 @@ from tests.unit.audit import cases
 NEW_ROWS = 4_500
 BATCH = 100
 ASKED = 15
+TURNS = 3
+"""An incremental verification is repeated, and the cheapest counts: other work on the machine adds to each."""
 
 
 @dataclass
@@ -109,12 +111,15 @@ async def _verify(growing: GrowingLog, meter: CpuMeter, size: int, *, full: bool
     body = CheckpointBody.model_validate_json(before["body"])
     await growing.records.keep(body, first=1, full_at=now, now=now)
     prefix = await growing.records.latest(now)
-    async with meter.of("incremental"):
-        chain = await growing.reader.verify_since(prefix, now=now)
-        checkpoints = await growing.verifier.verify(after=prefix, now=now)
-    if not (chain.ok and checkpoints.ok and chain.rows == checkpoints.covered_rows == NEW_ROWS):
-        raise RuntimeError(f"incremental: {chain.findings[:3]}, {checkpoints.findings[:3]}, {chain.rows} rows")
-    found = {"incremental": meter.us_per_row("incremental", NEW_ROWS)}
+    turns = []
+    for _ in range(TURNS):
+        async with meter.of("incremental"):
+            chain = await growing.reader.verify_since(prefix, now=now)
+            checkpoints = await growing.verifier.verify(after=prefix, now=now)
+        if not (chain.ok and checkpoints.ok and chain.rows == checkpoints.covered_rows == NEW_ROWS):
+            raise RuntimeError(f"incremental: {chain.findings[:3]}, {checkpoints.findings[:3]}, {chain.rows} rows")
+        turns.append(meter.us_per_row("incremental", NEW_ROWS))
+    found = {"incremental": min(turns, key=lambda each: sum(each.values()))}
     if full:
         async with meter.of("full"):
             chain = await growing.reader.verify(now=now)

@@ -62,8 +62,8 @@ class Timers:
         }
         waiting = self.steps_aside.names()
         due = list(steps)
-        if "question" not in waiting:
-            with self.steps_aside.guard("question"):
+        if "steps_due" not in waiting:
+            with self.steps_aside.guard("steps_due"):
                 due = await self.database.with_queries(_SQL).value("steps_due", self.clock.now())
         if "commands" in due:
             due = list(steps)  # what an operator asks for may give any later step something to do

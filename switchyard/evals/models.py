@@ -30,15 +30,16 @@ def open_model(
     """The model, for as long as the block runs. The simulator is started with `scripts`, asked on `vendor`'s wire, and
     stopped afterwards."""
     if name == SIMULATOR_MODEL:
-        with _simulator(scripts) as url:
-            yield _openai("gpt-5.2", f"{url}/v1") if vendor == "openai" else _bedrock(url)
+        with open_simulator(scripts) as url:
+            yield openai_chat_model("gpt-5.2", f"{url}/v1") if vendor == "openai" else _bedrock(url)
     elif base_url is not None:
-        yield _openai(name.removeprefix("openai:"), base_url)
+        yield openai_chat_model(name.removeprefix("openai:"), base_url)
     else:
         yield infer_model(name)
 
 
-def _openai(name: str, base_url: str) -> OpenAIChatModel:
+def openai_chat_model(name: str, base_url: str) -> OpenAIChatModel:
+    """A model of a server that speaks OpenAI's API."""
     # Local servers want no key, but the client insists on one.
     key = os.environ.get("OPENAI_API_KEY") or "none"
     return OpenAIChatModel(name, provider=OpenAIProvider(base_url=base_url, api_key=key))
@@ -58,7 +59,8 @@ def _bedrock(url: str) -> Model[Any]:
 
 
 @contextmanager
-def _simulator(scripts: Sequence[Path]) -> Iterator[str]:
+def open_simulator(scripts: Sequence[Path]) -> Iterator[str]:
+    """The address of a simulator with these scripts, for as long as the block runs."""
     options = [part for script in scripts for part in ("--script", str(script))]
     command = [sys.executable, "-m", "switchyard.devstack.simulators.models", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module

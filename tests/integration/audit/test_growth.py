@@ -42,7 +42,7 @@ MOST_READ = {
     "case show": 100,
     "reconcile": 4 * NEW,
 }
-"""Rows that the server may read, whatever the log's size. The watch begins with the last 10,000 entries."""
+"""Rows that the server may read, at any size of the log. The watch begins with the last 10,000 entries."""
 
 Work = Callable[[Pool], Awaitable[None]]
 

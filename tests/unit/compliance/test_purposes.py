@@ -96,7 +96,7 @@ def test_own_purpose_of_the_policy_asks_for_an_approval() -> None:
     assert approval_reasons(situation, (), 9_000) == ("purpose",)
 
 
-def test_prompt_has_the_task_of_the_purpose_in_the_file() -> None:
+def test_drafter_reads_what_the_files_purpose_says() -> None:
     own = parse_wording(OWN, "own.toml")
     shown = email_prompt(facts(), "checkup", review=None, previous=None, wording=own)
     assert "<task>Ask whether the address is still right.</task>" in shown
