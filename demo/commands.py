@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from switchyard.cli.app.errors import InvalidArgument, why_unreadable
+from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.options import EnvOption
 from switchyard.cli.app.target import Env, use_devstack
+from switchyard.protocol.errors import why_unreadable
 
 
 def run(

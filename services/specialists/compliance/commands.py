@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from switchyard.cli.app.console import Field, console, print_json, print_rows, print_text
-from switchyard.cli.app.errors import CommandFailed, InvalidArgument, why_unreadable
+from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import JsonOption
+from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from services.specialists.compliance.pack import RulePack

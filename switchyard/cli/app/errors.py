@@ -18,10 +18,3 @@ class InvalidArgument(CommandFailed):
     """The command was called with a value that it cannot use: exit code 2, as for an unknown option."""
 
     exit_code = 2
-
-
-def why_unreadable(error: Exception) -> str:
-    """Why a file cannot be read, without Python's words."""
-    if isinstance(error, UnicodeDecodeError):
-        return f"it is no text in {error.encoding.upper()}"
-    return str(getattr(error, "strerror", None) or error)

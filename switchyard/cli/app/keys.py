@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from switchyard.cli.app.connections import open_aws_client
-from switchyard.cli.app.errors import CommandFailed, why_unreadable
+from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
+from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from switchyard.audit.verification.case_verifier import RowTrust

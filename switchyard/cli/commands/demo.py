@@ -12,9 +12,10 @@ import typer
 
 from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import Field, console, count, print_rows
-from switchyard.cli.app.errors import CommandFailed, why_unreadable
+from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.lazy import load_app
 from switchyard.cli.app.target import Target, use_devstack
+from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from switchyard.audit.verification.audit_reader import AuditReader, CaseSummary

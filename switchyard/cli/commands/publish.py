@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from switchyard.cli.app.errors import InvalidArgument, why_unreadable
+from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.options import EnvOption
 from switchyard.cli.app.target import Env, Target, resolve_target
+from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from switchyard.protocol.fields import Json

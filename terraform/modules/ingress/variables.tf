@@ -61,7 +61,7 @@ variable "caller_limit" {
 }
 
 variable "user_requests" {
-  description = "Requests of one user in a minute to one instance of the function, under any token."
+  description = "Requests of one user in a minute to one instance of the function with any of their tokens."
   type        = number
 }
 

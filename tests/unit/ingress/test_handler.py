@@ -263,7 +263,7 @@ def test_user_over_the_limit_gets_429_with_retry_after_and_no_other_user_does() 
     assert [ask(function=function)[0] for _ in range(2)] == [202, 429]
 
 
-def test_users_of_a_tenant_share_its_limit_and_a_flood_of_one_leaves_the_others_theirs() -> None:
+def test_users_of_a_tenant_share_its_limit_and_one_flood_spares_the_others() -> None:
     function = replace(ingress(), rates=caller_rates(2, 4, lambda: 1_000.0))
     assert [ask(function=function)[0] for _ in range(9)].count(202) == 2
     assert [ask(f"Bearer {token(sub=user)}", function=function)[0] for user in ("bo", "cy", "dee")] == [202, 202, 429]

@@ -46,7 +46,7 @@ async def test_known_key_goes_on_while_secrets_manager_is_out_of_reach() -> None
     assert await key() == "old"
 
 
-async def test_key_that_was_never_read_is_an_unreachable_vendor_and_the_next_call_asks_again() -> None:
+async def test_key_that_was_never_read_is_an_unreachable_vendor_and_asked_again() -> None:
     secrets = Secrets(EndpointConnectionError(endpoint_url="https://x"), "late")
     key = SecretKey(ARN, lambda: secrets)
     with pytest.raises(openai.APIConnectionError, match="OpenAI's key cannot be read"):

@@ -80,7 +80,7 @@ def test_queues_key_policy_has_no_condition_for_eventbridge() -> None:
 
 def test_function_has_the_variables_that_it_reads() -> None:
     [function] = of("aws_lambda_function").values()
-    given = re.findall(r"\b([A-Z][A-Z_]+)\b\"?\s*[=:]", str(function["environment"][0]["variables"]))
+    given = re.findall(r"\b([A-Z][A-Z_]+)\b['\"]?\s*[=:]", str(function["environment"][0]["variables"]))
     assert sorted(given) == sorted(name.upper() for name in IngressSettings.model_fields)
 
 

@@ -66,7 +66,7 @@ def test_schedule_and_page_use_the_role_and_the_apis_fields() -> None:
     assert f"{SESSION_HEADER}: ".lower() in page.lower()
 
 
-def test_webhook_of_the_page_is_accepted_by_the_function_and_a_repetition_is_the_same_case() -> None:
+def test_webhook_of_the_page_is_accepted_and_repeated_is_the_same_case() -> None:
     page = (EXAMPLE / "README.md").read_text()
     [body] = re.findall(r"--data '(\{.*?\})'", page)
     [session] = re.findall(r"X-Session-Id: ([\w-]+)", page)

@@ -12,10 +12,11 @@ import typer
 
 from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
-from switchyard.cli.app.errors import CommandFailed, InvalidArgument, why_unreadable
+from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.lazy import load_app
 from switchyard.cli.app.target import Env, Target, open_readable_target
 from switchyard.cli.app.what_if_models import WhatIfModels
+from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from switchyard.audit.verification.audit_reader import AuditReader

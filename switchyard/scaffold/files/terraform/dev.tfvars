@@ -25,7 +25,7 @@ multi_az            = false
 backup_days         = 7
 deletion_protection = false
 work_db             = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 200 }
-audit_db            = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 60 }
+audit_db            = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 90 }
 
 objects_bucket  = "acme-dev-objects"
 quarantine_days = 90
