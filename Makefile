@@ -73,6 +73,13 @@ wheels: $(READY) ## Build the wheels of the engine and its two libraries into di
 demo: $(READY) ## Run the demo: a stack of its own, 37 questions, 35 emails, the log (no Docker, no account, no key)
 	@$(BIN)/switchyard demo $(if $(JSON),--figures $(JSON))
 
+.PHONY: test-new-containers
+test-new-containers: NEW := $(CURDIR)/.switchyard/new
+test-new-containers: wheels ## What `switchyard new` writes, in containers: images built, every service ready, its API answers (needs Docker)
+	rm -rf $(NEW) && mkdir -p $(NEW) && $(BIN)/switchyard new $(NEW)/harbor --wheels dist
+	cd $(NEW)/harbor && trap 'docker compose down --volumes --timeout 5' EXIT && docker compose up --build --wait && docker compose ps \
+	  && curl --fail --silent --show-error --output /dev/null http://127.0.0.1:18080/v1/openapi.json
+
 .PHONY: compose-up
 compose-up: ## The whole stack in docker compose: LocalStack, PostgreSQL, simulators, one container per service
 	docker compose up --build --wait

@@ -9,8 +9,7 @@ from contracts.events.case_manager import CaseOpened, EmailCaseOpened
 from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
 from switchyard.app.cards import specialist_cards
 from switchyard.protocol.errors import invalid
-from switchyard.protocol.principals import content_digest
-from switchyard.protocol.submissions import CaseOpening, SealedContent, Submissions
+from switchyard.protocol.submissions import CaseOpening, SealedContent, Submissions, open_user_case
 
 
 def open_question(submitted: CaseSubmitted) -> CaseOpening:
@@ -19,15 +18,11 @@ def open_question(submitted: CaseSubmitted) -> CaseOpening:
     if submitted.agent is not None and submitted.agent not in deployed:
         remedy = f"name one of {', '.join(deployed)}, or leave it out and triage chooses"
         raise invalid("no specialist of that name is deployed", "agent", remedy)
-    question = submitted.question.encode()
-    return CaseOpening(
+    return open_user_case(
+        submitted,
         CaseOpened,
-        person=submitted.user_id,
         facts={"playbook": submitted.playbook, "agent": submitted.agent},
-        sealed={"question": SealedContent(question, "text/plain")},
-        role=submitted.role,
-        grant=submitted.grant,
-        claims={"role": submitted.role, "content_sha256": content_digest(question)},
+        sealed={"question": SealedContent(submitted.question.encode(), "text/plain")},
     )
 
 

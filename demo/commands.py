@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.options import EnvOption
 from switchyard.cli.app.target import Env, use_devstack
+from switchyard.protocol.errors import why_unreadable
 
 
 def run(
@@ -16,6 +18,13 @@ def run(
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Run the demo and leave its log readable: on a stack of its own, or on a new stack of docker compose."""
+    if figures is not None:
+        # Minutes before there is something to write.
+        try:
+            figures.open("a", encoding="utf-8").close()
+        except (OSError, ValueError) as error:
+            problem = f"--figures {figures} cannot be written: {why_unreadable(error)}"
+            raise InvalidArgument(problem, remedy="name a file in a folder that exists") from error
     with use_devstack():
         from demo.demo import run_demo
 

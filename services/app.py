@@ -8,6 +8,7 @@ from contracts.cards import AGENT_CARDS
 from contracts.catalogue import CATALOGUE
 from contracts.submissions import SUBMISSIONS
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
+from switchyard.app.api_process import API_SECRETS, api_process
 from switchyard.app.application import App, IdentityDescriptor, ProcessDescriptor, SimulatorDescriptor
 from switchyard.app.console_process import CONSOLE_SECRETS, console_process
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, OutcomeClass
@@ -19,7 +20,6 @@ EMAIL_FEEDBACK = "email_feedback"
 IDENTITY = "identity"
 """The process that gives agents tokens of users. It handles no event at all."""
 
-API = "api"
 """The process that answers callers. It handles no event at all."""
 
 WAREHOUSE_AUDIENCE = "https://warehouse.northfork.example"
@@ -235,30 +235,15 @@ PROCESSES = (
     ),
 )
 PROCESSES_FOR_PEOPLE = (
-    ProcessDescriptor(
-        API,
+    api_process(
         "services.api.main:run",
-        settings="switchyard.processes.api_settings:ApiSettings",
         # It opens what the App names, and serves the function behind the API where no API Gateway is.
         code=(
             "services/*.py",
             "services/orchestrator/__init__.py",
             "services/orchestrator/graph.py",
             "services/api",
-            "services/ingress",
         ),
-        migrations=("switchyard.api:migrations",),
-        grants=("switchyard.api:grants.sql",),
-        environment={
-            f"SWITCHYARD_{fact.upper()}": fact
-            for fact in ("idp_issuer", "idp_jwks_url", "idp_audience", "idp_tenant_claim", "idp_role_claim")
-        },
-        secrets={"SWITCHYARD_PERSON_KEY": "person_key"},
-        fetched_secrets={"SWITCHYARD_API_WEBHOOKS_SECRET_ARN": "webhooks"},
-        database=True,
-        egress=("identity",),
-        http="SWITCHYARD_API",
-        answers=True,
     ),
     console_process(
         "services.console.main:run",
@@ -296,9 +281,6 @@ LOCAL_IDENTITY = IdentityDescriptor(
     },
     sources=dict.fromkeys(_SERVICE_PRINCIPALS, _ASKS_FOR_ITSELF),
     callers=("ingress",),
-    api=API,
-    ingress="services.ingress.handler:open_ingress",
-    requests="services.ingress.requests:REQUESTS",
     grant={
         "agents": ("text_to_sql", "well_data", "field_routing"),
         "audiences": (WAREHOUSE_AUDIENCE, WELLS_AUDIENCE, WORK_ORDERS_AUDIENCE),
@@ -315,12 +297,11 @@ APP = App(
     outcomes=OUTCOMES,
     processes=(*PROCESSES, *PROCESSES_FOR_PEOPLE),
     secrets={
+        **API_SECRETS,
         **CONSOLE_SECRETS,
         "identity_files": "Certificates of the identity service and clients of the token exchange, as JSON "
         '{"ca": "..", "certificate": "..", "key": "..", "clients": ".."}.',
         "idp_client_secret": "The secret of the client that refreshes users' tokens at the identity provider.",
-        "webhooks": "Where the endings of cases go, as JSON "
-        '{"tenant": {"url": "https://..", "secrets": ["whsec_.."]}}.',
         "optout_keys": "Keys that sign opt-out links, as JSON.",
     },
     programs={ROUTER: "services.orchestrator", CASE_MANAGER: "services.orchestrator", AUDIT: "services.audit"},
@@ -363,9 +344,7 @@ APP = App(
     local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     local_data={"warehouse": "demo:oil_field/data"},
     model_scripts=("demo:data/simulator",),
-    ingress=("CaseSubmitted", "FeedbackGiven", "ForgettingRequested", "GrantRenewed"),
     settings={
-        "ingress": "services.ingress.settings:IngressSettings",
         "`switchyard ask --user`": "services.user_requests:UserSettings",
         "`switchyard demo`": "demo.settings:DemoSettings",
     },
@@ -391,6 +370,7 @@ APP = App(
     first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     what_if={
         "triage": "services.specialists.triage.what_if:WHAT_IF",
+        "text_to_sql": "services.specialists.text_to_sql.what_if:WHAT_IF",
         "drafter": "services.drafter.what_if:WHAT_IF",
         "compliance": "services.specialists.compliance.what_if:WHAT_IF",
     },

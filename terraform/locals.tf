@@ -88,6 +88,10 @@ locals {
     node => lookup(var.sizes, node, try(process.calls_models, false) ? var.agent_size : var.default_size)
   }
 
+  # Those who call models reserve money by these prices, and the console shows costs by the same.
+  prices = length(var.models.prices) == 0 ? {} : { SWITCHYARD_MODEL_PRICES = jsonencode(var.models.prices) }
+  quotas = length(var.models.quotas) == 0 ? {} : { SWITCHYARD_MODEL_QUOTAS = jsonencode(var.models.quotas) }
+
   shared = {
     generated        = local.generated
     facts            = local.facts
@@ -102,7 +106,7 @@ locals {
       image              = local.images[process.name]
       size               = local.sizes[node]
       frozen             = contains(local.frozen, node)
-      extra_environment  = lookup(var.settings, node, {})
+      extra_environment  = merge(try(process.calls_models, false) ? merge(local.prices, local.quotas) : node == "console" ? local.prices : {}, lookup(var.settings, node, {}))
       database_group_ids = { for name in process.databases : name => local.database_group_ids[name] }
       network = {
         vpc_id             = module.network.vpc_id

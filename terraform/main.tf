@@ -224,6 +224,7 @@ module "ingress" {
   count            = length(local.ingress)
   bus              = module.bus.name
   event_source     = local.topology.ingress_source
+  routes           = local.topology.ingress_routes
   generated        = local.generated
   facts            = local.facts
   package          = var.ingress.package
@@ -232,6 +233,9 @@ module "ingress" {
   reviewer_roles   = local.topology.answer_readers
   stage            = var.environment
   rate             = var.ingress.rate
+  caller_limit     = var.ingress.caller_limit
+  user_requests    = var.ingress.user_requests
+  tenant_requests  = var.ingress.tenant_requests
   concurrency      = var.ingress.concurrency
   architecture     = var.architecture
   alerts_topic_arn = module.telemetry.alerts_topic_arn

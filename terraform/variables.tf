@@ -110,7 +110,7 @@ variable "checkpoints" {
 }
 
 variable "models" {
-  description = "The inference profile and its foundation model, a guardrail of every call (empty for none), OpenAI's model, and Bedrock's for embeddings."
+  description = "The inference profile and its foundation model, a guardrail of every call (empty for none), OpenAI's model, Bedrock's for embeddings, and by model id what a million tokens cost in dollars, where that is not the list price, and how many tokens a minute all tenants share."
   type = object({
     bedrock                   = string
     bedrock_foundation        = string
@@ -118,6 +118,8 @@ variable "models" {
     bedrock_guardrail_version = string
     openai                    = string
     embedding                 = optional(string, "")
+    prices                    = optional(map(object({ input = number, output = number })), {})
+    quotas                    = optional(map(number), {})
   })
 }
 
@@ -145,15 +147,18 @@ variable "email" {
 
 variable "ingress" {
   type = object({
-    package     = string
-    rate        = number
-    concurrency = number
-    grant_policy = object({
+    package         = string
+    rate            = number
+    concurrency     = number
+    caller_limit    = optional(number, 300)
+    user_requests   = optional(number, 300)
+    tenant_requests = optional(number, 3000)
+    grant_policy = optional(object({
       agents    = list(string)
       audiences = list(string)
       scopes    = list(string)
       hours     = number
-    })
+    }))
     identity = object({
       issuer       = string
       audience     = string

@@ -107,8 +107,8 @@ def chaos_markdown(found: dict[str, Any]) -> str:
         "",
         f"Median ratio {found['ratio']:.2f}: target {met_target} under these conditions. A kill costs {cost:.1f}"
         " CPU s: the start of the process, and what it had in hand. One per two seconds takes"
-        f" {cost / 2:.2f} cores, with any share of the machine: of {cores_here} free cores it would leave"
-        f" {1 - cost / 2 / cores_here:.2f} of the rate, at best.",
+        f" {cost / 2:.2f} cores, with any share of the machine: of {cores_here} free cores it would leave about"
+        f" {1 - cost / 2 / cores_here:.2f} of the rate.",
     ]
     faults = ", ".join(f"{count} {name}" for name, count in everything["faults"].items())
     met = ", ".join(f"{count} {name}" for name, count in everything["met"].items())

@@ -8,9 +8,7 @@ from pydantic import Field
 
 from contracts.documents.accounts import AccountFacts, Purpose
 from switchyard.protocol.fields import PERSONAL_DATA, Identifier, Milliseconds, Name
-from switchyard.protocol.grants import GrantStatement
-from switchyard.protocol.principals import PrincipalStatement
-from switchyard.protocol.submissions import Submission
+from switchyard.protocol.submissions import Submission, UserSubmission
 
 EMAIL_FEEDBACK_SOURCE = "upstream.email_feedback"
 """The bus source of the process behind the opt-out links."""
@@ -18,29 +16,14 @@ EMAIL_FEEDBACK_SOURCE = "upstream.email_feedback"
 QuestionText = Annotated[str, Field(min_length=1, max_length=4_000)]
 
 
-class CaseSubmitted(Submission):
+class CaseSubmitted(UserSubmission):
     """A question for the operator's assistant."""
 
-    session_id: Identifier = Field(description="The conversation; sessions never see each other's data.")
     playbook: Literal["assist"] = "assist"
-    user_id: Identifier = Field(description="Who asks. Personal: replaced by a pseudonym at intake.")
     question: QuestionText = Field(description="Personal: sealed at intake under the key of the user.")
     agent: Name | None = Field(default=None, description="The specialist, if upstream knows; else triage chooses.")
-    role: Annotated[Identifier, Field(max_length=100)] | None = Field(
-        default=None, description="Warehouse role to query with, as the asking user."
-    )
     deadline_ms: Annotated[Milliseconds, Field(ge=1_000, le=86_400_000)] | None = Field(
         default=None, description="How long the case may take; the case manager's default if absent."
-    )
-    principal: PrincipalStatement | None = Field(
-        default=None,
-        description="The claims of switchyard.protocol.principals about this very submission, signed by its ingress "
-        "(compact JWS, Ed25519). The case manager wants it from the sources that it has keys of.",
-    )
-    grant: GrantStatement | None = Field(
-        default=None,
-        description="What the user allows agents to do in their name (switchyard.protocol.grants), signed by the "
-        "ingress. Agents read the warehouse with it; without it they read as the source's service principal.",
     )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from switchyard.app.application import load_app
-from switchyard.processes.api import run_api
+from switchyard.processes.api import serve_api
 
 
 async def run() -> None:
     """Serve the API of the application that SWITCHYARD_APP names."""
-    await run_api(load_app())
+    await serve_api()

@@ -59,7 +59,7 @@ def build_case_prompt(question: str, findings: Sequence[str], answer: str) -> st
     shown = "\n".join(findings)
     if len(shown) > MAX_FINDINGS_CHARS:
         shown = f"{shown[:MAX_FINDINGS_CHARS]} (cut here)"
-    parts = {"question": question, "findings": shown, "answer": answer}
+    parts = {"asked": question, "found": shown, "answered": answer}
     return "\n".join(f"<{name}>{_escape_angles(text)}</{name}>" for name, text in parts.items())
 
 

@@ -59,6 +59,24 @@ class RequestRate:
 
 
 @dataclass(frozen=True)
+class CallerRates:
+    """What one user, and all users of a tenant, may ask of this process."""
+
+    users: RequestRate
+    tenants: RequestRate
+
+    def take(self, user: AuthenticatedUser) -> None:
+        """Take one request. Raises `TooManyRequests`: a user who is over their own limit uses up no other's."""
+        self.users.take((user.tenant, user.user_id))
+        self.tenants.take((user.tenant, ""))
+
+
+def caller_rates(per_user: int, per_tenant: int, now: Callable[[], float]) -> CallerRates:
+    """Limits in requests per minute; `now` is in seconds."""
+    return CallerRates(RequestRate(per_user, now), RequestRate(per_tenant, now))
+
+
+@dataclass(frozen=True)
 class Callers:
     """Authenticates callers."""
 

@@ -15,13 +15,16 @@ from typing import Any
 from switchyard.app.cards import AgentCard
 from switchyard.protocol.budgets import BUDGET_EXCEEDED
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX, Catalogue, OutcomeClass
-from switchyard.protocol.events.upstream import SuppressionRequested
-from switchyard.protocol.submissions import Submissions, TurnPolicy, playbook_of
+from switchyard.protocol.events.upstream import FeedbackGiven, ForgettingRequested, GrantRenewed, SuppressionRequested
+from switchyard.protocol.submissions import Submissions, TurnPolicy, UserSubmission, playbook_of
 from switchyard.protocol.topology import ConsumerQueues, consumers
 from switchyard.router.playbook import SPECIALIST, Playbook, RoutingTable, turn_policies
 
 APP_VARIABLE = "SWITCHYARD_APP"
 DEFAULT_APP = "services.app:APP"
+
+API = "api"
+"""The process that answers users over HTTP, its schema and its role."""
 
 ENGINE_OUTCOMES: Mapping[str, OutcomeClass] = {
     "failed": "failed",
@@ -118,13 +121,6 @@ class IdentityDescriptor:
     """Sources that act for themselves: the fields of a `ServiceGrant`, by the source's name on the bus."""
     callers: tuple[str, ...] = ()
     """Who calls the identity service besides these agents; each caller has a certificate with its name."""
-    api: str | None = None
-    """The process that answers callers, through which users ask in the local stack. Without it no user can."""
-    ingress: str | None = None
-    """What opens the function behind the API, as `module:function`: the process `api` serves it where no API Gateway
-    is."""
-    requests: str | None = None
-    """What is posted to that function: a sequence of `PostedRequest`, as `module:name`, for the OpenAPI document."""
     grant: Mapping[str, Any] = field(default_factory=dict)
     """What each user's grant covers, as the ingress takes it."""
 
@@ -196,8 +192,6 @@ class App:
     and in `local`. `switchyard stack up --data NAME=FOLDER` puts another one in its place."""
     model_scripts: tuple[str, ...] = ()
     """What the simulated models answer: scripts or folders of scripts, as `package:path`."""
-    ingress: tuple[str, ...] = ()
-    """The submissions that the function behind the API may put on the bus."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """The settings classes of programs that are no processes, as `module:class`, by their names."""
     prompts: tuple[str, ...] = ()
@@ -262,9 +256,32 @@ class App:
             _check(self.catalogue.has_type(model.__name__), f"{model.__name__} is not in the catalogue")
             name = playbook_of(model)
             _check(name in self.current, f"{model.__name__} opens the playbook {name}, which has no current version")
+        users = [model.__name__ for model in self.submissions if issubclass(model, UserSubmission)]
+        _check(len(users) <= 1, f"the API takes one kind of submission, and these are subclasses: {users}")
+        _check(not self.has_api or bool(users), "there is an API, and no submission is a UserSubmission")
         for playbook in self.playbooks.values():
             ends = {edge.end.outcome for edge in playbook.edges if edge.end is not None} - self.all_outcomes.keys()
             _check(not ends, f"{playbook.version} has outcomes without a class: {sorted(ends)}")
+
+    @property
+    def user_submission(self) -> type[UserSubmission] | None:
+        """What users submit through the API; None if nothing."""
+        return next((model for model in self.submissions if issubclass(model, UserSubmission)), None)
+
+    @property
+    def has_api(self) -> bool:
+        """Whether users reach it over HTTP."""
+        return any(process.node == API for process in self.processes)
+
+    @property
+    def posted_types(self) -> tuple[str, ...]:
+        """The types that the function behind the API puts on the bus."""
+        kind = self.user_submission
+        if kind is None or not self.has_api:
+            return ()
+        grants = (GrantRenewed.__name__,) if self.identity is not None else ()
+        memory = (ForgettingRequested.__name__,) if self.caller_memory is not None else ()
+        return kind.__name__, FeedbackGiven.__name__, *memory, *grants
 
     @property
     def all_outcomes(self) -> Mapping[str, OutcomeClass]:

@@ -11,8 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from switchyard.api.endpoints import PostedRequest
 from switchyard.api.openapi import build_openapi
-from switchyard.app.application import App, load_app, load_reference
+from switchyard.api.requests import posted_requests
+from switchyard.app.application import App, load_app
 from switchyard.app.asyncapi import build_asyncapi
 from switchyard.app.generated_files import run_generator
 from switchyard.app.prompts import prompt_files
@@ -38,15 +40,21 @@ def schema_files(catalogue: Catalogue) -> dict[str, str]:
 
 def openapi_text(app: App) -> str:
     """The OpenAPI document of an application's API."""
-    requests = load_reference(app.identity.requests) if app.identity and app.identity.requests else ()
-    return json.dumps(build_openapi(requests), indent=2) + "\n"
+    return json.dumps(build_openapi(api_requests(app)), indent=2) + "\n"
+
+
+def api_requests(app: App) -> tuple[PostedRequest, ...]:
+    """What the function behind an application's API takes."""
+    if (kind := app.user_submission) is None:
+        return ()
+    return posted_requests(kind, grants=app.identity is not None, memory=app.caller_memory is not None)
 
 
 def main(arguments: Sequence[str], folder: Path = SCHEMAS_FOLDER, page: Path = OPENAPI_FILE) -> int:
     """The command line; returns the exit status."""
     app = load_app()
     pages = prompt_files(app)
-    if app.identity is not None and app.identity.api is not None:
+    if app.has_api:
         pages[page] = openapi_text(app)
     return run_generator("switchyard.app.generate", schema_files(app.catalogue), folder, arguments, pages)
 

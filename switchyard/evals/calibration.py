@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from switchyard.evals.prompted_suite import DatasetError
+from switchyard.protocol.errors import why_unreadable
 
 ENOUGH_LABELS = 50
 """Of a criterion, as the field has it; fewer leave an interval that says little."""
@@ -140,7 +141,7 @@ def read_calibration(path: Path) -> CalibrationFile:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise DatasetError(f"{path}: is not YAML: {error}") from error
+        raise DatasetError(f"{path}: is not YAML: {why_unreadable(error)}") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise DatasetError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from switchyard.evals.models import SIMULATOR_MODEL
 from switchyard.evals.results import EvalRun, SuiteResult
+from switchyard.protocol.errors import why_unreadable
 from switchyard.runtime.models.prompts import as_data, prompt_version
 
 
@@ -68,7 +69,7 @@ def read_dataset(path: Path) -> tuple[PromptedDataset, str]:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
-        raise DatasetError(f"{path}: is not YAML: {error}") from error
+        raise DatasetError(f"{path}: is not YAML: {why_unreadable(error)}") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise DatasetError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

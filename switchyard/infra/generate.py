@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from switchyard.app.application import App, load_app
+from switchyard.app.generate import api_requests
 from switchyard.app.generated_files import run_generator
 from switchyard.infra.iam import execution_policy, ingress_policy, task_policy
 from switchyard.infra.images import images
@@ -68,6 +69,7 @@ def topology(app: App) -> dict[str, Any]:
             "max_receives": MAX_RECEIVES,
         },
         "ingress_source": ingress_permissions(app)[0],
+        "ingress_routes": [request.path for request in api_requests(app)] if app.has_api else [],
         "sources": {node: needed.source for node, needed in needs(app).items() if needed.emits}
         | {INGRESS: ingress_permissions(app)[0]},
         "operations": operations_topology(app),

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from switchyard.app.application import App
+from switchyard.app.application import API, App
 from switchyard.app.console_process import CONSOLE
 from switchyard.infra.nodes import INGRESS, NodeNeeds, needs
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
+
+INGRESS_HANDLER = "switchyard.ingress.handler.handle"
+"""What Lambda calls."""
 
 _ENGINE = ("packages/faststream-sqs/faststream_sqs", "switchyard")
 _CLIENT = ("packages/switchyard-client/switchyard_client",)
@@ -32,10 +35,9 @@ def images(app: App) -> dict[str, dict[str, Any]]:
             "command": "python -m switchyard.devstack.simulators.models --host 0.0.0.0 --port 8080",
         },
     }
-    if settings := app.settings.get(INGRESS):
-        # No image: Lambda runs it from a zip.
-        package = settings.partition(":")[0].rpartition(".")[0]
-        tools[INGRESS] = {"code": [*app.code, *engine[1:], *_code_of(package)], "command": f"python -m {package}"}
+    if app.has_api:
+        # No image: Lambda runs it from a zip. It opens what the App names, as the API's process does.
+        tools[INGRESS] = {"code": [*app.code, *engine[1:], *app.process(API).code], "command": INGRESS_HANDLER}
     made = {node.replace("_", "-"): _service_image(app, needed) for node, needed in needs(app).items()} | tools
     if not app.engine_in_repository:
         for name, image in made.items():
@@ -48,7 +50,7 @@ def _extras(app: App, name: str) -> str:
     known = {AUDIT: "runtime", ROUTER: "principals,runtime", CASE_MANAGER: "principals,runtime"}
     if name in known:
         return known[name]
-    if name in {"cli", "simulators", CONSOLE}:
+    if name in {"cli", "simulators", CONSOLE, API, INGRESS}:
         return name
     return "agent" if name in app.cards and app.cards[name].vendors else "runtime"
 

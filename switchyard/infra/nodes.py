@@ -239,7 +239,7 @@ _CHECKPOINTS = {
 
 def ingress_permissions(app: App) -> tuple[str, tuple[str, ...]]:
     """The source of the function behind the API, and the types of event that it may publish."""
-    return UPSTREAM_PREFIX + INGRESS, app.ingress
+    return UPSTREAM_PREFIX + INGRESS, app.posted_types
 
 
 def ingress_secrets(app: App) -> tuple[str, ...]:

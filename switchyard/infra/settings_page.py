@@ -33,6 +33,8 @@ TOOL_SETTINGS = {
     "provisioner (compose)": "switchyard.devstack.stack.provisioner:ProvisionerSettings",
 }
 
+FUNCTION_SETTINGS = {"ingress": "switchyard.ingress.settings:IngressSettings"}
+
 _HEAD = """\
 # Settings
 
@@ -104,7 +106,7 @@ def settings_page(app: App, compose: str) -> str:
     for variable, nodes in rows.items():
         if workers <= {*nodes}:
             rows[variable] = [EVERY_AGENT, *(node for node in nodes if node not in workers)]
-    for tool, reference in (TOOL_SETTINGS | dict(app.settings)).items():
+    for tool, reference in (TOOL_SETTINGS | (FUNCTION_SETTINGS if app.has_api else {}) | dict(app.settings)).items():
         for variable in _variables(load_reference(reference)):
             rows[variable] = [*rows.get(variable, ()), tool]
     rows |= {variable: [reader] for variable, reader in (*ENGINE_VARIABLES.items(), *_ports(compose))}

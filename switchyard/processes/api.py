@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +11,6 @@ from switchyard.api.answers import Answers
 from switchyard.api.app import ApiApp, PostedFunction
 from switchyard.api.callers import Callers, RequestRate
 from switchyard.api.cases import CallerCases
-from switchyard.api.endpoints import PostedRequest
 from switchyard.api.event_stream import EventStreams, StreamLimits
 from switchyard.api.memory import CallerMemory
 from switchyard.api.openapi import build_openapi
@@ -25,10 +23,12 @@ from switchyard.api.webhooks import (
     open_webhook_session,
     usable_endpoints,
 )
-from switchyard.app.application import App, load_reference
+from switchyard.app.application import API, App, load_app
+from switchyard.app.generate import api_requests
 from switchyard.audit.records.roles import AUDIT_DATABASE, SCHEMA
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.identity.jwt_verifier import JwtVerifier, fetch_jwks
+from switchyard.ingress.handler import open_ingress
 from switchyard.processes.api_settings import ApiSettings
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper
@@ -37,9 +37,6 @@ from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.process.web import serve_web_app
 from switchyard.runtime.storage.objects import ObjectStore
-
-API = "api"
-"""The process, its schema and its role."""
 
 POOL_SIZE = 6
 ENDPOINTS_INTERVAL_S = 300.0
@@ -56,6 +53,11 @@ class ApiParts:
     objects: ObjectStore
     keys: KeyWrapper
     clock: Clock
+
+
+async def serve_api() -> None:
+    """Serve the API of the application that SWITCHYARD_APP names."""
+    await run_api(load_app())
 
 
 async def run_api(app: App) -> None:
@@ -129,30 +131,18 @@ def build_api(
         cases=cases,
         answers=Answers(audit, work, parts.work, parts.objects, parts.keys, parts.clock, frozenset(app.answers)),
         streams=EventStreams(cases, watcher, limits),
-        document=build_openapi(_requests(app)),
+        document=build_openapi(api_requests(app)),
         memory=memory,
         function=function,
     )
     return api, watcher
 
 
-def _requests(app: App) -> Sequence[PostedRequest]:
-    identity = app.identity
-    found: Sequence[PostedRequest] = load_reference(identity.requests) if identity and identity.requests else ()
-    return found
-
-
 def _function(app: App, settings: ApiSettings, clock: Clock) -> PostedFunction | None:
     """The function behind the API, if this process serves it."""
     if settings.api_function is None:
         return None
-    if app.identity is None or app.identity.ingress is None:
-        raise ValueError(
-            "the application names no function: set identity.ingress, or leave SWITCHYARD_API_FUNCTION out"
-        )
-    open_function = load_reference(app.identity.ingress)
-    function: PostedFunction = open_function(settings.api_function, lambda: clock.now().timestamp())
-    return function
+    return open_ingress(app, settings.api_function, lambda: clock.now().timestamp())
 
 
 async def _key_wrapper(process: ServiceProcess, settings: ApiSettings) -> KeyWrapper:

@@ -126,7 +126,7 @@ def build_views(app: App, settings: ConsoleSettings, parts: ConsoleParts) -> Vie
     )
     secure = settings.console_url.startswith("https://")
     sessions = Sessions(settings.console_keys, secure, settings.console_session_s, SystemClock())
-    prices = {name: ModelPrice(each.input, each.output) for name, each in settings.console_prices.items()}
+    prices = {name: ModelPrice(each.input, each.output) for name, each in settings.model_prices.items()}
     pages = Pages(sessions, parts.clock, settings.console_name, app.all_outcomes)
     commands = SignedCommands(work, settings.operator_keys(), settings.approver_keys())
     tail, guard = Tail(audit), TenantGuard(audit)

@@ -77,9 +77,10 @@ class ConsoleSettings(ApproverSettings, OperatorSettings, ProcessSettings):
         description="The claim that holds the tenants whose cases a person may see, `*` for all; without this setting, "
         "everybody sees every tenant's.",
     )
-    console_prices: dict[str, TokenPrice] = Field(
+    model_prices: dict[str, TokenPrice] = Field(
         default_factory=dict,
-        description='What a million tokens cost in dollars, as JSON {"model id": {"input": 3, "output": 15}}.',
+        description="What a million tokens cost in dollars, where the list price is unknown or not yours, as JSON "
+        '{"model id": {"input": 3, "output": 15}}.',
     )
     idp_issuer: str = Field(description="The identity provider, as `iss` names it.")
     idp_jwks_url: str = Field(description="The identity provider's keys.")

@@ -69,3 +69,10 @@ def safe_field_name(name: object) -> str:
     may be personal data like any value: it becomes `(name)`."""
     text = str(name)
     return text if _PLAIN.fullmatch(text) else "(name)"
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why a file cannot be read, without Python's words."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is no text in {error.encoding.upper()}"
+    return str(getattr(error, "strerror", None) or error)

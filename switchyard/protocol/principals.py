@@ -62,6 +62,7 @@ def submission_digest(submission: Json) -> str:
     return hashlib.sha256(canonical_json(without_principal_and_grant(submission))).hexdigest()
 
 
-def content_digest(content: bytes) -> str:
-    """SHA-256, in hex, of what is sealed."""
-    return hashlib.sha256(content).hexdigest()
+def content_digest(*contents: bytes) -> str:
+    """SHA-256, in hex, of what is sealed for a case: of the one content, or of the sorted digests of several."""
+    digests = sorted(hashlib.sha256(content).hexdigest() for content in contents)
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -7,11 +7,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from switchyard.protocol.fields import Contract, Identifier, Milliseconds, Name, StrictContract
+from switchyard.protocol.grants import GrantStatement
+from switchyard.protocol.principals import PrincipalStatement, content_digest
 
 CASE_ID_NAMESPACE = uuid.UUID("6d3f0e5a-3f4b-5c0e-9a53-8f1f5a8d1c01")
 """Namespace of case ids."""
@@ -39,6 +41,31 @@ class Submission(StrictContract):
     session_id: Identifier
     playbook: Name
     deadline_ms: Milliseconds | None = None
+
+
+class UserSubmission(Submission):
+    """What a user submits, for themselves. The API takes the fields that a subclass adds, `idempotency_key` and
+    `deadline_ms` from the caller, and all others from the caller's token."""
+
+    session_id: Identifier = Field(description="The conversation; sessions never see each other's data.")
+    user_id: Identifier = Field(description="Who asks. Personal: replaced by a pseudonym at intake.")
+    role: Annotated[Identifier, Field(max_length=100)] | None = Field(
+        default=None, description="The role to read with, as the asking user; it comes with a grant."
+    )
+    principal: PrincipalStatement | None = Field(
+        default=None,
+        description="The claims of switchyard.protocol.principals about this very submission, signed by its ingress "
+        "(compact JWS, Ed25519). The case manager wants it from the sources that it has keys of.",
+    )
+    grant: GrantStatement | None = Field(
+        default=None,
+        description="What the user allows agents to do in their name (switchyard.protocol.grants), signed by the "
+        "ingress. Agents read as the user with it; without it they read as the source's service principal.",
+    )
+
+
+FROM_TOKEN = frozenset({"tenant", "session_id", "playbook", *UserSubmission.__annotations__})
+"""The fields of a user's submission that no caller of the API sets."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +106,29 @@ class CaseOpening:
     def principal(self) -> str:
         """Who asks: the member of staff, or the person."""
         return self.person if self.asker is None else self.asker
+
+
+def open_user_case(
+    submitted: UserSubmission,
+    opened: type[Contract],
+    *,
+    facts: Mapping[str, Any],
+    sealed: Mapping[str, SealedContent],
+) -> CaseOpening:
+    """The case that a user asks for: an ingress can vouch for who asks, with which role, and what is sealed. Raises
+    `TypeError` for a first event that would not record it."""
+    if not {"submitted_by", "attested"} <= opened.model_fields.keys():
+        raise TypeError(f"{opened.__name__} does not record who vouched for the user: make it a UserCaseOpened")
+    content = content_digest(*(each.data for each in sealed.values()))
+    return CaseOpening(
+        opened,
+        person=submitted.user_id,
+        facts=facts,
+        sealed=sealed,
+        role=submitted.role,
+        grant=submitted.grant,
+        claims={"role": submitted.role, "content_sha256": content},
+    )
 
 
 OpenCase = Callable[[Any], CaseOpening]

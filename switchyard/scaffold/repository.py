@@ -21,6 +21,7 @@ DISTRIBUTIONS = ("switchyard-engine", "faststream-sqs", "latency-failover")
 COPIED = {
     "requirements.bootstrap.txt": "requirements.bootstrap.txt",
     "docker/healthcheck.py": "docker/healthcheck.py",
+    "docker/requirements/ingress.txt": "requirements.ingress.txt",
     "docker/assemble.py": "docker/assemble.py",
     "docker/switchyard": "docker/switchyard",
     "switchyard/devstack/identity/servers.txt": "requirements.identity.txt",

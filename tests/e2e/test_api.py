@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from services.app import API
 from services.user_requests import UserSession, log_in
+from switchyard.app.application import API
 from switchyard.cli.app.target import Target
 from switchyard_client import CaseEvent, NotFound
 from tests.e2e.conftest import Deployment

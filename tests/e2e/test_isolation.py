@@ -7,7 +7,8 @@ import os
 import psutil
 import pytest
 
-from services.app import API, APP
+from services.app import APP
+from switchyard.app.application import API
 from switchyard.app.console_process import CONSOLE
 from switchyard.audit.records.roles import CALLERS, READER
 from switchyard.devstack.identity.exchange import EXCHANGE_SECRET_VARIABLE

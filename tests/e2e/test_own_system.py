@@ -3,6 +3,7 @@ ours: every block is executed in order, and what comes of it is looked at as its
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import aiohttp
 import asyncpg
 import pytest
 
+from switchyard.devstack.identity.login import log_in
 from switchyard.devstack.stack import running
 from tests.pages import Block, Reader, blocks
 
@@ -124,14 +126,14 @@ def test_no_model_fast_tracks_an_expensive_claim(claims: Reader) -> None:
 
 
 def test_answer_can_be_asked_for_and_opened(claims: Reader) -> None:
-    answer = claims.run('.venv/bin/switchyard ask holder_id=eve amount_cents=900 description="A broken window."')
+    answer = claims.run('.venv/bin/switchyard ask user_id=eve amount_cents=900 description="A broken window."')
     assert "paid_at_once: fast_track" in answer
     assert "Your claim is paid." in answer
     case_id = answer.split()[1]
     shown = claims.run(f".venv/bin/switchyard case show {case_id} --open")
     assert "A broken window." in shown
     assert "assessor: was given claim" in shown
-    wrong = claims.run(".venv/bin/switchyard ask holder_id=eve amount_cents=much description=x 2>&1 || true")
+    wrong = claims.run(".venv/bin/switchyard ask user_id=eve amount_cents=much description=x 2>&1 || true")
     assert "amount_cents" in wrong
     assert "Traceback" not in wrong
 
@@ -183,6 +185,45 @@ async def test_console_shows_the_cases_to_a_person_who_logs_in(claims: Reader) -
             assert page.status == 200
     assert "paid_at_once" in cases
     assert "claims/1" in cases
+
+
+async def test_user_asks_over_the_api_and_follows_the_case_to_its_answer(claims: Reader) -> None:
+    reach = exports(claims)
+    api = reach["SWITCHYARD_API_URL"]
+    tokens = await log_in(reach["SWITCHYARD_LOGIN_URL"], reach["SWITCHYARD_LOGIN_CLIENT_SECRET"], "ada", "ada")
+    user = {"Authorization": f"Bearer {tokens.access_token}"}
+    body = {"amount_cents": 900, "description": "A broken window.", "idempotency_key": "api-1"}
+    async with aiohttp.ClientSession() as caller:
+        async with caller.get(f"{api}/v1/openapi.json") as answer:
+            document = await answer.json()
+        assert set(document["components"]["schemas"]["CaseBody"]["properties"]) == {*body, "deadline_ms"}
+        assert not {"/v1/consents", "/v1/revocations", "/v1/forgettings"} & document["paths"].keys()
+        async with caller.post(f"{api}/v1/cases", json=body, headers=user | {"X-Session-Id": "s-1"}) as answer:
+            assert answer.status == 202, await answer.text()
+            case_id = (await answer.json())["case_id"]
+        seen = []
+        for _ in range(60):
+            async with caller.get(f"{api}/v1/cases/{case_id}/events", headers=user) as stream:
+                if stream.status == 404:  # not yet recorded
+                    await asyncio.sleep(0.5)
+                    continue
+                seen = [line.decode().strip() async for line in stream.content if line.startswith((b"id:", b"event:"))]
+                break
+        assert [line for line in seen if line.startswith("id:")][:2] == ["id: 1", "id: 2"]
+        assert seen[-1] == "event: end"
+        async with caller.get(f"{api}/v1/cases/{case_id}", headers=user) as answer:
+            case = await answer.json()
+        assert (case["status"], case["outcome"]) == ("closed", "paid_at_once")
+        assert "Your claim is paid." in json.dumps(case["answer"])
+        for changed, expected in (({"user_id": "mallory"}, 400), ({"amount_cents": "much"}, 400)):
+            async with caller.post(f"{api}/v1/cases", json=body | changed, headers=user | {"X-Session-Id": "s"}) as no:
+                assert (no.status, no.content_type) == (expected, "application/problem+json")
+        other = await log_in(reach["SWITCHYARD_LOGIN_URL"], reach["SWITCHYARD_LOGIN_CLIENT_SECRET"], "oncall", "oncall")
+        foreign = {"Authorization": f"Bearer {other.access_token}"}
+        async with caller.get(f"{api}/v1/cases/{case_id}", headers=foreign) as answer:
+            assert answer.status == 404
+    proven = claims.run(f".venv/bin/switchyard audit verify-principal {case_id}")
+    assert "upstream.ingress" in proven
 
 
 def test_terraform_compose_and_settings_follow_from_the_app(claims: Reader) -> None:

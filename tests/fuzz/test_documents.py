@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from contracts.documents.accounts import AccountFacts
 from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims
-from contracts.submissions import SUBMISSIONS
+from contracts.events.upstream import CaseSubmitted
+from contracts.submissions import SUBMISSIONS, open_question
 from faststream_sqs.delivery import SQSDelivery
 from faststream_sqs.envelope import open_envelope
 from faststream_sqs.errors import UnreadableBody
@@ -28,13 +29,13 @@ from faststream_sqs.queue_session import describe_mismatch
 from faststream_sqs.retry import RetryPolicy
 from services.drafter.agent import build_answer_prompt
 from services.drafter.handlers import read_finding, read_input_document
-from services.ingress.grants import Grants
-from services.ingress.handler import Ingress, respond
-from services.ingress.principal import PrincipalSigner
-from services.ingress.submission import MAX_BODY_BYTES
 from services.specialists.email_feedback.feedback import read_report, read_suppressions
 from switchyard.api.user_tokens import TokenVerifier
 from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier, read_key_set
+from switchyard.ingress.grants import Grants
+from switchyard.ingress.handler import Ingress, respond
+from switchyard.ingress.principal import PrincipalSigner
+from switchyard.ingress.submission import MAX_BODY_BYTES
 from switchyard.protocol.canonical import canonical_json, parse_foreign_json, parse_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.principal_jws import PrincipalStatementInvalid, import_public_key, verify_principal
@@ -203,7 +204,9 @@ def test_ingress_body_gets_an_answer(body: str, encoded: bool, session: str) -> 
     signer = PrincipalSigner(source=source, fetch=lambda: json.dumps({"2026-11": "01" * 32}), now=lambda: NOW)
     grants = Grants(Registry(), POLICY, source, now=lambda: NOW)
     with bounded(len(body)):
-        answer = respond(event, Ingress(verifier(), signer, grants, lambda *_: None, source))
+        answer = respond(
+            event, Ingress(verifier(), signer, grants, lambda *_: None, source, CaseSubmitted, open_question)
+        )
     too_long = len(body.encode("utf-8", "surrogatepass")) > MAX_BODY_BYTES
     assert answer["statusCode"] in ({413, 400} if too_long else {202, 400})
 

@@ -14,11 +14,11 @@ from urllib.request import Request, urlopen
 import yaml
 
 from services.app import LOCAL_IDENTITY
-from services.ingress.grants import grant_claims
-from services.ingress.settings import GrantPolicy
 from switchyard.api.user_tokens import TokenVerifier
 from switchyard.devstack.identity.provider import AUDIENCE, FRONT_END
 from switchyard.identity.jwt_verifier import JwtVerifier, fetch_jwks
+from switchyard.ingress.grants import grant_claims
+from switchyard.ingress.settings import GrantPolicy
 
 ROOT = Path(__file__).parents[2]
 REALM = json.loads((ROOT / "docker" / "keycloak" / "northfork-realm.json").read_text(encoding="utf-8"))

@@ -57,7 +57,7 @@ ENTRIES = {
         # The demo runs in a checkout only.
         *(reference.partition(":")[0] for reference, _ in COMMANDS.values() if not reference.startswith("demo.")),
     },
-    "ingress": {"services.ingress.handler"},
+    "ingress": {"switchyard.ingress.handler", "services.app"},
     "simulators": {
         "switchyard.devstack.simulators.models.__main__",
         "switchyard.devstack.simulators.ses",

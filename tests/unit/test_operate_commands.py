@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ from tests.unit.terraform.reading import ROOT as TERRAFORM
 from tests.unit.terraform.reading import blocks, values
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs" / "operate").glob("*.md")) + sorted((ROOT / "docs" / "audit").glob("*.md"))
+PAGES = [
+    *sorted((ROOT / "docs" / "operate").glob("*.md")),
+    *sorted((ROOT / "docs" / "audit").glob("*.md")),
+    ROOT / "examples" / "upstream" / "README.md",
+]
 _SPAN = re.compile(r"`([^`]+)`", re.DOTALL)
 _FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CLI_OPTIONS = {"query", "output", "region", "profile", "cli-input-json"}
@@ -165,3 +170,19 @@ def test_commands_are_found_in_spans_and_blocks() -> None:
         check_own(["playbook", "halt", "assist", "--now"])
     with pytest.raises(AssertionError):
         check_own(["remote", "auditor", "--", "audit", "prove"])
+
+
+def test_python_of_a_page_imports_names_that_exist() -> None:
+    pages = {page: page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md")}
+    found = [
+        (page.name, module, name)
+        for page, text in pages.items()
+        for module, name in re.findall(r"from (switchyard(?:_client)?[\w.]*) import (\w+)", text)
+    ]
+    assert ("deploy.md", "switchyard.protocol.signing", "derive_public_key") in found
+    assert [each for each in found if not hasattr(import_module(each[1]), each[2])] == []
+
+
+def test_fences_of_pages_are_three_backticks() -> None:
+    pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md"), ROOT / "README.md"]
+    assert [page.name for page in pages if re.search(r"^``$", page.read_text(encoding="utf-8"), re.MULTILINE)] == []

@@ -13,6 +13,7 @@ from switchyard.cli.app.console import Field, console, print_json, print_rows, p
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import JsonOption
+from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from services.specialists.compliance.pack import RulePack
@@ -89,7 +90,7 @@ def check(  # noqa: PLR0917 - options, each by its name
     try:
         given = dry_run.read_facts(_read(facts).decode("utf-8"))
     except (dry_run.InvalidFacts, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"{facts}: {error}", remedy="see `switchyard sample email`") from error
+        raise InvalidArgument(f"{facts}: {why_unreadable(error)}", remedy="see `switchyard sample email`") from error
     why = purpose or given.purpose
     where = stage or ("email" if draft else "contact")
     if where not in dry_run.STAGES or (where == "email" and draft is None):

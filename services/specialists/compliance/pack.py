@@ -16,6 +16,7 @@ from contracts.documents.accounts import Money, Purpose
 from contracts.documents.reviews import Score
 from contracts.documents.wording import SHIPPED, Wording
 from contracts.events.compliance import RuleId
+from switchyard.protocol.errors import why_unreadable
 from switchyard.protocol.fields import BasisPoints, PackVersion
 
 PACKS_FOLDER = Path(__file__).parent / "packs"
@@ -196,7 +197,7 @@ def load_pack(path: Path, wording: Wording = SHIPPED) -> RulePack:
     try:
         return RulePack.model_validate({**tomllib.loads(path.read_text(encoding="utf-8")), "wording": wording})
     except (OSError, ValueError, RecursionError) as error:
-        raise PackError(f"{path.name}: {error}") from error
+        raise PackError(f"{path.name}: {why_unreadable(error)}") from error
 
 
 @cache

@@ -13,6 +13,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from switchyard.protocol.errors import why_unreadable
+
 DEFAULT_SCHEMA = Path(__file__).with_name("schema.toml")
 """Your warehouse's: `switchyard schema import` writes it. The repository holds only the demo's, with its data."""
 NAME = r"^[A-Z_][A-Z0-9_$]{0,127}$"
@@ -117,7 +119,7 @@ def load_schema(path: Path = DEFAULT_SCHEMA) -> Schema:
     except OSError as error:
         raise SchemaError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SchemaError(f"{path}: is not TOML: {error}") from error
+        raise SchemaError(f"{path}: is not TOML: {why_unreadable(error)}") from error
     except ValidationError as error:
         found = [f"{'.'.join(map(str, each['loc'])) or 'schema'}: {_why(each['msg'])}" for each in error.errors()]
         raise SchemaError(f"{path}: " + "; ".join(found)) from error

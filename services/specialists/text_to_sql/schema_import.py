@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from services.specialists.text_to_sql.schema import NAME, TYPE, Column, Schema, Table
+from switchyard.protocol.errors import why_unreadable
 
 MAX_VALUES = 12
 """A text column with at most so many different values has them listed."""
@@ -185,7 +186,7 @@ def _read_columns(file: Path, left_out: list[str]) -> tuple[dict[str, Column], s
                 for values, value in zip(columns, row, strict=False):
                     values.append(value)
     except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error) as error:
-        raise ImportFailed(f"{file}: is no CSV in UTF-8: {error}") from error
+        raise ImportFailed(f"{file}: is no CSV in UTF-8: {why_unreadable(error)}") from error
     found: dict[str, Column] = {}
     unique: set[str] = set()
     for text, values in zip(header, columns, strict=True):

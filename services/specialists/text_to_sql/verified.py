@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from services.specialists.text_to_sql.guarded_query import GuardedQuery
 from services.specialists.text_to_sql.schema import Schema, SchemaError
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
+from switchyard.protocol.errors import why_unreadable
 from switchyard.protocol.fields import Name
 
 VERIFIED_FILE = "verified.toml"
@@ -99,7 +100,7 @@ def load_verified(schema_file: Path) -> tuple[VerifiedQuery, ...]:
     except OSError as error:
         raise SchemaError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SchemaError(f"{path}: is not TOML: {error}") from error
+        raise SchemaError(f"{path}: is not TOML: {why_unreadable(error)}") from error
     entries = found.get("queries")
     if not isinstance(entries, list) or found.keys() != {"queries"}:
         raise SchemaError(f"{path}: write [[queries]] entries, and nothing else")

@@ -157,6 +157,8 @@ class _CaseRun:
     ) -> TaskHandler | None:
         async def recall(name: str) -> bytes | None:
             reference = {} if answer is None else answer["payload"].get(name) or {}
+            # Of several artefacts under one name, the first.
+            reference = reference[0] if isinstance(reference, list) else reference
             return await self._read(answer, reference) if answer is not None and reference else None
 
         node = received.envelope.node_to

@@ -16,6 +16,7 @@ from switchyard.audit.records.projection import examine_message
 from switchyard.audit.records.stored_row import StoredRow
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.protocol.catalogue import Catalogue
+from switchyard.protocol.errors import why_unreadable
 
 WriteCases = Callable[[Sequence[StoredRow]], None]
 
@@ -30,7 +31,7 @@ def read_cases(catalogue: Catalogue, path: Path) -> Iterator[list[StoredRow]]:
                 yield list(rows)
     except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CommandFailed(
-            f"{path} is not a corpus: {error}", remedy="use the file unchanged, as it was saved"
+            f"{path} is not a corpus: {why_unreadable(error)}", remedy="use the file unchanged, as it was saved"
         ) from error
 
 

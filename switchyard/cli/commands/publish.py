@@ -13,6 +13,7 @@ import typer
 from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.options import EnvOption
 from switchyard.cli.app.target import Env, Target, resolve_target
+from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from switchyard.protocol.fields import Json
@@ -33,13 +34,19 @@ async def publish_file(
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"{file} cannot be read: {error}", remedy="name a readable file in UTF-8") from error
+        remedy = "name a readable file in UTF-8"
+        raise InvalidArgument(f"{file} cannot be read: {why_unreadable(error)}", remedy=remedy) from error
     read = {number: read_submission(line) for number, line in enumerate(text.splitlines(), 1) if line.strip()}
     read |= _conflicts(read)
+    if not read:
+        raise InvalidArgument(f"{file} holds no submission", remedy="write one JSON object per line")
     valid = {number: detail for number, detail in read.items() if not isinstance(detail, str)}
-    target = resolve_target(env)
-    publish = partial(publish_submissions, target, [*valid.values()], source=source or DEFAULT_SOURCE)
-    cases, refused = await _publish_and_wait(target, valid, publish, wait, source or DEFAULT_SOURCE)
+    cases: list[str] = []
+    refused: list[str] = []
+    if valid:
+        target = resolve_target(env)
+        publish = partial(publish_submissions, target, [*valid.values()], source=source or DEFAULT_SOURCE)
+        cases, refused = await _publish_and_wait(target, valid, publish, wait, source or DEFAULT_SOURCE)
     for number, case_id in zip(valid, cases, strict=True):
         typer.echo(f"line {number}: case {case_id}")
     for number, problem in read.items():

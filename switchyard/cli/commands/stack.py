@@ -147,8 +147,10 @@ def logs(
 
         home = Home()
     names = sorted(each.stem for each in home.logs.glob("*.log"))
+    if not names:
+        raise CommandFailed("the local stack has never run", remedy="run `switchyard stack up --detach`")
     if process not in names:
-        known = f"name one of {', '.join(names)}" if names else "run `switchyard stack up --detach`"
+        known = f"name one of {', '.join(names)}"
         raise InvalidArgument(f"no process is named {process}" if process else "no process is named", remedy=known)
     with home.log(process).open(encoding="utf-8", errors="replace") as log:
         for line in deque(log, maxlen=lines):

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from switchyard.app.application import App, load_app, resource_path
+from switchyard.app.application import API, App, load_app, resource_path
 from switchyard.app.generated_files import run_generator
 from switchyard.devstack.identity.provider import CONSOLE_SECRET_VARIABLE, FRONT_END_SECRET_VARIABLE
 from switchyard.devstack.stack.endpoints import Endpoints
@@ -29,7 +29,8 @@ from switchyard.infra.nodes import HTTP_PORT, needs
 COMPOSE_FILE = Path("docker-compose.yml")
 ROLE_PASSWORD = "development"  # noqa: S105 - public: it is in the file
 POSTGRES_PORT, EMULATOR_PORT, SIMULATOR_PORT = 5432, 4566, 8080
-PROVIDER_ADDRESS, PROVIDER_PUBLISHED, FIRST_PUBLISHED = f"http://identity-provider:{SIMULATOR_PORT}", 18088, 18090
+PROVIDER_ADDRESS, PROVIDER_PUBLISHED = f"http://identity-provider:{SIMULATOR_PORT}", 18088
+API_PUBLISHED, FIRST_PUBLISHED = 18080, 18090
 ADDRESSES = {
     f"{LOOPBACK}:{POSTGRES_PORT}": f"postgres:{POSTGRES_PORT}",
     f"{LOOPBACK}:{EMULATOR_PORT}": f"localstack:{EMULATOR_PORT}",
@@ -94,7 +95,8 @@ def compose_file(app: App) -> str:
     )
     needed = needs(app)
     serving = [node for node, each in needed.items() if each.http is not None]
-    ports = _Ports({node: FIRST_PUBLISHED + number for number, node in enumerate(serving)})
+    others = {node: FIRST_PUBLISHED + number for number, node in enumerate(each for each in serving if each != API)}
+    ports = _Ports(others | {node: API_PUBLISHED for node in serving if node == API})
     specs = {spec.name: spec for spec in list_services(endpoints)}
     services = _infrastructure(endpoints, app, ports)
     services |= {_dashed(each.name): _simulator(specs[each.name], ports) for each in app.simulators}
@@ -115,6 +117,8 @@ def compose_file(app: App) -> str:
 def _infrastructure(endpoints: Endpoints, app: App, ports: _Ports) -> dict[str, Any]:
     people = endpoints.environment() | reader_environment(endpoints) | operator_environment(endpoints)
     people |= {"SWITCHYARD_ROLE_PASSWORD": ROLE_PASSWORD}
+    if app.has_api:
+        people["SWITCHYARD_INGRESS_KEY"] = endpoints.secret("ingress_key")
     environment = {name: ports.fill(value, "provisioner") for name, value in people.items()}
     provisioner = _container("simulators", {n: v for n, v in environment.items() if n not in NOT_IN_CONTAINERS})
     provisioner |= {
@@ -184,7 +188,7 @@ _LOCALSTACK = {
     "networks": ["inside", "outside"],
     "ports": [f"{LOOPBACK}:${{SWITCHYARD_LOCALSTACK_PORT:-4566}}:{EMULATOR_PORT}"],
     "environment": {
-        "SERVICES": "sqs,events,s3",
+        "SERVICES": "sqs,events,s3,secretsmanager",
         "EAGER_SERVICE_LOADING": "1",
         "SQS_ENDPOINT_STRATEGY": "dynamic",
         "DISABLE_EVENTS": "1",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from switchyard.app.application import IdentityDescriptor, resource_path
+from switchyard.app.application import API, App, IdentityDescriptor, resource_path
 from switchyard.devstack.identity.certificates import CA_FILE, ensure_certificates
 from switchyard.devstack.identity.exchange import CLIENTS_FILE, EXCHANGE_SECRET_VARIABLE
 from switchyard.devstack.identity.provider import (
@@ -80,7 +79,7 @@ def _servers_variables() -> dict[str, str]:
     return {SERVERS_VARIABLE: os.environ[SERVERS_VARIABLE]} if os.environ.get(SERVERS_VARIABLE) else {}
 
 
-def api_environment(identity: IdentityDescriptor, readers: Sequence[str]) -> dict[str, str]:
+def api_environment(app: App) -> dict[str, str]:
     """How the API finds the identity provider, and the settings of the function that it serves: those that terraform
     gives the function in AWS."""
     keys = f"{_address(PROVIDER)}/.well-known/jwks.json"
@@ -91,13 +90,16 @@ def api_environment(identity: IdentityDescriptor, readers: Sequence[str]) -> dic
         "tenant_claim": "tenant",
         "role_claim": "roles",
         "principal_key_secret_arn": KEY_SECRET,
-        "identity_url": f"https://{LOOPBACK}:{{port:{identity.process}_http}}",
-        "identity_files_secret_arn": TLS_SECRET,
-        "grant_policy": json.dumps(dict(identity.grant)),
-        "reviewer_roles": json.dumps(readers),
+        "reviewer_roles": json.dumps(app.answer_readers),
         "bus": BUS,
         "source": UPSTREAM_PREFIX + INGRESS,
     }
+    if app.identity is not None:
+        function |= {
+            "identity_url": f"https://{LOOPBACK}:{{port:{app.identity.process}_http}}",
+            "identity_files_secret_arn": TLS_SECRET,
+            "grant_policy": json.dumps(dict(app.identity.grant)),
+        }
     return {
         "SWITCHYARD_API_FUNCTION": json.dumps(function),
         "SWITCHYARD_IDP_ISSUER": _address(PROVIDER),
@@ -111,15 +113,15 @@ def ingress_keys(endpoints: Endpoints) -> str:
     return json.dumps({UPSTREAM_PREFIX + INGRESS: {LOCAL_KEY: derive_public_key(_key(endpoints))}})
 
 
-def consent_url(identity: IdentityDescriptor) -> str:
+def consent_url() -> str:
     """Where users give consent again."""
-    return f"{_address(f'{identity.api}_http')}/v1/consents"
+    return f"{_address(f'{API}_http')}/v1/consents"
 
 
-def user_environment(endpoints: Endpoints, identity: IdentityDescriptor) -> dict[str, str]:
+def user_environment(endpoints: Endpoints) -> dict[str, str]:
     """What a command needs to ask as a user: where to log in, with which client, and where to ask."""
     return {
-        "SWITCHYARD_API_URL": _address(f"{identity.api}_http"),
+        "SWITCHYARD_API_URL": _address(f"{API}_http"),
         "SWITCHYARD_LOGIN_URL": _address(PROVIDER),
         "SWITCHYARD_LOGIN_CLIENT_SECRET": endpoints.secret("idp_client_secret"),
     }

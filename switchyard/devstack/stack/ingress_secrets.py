@@ -19,11 +19,13 @@ LOCAL_KEY = "local"
 """The id of the key that signs principals and grants here."""
 
 
-async def provide_ingress_secrets(environment: Mapping[str, str], certificates: Path, key: str) -> None:
-    """Put the ingress's key, in hex, and its certificate into the emulator, where the function reads them."""
+async def provide_ingress_secrets(environment: Mapping[str, str], certificates: Path | None, key: str) -> None:
+    """Put the ingress's key, in hex, and its certificate for an identity service, if there is one, into the emulator,
+    where the function reads them."""
     files = {"ca": CA_FILE, "certificate": f"{INGRESS}.pem", "key": f"{INGRESS}.key"}
-    certificate = {name: (certificates / file).read_text(encoding="ascii") for name, file in files.items()}
-    values = {KEY_SECRET: {LOCAL_KEY: key}, TLS_SECRET: certificate}
+    values = {KEY_SECRET: {LOCAL_KEY: key}}
+    if certificates is not None:
+        values[TLS_SECRET] = {name: (certificates / file).read_text(encoding="ascii") for name, file in files.items()}
     async with create_aws_client(get_session(), "secretsmanager", **client_options(environment)) as secrets:
         for name, value in values.items():
             try:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from switchyard.app.application import APP_VARIABLE, App, IdentityDescriptor, load_app, resource_path
+from switchyard.app.application import API, APP_VARIABLE, App, IdentityDescriptor, load_app, resource_path
 from switchyard.audit.records.roles import CALLERS, READER, RETENTION
 from switchyard.devstack.identity.servers import PROVIDER_PROGRAM, server_program
 from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
@@ -137,10 +137,10 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
     environment = endpoints.environment()
     await provision_emulator(environment, visibility_s=read_visibility_s())
     exports = reader_environment(endpoints) | operator_environment(endpoints)
-    if identity is not None and identity.api is not None:
-        folder = certificates_folder(endpoints)
+    if app.has_api:
+        folder = None if identity is None else certificates_folder(endpoints)
         await provide_ingress_secrets(environment, folder, endpoints.secret("ingress_key"))
-        exports |= user_environment(endpoints, identity)
+        exports |= user_environment(endpoints)
     return exports
 
 
@@ -194,6 +194,7 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
         # After the secrets: the shell's own key of OpenAI counts.
         (needed.bedrock or "openai" in needed.egress, model_environment(endpoints)),
         (process is not None, process.local if process else {}),
+        (node == API, api_environment(app)),
         (app.identity is not None, _identity(endpoints, app.identity, node) if app.identity else {}),
     )
     program = ("switchyard.processes", process.run) if process else (app.programs[node], node)
@@ -217,8 +218,6 @@ def _reviewed(endpoints: Endpoints) -> dict[str, str]:
 def _identity(endpoints: Endpoints, identity: IdentityDescriptor, node: str) -> dict[str, str]:
     if node == identity.process:
         return identity_environment(endpoints, identity)
-    if node == identity.api:
-        return api_environment(identity, load_app().answer_readers)
     return identity_client_environment(endpoints, identity, node) if node in identity.agents else {}
 
 
@@ -229,12 +228,11 @@ def _case_manager(endpoints: Endpoints, app: App) -> dict[str, str]:
     upstreams = {"SWITCHYARD_UPSTREAMS": json.dumps(may)} if may else {}
     if app.local_memory_tenants:
         upstreams["SWITCHYARD_MEMORY_TENANTS"] = json.dumps(app.local_memory_tenants)
-    if app.identity is None or app.identity.api is None:
-        return upstreams
-    return upstreams | {
-        "SWITCHYARD_PRINCIPAL_KEYS": ingress_keys(endpoints),
-        "SWITCHYARD_CONSENT_URL": consent_url(app.identity),
-    }
+    if app.has_api:
+        upstreams["SWITCHYARD_PRINCIPAL_KEYS"] = ingress_keys(endpoints)
+    if app.has_api and app.identity is not None:
+        upstreams["SWITCHYARD_CONSENT_URL"] = consent_url()
+    return upstreams
 
 
 def _secret(endpoints: Endpoints, node: str, name: str) -> str:

@@ -94,9 +94,9 @@ class Provisioner:
                 self.provisioned = False
         if not self.provisioned:
             await provision_emulator(self._environment, visibility_s=self._settings.visibility_s)
-            if (folder := self._settings.certificates_folder) is not None and self._settings.ingress_key is not None:
+            if self._settings.ingress_key is not None:
                 key = self._settings.ingress_key.get_secret_value()
-                await provide_ingress_secrets(self._environment, folder, key)
+                await provide_ingress_secrets(self._environment, self._settings.certificates_folder, key)
             self.provisioned = True
             log.info("provisioner.provisioned")
 

@@ -31,7 +31,7 @@ def running_state(home: Path | None) -> dict[str, Any]:
     """The running stack's state file. Raises StackError when none runs."""
     place = Home(home)
     if (state := find_running_state(place)) is None:
-        raise StackError(f"no stack is running in {place.folder}; start one with `switchyard stack up`")
+        raise StackError(f"no stack is running in {place.folder}")
     return state
 
 

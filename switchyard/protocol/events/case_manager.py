@@ -33,6 +33,14 @@ class Attestation(Contract):
     grant: Artefact | None = Field(default=None, description="The grant of the user: a compact JWS; sealed.")
 
 
+class UserCaseOpened(Contract):
+    """A submission of a user became a case: the base of such a first event, which records who vouched for the user."""
+
+    playbook: Name
+    submitted_by: Identifier = Field(description="The bus source that submitted it.")
+    attested: Attestation | None = Field(default=None, description="Absent if the source does not sign who asks.")
+
+
 class SessionTurn(Contract):
     """What the opening of a case says of its place in its session; an application's opening derives from it. A session
     is one person's, of one tenant and source."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, SecretStr
@@ -21,6 +22,7 @@ from switchyard.runtime.core.settings import EnvironmentSettings, TokenPrice
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.models.budget import data_labels, task_model_budget
 from switchyard.runtime.models.model_spans import TracedDecisions, agent_span
+from switchyard.runtime.models.secret_key import SecretKey
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -180,19 +182,22 @@ def _shown(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
-def _openai_key(settings: ModelSettings) -> str:
+def _openai_key(settings: ModelSettings) -> str | SecretKey:
     if settings.openai_api_key is not None:
         return settings.openai_api_key.get_secret_value()
     if settings.openai_secret_arn is None:
         raise ValueError("set SWITCHYARD_MODEL_OPENAI_SECRET_ARN, or SWITCHYARD_MODEL_OPENAI_API_KEY on a laptop")
-    import boto3
-
     arn = settings.openai_secret_arn.split(":")
     if len(arn) < 7 or arn[2] != "secretsmanager":
         raise ValueError("SWITCHYARD_MODEL_OPENAI_SECRET_ARN must be the ARN of a secret, with its region")
-    answer = boto3.client("secretsmanager", region_name=arn[3]).get_secret_value(SecretId=settings.openai_secret_arn)
-    key: str = answer["SecretString"]
-    return key
+    return SecretKey(settings.openai_secret_arn, partial(_secrets_client, arn[3]))
+
+
+@cache
+def _secrets_client(region: str) -> Any:
+    import boto3
+
+    return boto3.client("secretsmanager", region_name=region)
 
 
 @asynccontextmanager

@@ -4,11 +4,7 @@
 locals {
   # The function's routes, each with the headers that it needs.
   routes = {
-    cases       = ["Authorization", "X-Session-Id"]
-    consents    = ["Authorization"]
-    revocations = ["Authorization"]
-    feedback    = ["Authorization"]
-    forgettings = ["Authorization"]
+    for route in var.routes : route => route == "cases" ? ["Authorization", "X-Session-Id"] : ["Authorization"]
   }
 }
 
@@ -78,7 +74,7 @@ resource "aws_lambda_function" "this" {
   role                           = aws_iam_role.this.arn
   runtime                        = "python3.13"
   architectures                  = [lower(var.architecture)]
-  handler                        = "services.ingress.handler.handle"
+  handler                        = "switchyard.ingress.handler.handle"
   filename                       = var.package
   source_code_hash               = filebase64sha256(var.package)
   timeout                        = 15
@@ -86,20 +82,24 @@ resource "aws_lambda_function" "this" {
   reserved_concurrent_executions = var.concurrency
 
   environment {
-    variables = {
-      BUS                       = var.bus
-      SOURCE                    = var.event_source
-      ISSUER                    = var.identity.issuer
-      AUDIENCE                  = var.identity.audience
-      JWKS_URL                  = var.identity.jwks_url
-      TENANT_CLAIM              = var.identity.tenant_claim
-      ROLE_CLAIM                = var.identity.role_claim
-      PRINCIPAL_KEY_SECRET_ARN  = var.facts.secret_principal_key
+    variables = merge({
+      BUS                      = var.bus
+      SOURCE                   = var.event_source
+      ISSUER                   = var.identity.issuer
+      AUDIENCE                 = var.identity.audience
+      JWKS_URL                 = var.identity.jwks_url
+      TENANT_CLAIM             = var.identity.tenant_claim
+      ROLE_CLAIM               = var.identity.role_claim
+      PRINCIPAL_KEY_SECRET_ARN = var.facts.secret_principal_key
+      REVIEWER_ROLES           = jsonencode(var.reviewer_roles)
+
+      USER_REQUESTS_PER_MINUTE   = var.user_requests
+      TENANT_REQUESTS_PER_MINUTE = var.tenant_requests
+      }, var.grant_policy == null ? {} : {
       IDENTITY_URL              = var.facts.identity_url
       IDENTITY_FILES_SECRET_ARN = var.facts.secret_ingress_identity_files
-      REVIEWER_ROLES            = jsonencode(var.reviewer_roles)
       GRANT_POLICY              = jsonencode(merge(var.grant_policy, { role_scope = var.facts.role_scope }))
-    }
+    })
   }
 
   vpc_config {
@@ -253,12 +253,71 @@ resource "aws_api_gateway_method_settings" "this" {
   }
 }
 
+# The stage's own throttle answers as the function does (RFC 9457).
+resource "aws_api_gateway_gateway_response" "throttled" {
+  rest_api_id   = aws_api_gateway_rest_api.this.id
+  response_type = "THROTTLED"
+  status_code   = "429"
+  response_parameters = {
+    "gatewayresponse.header.Content-Type" = "'application/problem+json'"
+    "gatewayresponse.header.Retry-After"  = "'1'"
+  }
+  response_templates = {
+    "application/json" = jsonencode({ title = "Too many requests", status = 429, code = "too_many_requests", detail = "the API is busy", remedy = "send it again after Retry-After seconds" })
+  }
+}
+
 resource "aws_wafv2_web_acl" "this" {
   name  = "switchyard-ingress"
   scope = "REGIONAL"
 
   default_action {
     allow {}
+  }
+
+  # Two bounds on one caller: this one on a token, before the function runs, and the function's own on its user.
+  rule {
+    name     = "caller"
+    priority = 0
+    action {
+      block {
+        custom_response {
+          response_code            = 429
+          custom_response_body_key = "too-many-requests"
+          response_header {
+            name  = "Retry-After"
+            value = "60"
+          }
+        }
+      }
+    }
+    statement {
+      rate_based_statement {
+        limit                 = var.caller_limit
+        evaluation_window_sec = 60
+        aggregate_key_type    = "CUSTOM_KEYS"
+        custom_key {
+          header {
+            name = "authorization"
+            text_transformation {
+              priority = 0
+              type     = "NONE"
+            }
+          }
+        }
+      }
+    }
+    visibility_config {
+      cloudwatch_metrics_enabled = true
+      metric_name                = "ingress-caller"
+      sampled_requests_enabled   = false
+    }
+  }
+
+  custom_response_body {
+    key          = "too-many-requests"
+    content_type = "APPLICATION_JSON"
+    content      = jsonencode({ title = "Too many requests", status = 429, code = "too_many_requests", detail = "at most ${var.caller_limit} requests a minute", remedy = "send it again after Retry-After seconds" })
   }
 
   rule {
@@ -312,4 +371,40 @@ resource "aws_wafv2_web_acl" "this" {
 resource "aws_wafv2_web_acl_association" "this" {
   resource_arn = aws_api_gateway_stage.this.arn
   web_acl_arn  = aws_wafv2_web_acl.this.arn
+}
+
+# What was blocked, without tokens; the name begins as WAF demands.
+resource "aws_cloudwatch_log_group" "waf" {
+  name              = "aws-waf-logs-switchyard-ingress"
+  retention_in_days = var.log_days
+  kms_key_id        = var.logs_key_arn
+}
+
+resource "aws_wafv2_web_acl_logging_configuration" "this" {
+  resource_arn            = aws_wafv2_web_acl.this.arn
+  log_destination_configs = [aws_cloudwatch_log_group.waf.arn]
+
+  redacted_fields {
+    single_header {
+      name = "authorization"
+    }
+  }
+  redacted_fields {
+    single_header {
+      name = "x-refresh-token"
+    }
+  }
+
+  logging_filter {
+    default_behavior = "DROP"
+    filter {
+      behavior    = "KEEP"
+      requirement = "MEETS_ANY"
+      condition {
+        action_condition {
+          action = "BLOCK"
+        }
+      }
+    }
+  }
 }

@@ -31,8 +31,13 @@ variable "identity" {
   })
 }
 
+variable "routes" {
+  description = "What is posted to the function: the last part of each path, from generated/topology.json."
+  type        = list(string)
+}
+
 variable "grant_policy" {
-  description = "What each user's grant covers, and how many hours after the log-in; the scopes of the user's roles are added."
+  description = "Null where no agent acts in a user's name. What each user's grant covers, and how many hours after the log-in; the scopes of the user's roles are added."
   type        = object({ agents = list(string), audiences = list(string), scopes = list(string), hours = number })
 }
 
@@ -47,6 +52,21 @@ variable "stage" {
 
 variable "rate" {
   description = "Requests per second."
+  type        = number
+}
+
+variable "caller_limit" {
+  description = "Requests of one token in a minute, before the function runs; at least WAF's least, 10."
+  type        = number
+}
+
+variable "user_requests" {
+  description = "Requests of one user in a minute to one instance of the function with any of their tokens."
+  type        = number
+}
+
+variable "tenant_requests" {
+  description = "Requests of all users of a tenant in a minute to one instance of the function."
   type        = number
 }
 

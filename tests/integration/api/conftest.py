@@ -22,12 +22,13 @@ from services.app import APP
 from switchyard.api.app import PostedFunction
 from switchyard.api.user_tokens import TokenVerifier
 from switchyard.api.watcher import CaseWatcher
+from switchyard.app.application import API
 from switchyard.audit.records.roles import CALLERS, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.identity.jwt_verifier import JwtVerifier
-from switchyard.processes.api import API, READ_ONLY, ApiParts, build_api
+from switchyard.processes.api import READ_ONLY, ApiParts, build_api
 from switchyard.processes.api_settings import ApiSettings
 from switchyard.processes.databases import migrate_audit
 from switchyard.protocol.events.case_manager import CaseClosed

@@ -15,16 +15,18 @@ import httpx2
 import pytest
 
 from contracts.events.memory import MemoryItem, MemoryRecalled
-from services.ingress.grants import Grants
-from services.ingress.handler import Ingress, respond
-from services.ingress.principal import PrincipalSigner
-from services.ingress.settings import GrantPolicy
+from contracts.events.upstream import CaseSubmitted
+from contracts.submissions import open_question
 from services.memory.facts import FactStore, NewFact, Provenance
 from services.memory.forgetting import Forgetter
 from services.memory.statements import Statement
 from services.memory.store import KeptTurn, MemoryStore, SealedText
 from switchyard.case_manager.forgetting import ForgettingIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
+from switchyard.ingress.grants import Grants
+from switchyard.ingress.handler import Ingress, respond
+from switchyard.ingress.principal import PrincipalSigner
+from switchyard.ingress.settings import GrantPolicy
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Json
 from switchyard.protocol.signed_events import check_signatures
@@ -103,7 +105,8 @@ class Remembered:
         signer = PrincipalSigner(source=SOURCE, fetch=lambda: json.dumps({"k1": SEED.hex()}), now=time.time)
         nobody: Any = None
         grants = Grants(nobody, GrantPolicy(agents=(), audiences=(), role_scope="r:", hours=1), SOURCE)
-        return respond(event, Ingress(self.tokens, signer, grants, lambda _, detail: self.sent.append(detail), SOURCE))
+        put = lambda _, detail: self.sent.append(detail)  # noqa: E731
+        return respond(event, Ingress(self.tokens, signer, grants, put, SOURCE, CaseSubmitted, open_question))
 
     tokens: Any = None
 

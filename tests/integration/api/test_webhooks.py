@@ -26,8 +26,8 @@ from switchyard.api.webhooks import (
     open_webhook_session,
     usable_endpoints,
 )
+from switchyard.app.application import API
 from switchyard.audit.records.roles import CALLERS, SCHEMA
-from switchyard.processes.api import API
 from switchyard.runtime.database.connections import Database, connect_pool
 from switchyard.runtime.process.web import WebServer
 from switchyard_client import WebhookInvalid, verify_webhook

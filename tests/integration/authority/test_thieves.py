@@ -18,7 +18,8 @@ import pytest
 
 from contracts.cards import AGENT_CARDS
 from contracts.catalogue import CATALOGUE
-from services.app import API, IDENTITY
+from services.app import IDENTITY
+from switchyard.app.application import API
 from switchyard.app.console_process import CONSOLE
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.errors import CommandFailed

@@ -10,9 +10,10 @@ import pytest
 
 from contracts.events.triage import AgentsChosen
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.principal import PrincipalSigner, bus_payload
+from contracts.submissions import open_question
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.pending_commands import JOIN_MARGIN
+from switchyard.ingress.principal import PrincipalSigner, bus_payload
 from switchyard.protocol.branches import PlannedBranch
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.events.failures import ReauthNeeded
@@ -63,7 +64,7 @@ def signed(**changes: Any) -> Json:
     signer = PrincipalSigner(
         source=CONSENT_SOURCE, fetch=lambda: json.dumps({"k1": CONSENT_SEED.hex()}), now=NOW.timestamp
     )
-    return dict(bus_payload(signer.signed(CaseSubmitted.model_validate(submission(**changes)))))
+    return dict(bus_payload(signer.signed(CaseSubmitted.model_validate(submission(**changes)), open_question)))
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.ingress.principal import PrincipalSigner
-from services.ingress.requests import Feedback
+from switchyard.api.requests import Feedback
 from switchyard.api.user_tokens import AuthenticatedUser
 from switchyard.case_manager.feedback import MOST_PER_PERSON, FeedbackIntake
 from switchyard.case_manager.intake import CaseIntake
+from switchyard.ingress.principal import PrincipalSigner
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Artefact, Json, StorageRef
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault

@@ -15,12 +15,13 @@ import pytest
 import structlog
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.principal import PrincipalSigner, bus_payload
+from contracts.submissions import open_question
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.principals import PRINCIPAL_LEEWAY_S, PrincipalKeys
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.commands.audit.verify_principal import verify_principal_statement
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
+from switchyard.ingress.principal import PrincipalSigner, bus_payload
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.fields import Json, StorageRef
 from switchyard.protocol.principals import PRINCIPAL_VALID_S
@@ -55,7 +56,7 @@ def signed(
     if asked.role is not None:
         grant = granted(asked, source=source, seed=seed, kid=kid, at=int(now))
         asked = asked.model_copy(update={"grant": grant})
-    return parse_json(json.dumps(bus_payload(signer.signed(asked))))
+    return parse_json(json.dumps(bus_payload(signer.signed(asked, open_question))))
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def console_settings(**changes: Any) -> ConsoleSettings:
         "console_url": BASE,
         "console_keys": {"2026": b"\x22" * 32},
         "console_client_secret": "a secret",
-        "console_prices": {"claude-test": {"input": 3, "output": 15}},
+        "model_prices": {"claude-test": {"input": 3, "output": 15}},
         "idp_issuer": "http://127.0.0.1:1",
         "idp_jwks_url": "http://127.0.0.1:1/jwks.json",
         "idp_authorize_url": "http://127.0.0.1:1/authorize",

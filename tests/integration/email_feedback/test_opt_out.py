@@ -151,7 +151,10 @@ async def test_logs_have_neither_link_nor_address_key(
         pass
     async with browser.get(mail.link(wanted)[:-1]):
         pass
+    async with browser.get(f"{mail.base}/o/health") as probe:
+        assert probe.status == 400
     lines = log_lines()
+    assert [line["event"] for line in lines].count("opt_out.bad_link") == 1, "the load balancer's probe is not logged"
     assert {"opt_out.taken", "opt_out.bad_link"} <= {line["event"] for line in lines}
     assert wanted.address_key not in str(lines)
     assert "/o/" not in str(lines)

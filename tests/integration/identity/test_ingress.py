@@ -19,16 +19,17 @@ from urllib.request import Request, urlopen
 import pytest
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.grants import Grants
-from services.ingress.handler import Ingress, respond
-from services.ingress.identity_service import IdentityService, TlsSource, tls_of_secret
-from services.ingress.principal import PrincipalSigner
-from services.ingress.settings import GrantPolicy
+from contracts.submissions import open_question
 from switchyard.api.user_tokens import TokenVerifier
 from switchyard.devstack.identity.certificates import CA_FILE
 from switchyard.devstack.identity.provider import AUDIENCE, provider_settings
 from switchyard.devstack.identity.servers import PROVIDER_PROGRAM, server_program
 from switchyard.identity.jwt_verifier import JWKS_MIN_REFETCH_S, JwtVerifier
+from switchyard.ingress.grants import Grants
+from switchyard.ingress.handler import Ingress, respond
+from switchyard.ingress.identity_service import IdentityService, TlsSource, tls_of_secret
+from switchyard.ingress.principal import PrincipalSigner
+from switchyard.ingress.settings import GrantPolicy
 from switchyard.protocol.events.upstream import GrantRenewed
 from switchyard.protocol.fields import Json
 from switchyard.protocol.principal_jws import verify_grant
@@ -96,6 +97,8 @@ def door(service: Service, identity_servers: IdentityServers) -> Door:
         grants_of(service, service.url),
         lambda *event: events.append(event),
         SOURCE,
+        CaseSubmitted,
+        open_question,
     )
     return Door(function, service, events)
 

@@ -123,7 +123,7 @@ def test_unimportable_plan_error_names_the_log(home: Path) -> None:
 
 
 def test_endpoints_without_a_stack_name_the_start_command(home: Path) -> None:
-    with pytest.raises(StackError, match="start one with `switchyard stack up`"):
+    with pytest.raises(StackError, match="no stack is running in"):
         running_endpoints(home)
     assert stack_status(home) == []
 

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from services.app import APP
-from services.ingress.handler import ROUTES
-from services.ingress.requests import REQUESTS
 from switchyard.api.endpoints import READS
 from switchyard.api.openapi import build_openapi
-from switchyard.app.generate import OPENAPI_FILE, openapi_text
+from switchyard.app.generate import OPENAPI_FILE, api_requests, openapi_text
+from switchyard.ingress.handler import ROUTES
 
-DOCUMENT = build_openapi(REQUESTS)
+DOCUMENT = build_openapi(api_requests(APP))
 OPERATIONS = [
     (path, method, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
 ]

@@ -184,3 +184,24 @@ def test_output_that_nobody_reads_any_more_ends_the_command_quietly() -> None:
     with process.stderr as errors:
         assert "Traceback" not in errors.read()
     process.wait(timeout=30)
+
+
+@pytest.mark.parametrize("place", ["folder", "nowhere/below"])
+def test_demo_whose_figures_cannot_be_written_says_so_before_it_starts(place: str) -> None:
+    exit_code, printed = call(["demo", "--figures", place])
+    assert exit_code == 2
+    assert "cannot be written" in printed
+
+
+@pytest.mark.parametrize("command", [("publish",), ("rules", "check")])
+@pytest.mark.parametrize(
+    ("file", "why"), [("absent", "No such file"), ("folder", "Is a directory"), ("binary", "it is no text in UTF-8")]
+)
+def test_file_that_cannot_be_read_is_named_with_the_reason_in_words(
+    command: tuple[str, ...], file: str, why: str
+) -> None:
+    exit_code, printed = call([*command, file])
+    assert exit_code == 2
+    assert why in printed
+    assert "Errno" not in printed
+    assert "codec" not in printed

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from http.client import IncompleteRead
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -15,11 +17,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.grants import Grants
-from services.ingress.handler import EventNotPublished, Ingress, put_event, respond
-from services.ingress.identity_service import IdentityUnavailable
-from services.ingress.principal import PrincipalSigner
-from services.ingress.settings import GrantPolicy
+from contracts.submissions import open_question
+from switchyard.api.callers import caller_rates
 from switchyard.api.problems import GrantForbidden, NotFound, Problem
 from switchyard.api.user_tokens import AuthenticatedUser, TokenVerifier
 from switchyard.identity.jwt_verifier import (
@@ -30,6 +29,11 @@ from switchyard.identity.jwt_verifier import (
     JwtVerifier,
     read_key_set,
 )
+from switchyard.ingress.grants import Grants
+from switchyard.ingress.handler import EventNotPublished, Ingress, put_event, respond
+from switchyard.ingress.identity_service import IdentityUnavailable
+from switchyard.ingress.principal import PrincipalSigner
+from switchyard.ingress.settings import GrantPolicy
 from switchyard.protocol.events.upstream import GrantRenewed
 from switchyard.protocol.grants import GrantClaims
 from switchyard.protocol.principal_jws import import_public_key, verify_grant
@@ -129,7 +133,7 @@ def signer() -> PrincipalSigner:
 def ingress(bus: Any = None, registry: Registry | None = None, verifier: TokenVerifier | None = None) -> Ingress:
     put = partial(put_event, bus or Bus(), "switchyard", SOURCE)
     grants = Grants(registry or Registry(), POLICY, SOURCE, now=lambda: NOW)
-    return Ingress(verifier or tokens(), signer(), grants, put, SOURCE)
+    return Ingress(verifier or tokens(), signer(), grants, put, SOURCE, CaseSubmitted, open_question)
 
 
 def ask(
@@ -242,6 +246,51 @@ def test_invalid_submission_is_rejected_with_the_invalid_part(parts: dict[str, A
     assert named in json.dumps(answer)
     assert answer["field"]
     assert answer["remedy"]
+
+
+def test_user_over_the_limit_gets_429_with_retry_after_and_no_other_user_does() -> None:
+    bus, clock = Bus(), [1_000.0]
+    function = replace(ingress(bus), rates=caller_rates(2, 100, lambda: clock[0]))
+    assert [ask(function=function)[0] for _ in range(3)] == [202, 202, 429]
+    event = {"httpMethod": "POST", "path": "/v1/cases", "headers": {"Authorization": f"Bearer {token()}"}, "body": ""}
+    refused = respond(event, function)
+    assert refused["headers"]["Content-Type"] == "application/problem+json"
+    assert int(refused["headers"]["Retry-After"]) == 30
+    assert json.loads(refused["body"])["code"] == "too_many_requests"
+    assert len(bus.entries) == 2
+    assert ask(f"Bearer {token(sub='bo@acme.example')}", function=function)[0] == 202
+    clock[0] += 30
+    assert [ask(function=function)[0] for _ in range(2)] == [202, 429]
+
+
+def test_users_of_a_tenant_share_its_limit_and_one_flood_spares_the_others() -> None:
+    function = replace(ingress(), rates=caller_rates(2, 4, lambda: 1_000.0))
+    assert [ask(function=function)[0] for _ in range(9)].count(202) == 2
+    assert [ask(f"Bearer {token(sub=user)}", function=function)[0] for user in ("bo", "cy", "dee")] == [202, 202, 429]
+    assert ask(f"Bearer {token(sub='bo', tenant='other')}", function=function)[0] == 202
+
+
+def test_invalid_token_uses_up_nobodys_limit() -> None:
+    function = replace(ingress(), rates=caller_rates(1, 1, lambda: 1_000.0))
+    assert [ask(f"Bearer {token(OTHER)}", function=function)[0] for _ in range(3)] == [401] * 3
+    assert ask(function=function)[0] == 202
+
+
+def test_without_an_identity_service_a_case_is_signed_and_has_neither_grant_nor_role() -> None:
+    bus = Bus()
+    function = replace(ingress(bus), grants=None)
+    status, answer, _ = ask(function=function)
+    assert (status, "grant" in answer) == (202, False)
+    submitted = CaseSubmitted.model_validate_json(bus.entries[0]["Detail"])
+    assert (submitted.user_id, submitted.role, submitted.grant) == ("ana@acme.example", None, None)
+    assert submitted.principal is not None
+    for route in ("consents", "revocations"):
+        assert ask(body={"grant": str(uuid4())}, function=function, route=route)[0] == 404
+
+
+def test_submission_that_no_case_follows_from_is_the_callers_400() -> None:
+    status, answer, entries = ask(body=BODY | {"agent": "nobody"})
+    assert (status, answer["field"], entries) == (400, "agent", [])
 
 
 def test_body_in_base64_is_decoded() -> None:

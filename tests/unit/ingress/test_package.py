@@ -11,7 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 LISTING = """
 import json, sys
-import services.ingress.handler
+import switchyard.ingress.handler
+from switchyard.app.application import load_app
+load_app()
 print(json.dumps([name for name in sys.modules]))
 """
 
@@ -23,14 +25,16 @@ def test_package_holds_every_module_that_the_function_imports() -> None:
         name for name in json.loads(ran.stdout) if name.partition(".")[0] in {"contracts", "services", "switchyard"}
     ]
     assert ours
+    held = {
+        path
+        for pattern in copied
+        for found in ROOT.glob(pattern)
+        for path in ([found] if found.is_file() else found.rglob("*.py"))
+    }
     missing = {
         name
         for name in ours
-        if not any(
-            path == folder or path.startswith(f"{folder}/")
-            for path in (name.replace(".", "/") + "/", name.replace(".", "/") + "/__init__.py")
-            for folder in copied
-        )
+        if not {ROOT / f"{name.replace('.', '/')}.py", ROOT / name.replace(".", "/") / "__init__.py"} & held
     }
     assert missing == set()
     installed = (ROOT / "docker" / "requirements" / "ingress.txt").read_text()

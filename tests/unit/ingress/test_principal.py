@@ -15,10 +15,10 @@ from joserfc.jwk import OctKey, OKPKey
 
 from contracts.events.upstream import CaseSubmitted
 from contracts.submissions import open_question
-from services.ingress.handler import read_secret
-from services.ingress.principal import SIGNING_KEY_CACHE_S, PrincipalSigner, SigningKeyUnavailable, bus_payload
 from switchyard.case_manager.principals import PRINCIPAL_LEEWAY_S, PrincipalKeys, VerifiedPrincipal, check_principal
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid
+from switchyard.ingress.handler import read_secret
+from switchyard.ingress.principal import SIGNING_KEY_CACHE_S, PrincipalSigner, SigningKeyUnavailable, bus_payload
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.fields import Json
 from switchyard.protocol.principals import PRINCIPAL_TOKEN_TYPE, PRINCIPAL_VALID_S
@@ -54,7 +54,7 @@ def signer(source: str = SOURCE, secret: str = SECRET) -> PrincipalSigner:
 
 def sent(submitted: CaseSubmitted = ASKED, by: PrincipalSigner | None = None) -> Json:
     """A signed submission as published, in the form that the case manager receives."""
-    signed = (by or signer()).signed(submitted.model_copy(update={"grant": grant_of(submitted)}))
+    signed = (by or signer()).signed(submitted.model_copy(update={"grant": grant_of(submitted)}), open_question)
     return parse_json(json.dumps(bus_payload(signed)))
 
 
@@ -310,7 +310,9 @@ def test_function_without_its_key_submits_nothing_and_logs_no_secret(
     assert line.startswith("SigningKeyUnavailable: the s")
     assert "zz" not in caplog.text
     with pytest.raises(SigningKeyUnavailable) as failed:
-        PrincipalSigner(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: NOW).signed(ASKED)
+        PrincipalSigner(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: NOW).signed(
+            ASKED, open_question
+        )
     if vault.error is None:
         assert failed.value.__cause__ is None
 

@@ -48,11 +48,23 @@ def test_repository_bears_its_own_name_only(repository: Path) -> None:
 def test_terraform_data_schemas_and_settings_are_generated_from_its_app(repository: Path) -> None:
     topology = json.loads((repository / "terraform" / "generated" / "topology.json").read_text(encoding="utf-8"))
     assert set(topology["consumers"]) == {"router", "case_manager", "assistant", "audit"}
-    assert set(topology["servers"]) == {"console"}
+    assert set(topology["servers"]) == {"api", "console"}
+    assert topology["ingress_routes"] == ["cases", "feedback"]
+    assert not any("identity" in name for name in topology["secrets"])
     assert (repository / "contracts" / "schemas" / "RequestSubmitted.v1.json").exists()
     assert "SWITCHYARD_MODEL_BEDROCK_ID" in (repository / "docs/operate/settings.md").read_text(encoding="utf-8")
     images = json.loads((repository / "terraform" / "generated" / "images.json").read_text(encoding="utf-8"))
-    assert set(images) == {"router", "case-manager", "assistant", "console", "audit", "cli", "simulators"}
+    assert set(images) == {
+        "router",
+        "case-manager",
+        "assistant",
+        "api",
+        "console",
+        "audit",
+        "cli",
+        "ingress",
+        "simulators",
+    }
     assert {path for image in images.values() for path in image["code"]} == {
         "contracts",
         "services",
@@ -157,7 +169,7 @@ def test_lock_has_the_versions_of_ours() -> None:
 def test_compose_file_runs_each_process_with_the_local_stacks_variables(repository: Path) -> None:
     services = yaml.safe_load((repository / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     infrastructure = {"localstack", "postgres", "provisioner", "simulator", "identity-provider"}
-    assert set(services) == infrastructure | {"router", "case-manager", "assistant", "console", "audit"}
+    assert set(services) == infrastructure | {"router", "case-manager", "assistant", "api", "console", "audit"}
     assistant = services["assistant"]["environment"]
     assert assistant["SWITCHYARD_WORK_DB_URL"] == "postgresql://assistant:development@postgres:5432/work"
     assert assistant["SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL"] == "http://simulator:8080"
@@ -167,6 +179,13 @@ def test_compose_file_runs_each_process_with_the_local_stacks_variables(reposito
     assert console["environment"]["SWITCHYARD_CONSOLE_URL"] == "http://127.0.0.1:18090"
     assert console["environment"]["SWITCHYARD_IDP_TOKEN_URL"] == "http://identity-provider:8080/token"
     assert console["environment"]["SWITCHYARD_IDP_AUTHORIZE_URL"] == "http://127.0.0.1:18088/authorize"
+    api = services["api"]
+    function = json.loads(api["environment"]["SWITCHYARD_API_FUNCTION"])
+    assert api["ports"] == ["127.0.0.1:18080:8081"]
+    assert function["issuer"] == api["environment"]["SWITCHYARD_IDP_ISSUER"] == "http://identity-provider:8080"
+    assert not {"identity_url", "grant_policy"} & function.keys()
+    assert "upstream.ingress" in services["case-manager"]["environment"]["SWITCHYARD_PRINCIPAL_KEYS"]
+    assert "SWITCHYARD_INGRESS_KEY" in services["provisioner"]["environment"]
     for name, service in services.items():
         for value in map(str, service.get("environment", {}).values()):
             assert "{port:" not in value, name

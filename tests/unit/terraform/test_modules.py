@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 
 from services.app import LOCAL_IDENTITY
-from services.ingress.settings import IngressSettings
 from switchyard.api.endpoints import READS
+from switchyard.api.problems import PROBLEM_TYPE, TooManyRequests
 from switchyard.console.access import ENDPOINTS
 from switchyard.infra.generate import GENERATED_FOLDER
+from switchyard.infra.settings_page import variable_name
+from switchyard.ingress.settings import IngressSettings
+from switchyard.processes.console_settings import ConsoleSettings
+from switchyard.runtime.models.clients import ModelSettings
 from tests.reference import topology
 from tests.unit.terraform.reading import ENVIRONMENTS, MODULES, ROOT, blocks, parsed, resources, values
 from tests.unit.terraform.rendering import FACTS
@@ -76,7 +80,8 @@ def test_queues_key_policy_has_no_condition_for_eventbridge() -> None:
 
 def test_function_has_the_variables_that_it_reads() -> None:
     [function] = of("aws_lambda_function").values()
-    assert set(function["environment"][0]["variables"]) == {name.upper() for name in IngressSettings.model_fields}
+    given = re.findall(r"\b([A-Z][A-Z_]+)\b['\"]?\s*[=:]", str(function["environment"][0]["variables"]))
+    assert sorted(given) == sorted(name.upper() for name in IngressSettings.model_fields)
 
 
 def test_function_and_api_stage_depend_on_policy_and_log_group() -> None:
@@ -133,6 +138,36 @@ def test_bucket_is_private_and_encrypted() -> None:
         assert set(of("aws_s3_bucket_public_access_block")[name].values()) >= {True}
         assert name in of("aws_s3_bucket_server_side_encryption_configuration")
         assert "aws:SecureTransport" in (ROOT / "modules" / name.split(".")[0] / "main.tf").read_text()
+
+
+def test_caller_over_the_limit_gets_429_with_retry_after_before_the_function_runs() -> None:
+    acl = of("aws_wafv2_web_acl")["ingress.this"]
+    [rule] = [rule for rule in acl["rule"] if rule["name"] == "caller"]
+    [response] = rule["action"][0]["block"][0]["custom_response"]
+    assert response["response_code"] == 429
+    assert [header["name"] for header in response["response_header"]] == ["Retry-After"]
+    [limited] = rule["statement"][0]["rate_based_statement"]
+    assert (limited["limit"], limited["aggregate_key_type"]) == ("${var.caller_limit}", "CUSTOM_KEYS")
+    assert limited["custom_key"][0]["header"][0]["name"] == "authorization"
+    assert rule["priority"] == min(other["priority"] for other in acl["rule"])
+    throttled = of("aws_api_gateway_gateway_response")["ingress.throttled"]
+    assert (throttled["response_type"], throttled["status_code"]) == ("THROTTLED", "429")
+    assert PROBLEM_TYPE in str(throttled["response_parameters"])
+    for answer in (str(throttled["response_templates"]), str(acl["custom_response_body"])):
+        assert all(name in answer for name in ("title", "status", "code", "detail", "remedy"))
+        assert TooManyRequests.code in answer
+
+
+def test_blocked_requests_are_logged_without_tokens() -> None:
+    logging = of("aws_wafv2_web_acl_logging_configuration")["ingress.this"]
+    assert logging["log_destination_configs"] == ["${aws_cloudwatch_log_group.waf.arn}"]
+    assert of("aws_cloudwatch_log_group")["ingress.waf"]["name"].startswith("aws-waf-logs-")
+    assert {field["single_header"][0]["name"] for field in logging["redacted_fields"]} == {
+        "authorization",
+        "x-refresh-token",
+    }
+    [kept] = logging["logging_filter"]
+    assert kept["default_behavior"] == "DROP"
 
 
 def test_log_group_is_encrypted_and_has_a_retention() -> None:
@@ -326,3 +361,16 @@ def test_files_are_formatted_by_terraform_fmt() -> None:
     command = [terraform, f"-chdir={ROOT}", "fmt", "-check", "-recursive"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_prices_and_quotas_are_one_value_for_those_who_call_models_and_the_console() -> None:
+    assert {variable_name(ModelSettings, "prices"), variable_name(ConsoleSettings, "model_prices")} == {
+        "SWITCHYARD_MODEL_PRICES"
+    }
+    assert variable_name(ModelSettings, "quotas") == "SWITCHYARD_MODEL_QUOTAS"
+    text = (ROOT / "locals.tf").read_text(encoding="utf-8")
+    assert "{ SWITCHYARD_MODEL_PRICES = jsonencode(var.models.prices) }" in text
+    assert "{ SWITCHYARD_MODEL_QUOTAS = jsonencode(var.models.quotas) }" in text
+    [environment] = re.findall(r"extra_environment += (.*)", text)
+    assert environment.startswith("merge(try(process.calls_models, false) ? merge(local.prices, local.quotas)")
+    assert 'node == "console" ? local.prices' in environment

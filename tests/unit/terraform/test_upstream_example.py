@@ -7,8 +7,12 @@ import re
 from typing import Any
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.submission import ACCEPTED_FIELDS, SESSION_HEADER
+from contracts.submissions import open_question
+from switchyard.api.requests import case_fields
+from switchyard.ingress.submission import SESSION_HEADER
 from switchyard.protocol.catalogue import UPSTREAM_PREFIX
+from switchyard.protocol.submissions import case_id_for
+from tests.unit.ingress.test_handler import ask
 from tests.unit.terraform.reading import EXAMPLE, blocks, resources
 
 FIRE_TIME = "<aws.scheduler.scheduled-time>"
@@ -58,5 +62,24 @@ def test_schedule_and_page_use_the_role_and_the_apis_fields() -> None:
     assert target["role_arn"] == "${aws_iam_role.upstream.arn}"
     page = (EXAMPLE / "README.md").read_text()
     [body] = re.findall(r"--data '(\{.*?\})'", page)
-    assert set(json.loads(body)) <= ACCEPTED_FIELDS
+    assert set(json.loads(body)) <= case_fields(CaseSubmitted)
     assert f"{SESSION_HEADER}: ".lower() in page.lower()
+
+
+def test_webhook_of_the_page_is_accepted_and_repeated_is_the_same_case() -> None:
+    page = (EXAMPLE / "README.md").read_text()
+    [body] = re.findall(r"--data '(\{.*?\})'", page)
+    [session] = re.findall(r"X-Session-Id: ([\w-]+)", page)
+    answers = [ask(body=body, session=session) for _ in range(2)]
+    assert [status for status, _, _ in answers] == [202, 202]
+    assert answers[0][1]["case_id"] == answers[1][1]["case_id"]
+    put = [json.loads(entry["Detail"]) for _, _, [entry] in answers]
+    assert [each["idempotency_key"] for each in put] == ["ticket-4711"] * 2
+    assert open_question(CaseSubmitted.model_validate(put[0])).person == put[0]["user_id"]
+
+
+def test_submission_of_the_schedule_opens_a_case_of_its_own_per_fire_time() -> None:
+    fired = [CaseSubmitted.model_validate(submission(f"2026-11-2{day}T13:00:00Z")) for day in (3, 4, 4)]
+    assert all(open_question(each).sealed for each in fired)
+    cases = [case_id_for(each.tenant, "upstream.reports", each.user_id, each.idempotency_key) for each in fired]
+    assert cases[0] != cases[1] == cases[2]

@@ -87,6 +87,19 @@ WORDS = {
         "RateBasedStatementAggregateKeyType",
     ),
     "aws_wafv2_web_acl.scope": ("wafv2", "Scope"),
+    "aws_wafv2_web_acl.custom_response_body.content_type": ("wafv2", "ResponseContentType"),
+    "aws_wafv2_web_acl.rule.statement.rate_based_statement.custom_key.header.text_transformation.type": (
+        "wafv2",
+        "TextTransformationType",
+    ),
+    "aws_wafv2_web_acl_logging_configuration.logging_filter.default_behavior": ("wafv2", "FilterBehavior"),
+    "aws_wafv2_web_acl_logging_configuration.logging_filter.filter.behavior": ("wafv2", "FilterBehavior"),
+    "aws_wafv2_web_acl_logging_configuration.logging_filter.filter.requirement": ("wafv2", "FilterRequirement"),
+    "aws_wafv2_web_acl_logging_configuration.logging_filter.filter.condition.action_condition.action": (
+        "wafv2",
+        "ActionValue",
+    ),
+    "aws_api_gateway_gateway_response.response_type": ("apigateway", "GatewayResponseType"),
 }
 """Arguments, each with the service and the shape of its enumeration."""
 

@@ -72,7 +72,7 @@ async def verify_principal_statement(
     reference = first["payload"]["attested"]["statement"]
     statement = (await audit_log.read_artefact(artefacts, first, reference)).decode()
     sealed = [value for value in first["payload"].values() if audit_log.is_artefact(value)]
-    contents = {content_digest(await audit_log.read_artefact(artefacts, first, each)) for each in sealed}
+    contents = [await audit_log.read_artefact(artefacts, first, each) for each in sealed]
     if hashlib.sha256(statement.encode()).hexdigest() != attested.statement_sha256:
         raise CommandFailed("the statement is not the one that the event names", remedy="see `alarm=integrity`")
     try:
@@ -87,7 +87,7 @@ async def verify_principal_statement(
         "tenant": claims.tenant == event.tenant,
         "session_id": claims.session_id == event.session_id,
         "role": scopes == event.principal.scopes,
-        "content_sha256": contents == {claims.content_sha256},
+        "content_sha256": content_digest(*contents) == claims.content_sha256,
         "kid": principal.kid == attested.kid,
         # The pseudonym stands for `sub` only if the statement was sealed under its key.
         "subject": attested.statement.subject == event.principal.subject,

@@ -6,22 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from switchyard.protocol.fields import Artefact, Contract, Identifier, Name
-from switchyard.protocol.submissions import CaseOpening, SealedContent, Submission
+from switchyard.protocol.events.case_manager import UserCaseOpened
+from switchyard.protocol.fields import Artefact, Contract
+from switchyard.protocol.submissions import CaseOpening, SealedContent, UserSubmission, open_user_case
 
 
-class RequestSubmitted(Submission):
-    """A request to acme, from an upstream system."""
+class RequestSubmitted(UserSubmission):
+    """A request to acme, over HTTP or from an upstream system. A pseudonym replaces `user_id`, who asks."""
 
     playbook: Literal["requests"] = "requests"
-    user_id: Identifier = Field(description="Who asks. Personal: replaced by a pseudonym at intake.")
     text: Annotated[str, Field(min_length=1, max_length=4_000)] = Field(description="Personal: sealed at intake.")
 
 
-class RequestOpened(Contract):
+class RequestOpened(UserCaseOpened):
     """A request became a case."""
 
-    playbook: Name
     request: Artefact
 
 
@@ -39,9 +38,9 @@ class ReplyWritten(Contract):
 
 def open_request(submitted: RequestSubmitted) -> CaseOpening:
     """The case of a request."""
-    return CaseOpening(
+    return open_user_case(
+        submitted,
         RequestOpened,
-        person=submitted.user_id,
         facts={"playbook": submitted.playbook},
         sealed={"request": SealedContent(submitted.text.encode(), "text/plain")},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contracts.catalogue import CARDS, CATALOGUE, SUBMISSIONS
 from services.orchestrator.graph import CURRENT, OUTCOMES, PLAYBOOKS
+from switchyard.app.api_process import API_SECRETS, api_process
 from switchyard.app.application import App, ProcessDescriptor
 from switchyard.app.console_process import CONSOLE_SECRETS, console_process
 
@@ -15,13 +16,18 @@ APP = App(
     submissions=SUBMISSIONS,
     outcomes=OUTCOMES,
     # An agent is its module in services/specialists; one that needs settings, tables or secrets has its own line.
-    processes=(*(ProcessDescriptor(name, f"services.specialists.{name}:run") for name in CARDS), console_process()),
-    secrets={**CONSOLE_SECRETS},
+    processes=(
+        *(ProcessDescriptor(name, f"services.specialists.{name}:run") for name in CARDS),
+        api_process(),
+        console_process(),
+    ),
+    secrets={**API_SECRETS, **CONSOLE_SECRETS},
     code=("contracts", "services"),
     demo_folders=("demo",),
     local_users="demo:data/users.yaml",
     model_scripts=("demo:data/simulator.yaml",),
     prompts=tuple(f"services.specialists.{name}:PROMPT" for name in CARDS),
+    answers=("answer",),
     demo_cases="demo:data/cases.yaml",
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",
 )

@@ -25,7 +25,7 @@ multi_az            = false
 backup_days         = 7
 deletion_protection = false
 work_db             = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 200 }
-audit_db            = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 60 }
+audit_db            = { instance_class = "db.t4g.small", storage_gb = 20, max_connections = 90 }
 
 objects_bucket  = "acme-dev-objects"
 quarantine_days = 90
@@ -53,6 +53,24 @@ identity = {
   token_url = "https://login.acme.example/token"
 }
 
+# The API: users' tokens at your identity provider, and where callers read their cases.
+ingress = {
+  package     = "../dist/ingress.zip"
+  rate        = 20
+  concurrency = 10
+  identity = {
+    issuer       = "https://login.acme.example"
+    audience     = "acme-switchyard"
+    jwks_url     = "https://login.acme.example/.well-known/jwks.json"
+    tenant_claim = "tenant"
+    role_claim   = "roles"
+  }
+}
+api = {
+  certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000001"
+  networks        = ["10.200.0.0/16"]
+}
+
 # Ed25519 public keys of operators and approvers, by name: without keys there are no approvals, halts and retries. Each
 # service checks signatures itself, so all need the same keys.
 settings = {
@@ -71,7 +89,11 @@ settings = {
     SWITCHYARD_SUBMITTER_IDENTITIES = "{}"
     # Without it every source that IAM allows on the bus is trusted.
     SWITCHYARD_UPSTREAMS = <<-JSON
-      {"upstream.portal": {"tenants": ["*"]}}
+      {"upstream.ingress": {"tenants": ["*"]}, "upstream.portal": {"tenants": ["*"]}}
+    JSON
+    # The public key of the secret switchyard/principal_key, by source and key id: 32 bytes in hex.
+    SWITCHYARD_PRINCIPAL_KEYS = <<-JSON
+      {"upstream.ingress": {"2026-11": "0000000000000000000000000000000000000000000000000000000000000000"}}
     JSON
   }
   console = {
@@ -91,6 +113,7 @@ sizes = {
 }
 
 images = {
+  "api"          = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "assistant"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "audit"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "case-manager" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"

@@ -41,6 +41,21 @@ _SIMPLE = {
     "getBooleanMapAttribute": ["map", "bool"],
 }
 _MODES = {"struct": "single"}
+_KEY_HEADER: dict[str, Any] = {
+    "attributes": {"name": {"required": True, "type": "string"}},
+    "block_types": {
+        "text_transformation": {
+            "nesting_mode": "set",
+            "min_items": 1,
+            "block": {
+                "attributes": {
+                    "priority": {"required": True, "type": "number"},
+                    "type": {"required": True, "type": "string"},
+                }
+            },
+        }
+    },
+}
 _STATEMENT: dict[str, Any] = {
     "attributes": {},
     "block_types": {
@@ -52,7 +67,16 @@ _STATEMENT: dict[str, Any] = {
                     "aggregate_key_type": {"optional": True, "type": "string"},
                     "evaluation_window_sec": {"optional": True, "type": "number"},
                     "limit": {"required": True, "type": "number"},
-                }
+                },
+                "block_types": {
+                    "custom_key": {
+                        "nesting_mode": "list",
+                        "block": {
+                            "attributes": {},
+                            "block_types": {"header": {"nesting_mode": "list", "max_items": 1, "block": _KEY_HEADER}},
+                        },
+                    }
+                },
             },
         },
         "managed_rule_group_statement": {

@@ -8,24 +8,24 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc.jwk import OKPKey
 from pydantic import TypeAdapter
 
-from contracts.events.upstream import CaseSubmitted
-from services.ingress.requests import Feedback, Forgetting
 from switchyard.api.problems import TemporarilyUnavailable
+from switchyard.api.requests import Feedback, Forgetting
 from switchyard.api.user_tokens import AuthenticatedUser
 from switchyard.protocol.events.upstream import ForgettingRequested
 from switchyard.protocol.feedback import FEEDBACK_VALID_S, FeedbackClaims, feedback_digest
 from switchyard.protocol.fields import Identifier
 from switchyard.protocol.forgetting import forgetting_statement, person_commitment
 from switchyard.protocol.principal_jws import import_private_key, sign_feedback, sign_principal
-from switchyard.protocol.principals import PRINCIPAL_VALID_S, PrincipalClaims, content_digest, submission_digest
-from switchyard.protocol.submissions import case_id_for
+from switchyard.protocol.principals import PRINCIPAL_VALID_S, PrincipalClaims, submission_digest
+from switchyard.protocol.submissions import OpenCase, UserSubmission, case_id_for
 
+S = TypeVar("S", bound=UserSubmission)
 _KID: TypeAdapter[str] = TypeAdapter(Identifier)
 
 SIGNING_KEY_CACHE_S = 300.0
@@ -49,8 +49,10 @@ class PrincipalSigner:
         self._key: tuple[str, OKPKey] | None = None
         self._fetched = 0.0
 
-    def signed(self, submitted: CaseSubmitted) -> CaseSubmitted:
-        """The submission with its statement. Raises `SigningKeyUnavailable`."""
+    def signed(self, submitted: S, open_case: OpenCase) -> S:
+        """The submission with its statement; `open_case` says what is sealed for it. Raises `InvalidEvent` if no case
+        can follow from it, and `SigningKeyUnavailable`."""
+        claimed = dict(open_case(submitted).claims or {})
         kid, key = self.current_key()
         now = int(self._now())
         claims = PrincipalClaims(
@@ -58,9 +60,9 @@ class PrincipalSigner:
             sub=submitted.user_id,
             tenant=submitted.tenant,
             session_id=submitted.session_id,
-            role=submitted.role,
+            role=claimed.get("role"),
             case_id=case_id_for(submitted.tenant, self._source, submitted.user_id, submitted.idempotency_key),
-            content_sha256=content_digest(submitted.question.encode()),
+            content_sha256=str(claimed.get("content_sha256")),
             submission=submission_digest(bus_payload(submitted)),
             iat=now,
             exp=now + PRINCIPAL_VALID_S,
@@ -115,7 +117,7 @@ class PrincipalSigner:
         return self._key
 
 
-def bus_payload(submitted: CaseSubmitted) -> dict[str, Any]:
+def bus_payload(submitted: UserSubmission) -> dict[str, Any]:
     """A submission as it is published on the bus, without empty fields."""
     return submitted.model_dump(mode="json", exclude_none=True)
 

@@ -39,17 +39,27 @@ class IngressSettings(BaseModel):
     tenant_claim: str = Field(description="The claim that holds the tenant.")
     role_claim: str = Field(description="The claim that holds the user's roles: text, or a list of texts.")
     principal_key_secret_arn: str = Field(description="The secret with the key that signs principals and grants.")
-    identity_url: IdentityUrl = Field(description="The identity service, over https.")
-    identity_files_secret_arn: str = Field(
-        description="The secret with the function's certificate for the identity service, as JSON "
-        '{"ca": "..", "certificate": "..", "key": ".."}.'
+    identity_url: IdentityUrl | None = Field(
+        default=None, description="The identity service, over https, where agents act in a user's name."
     )
-    grant_policy: Json[GrantPolicy] = Field(
+    identity_files_secret_arn: str | None = Field(
+        default=None,
+        description="The secret with the function's certificate for the identity service, as JSON "
+        '{"ca": "..", "certificate": "..", "key": ".."}.',
+    )
+    grant_policy: Json[GrantPolicy] | None = Field(
+        default=None,
         description='What each grant covers, as JSON {"agents": [..], "audiences": [..], "scopes": [..], "hours": 8}; '
-        "the scopes of the user's roles are added."
+        "the scopes of the user's roles are added.",
     )
     reviewer_roles: Json[tuple[Identifier, ...]] = Field(
         default=(), description="Roles whose holders give feedback on every case of their tenant, as JSON."
+    )
+    user_requests_per_minute: Annotated[int, Field(ge=1)] = Field(
+        default=300, description="Requests of one user in a minute to one instance of the function."
+    )
+    tenant_requests_per_minute: Annotated[int, Field(ge=1)] = Field(
+        default=3_000, description="Requests of all users of a tenant in a minute to one instance of the function."
     )
     bus: str = Field(description="The EventBridge bus.")
     source: str = Field(description="The source of the function's events.")

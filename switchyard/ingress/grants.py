@@ -12,9 +12,9 @@ from typing import Protocol
 
 from joserfc.jwk import OKPKey
 
-from services.ingress.settings import GrantPolicy
 from switchyard.api.problems import LoginRequired
 from switchyard.api.user_tokens import AuthenticatedUser
+from switchyard.ingress.settings import GrantPolicy
 from switchyard.protocol.grants import GrantClaims
 from switchyard.protocol.principal_jws import sign_grant
 

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from contracts.events.upstream import QuestionText
 from switchyard.api.endpoints import Parameter, PostedRequest
 from switchyard.api.views import ApiView
 from switchyard.protocol.feedback import MAX_FEEDBACK_CHARS, Thumb
-from switchyard.protocol.fields import Identifier, Milliseconds, Name, StrictContract, Uuid
+from switchyard.protocol.fields import Identifier, StrictContract, Uuid
 from switchyard.protocol.forgetting import ForgettingScope
+from switchyard.protocol.submissions import FROM_TOKEN, UserSubmission
 
 
-class Question(StrictContract):
-    """A question. Tenant, user and role are those of the token, the session is in its header."""
+def case_fields(kind: type[UserSubmission]) -> frozenset[str]:
+    """The fields of a submission that a caller sets. Tenant, user and role come from the token, the session from its
+    header."""
+    return frozenset(kind.model_fields) - FROM_TOKEN
 
-    question: QuestionText
-    idempotency_key: Identifier = Field(description="Names the question: sent again under it, it is the same case.")
-    agent: Name | None = Field(default=None, description="The specialist, if it is known; else triage chooses.")
-    deadline_ms: Annotated[Milliseconds, Field(ge=1_000, le=86_400_000)] | None = None
+
+def case_body(kind: type[UserSubmission]) -> type[BaseModel]:
+    """What is posted to open a case."""
+    fields: dict[str, Any] = {
+        name: (each.annotation, each) for name, each in kind.model_fields.items() if name in case_fields(kind)
+    }
+    about = f"{kind.__doc__} Tenant, user and role are those of the token, the session is in its header."
+    return create_model("CaseBody", __config__=ConfigDict(extra="forbid"), __doc__=about, **fields)
 
 
 class GrantNamed(StrictContract):
     """One grant of the caller."""
 
-    grant: Uuid = Field(description="As the question's answer, or the waiting case, names it.")
+    grant: Uuid = Field(description="As the answer to the submission, or the waiting case, names it.")
 
 
 class Feedback(StrictContract):
@@ -47,12 +53,12 @@ class Forgetting(StrictContract):
     idempotency_key: Identifier = Field(description="Names the request: sent again under it, it is the same one.")
 
 
-class QuestionAccepted(ApiView):
-    """The question is on its way; the case says what comes of it."""
+class CaseAccepted(ApiView):
+    """The case is on its way; it says what comes of it."""
 
     case_id: str
     session_id: str
-    grant: str
+    grant: str | None = Field(default=None, description="Where agents act in the user's name.")
 
 
 class GrantRenewedAnswer(ApiView):
@@ -86,15 +92,7 @@ _REFRESH = Parameter(
     "header",
     "The identity service renews the token with it while a case waits. It goes nowhere else.",
 )
-REQUESTS = (
-    PostedRequest(
-        "cases",
-        "Ask a question.",
-        Question,
-        QuestionAccepted,
-        202,
-        (Parameter("X-Session-Id", "header", "The conversation.", required=True), _REFRESH),
-    ),
+_GRANTS = (
     PostedRequest(
         "consents",
         "Renew a grant with this log-in, so that the cases that wait for it go on.",
@@ -104,9 +102,17 @@ REQUESTS = (
         (_REFRESH,),
     ),
     PostedRequest("revocations", "Revoke a grant.", GrantNamed, GrantRevokedAnswer, 200),
-    PostedRequest("feedback", "Say whether the answer of a case was good.", Feedback, FeedbackAccepted, 202),
-    PostedRequest(
-        "forgettings", "Have what is remembered of the caller forgotten.", Forgetting, ForgettingAccepted, 202
-    ),
 )
-"""Every route of the function, in the order of its ROUTES."""
+_FEEDBACK = PostedRequest("feedback", "Say whether the answer of a case was good.", Feedback, FeedbackAccepted, 202)
+_FORGETTINGS = PostedRequest(
+    "forgettings", "Have what is remembered of the caller forgotten.", Forgetting, ForgettingAccepted, 202
+)
+
+
+def posted_requests(kind: type[UserSubmission], *, grants: bool, memory: bool) -> tuple[PostedRequest, ...]:
+    """What the function behind the API takes. `grants`: agents act in the user's name; `memory`: something is
+    remembered of users."""
+    session = Parameter("X-Session-Id", "header", "The conversation.", required=True)
+    parameters = (session, _REFRESH) if grants else (session,)
+    cases = PostedRequest("cases", "Open a case.", case_body(kind), CaseAccepted, 202, parameters)
+    return (cases, *(_GRANTS if grants else ()), _FEEDBACK, *((_FORGETTINGS,) if memory else ()))

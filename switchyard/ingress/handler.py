@@ -6,16 +6,27 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
-from contracts.events.upstream import CaseSubmitted
-from services.ingress.grants import Grants
-from services.ingress.identity_service import IdentityService, TlsSource
-from services.ingress.principal import PrincipalSigner, bus_payload
-from services.ingress.settings import IngressSettings
-from services.ingress.submission import (
+from switchyard.api.callers import CallerRates, caller_rates
+from switchyard.api.problems import (
+    PROBLEM_TYPE,
+    InvalidRequest,
+    LoginRequired,
+    NotFound,
+    Problem,
+    TemporarilyUnavailable,
+)
+from switchyard.api.user_tokens import AuthenticatedUser, TokenVerifier
+from switchyard.app.application import App, load_app
+from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier, fetch_jwks
+from switchyard.ingress.grants import Grants
+from switchyard.ingress.identity_service import IdentityService, TlsSource
+from switchyard.ingress.principal import PrincipalSigner, bus_payload
+from switchyard.ingress.settings import IngressSettings
+from switchyard.ingress.submission import (
     ApiRequest,
     build_submission,
     read_api_request,
@@ -23,12 +34,10 @@ from services.ingress.submission import (
     read_forgetting,
     read_grant_id,
 )
-from switchyard.api.problems import PROBLEM_TYPE, LoginRequired, NotFound, Problem, TemporarilyUnavailable
-from switchyard.api.user_tokens import AuthenticatedUser, TokenVerifier
-from switchyard.identity.jwt_verifier import InvalidJwt, JwksUnavailable, JwtVerifier, fetch_jwks
+from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.events.upstream import FeedbackGiven, ForgettingRequested, GrantRenewed
 from switchyard.protocol.fields import Json
-from switchyard.protocol.submissions import case_id_for
+from switchyard.protocol.submissions import OpenCase, UserSubmission, case_id_for
 
 log = logging.getLogger(__name__)
 
@@ -54,25 +63,38 @@ class Ingress:
 
     tokens: TokenVerifier
     signer: PrincipalSigner
-    grants: Grants
+    grants: Grants | None
+    """None where no agent acts in a user's name."""
     put: PutEvent
     source: str
+    kind: type[UserSubmission]
+    """What users submit."""
+    open_case: OpenCase
+    rates: CallerRates = field(default_factory=lambda: caller_rates(300, 3_000, time.monotonic))
     reviewer_roles: frozenset[str] = frozenset()
     """Roles whose holders judge every case of their tenant."""
 
     def submit_case(self, call: ApiRequest, user: AuthenticatedUser) -> Answer:
-        """Submit a question in the user's name: 202 once the bus has accepted it."""
-        submission = build_submission(call, user)
-        grant = self.grants.grant_of(user, self.signer.current_key(), call.headers.get(REFRESH_HEADER))
-        submitted = self.signer.signed(submission.model_copy(update={"grant": grant.statement}))
-        self.put(CaseSubmitted.__name__, bus_payload(submitted))
+        """Submit a case in the user's name: 202 once the bus has accepted it."""
+        submission = build_submission(call, user, self.kind, grants=self.grants is not None)
+        granted = {}
+        if self.grants is not None:
+            grant = self.grants.grant_of(user, self.signer.current_key(), call.headers.get(REFRESH_HEADER))
+            submission = submission.model_copy(update={"grant": grant.statement})
+            granted = {"grant": grant.claims.jti}
+        try:
+            submitted = self.signer.signed(submission, self.open_case)
+        except InvalidEvent as error:
+            remedy = error.remedy or "correct it"
+            raise InvalidRequest(error.message, field=error.field or "body", remedy=remedy) from error
+        self.put(self.kind.__name__, bus_payload(submitted))
         case_id = case_id_for(submitted.tenant, self.source, submitted.user_id, submitted.idempotency_key)
-        return 202, {"case_id": case_id, "session_id": submitted.session_id, "grant": grant.claims.jti}
+        return 202, {"case_id": case_id, "session_id": submitted.session_id, **granted}
 
     def give_consent(self, call: ApiRequest, user: AuthenticatedUser) -> Answer:
         """Renew a grant with a fresh log-in, and let the cases that wait for it go on: 202."""
-        wanted = read_grant_id(call)
-        grant = self.grants.renew(wanted, user, self.signer.current_key(), call.headers.get(REFRESH_HEADER))
+        wanted, grants = read_grant_id(call), self._with_grants()
+        grant = grants.renew(wanted, user, self.signer.current_key(), call.headers.get(REFRESH_HEADER))
         renewed = GrantRenewed(tenant=user.tenant, grant=grant.statement)
         self.put(GrantRenewed.__name__, renewed.model_dump(mode="json"))
         return 202, {"grant": wanted, "expires_at": grant.claims.exp}
@@ -101,8 +123,13 @@ class Ingress:
     def revoke_grant(self, call: ApiRequest, user: AuthenticatedUser) -> Answer:
         """Revoke a grant of the user: agents obtain no token for it from now on."""
         wanted = read_grant_id(call)
-        self.grants.revoke(wanted, user)
+        self._with_grants().revoke(wanted, user)
         return 200, {"grant": wanted, "revoked": True}
+
+    def _with_grants(self) -> Grants:
+        if self.grants is None:
+            raise NotFound("no agent acts in a user's name here", field="path", remedy="see /v1/openapi.json")
+        return self.grants
 
 
 ROUTES: Mapping[str, Callable[[Ingress, ApiRequest, AuthenticatedUser], Answer]] = {
@@ -132,6 +159,7 @@ def respond(event: Mapping[str, Any], ingress: Ingress) -> dict[str, Any]:
             raise LoginRequired(str(refused)) from refused
         except JwksUnavailable as unavailable:
             raise TemporarilyUnavailable(str(unavailable)) from unavailable
+        ingress.rates.take(user)
         status, answer = route(ingress, call, user)
     except Problem as problem:
         if isinstance(problem, TemporarilyUnavailable):
@@ -160,19 +188,20 @@ def put_event(client: Any, bus: str, source: str, detail_type: str, detail: Json
 
 @cache
 def _lambda_ingress() -> Ingress:
-    return build_ingress(IngressSettings.read())
+    return build_ingress(load_app(), IngressSettings.read())
 
 
 def open_ingress(
-    settings: Mapping[str, str], now: Callable[[], float]
+    app: App, settings: Mapping[str, str], now: Callable[[], float]
 ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """The function, with settings by name, for the process that serves it; `now` dates statements. It blocks. Raises
     `ValidationError` for a setting that is missing or invalid."""
-    return partial(respond, ingress=build_ingress(IngressSettings.model_validate(settings), now=now))
+    return partial(respond, ingress=build_ingress(app, IngressSettings.model_validate(settings), now=now))
 
 
-def build_ingress(settings: IngressSettings, *, now: Callable[[], float] = time.time) -> Ingress:
-    """The function's dependencies; `now` dates statements. The bus's and the secrets' clients are AWS's."""
+def build_ingress(app: App, settings: IngressSettings, *, now: Callable[[], float] = time.time) -> Ingress:
+    """The function's dependencies; `now` dates statements. The bus's and the secrets' clients are AWS's. Raises
+    `ValueError` for an application in which users submit nothing."""
     import boto3
     from botocore.config import Config
 
@@ -184,17 +213,24 @@ def build_ingress(settings: IngressSettings, *, now: Callable[[], float] = time.
         role_claim=settings.role_claim,
     )
     secrets = boto3.client("secretsmanager", config=once)
-    identity = IdentityService(
-        settings.identity_url, TlsSource(partial(read_secret, secrets, settings.identity_files_secret_arn))
-    )
+    grants = None
+    if settings.grant_policy is not None and settings.identity_url and settings.identity_files_secret_arn:
+        tls = TlsSource(partial(read_secret, secrets, settings.identity_files_secret_arn))
+        grants = Grants(IdentityService(settings.identity_url, tls), settings.grant_policy, settings.source)
+    kind = app.user_submission
+    if kind is None:
+        raise ValueError("the application has no subclass of UserSubmission: users submit nothing")
     return Ingress(
         tokens,
         PrincipalSigner(
             source=settings.source, fetch=partial(read_secret, secrets, settings.principal_key_secret_arn), now=now
         ),
-        Grants(identity, settings.grant_policy, settings.source),
+        grants,
         partial(put_event, boto3.client("events", config=once), settings.bus, settings.source),
         settings.source,
+        kind,
+        app.submissions[kind],
+        caller_rates(settings.user_requests_per_minute, settings.tenant_requests_per_minute, time.monotonic),
         frozenset(settings.reviewer_roles),
     )
 

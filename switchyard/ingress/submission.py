@@ -10,18 +10,15 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.events.upstream import CaseSubmitted
-from services.ingress.requests import Feedback, Forgetting, Question
 from switchyard.api.problems import InvalidRequest, TooLong
+from switchyard.api.requests import Feedback, Forgetting, case_fields
 from switchyard.api.user_tokens import AuthenticatedUser
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Uuid
+from switchyard.protocol.submissions import UserSubmission, playbook_of
 
 SESSION_HEADER = "x-session-id"
-ACCEPTED_FIELDS = frozenset(Question.model_fields)
-"""The fields that a caller may set. Tenant, user and role come from the token, the session from its header."""
-
 MAX_BODY_BYTES = 32_768
 _UUID: TypeAdapter[str] = TypeAdapter(Uuid)
 
@@ -94,21 +91,24 @@ def read_forgetting(call: ApiRequest) -> Forgetting:
     return wanted
 
 
-def build_submission(call: ApiRequest, authenticated_user: AuthenticatedUser) -> CaseSubmitted:
-    """The submission of a request for a user. Raises `InvalidRequest`."""
+def build_submission(
+    call: ApiRequest, authenticated_user: AuthenticatedUser, kind: type[UserSubmission], *, grants: bool
+) -> UserSubmission:
+    """The submission of a request for a user; the role comes with a grant only. Raises `InvalidRequest`."""
     session = call.headers.get(SESSION_HEADER)
     if not session:
         raise InvalidRequest(
             "the header is missing", field=SESSION_HEADER, remedy=f"set {SESSION_HEADER} to the id of the conversation"
         )
-    fields = read_fields(call, ACCEPTED_FIELDS)
+    fields = read_fields(call, case_fields(kind))
     try:
-        return CaseSubmitted.model_validate(
+        return kind.model_validate(
             {
                 **fields,
                 "tenant": authenticated_user.tenant,
                 "user_id": authenticated_user.user_id,
-                "role": authenticated_user.role,
+                "role": authenticated_user.role if grants else None,
+                "playbook": playbook_of(kind),
                 "session_id": session,
             }
         )
