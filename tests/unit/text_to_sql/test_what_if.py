@@ -36,7 +36,7 @@ ASKED = Artefact(
 
 
 class Unused:
-    """No vault and no object store is needed: everything here is inline and about nobody."""
+    """No vault and no object store is needed: everything here is inline and about no user."""
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"{name} was used")
@@ -91,7 +91,7 @@ async def test_query_of_then_has_its_recorded_rows_whatever_its_limit(schema: Sc
     assert (answer.rows, findings) == (1, data)
 
 
-async def test_other_query_is_unknown_and_its_text_is_not_told(schema: Schema) -> None:
+async def test_other_query_is_unknown_and_its_text_is_left_out(schema: Schema) -> None:
     with pytest.raises(NotAnswerable, match="another query") as unknown:
         await ask(recorded(schema), final("SELECT COUNT(*) AS wells FROM wells WHERE basin = 'Permian'"))
     assert "Permian" not in str(unknown.value)
@@ -107,7 +107,7 @@ async def test_model_that_cannot_answer_fails_as_the_agent_does(schema: Schema) 
         await ask(recorded(schema), tool("final_result_CannotAnswer", reason="no table has it"))
 
 
-async def test_schema_that_has_changed_since_is_said_to_be_gone(schema: Schema) -> None:
+async def test_schema_that_has_changed_since_is_reported_as_gone(schema: Schema) -> None:
     with pytest.raises(NotAnswerable, match=f"gone: the schema of then, version 0{'0' * 11}; here is {schema.version}"):
         await ask(recorded(schema, schema_version="0" * 12), final(COUNT))
 
@@ -120,7 +120,7 @@ async def test_schema_file_that_is_missing_is_named(
         await ask(recorded(schema), final(COUNT))
 
 
-async def test_without_a_model_nothing_is_said(schema: Schema) -> None:
+async def test_replay_without_a_model_has_no_result(schema: Schema) -> None:
     with pytest.raises(NotAnswerable, match="--model"):
         await ask(recorded(schema))
 
