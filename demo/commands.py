@@ -10,7 +10,6 @@ import typer
 from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.options import EnvOption
 from switchyard.cli.app.target import Env, use_devstack
-from switchyard.protocol.errors import why_unreadable
 
 
 def run(
@@ -23,6 +22,8 @@ def run(
         try:
             figures.open("a", encoding="utf-8").close()
         except (OSError, ValueError) as error:
+            from switchyard.protocol.errors import why_unreadable
+
             problem = f"--figures {figures} cannot be written: {why_unreadable(error)}"
             raise InvalidArgument(problem, remedy="name a file in a folder that exists") from error
     with use_devstack():

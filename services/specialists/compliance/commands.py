@@ -13,7 +13,6 @@ from switchyard.cli.app.console import Field, console, print_json, print_rows, p
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import JsonOption
-from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from services.specialists.compliance.pack import RulePack
@@ -90,6 +89,8 @@ def check(  # noqa: PLR0917 - options, each by its name
     try:
         given = dry_run.read_facts(_read(facts).decode("utf-8"))
     except (dry_run.InvalidFacts, UnicodeDecodeError) as error:
+        from switchyard.protocol.errors import why_unreadable
+
         raise InvalidArgument(f"{facts}: {why_unreadable(error)}", remedy="see `switchyard sample email`") from error
     why = purpose or given.purpose
     where = stage or ("email" if draft else "contact")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from switchyard.cli.app.connections import open_aws_client
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
-from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from switchyard.audit.verification.case_verifier import RowTrust
@@ -28,6 +27,8 @@ def load_operator_key(target: Target, file: Path | None = None) -> bytes:
     try:
         return _private_key(value if file is None else file.read_text(encoding="ascii"), where)
     except (OSError, UnicodeDecodeError) as error:
+        from switchyard.protocol.errors import why_unreadable
+
         remedy = "name a readable file that holds the key in hex"
         raise CommandFailed(f"{where} cannot be read: {why_unreadable(error)}", remedy=remedy) from error
 

@@ -15,7 +15,6 @@ from switchyard.cli.app.console import Field, console, count, print_rows
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.lazy import load_app
 from switchyard.cli.app.target import Target, use_devstack
-from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from switchyard.audit.verification.audit_reader import AuditReader, CaseSummary
@@ -74,6 +73,8 @@ def load_demo_cases() -> list[dict[str, Any]]:
     try:
         cases = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        from switchyard.protocol.errors import why_unreadable
+
         raise CommandFailed(f"{path} cannot be read: {why_unreadable(error)}", remedy="correct the file") from error
     if not isinstance(cases, list) or not cases:
         raise CommandFailed(f"{path}: no cases", remedy="write a list of `submission` and `outcome`")

@@ -13,7 +13,6 @@ import typer
 from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.options import EnvOption
 from switchyard.cli.app.target import Env, Target, resolve_target
-from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from switchyard.protocol.fields import Json
@@ -34,6 +33,8 @@ async def publish_file(
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        from switchyard.protocol.errors import why_unreadable
+
         remedy = "name a readable file in UTF-8"
         raise InvalidArgument(f"{file} cannot be read: {why_unreadable(error)}", remedy=remedy) from error
     read = {number: read_submission(line) for number, line in enumerate(text.splitlines(), 1) if line.strip()}

@@ -16,7 +16,6 @@ from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.lazy import load_app
 from switchyard.cli.app.target import Env, Target, open_readable_target
 from switchyard.cli.app.what_if_models import WhatIfModels
-from switchyard.protocol.errors import why_unreadable
 
 if TYPE_CHECKING:
     from switchyard.audit.verification.audit_reader import AuditReader
@@ -190,6 +189,8 @@ def _read_prompts(given: tuple[str, ...], known: dict[str, WhatIfAgent]) -> dict
         try:
             found.setdefault(agent, {})[name] = Path(file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            from switchyard.protocol.errors import why_unreadable
+
             raise InvalidArgument(
                 f"{file or 'the prompt'} cannot be read: {why_unreadable(error)}", remedy="name a text file"
             ) from error
