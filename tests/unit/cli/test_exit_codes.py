@@ -37,13 +37,24 @@ def run(*arguments: str, **environment: str) -> tuple[int, str]:
         (["audit", "replay", "--corpus", "/not/there"], "does not exist"),
         (["publish", "/not/there"], "/not/there cannot be read"),
         (["case", "list", "--limit", "0"], "greater than or equal to 1"),
-        (["stack", "logs", "absent"], "no process is named absent"),
         (["email", "resolve", "c", "--operator", "ana", "--evidence", "e"], "the delivery status is missing"),
     ],
 )
 def test_command_called_wrongly_exits_with_2(arguments: list[str], message: str) -> None:
     exit_code, stderr = run(*arguments)
     assert (exit_code, message in stderr) == (2, True), stderr
+
+
+def test_log_of_an_unknown_process_exits_with_2(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "router.log").write_text("", encoding="utf-8")
+    exit_code, stderr = run("stack", "logs", "absent", SWITCHYARD_HOME=str(tmp_path))
+    assert (exit_code, "no process is named absent" in stderr) == (2, True), stderr
+
+
+def test_log_of_a_stack_that_never_ran_exits_with_1(tmp_path: Path) -> None:
+    exit_code, stderr = run("stack", "logs", "router", SWITCHYARD_HOME=str(tmp_path))
+    assert (exit_code, "the local stack has never run" in stderr) == (1, True), stderr
 
 
 @pytest.mark.parametrize(

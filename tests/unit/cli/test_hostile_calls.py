@@ -59,11 +59,14 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 
+BINARY = b"\xff\xfe\x00\x80" * 50
+
+
 @pytest.fixture(scope="module", autouse=True)
 def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with files that are not what a command wants; the current one while these tests run."""
     made = tmp_path_factory.mktemp("hostile")
-    (made / "binary").write_bytes(b"\xff\xfe\x00\x80" * 50)
+    (made / "binary").write_bytes(BINARY)
     (made / "empty").write_bytes(b"")
     (made / "folder").mkdir()
     (made / "text").write_text("hello\n", encoding="utf-8")
@@ -201,9 +204,12 @@ def test_demo_whose_figures_cannot_be_written_says_so_before_it_starts(place: st
     ("file", "why"), [("absent", "No such file"), ("folder", "Is a directory"), ("binary", "it is no text in UTF-8")]
 )
 def test_file_that_cannot_be_read_is_named_with_the_reason_in_words(
-    command: tuple[str, ...], file: str, why: str
+    command: tuple[str, ...], file: str, why: str, tmp_path: Path
 ) -> None:
-    exit_code, printed = call([*command, file])
+    # Files of its own: other calls of this module write to those that they name.
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "binary").write_bytes(BINARY)
+    exit_code, printed = call([*command, str(tmp_path / file)])
     assert exit_code == 2
     assert why in printed
     assert "Errno" not in printed

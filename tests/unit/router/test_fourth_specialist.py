@@ -40,7 +40,7 @@ def extended() -> Catalogue:
 
     system = {type_.payload for type_ in Catalogue((), ()).types} | {TaskFailed}
     own = [flows(type_) for type_ in CATALOGUE.types if type_.payload not in system]
-    return Catalogue((*CATALOGUE.agents, CARD.name), own)
+    return Catalogue((*CATALOGUE.agents, CARD.name), own, CATALOGUE.observers)
 
 
 WITH_FOURTH = replace(
