@@ -115,6 +115,11 @@ async def test_preference_is_used_replaced_explained_exported_and_forgotten(depl
     assert (await deployment.until(replaced, seconds=30, what="a receipt"))["reason"] == "superseded"
     replayed = run(deployment, "audit", "replay", later[0]["case_id"])
     assert f"input forgotten: slot {kept['id']} (superseded" in replayed
+    what_if = ("audit", "replay", later[0]["case_id"], "--what-if", "--model", "simulator", "--json")
+    (refused,) = json.loads(run(deployment, *what_if))["cases"]
+    assert refused["status"] == "refused"
+    assert refused["refused"].startswith(f"gone: slot {kept['id']} (superseded")
+    assert refused["refused"].endswith(" was forgotten")
     forgotten = run(deployment, "memory", "forget", person, "--operator", "oncall", "--reason", "they asked")
     assert " forgotten" in forgotten
     assert json.loads(run(deployment, "memory", "list", person, "--json")) == []

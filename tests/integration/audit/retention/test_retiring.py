@@ -19,6 +19,7 @@ from switchyard.audit.records.store import AuditStore
 from switchyard.audit.retention.retention import CaseObjects, RetentionStore, RetirementStatus
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.findings import FindingKind
+from switchyard.cli.app.audit_log import read_proved_bodies
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
@@ -50,6 +51,15 @@ async def test_ended_case_alone_is_retired_and_its_chain_verifies(
         (event["event_id"], event["digest"], tuple(event["parents"])) for event in events
     }
     assert await due_now(retention) == []
+
+
+async def test_retired_case_is_refused_by_a_what_if_and_says_so(
+    retention: RetentionStore, prover: AuditReader, events: list[Json]
+) -> None:
+    bodies, problem = await read_proved_bodies(prover, events[0]["case_id"])
+    assert (len(bodies), problem) == (len(events), None)
+    await retire_all(retention)
+    assert await read_proved_bodies(prover, events[0]["case_id"]) == ([], "gone: retention has retired its bodies")
 
 
 async def test_receipt_names_case_operator_policy_and_events(
