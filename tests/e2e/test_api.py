@@ -21,6 +21,7 @@ import pytest
 
 from services.user_requests import UserSession, log_in
 from switchyard.app.application import API
+from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
 from switchyard_client import CaseEvent, NotFound
 from tests.e2e.conftest import Deployment
@@ -153,19 +154,10 @@ async def test_stream_goes_on_over_the_death_of_the_api_without_loss_or_double(d
             await other.client.case(case_id)
 
 
-async def test_question_for_an_unknown_specialist_is_heard_as_rejected(deployment: Deployment) -> None:
+async def test_question_for_an_unknown_specialist_is_refused_at_the_door(deployment: Deployment) -> None:
     async with log_in(Target(deployment.stack.exports), "ana.morales") as session:
-        asked = await session.ask(QUESTION, key=str(uuid.uuid4()), session="s-api", agent="astrology")
-
-        async def rejected() -> Any:
-            try:
-                return await session.client.case(asked["case_id"])
-            except NotFound:
-                return None
-
-        case = await deployment.until(rejected, seconds=30, what="the rejection")
-        assert case.status == "rejected"
-        assert [each.field for each in case.rejections] == ["agent"]
+        with pytest.raises(CommandFailed, match=r"no specialist of that name is deployed \(field agent\)"):
+            await session.ask(QUESTION, key=str(uuid.uuid4()), session="s-api", agent="astrology")
 
 
 def test_receiver_of_the_page_verifies_a_webhook() -> None:

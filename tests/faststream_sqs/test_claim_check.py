@@ -84,13 +84,13 @@ async def test_message_of_the_java_client_is_read(
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (_pointer("another-bucket", "key"), "no pointer into the bucket"),
-        ("BUCKET/secrets/key", "no pointer into the bucket"),
+        (_pointer("another-bucket", "key"), "not a pointer into the bucket"),
+        ("BUCKET/secrets/key", "not a pointer into the bucket"),
         ("BUCKET/bodies/missing", "not in S3"),
         ("BUCKET/bodies/long", "more than 10 bytes"),
         ("BUCKET/bodies/binary", "not text"),
-        ("no pointer", "no pointer"),
-        ("[" * 100_000, "no pointer"),
+        ("no pointer", "not a pointer"),
+        ("[" * 100_000, "not a pointer"),
     ],
 )
 async def test_pointer_to_what_is_not_for_us_is_rejected_with_the_reason(

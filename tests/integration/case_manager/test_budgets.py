@@ -174,6 +174,7 @@ async def test_operator_reads_what_was_spent_and_what_may_be(
         "day_limit": None,
         "case_limit": 250_000,
         "spent": 7,
+        "observed": 0,
         "reserved": 5,
         "stopped_calls": 0,
         "unpriced_tokens": 0,

@@ -21,6 +21,7 @@ from switchyard.protocol.fields import Json
 from switchyard.protocol.grants import GrantClaims, service_grant_id
 from switchyard.protocol.principal_jws import import_private_key, sign_grant
 from switchyard.protocol.received import ReceivedEvent
+from switchyard.protocol.submissions import OpenCase
 from switchyard.runtime.core.clock import moment
 from tests.integration.case_manager.conftest import (
     CONSENT_KEYS,
@@ -59,12 +60,12 @@ def grant(jti: str, *, seed: bytes = CONSENT_SEED, **changed: Any) -> str:
     return sign_grant(GrantClaims.model_validate(values | changed), "k1", import_private_key(seed))
 
 
-def signed(**changes: Any) -> Json:
-    """A submission as the ingress puts it on the bus."""
+def signed(open_case: OpenCase = open_question, /, **changes: Any) -> Json:
+    """A submission as the ingress puts it on the bus, by what it knows of the case that follows."""
     signer = PrincipalSigner(
         source=CONSENT_SOURCE, fetch=lambda: json.dumps({"k1": CONSENT_SEED.hex()}), now=NOW.timestamp
     )
-    return dict(bus_payload(signer.signed(CaseSubmitted.model_validate(submission(**changes)), open_question)))
+    return dict(bus_payload(signer.signed(CaseSubmitted.model_validate(submission(**changes)), open_case)))
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from contracts.events.upstream import CaseSubmitted
+from contracts.submissions import open_question
 from switchyard.api.requests import Feedback
 from switchyard.api.user_tokens import AuthenticatedUser
 from switchyard.case_manager.feedback import MOST_PER_PERSON, FeedbackIntake
@@ -15,6 +17,7 @@ from switchyard.case_manager.intake import CaseIntake
 from switchyard.ingress.principal import PrincipalSigner
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Artefact, Json, StorageRef
+from switchyard.protocol.submissions import CaseOpening
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.storage.artefacts import Artefacts
@@ -169,7 +172,11 @@ async def test_feedback_of_one_person_is_bounded_and_leaves_room_for_a_reviewer(
 
 
 async def test_user_hears_why_a_submission_was_rejected_later(door: CaseIntake, owner: Owner) -> None:
-    detail = signed(idempotency_key=fresh_id(), agent="nobody_of_that_name")
+    def of_another_release(submitted: CaseSubmitted) -> CaseOpening:
+        """The ingress knows a specialist that the case manager does not."""
+        return open_question(submitted.model_copy(update={"agent": None}))
+
+    detail = signed(of_another_release, idempotency_key=fresh_id(), agent="nobody_of_that_name")
     await door.open_case(CONSENT_SOURCE, detail, "CaseSubmitted")
     rows = await owner.fetch("select * from case_manager.rejected_submission")
     [row] = [each for each in rows if each["field"] == "agent"]

@@ -7,9 +7,12 @@ import uuid
 
 import pytest
 
+from switchyard.audit.records.roles import READER, SCHEMA
+from switchyard.processes.console import READ_ONLY
 from switchyard.protocol.events.case_manager import CaseFeedback
 from switchyard.protocol.events.judgement import CaseJudged, CriterionScore, JudgedVerdict
 from switchyard.protocol.fields import Json
+from switchyard.runtime.database.connections import connect_pool
 from tests.integration.console.conftest import Console
 from tests.integration.console.served import visiting
 from tests.unit.audit import cases
@@ -91,6 +94,9 @@ async def test_judged_share_is_apart_from_goal_success_and_changes_none(console:
     assert "Judged by a model" not in before
     assert row_of(after, "Goal success", "assist") == row_of(before, "Goal success", "assist")
     _, share, interval, seen, passed, sampled = row_of(after, "Judged by a model", "assist")
-    ended = number(row_of(after, "Goal success", "assist")[3]) - number(row_of(after, "Goal success", "assist")[7])
+    closed = "select count(*) from case_figures where closed and playbook = 'assist'"
+    log = await connect_pool(console.log.url(READER), schema=SCHEMA, server_settings=READ_ONLY)
+    ended = await log.fetchval(closed)
+    await log.close()
     assert (share, interval, seen, passed) == ("100 %", "44 to 100 %", "3", "3")
     assert sampled == f"{300 / ended:.1f} %"

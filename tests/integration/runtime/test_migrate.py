@@ -191,5 +191,5 @@ async def test_role_of_a_card_without_decrypts_has_no_vault_right(
 
 
 async def test_invalid_role_name_is_refused_before_any_sql(owner: OwnerConnection) -> None:
-    with pytest.raises(ValueError, match="no schema or role name of ours"):
+    with pytest.raises(ValueError, match="not a schema or role name of ours"):
         await ensure_role(owner, 'x"; drop role case_manager; --', password=None)
