@@ -18,8 +18,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("vendor", ["openai", "bedrock"])
-@pytest.mark.parametrize("suite", ["text_to_sql", "triage", "well_data"])
-def test_committed_baseline_holds_on_both_vendors_wires(suite: str, vendor: str, tmp_path: Path) -> None:
+def test_committed_baseline_holds_on_both_vendors_wires(vendor: str, tmp_path: Path) -> None:
+    suite = "triage"  # `make evals` runs every suite; this is about what a run leaves
     done = run(suite, "--vendor", vendor, "--out", str(tmp_path), "--gate")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "this says that the plumbing works" in done.stdout

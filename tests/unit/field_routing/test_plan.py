@@ -26,7 +26,7 @@ from tests.unit.field_routing.routing_problems import job, problem, technician
 SOLVE_TWICE = """
 from evals.routing.instances import generate_instance
 from services.specialists.field_routing.solver import solve_problem
-print(solve_problem(generate_instance(2003, 40)))
+print(solve_problem(generate_instance(2003, 20)))
 """
 
 
@@ -35,8 +35,8 @@ async def solve(given: Problem) -> Sequences:
 
 
 def test_same_problem_gives_the_same_routes_in_this_and_in_another_process() -> None:
-    here = solve_problem(generate_instance(2003, 40))
-    assert solve_problem(generate_instance(2003, 40)) == here
+    here = solve_problem(generate_instance(2003, 20))
+    assert solve_problem(generate_instance(2003, 20)) == here
     ran = subprocess.run([sys.executable, "-c", SOLVE_TWICE], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == str(here)
 
@@ -95,7 +95,7 @@ async def test_job_not_visited_has_the_right_reason() -> None:
 
 async def test_added_job_moves_no_more_stops_than_allowed() -> None:
     given = generate_instance(2001, 33)
-    full = solve_problem(given)
+    full = await solve(given)
     new = next(route[0] for route in full if route and not given.jobs[route[0]].must_visit)
     for budget in (0, 1, 2):
         plan = await plan_day(given, solve, added=(new,), max_moved=budget)
