@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.events.compliance import RuleId
+from switchyard.runtime.core.yaml_file import UnreadableFile, read_yaml
 
 DATASETS = Path(__file__).parent / "datasets"
 
@@ -291,15 +291,13 @@ def hash_dataset(name: str) -> str:
 
 def _read(path: Path, kind: type[Dataset[CaseT]]) -> Dataset[CaseT]:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = read_yaml(path)
         if isinstance(found, dict) and "candidate" in found:
             raise DatasetError(f"{path}: candidate: a person labels the cases first, and moves them into a dataset")
         # As JSON, in which a strict model takes a list for a tuple.
         return kind.model_validate_json(json.dumps(found))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise DatasetError(f"{path}: is not YAML: {error}") from error
+    except UnreadableFile as error:
+        raise DatasetError(str(error)) from error
     except ValidationError as error:
         first = error.errors()[0]
         raise DatasetError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

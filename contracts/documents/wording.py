@@ -138,6 +138,8 @@ def parse_wording(text: str, name: str) -> Wording:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise WordingError(f"{name}: {where}{': ' if where else ''}{first['msg']}") from error
+    except RecursionError as error:
+        raise WordingError(f"{name}: it is nested too deeply") from error
     except ValueError as error:
         raise WordingError(f"{name}: {error}") from error
 

@@ -15,11 +15,10 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from switchyard.evals.prompted_suite import DatasetError
-from switchyard.protocol.errors import why_unreadable
+from switchyard.runtime.core.yaml_file import UnreadableFile, read_yaml
 
 ENOUGH_LABELS = 50
 """Of a criterion, as the field has it; fewer leave an interval that says little."""
@@ -137,11 +136,9 @@ class CriterionCalibration:
 def read_calibration(path: Path) -> CalibrationFile:
     """A calibration file. Raises `DatasetError`, also if one person labelled the same twice."""
     try:
-        found = CalibrationFile.model_validate_json(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8"))))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise DatasetError(f"{path}: is not YAML: {why_unreadable(error)}") from error
+        found = CalibrationFile.model_validate_json(json.dumps(read_yaml(path)))
+    except UnreadableFile as error:
+        raise DatasetError(str(error)) from error
     except ValidationError as error:
         first = error.errors()[0]
         raise DatasetError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -20,12 +20,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from switchyard.evals.models import SIMULATOR_MODEL
 from switchyard.evals.results import EvalRun, SuiteResult
-from switchyard.protocol.errors import why_unreadable
+from switchyard.runtime.core.yaml_file import UnreadableFile, read_yaml
 from switchyard.runtime.models.prompts import as_data, prompt_version
 
 
@@ -64,19 +63,16 @@ class PromptedDataset(_Part):
 def read_dataset(path: Path) -> tuple[PromptedDataset, str]:
     """A suite's file, and a digest of it. Raises `DatasetError`."""
     try:
-        text = path.read_bytes()
-        found = PromptedDataset.model_validate_json(json.dumps(yaml.safe_load(text)))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise DatasetError(f"{path}: is not YAML: {why_unreadable(error)}") from error
+        found = PromptedDataset.model_validate_json(json.dumps(read_yaml(path)))
+    except UnreadableFile as error:
+        raise DatasetError(str(error)) from error
     except ValidationError as error:
         first = error.errors()[0]
         raise DatasetError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     names = [case.id for case in found.cases]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DatasetError(f"{path}: cases: two are named {twice[0]}: baselines are kept by name, rename one")
-    return found, hashlib.sha256(text).hexdigest()[:12]
+    return found, hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 async def run_prompted_suite(path: Path, model: Any, run: EvalRun) -> SuiteResult:

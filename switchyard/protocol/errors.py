@@ -75,4 +75,6 @@ def why_unreadable(error: Exception) -> str:
     """Why a file cannot be read, without Python's words."""
     if isinstance(error, UnicodeDecodeError):
         return f"it is no text in {error.encoding.upper()}"
-    return str(getattr(error, "strerror", None) or error)
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return " ".join(str(getattr(error, "strerror", None) or error).split())

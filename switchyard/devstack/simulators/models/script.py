@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from switchyard.devstack.simulators.models.exchange import WireName
 from switchyard.devstack.simulators.models.faults import FaultLabel, ModelFault
+from switchyard.runtime.core.yaml_file import UnreadableFile, read_yaml
 
 DEFAULT_SCRIPT = Path(__file__).with_name("script.yaml")
 NonEmpty = Annotated[str, Field(min_length=1)]
@@ -145,12 +145,10 @@ def load_scripts(paths: Sequence[Path]) -> SimulatorScript:
 def _read(path: Path) -> SimulatorScript:
     raw: Any = None
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        raw = read_yaml(path) or {}
         return SimulatorScript.model_validate(raw)
-    except OSError as error:
-        raise ScriptError(f"{path}: cannot be read ({error.strerror}); check --script") from error
-    except yaml.YAMLError as error:
-        raise ScriptError(f"{path}: is not YAML: {error}") from error
+    except UnreadableFile as error:
+        raise ScriptError(f"{error}; check --script") from error
     except ValidationError as error:
         lines = (f"{path}: {_place(raw, each['loc'])}: {_remedy(each['type'], each['msg'])}" for each in error.errors())
         raise ScriptError("\n".join(lines)) from error
