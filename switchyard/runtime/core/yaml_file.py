@@ -1,4 +1,4 @@
-"""Files of a person, in YAML: whatever is in them, they are read or refused in words."""
+"""YAML files of a person: with any content they are read, or refused in words."""
 
 from __future__ import annotations
 
