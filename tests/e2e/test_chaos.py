@@ -22,7 +22,7 @@ async def test_chaos_short_run_keeps_every_promise() -> None:
     home = tempfile.mkdtemp(prefix="switchyard-chaos-")
     os.chmod(home, HOME_MODE)  # noqa: PTH101
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.chaos", "--cases", "30", "--seconds", "18", "--visibility", "3"),
+        *(sys.executable, "-m", "bench.chaos", "--cases", "30", "--seconds", "18", "--visibility", "3", "--seed", "11"),
         cwd=ROOT,
         env={**os.environ, "SWITCHYARD_HOME": home},
         stdout=asyncio.subprocess.PIPE,

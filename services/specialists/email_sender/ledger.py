@@ -143,6 +143,8 @@ class SendLedger:
             while await self._see_some(database, request):
                 pass
             stops = await database.row("is_stopped", request.case_id, request.playbook)
+            if stops["halted"] and await database.execute("believe_resumptions", request.playbook, request.now):
+                stops = await database.row("is_stopped", request.case_id, request.playbook)
             preconditions = replace(
                 preconditions,
                 halted=preconditions.halted or stops["halted"],

@@ -32,6 +32,13 @@ from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamp
   c (command_id, action, target, signed_at, received_at, signed)
 on conflict do nothing
 
+-- name: believe_resumptions
+-- One that seemed stale while this service's clock was wrong counts once the clock is right: else the case manager, which
+-- took it, and this service would disagree for ever.
+update seen_command set fresh = true
+where not fresh and signed and action = 'resume' and target = $1
+  and abs(extract(epoch from received_at - signed_at + ($2::timestamptz - clock_timestamp()))) <= 900
+
 -- name: is_stopped
 select cancelled, halted from is_stopped($1, $2)
 

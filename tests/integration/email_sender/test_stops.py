@@ -34,6 +34,7 @@ from tests.integration.email_sender.conftest import (
     Outbox,
 )
 from tests.integration.infrastructure import Infrastructure, Owner
+from tests.integration.manual_clock import ManualClock
 from tests.operators import OPERATORS, hand_in, signed_command
 
 Stop = Callable[[Owner, Case], Awaitable[object]]
@@ -177,6 +178,22 @@ async def test_resumption_kept_until_it_was_stale_lifts_no_halt(
     await hand_in(owner, signed_command("halt", PLAYBOOK, signed_at=timestamp(long_ago - timedelta(minutes=1))))
     await hand_in(owner, signed_command("resume", PLAYBOOK, signed_at=timestamp(long_ago)))
     assert await email_sender.send(case.command(email_sender.soon)) == SendingHalted()
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=-1), timedelta(hours=1)], ids=["behind", "ahead"])
+async def test_resumption_seen_by_a_wrong_clock_counts_once_the_clock_is_right(
+    off: timedelta, case: Case, email_sender: EmailSender, owner: Owner, pool_for: PoolFor
+) -> None:
+    database = Database(await pool_for("case_manager"), "the work database")
+    right = email_sender.clock.now()
+    commands = OperatorCommands(database, CATALOGUE, OPERATORS, ManualClock(right))
+    for action in ("halt", "resume"):
+        await hand_in(owner, signed_command(action, PLAYBOOK, signed_at=timestamp(right)))
+    assert [event["type"] for event in await commands.apply()] == ["PlaybookHalted", "PlaybookResumed"]
+    email_sender.clock.advance(off.total_seconds())
+    assert await email_sender.send(case.command(right + timedelta(hours=3))) == SendingHalted()
+    email_sender.clock.advance(-off.total_seconds())
+    assert isinstance(await email_sender.send(case.command(email_sender.soon, note="right again")), EmailSent)
 
 
 async def test_stop_of_one_case_or_address_stops_no_other(

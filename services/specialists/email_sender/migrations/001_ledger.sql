@@ -96,7 +96,7 @@ create table seen_command (
 create index seen_command_target on seen_command (target, received_at);
 comment on table seen_command is 'Commands of operators on cases and playbooks that the email sender has verified: its own evidence of what is stopped.';
 comment on column seen_command.signed is 'Whether an operator signed it. One without a signature is kept, too, so that it is verified once.';
-comment on column seen_command.fresh is 'Whether it came in within 15 minutes of its signature, by the email sender''s clock.';
+comment on column seen_command.fresh is 'Whether it came in within 15 minutes of its signature, by the email sender''s clock; asked again for a resumption that did not.';
 
 create function is_stopped(the_case text, the_playbook text, out cancelled boolean, out halted boolean)
 language sql stable as $$
